@@ -1,0 +1,1 @@
+"""Draws the synthetic benchmark from a seed."""

@@ -1,0 +1,108 @@
+"""What a user got wrong, as a list of located problems, and the exit code each kind of failure ends with.
+
+A stage that finds something wrong goes on looking, collects every `Problem`, and raises one `BadInput` at its end.
+The exit codes are the contract with scripts and CI; no other number leaves a command.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+EXIT_INTERNAL = 1
+EXIT_USAGE = 2
+EXIT_BAD_SUBMISSION = 3
+EXIT_BAD_DATASET = 4
+EXIT_GATE = 5
+EXIT_LIMIT = 6
+EXIT_INTERRUPTED = 130
+
+N_OFFENDERS_SHOWN = 3
+MAX_QUOTED = 80
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule.
+
+    Attributes:
+        code: stable kebab-case name of the rule, for scripts: "missing-image".
+        where: the file, array or column: "annotations.csv", "embedding".
+        found: what is wrong, with row and value: "row 214 ('m07/00213.jpg'): 2 of 2048 values are NaN".
+        remedy: what would be right: "every value must be finite".
+        count: how many rows or values break the rule in this way.
+    """
+
+    code: str
+    where: str
+    found: str
+    remedy: str
+    count: int = 1
+
+
+class BadInput(Exception):
+    """A user's mistake: every problem found in one file or folder, worst offenders first. Never shows a traceback."""
+
+    exit_code: ClassVar[int] = EXIT_USAGE
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        if not problems:
+            raise ValueError("a refusal needs at least one problem")
+        super().__init__(source, tuple(problems))
+        self.source = source
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        n_problems = len(self.problems)
+        width = max(len(printable(problem.where)) for problem in self.problems)
+        lines = [f"{printable(self.source)}: refused, {n_problems} problem{'s' if n_problems > 1 else ''}"]
+        for problem in self.problems:
+            lines.append(f"  {printable(problem.where):{width}}  {problem.found}")
+            lines.append(f"  {'':{width}}  -> {problem.remedy} [{problem.code}]")
+        return "\n".join(lines)
+
+
+class BadUsage(BadInput):
+    """Options or paths that do not fit together."""
+
+
+class BadSubmission(BadInput):
+    """A submission that breaks the format, or does not fit the benchmark."""
+
+    exit_code = EXIT_BAD_SUBMISSION
+
+
+class BadDataset(BadInput):
+    """A data set that breaks the format."""
+
+    exit_code = EXIT_BAD_DATASET
+
+
+class GateNotMet(BadInput):
+    """Everything was computed, and a threshold that the user set was not reached."""
+
+    exit_code = EXIT_GATE
+
+
+class LimitExceeded(BadInput):
+    """The input asks for more memory, disk or time than is allowed."""
+
+    exit_code = EXIT_LIMIT
+
+
+def printable(text: object, limit: int = MAX_QUOTED) -> str:
+    """A stranger's text made safe for a terminal: control and bidirectional characters escaped, length limited."""
+    value = str(text)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
+def quoted(text: object) -> str:
+    """The same in single quotes, as a value stands in a message."""
+    return f"'{printable(text)}'"
+
+
+def first_few(values: Iterable[object], total: int, shown: int = N_OFFENDERS_SHOWN) -> str:
+    """Names the first few of `total` offenders: "'a', 'b', 'c' and 9 more"."""
+    names = [quoted(value) for value, _ in zip(values, range(shown), strict=False)]
+    rest = total - len(names)
+    return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")

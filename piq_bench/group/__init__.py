@@ -1,0 +1,1 @@
+"""Images to perceptual hashes to groups of near-duplicates."""

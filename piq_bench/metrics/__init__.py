@@ -1,0 +1,1 @@
+"""Pure functions from ranks, labels and counts to numbers."""

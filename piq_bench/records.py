@@ -1,0 +1,160 @@
+"""The frozen dataclasses that pass between stages. Rows of a benchmark are sorted by image id, always.
+
+Sorting once, at the door, is what makes every later number independent of the order of rows in any file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+SPLITS = ("train", "query", "gallery")
+TRAIN, QUERY, GALLERY = range(3)
+NOT_ANNOTATED = -1
+NO_IDENTITY = -1
+NO_GROUP = -1
+
+RETRIEVAL = "retrieval"
+CLASSIFICATION = "classification"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a benchmark's vocabulary.
+
+    Attributes:
+        name: the column in annotations and the array in submissions ("embedding" for retrieval).
+        aspect: the part of PIQ that the task counts for.
+        kind: "retrieval" or "classification".
+        labels: label names in the order of a submission's columns; empty for retrieval.
+        multi_label: whether an image may carry any number of labels.
+    """
+
+    name: str
+    aspect: str
+    kind: Literal["retrieval", "classification"] = "classification"
+    labels: tuple[str, ...] = ()
+    multi_label: bool = False
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How near-duplicate images are found: the parameters that a score was computed with."""
+
+    hash: str = "phash"
+    threshold: int = 6
+    mode: Literal["components", "neighbours"] = "components"
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Near-duplicate images of a benchmark's query and gallery, as stored in groups.csv or groups.parquet.
+
+    Attributes:
+        grouping: the parameters.
+        phash: shape (n_images,), uint64; 0 where the image has none (train, or unreadable).
+        group: shape (n_images,); equal numbers are near-duplicates, NO_GROUP is alone. The number is the row of the
+            group's first image. Under mode "neighbours" it is still the component, and `pairs` decides.
+        pairs: shape (n_pairs, 2); rows of images within the threshold, first < second. None under "components".
+        parameters: everything else that the file's header says (versions, pass order, EXIF rule, counts).
+    """
+
+    grouping: Grouping
+    phash: NDArray[np.uint64]
+    group: IntArray
+    pairs: IntArray | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A data set with labels, checked, its rows sorted by image id.
+
+    Attributes:
+        name, version, licence: from benchmark.toml.
+        tasks: the vocabulary, in file order; at most one is of kind "retrieval".
+        grouping: how the benchmark wants its near-duplicates grouped.
+        images: shape (n_images,), str (object dtype); relative POSIX paths, unique, ascending by code point.
+        split: shape (n_images,); index into SPLITS.
+        identity: shape (n_images,); index into `identities`, NO_IDENTITY where unlabelled, junk or distractor.
+        identities: names, ascending.
+        labels: by classification task; (n_images,) label index or NOT_ANNOTATED, or, for a multi-label task,
+            (n_images, n_labels) of 0/1, a row of NOT_ANNOTATED where not annotated.
+        junk: shape (n_images,); true where the image takes no part in retrieval (Market-1501 identity -1).
+        distractor: shape (n_images,); true where the image is known to be nobody's (Market-1501 identity 0000).
+        source, sequence, camera: shape (n_images,), str, "" where unknown; None where the data set has no such column.
+        groups: the stored near-duplicate groups, None where there are none.
+        exclude_same_camera: leave out gallery images of the query's own identity and camera (Market-1501 rule).
+        root: the folder the data set was read from; image files are below `root / "images"` for our layout.
+        layout: "folder", "market1501" or "table".
+    """
+
+    name: str
+    version: str
+    licence: str
+    tasks: tuple[Task, ...]
+    grouping: Grouping
+    images: NDArray[np.object_]
+    split: IntArray
+    identity: IntArray
+    identities: tuple[str, ...]
+    labels: Mapping[str, IntArray]
+    junk: BoolArray
+    distractor: BoolArray
+    source: NDArray[np.object_] | None
+    sequence: NDArray[np.object_] | None
+    camera: NDArray[np.object_] | None
+    groups: Groups | None
+    exclude_same_camera: bool = False
+    root: Path | None = None
+    layout: Literal["folder", "market1501", "table"] = "folder"
+
+    @property
+    def retrieval_task(self) -> Task | None:
+        """The re-identification task, if the benchmark has one."""
+        return next((task for task in self.tasks if task.kind == RETRIEVAL), None)
+
+    @property
+    def classification_tasks(self) -> tuple[Task, ...]:
+        """All other tasks, in file order."""
+        return tuple(task for task in self.tasks if task.kind == CLASSIFICATION)
+
+    @property
+    def test_rows(self) -> IntArray:
+        """Rows of query and gallery images, ascending: the rows that a submission covers."""
+        return np.flatnonzero(self.split != TRAIN)
+
+
+@dataclass(frozen=True, eq=False)
+class Submission:
+    """A stranger's predictions, checked, aligned with a benchmark: row i belongs to image `benchmark.test_rows[i]`.
+
+    Attributes:
+        name: from meta, else the file's stem.
+        distance: "cosine" or "euclidean".
+        meta: the whole meta object.
+        content: SHA-256 (hex) of the arrays with rows sorted by image; independent of row order and compression.
+        embedding: shape (n_test, dimension), float16 or float32, as stored; may be a memory map read through
+            `order`; None where not submitted.
+        order: shape (n_test,); row of `embedding` that belongs to test row i. The embedding alone is not copied into
+            benchmark order, since it may be larger than memory.
+        predictions: by classification task submitted: (n_test,) label index, or (n_test, n_labels) bool.
+        file_sha256, file_bytes: of the file as received.
+    """
+
+    name: str
+    distance: Literal["cosine", "euclidean"]
+    meta: Mapping[str, object]
+    content: str
+    embedding: NDArray[np.float16] | NDArray[np.float32] | None
+    order: IntArray
+    predictions: Mapping[str, IntArray | BoolArray]
+    file_sha256: str
+    file_bytes: int

@@ -1,0 +1,1 @@
+"""Embeddings to the tie-aware ranks of every query's positives."""
