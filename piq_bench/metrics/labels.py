@@ -1,0 +1,73 @@
+"""Pure functions of counts of true and predicted labels: precision, recall, F1, and what chance would reach.
+
+Counts are whole numbers, so every value here is one division of integers, the same on every machine.
+"""
+
+import numpy as np
+
+from piq_bench.records import FloatArray, IntArray
+from piq_bench.sums import ordered_mean
+
+
+def precision(n_hits: int, n_predicted: int) -> float | None:
+    """Share of the predicted that is right; None if nothing was predicted."""
+    return n_hits / n_predicted if n_predicted else None
+
+
+def recall(n_hits: int, n_true: int) -> float | None:
+    """Share of the true that was found; None if the label does not occur."""
+    return n_hits / n_true if n_true else None
+
+
+def f1(n_hits: IntArray | FloatArray, n_predicted: IntArray | FloatArray, n_true: IntArray | FloatArray) -> FloatArray:
+    """2 hits / (predicted + true), elementwise; 0 where both are 0.
+
+    >>> f1(np.array([1]), np.array([2]), np.array([1]))
+    array([0.66666667])
+    """
+    together = np.asarray(n_predicted + n_true, dtype=np.float64)
+    return np.divide(2.0 * n_hits, together, out=np.zeros_like(together), where=together > 0)
+
+
+def macro_f1(n_hits: IntArray, n_predicted: IntArray, n_true: IntArray) -> float:
+    """Mean F1 over the labels that occur in the ground truth, whatever was predicted; in [0, 1].
+
+    Args:
+        n_hits: shape (n_labels,); images that have the label and were given it.
+        n_predicted: shape (n_labels,); images that were given it.
+        n_true: shape (n_labels,); images that have it.
+
+    Raises:
+        ValueError: if no label occurs.
+
+    >>> macro_f1(np.array([2, 0, 0]), np.array([3, 0, 1]), np.array([2, 2, 0]))  # (4/5 + 0) / 2
+    0.4
+    """
+    occurs = n_true > 0
+    if not occurs.any():
+        raise ValueError("no label occurs in the ground truth: macro F1 is undefined")
+    return ordered_mean(f1(n_hits, n_predicted, n_true)[occurs])
+
+
+def confusion(truth: IntArray, predicted: IntArray, n_labels: int) -> IntArray:
+    """Counts of shape (n_labels, n_labels): true label by predicted label.
+
+    Args:
+        truth: shape (n_images,); label indices, annotated images only.
+        predicted: shape (n_images,); label indices.
+        n_labels: number of labels in the vocabulary.
+    """
+    counts = np.bincount(truth * n_labels + predicted, minlength=n_labels * n_labels)
+    return counts.reshape(n_labels, n_labels).astype(np.int64)
+
+
+def chance_f1(n_true: IntArray, n_images: int, *, multi_label: bool) -> float:
+    """Macro F1 of guessing, from its expected counts: any label with equal chance, or a fair coin for each label."""
+    share = 2 if multi_label else n_true.size
+    return macro_f1(n_true, np.full_like(n_true, n_images), n_true * share)  # all counts times `share`
+
+
+def majority_f1(n_true: IntArray, n_images: int, *, multi_label: bool) -> float:
+    """Macro F1 of always giving the most frequent answer: one label, or for each label yes if over half have it."""
+    given = 2 * n_true > n_images if multi_label else np.arange(n_true.size) == int(np.argmax(n_true))
+    return macro_f1(np.where(given, n_true, 0), np.where(given, n_images, 0), n_true)

@@ -1,0 +1,165 @@
+"""For each query: its positives, the images it ignores, and the near-duplicates that exclusion would take away.
+
+In come a benchmark's labels and groups, out come ragged lists of gallery rows. The rules of who is a candidate live
+here and nowhere else; engines only get rows to leave out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from piq_bench.records import GALLERY, NO_GROUP, NO_IDENTITY, QUERY, Benchmark, BoolArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Lists of different lengths, one per query, end to end.
+
+    Attributes:
+        start: shape (n_queries + 1,); list q is `values[start[q]:start[q + 1]]`.
+        values: shape (n_values,); gallery indices, ascending within a list.
+    """
+
+    start: IntArray
+    values: IntArray
+
+    def __getitem__(self, query: int) -> IntArray:
+        return self.values[self.start[query] : self.start[query + 1]]
+
+    def __len__(self) -> int:
+        return self.start.size - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Who is compared with whom. Gallery indices count within `gallery`.
+
+    Attributes:
+        query: shape (n_queries,); benchmark rows of the query images that have an identity, ascending.
+        gallery: shape (n_gallery,); benchmark rows of the gallery images that are not junk, ascending.
+        query_identity: shape (n_queries,); index into benchmark.identities.
+        positives: gallery images of the query's identity that are not ignored, near-duplicates included.
+        ignored: gallery images that are never candidates (same camera, same sequence), whatever is scored.
+        duplicates: gallery images of the query's near-duplicate group that are not ignored.
+    """
+
+    query: IntArray
+    gallery: IntArray
+    query_identity: IntArray
+    positives: Ragged
+    ignored: Ragged
+    duplicates: Ragged
+
+
+def find_candidates(benchmark: Benchmark, *, exclude_sequence: bool = False) -> Candidates:
+    """Apply the rules of the benchmark to all its queries.
+
+    Args:
+        benchmark: with a retrieval task.
+        exclude_sequence: also ignore gallery images of the query's own sequence, where the data says what that is.
+    """
+    query = np.flatnonzero((benchmark.split == QUERY) & (benchmark.identity != NO_IDENTITY) & ~benchmark.junk)
+    gallery = np.flatnonzero((benchmark.split == GALLERY) & ~benchmark.junk)
+    same_identity = _matches(benchmark.identity[query], benchmark.identity[gallery], NO_IDENTITY)
+    ignored = _empty(query.size)
+    if benchmark.exclude_same_camera and benchmark.camera is not None:
+        camera = _codes(benchmark.camera)
+        same_person = _filter(same_identity, lambda q, g: _known_and_equal(camera, query[q], gallery[g]))
+        ignored = _union(ignored, same_person)
+    if exclude_sequence and benchmark.sequence is not None:
+        sequence = _sequence_codes(benchmark)
+        ignored = _union(ignored, _matches(sequence[query], sequence[gallery], NO_GROUP))
+    return Candidates(
+        query=query,
+        gallery=gallery,
+        query_identity=benchmark.identity[query],
+        positives=_difference(same_identity, ignored),
+        ignored=ignored,
+        duplicates=_difference(_duplicates(benchmark, query, gallery), ignored),
+    )
+
+
+def _duplicates(benchmark: Benchmark, query: IntArray, gallery: IntArray) -> Ragged:
+    groups = benchmark.groups
+    if groups is None:
+        return _empty(query.size)
+    if groups.pairs is None:
+        return _matches(groups.group[query], groups.group[gallery], NO_GROUP)
+    place = np.full(benchmark.images.size, -1)  # of a benchmark row within the gallery
+    place[gallery] = np.arange(gallery.size)
+    rank = np.full(benchmark.images.size, -1)
+    rank[query] = np.arange(query.size)
+    both = np.concatenate([groups.pairs, groups.pairs[:, ::-1]])
+    of_query, of_gallery = rank[both[:, 0]], place[both[:, 1]]
+    kept = (of_query >= 0) & (of_gallery >= 0)
+    return _ragged(of_query[kept], of_gallery[kept], query.size)
+
+
+def _sequence_codes(benchmark: Benchmark) -> IntArray:
+    """Sequences are named within a source: shot 3 of one film is not shot 3 of another."""
+    assert benchmark.sequence is not None  # noqa: S101  (the caller checked; for the type checker)
+    sequence = _codes(benchmark.sequence)
+    if benchmark.source is None:
+        return sequence
+    source = _codes(benchmark.source)
+    joint = sequence * (int(source.max(initial=0)) + 2) + source + 1
+    return np.where(sequence == NO_GROUP, NO_GROUP, joint)
+
+
+def _codes(values: np.ndarray[tuple[int], np.dtype[np.object_]]) -> IntArray:
+    """Whole numbers for texts, NO_GROUP for the empty one."""
+    names, codes = np.unique(values.astype(str), return_inverse=True)
+    return np.where(names[codes] == "", NO_GROUP, codes).astype(np.int64)
+
+
+def _known_and_equal(codes: IntArray, one: IntArray, other: IntArray) -> BoolArray:
+    return np.asarray((codes[one] == codes[other]) & (codes[one] != NO_GROUP))
+
+
+def _matches(query_key: IntArray, gallery_key: IntArray, none: int) -> Ragged:
+    """For each query the gallery indices with its key; no list for the key `none`."""
+    order = np.argsort(gallery_key, kind="stable")
+    key = gallery_key[order]
+    first = np.searchsorted(key, query_key, "left")
+    last = np.searchsorted(key, query_key, "right")
+    length = np.where(query_key == none, 0, last - first)
+    start = np.concatenate([[0], np.cumsum(length)])
+    within = np.arange(start[-1]) - np.repeat(start[:-1], length)
+    return Ragged(start.astype(np.int64), order[np.repeat(first, length) + within].astype(np.int64))
+
+
+def _ragged(query: IntArray, gallery: IntArray, n_queries: int) -> Ragged:
+    """Pairs in any order, repeats allowed, to sorted lists."""
+    if query.size:
+        query, gallery = np.unique(np.stack([query, gallery], axis=1), axis=0).T
+    start = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n_queries))])
+    return Ragged(start.astype(np.int64), gallery.astype(np.int64))
+
+
+def _empty(n_queries: int) -> Ragged:
+    return Ragged(np.zeros(n_queries + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+
+def _owner(lists: Ragged) -> IntArray:
+    """Shape (n_values,); the query of each value."""
+    return np.repeat(np.arange(len(lists)), np.diff(lists.start))
+
+
+def _union(one: Ragged, other: Ragged) -> Ragged:
+    return _ragged(np.concatenate([_owner(one), _owner(other)]), np.concatenate([one.values, other.values]), len(one))
+
+
+def _filter(lists: Ragged, keep: Callable[[IntArray, IntArray], BoolArray]) -> Ragged:
+    owner = _owner(lists)
+    kept = keep(owner, lists.values)
+    return _ragged(owner[kept], lists.values[kept], len(lists))
+
+
+def _difference(one: Ragged, other: Ragged) -> Ragged:
+    if other.values.size == 0:
+        return one
+    width = int(max(one.values.max(initial=0), other.values.max(initial=0))) + 1
+    pair = _owner(one) * width + one.values
+    kept = ~np.isin(pair, _owner(other) * width + other.values)
+    return _ragged(_owner(one)[kept], one.values[kept], len(one))

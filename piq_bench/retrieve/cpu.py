@@ -1,0 +1,141 @@
+"""For every positive: how many other gallery images are more similar to its query, and how many tie with it.
+
+The contract of an engine. In come similarities, for each query its points (similarities to compare with, by
+definition) and the gallery images to leave out; out come two counts per point. Counts add up over blocks of the
+gallery, so neither a Q x G matrix nor a sorted gallery is ever needed. A float64 matrix product decides the bulk;
+whatever it puts within the error bound of a point is decided by the definition, so no block size, thread count or
+processor can change a count.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+
+import numpy as np
+
+from piq_bench.records import FloatArray, IntArray
+from piq_bench.retrieve.candidates import Ragged
+from piq_bench.retrieve.similarity import Similarity
+
+QUERY_BLOCK = 512
+GALLERY_BLOCK = 8192
+ENGINE = "cpu"
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Shape (n_points,) each: gallery images above the point, and gallery images equal to it."""
+
+    above: IntArray
+    tied: IntArray
+
+
+def count_others(
+    similarity: Similarity,
+    queries: IntArray,
+    gallery: IntArray,
+    points: FloatArray,
+    left_out: Ragged,
+    point_start: IntArray,
+    *,
+    query_block: int = QUERY_BLOCK,
+    gallery_block: int = GALLERY_BLOCK,
+    threads: int | None = None,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Counts:
+    """Count the gallery images above and equal to each point of each query.
+
+    Args:
+        similarity: of all test rows.
+        queries: shape (n_queries,); test rows.
+        gallery: shape (n_gallery,); test rows.
+        points: shape (n_points,); similarities by definition, ascending within each query.
+        left_out: per query, gallery indices that are not counted.
+        point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
+        query_block: queries per matrix product.
+        gallery_block: gallery images per matrix product.
+        threads: that count; all cores if None.
+        advance: told the number of queries done.
+    """
+    counts = Counts(np.zeros(points.size, dtype=np.int64), np.zeros(points.size, dtype=np.int64))
+    asked = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
+    order = np.argsort(similarity.norm[gallery], kind="stable")  # blocks of like norms have tight error bounds
+    with ThreadPoolExecutor(threads or cpu_count()) as pool:
+        for first in range(0, asked.size, query_block):
+            block = asked[first : first + query_block]
+            vectors = similarity.vectors(queries[block])
+            for start in range(0, gallery.size, gallery_block):
+                part = order[start : start + gallery_block]
+                table = similarity.fast_table(vectors, similarity.vectors(gallery[part]))
+                bound = similarity.error_bound(queries[block], gallery[part])
+                _leave_out(table, block, part, left_out, gallery.size)
+
+                def count(
+                    row: int,
+                    table: FloatArray = table,
+                    block: IntArray = block,
+                    part: IntArray = part,
+                    bound: FloatArray = bound,
+                ) -> None:
+                    query = int(block[row])
+                    own = slice(point_start[query], point_start[query + 1])
+                    _count_row(
+                        similarity,
+                        int(queries[query]),
+                        gallery[part],
+                        table[row],
+                        points[own],
+                        float(bound[row]),
+                        counts.above[own],
+                        counts.tied[own],
+                    )
+
+                list(pool.map(count, range(block.size)))
+            advance(block.size)
+        advance(point_start.size - 1 - asked.size)
+    return counts
+
+
+def _leave_out(table: FloatArray, block: IntArray, part: IntArray, left_out: Ragged, n_gallery: int) -> None:
+    """Set what is not counted below everything."""
+    column = np.full(n_gallery, -1)
+    column[part] = np.arange(part.size)
+    for row, query in enumerate(block):
+        columns = column[left_out[int(query)]]
+        table[row, columns[columns >= 0]] = -np.inf
+
+
+def _count_row(
+    similarity: Similarity,
+    query: int,
+    gallery: IntArray,
+    fast: FloatArray,
+    points: FloatArray,
+    bound: float,
+    above: IntArray,
+    tied: IntArray,
+) -> None:
+    """Add one query's counts over one block of the gallery to `above` and `tied`, shape (n_points,)."""
+    seen = np.flatnonzero(fast >= points[0] - bound)
+    # Around every point lies an interval in which the fast number decides nothing; overlapping intervals join. The
+    # edges ascend, so an even place among them is between intervals, and an odd one is inside.
+    starts = np.concatenate([[True], points[1:] - bound > points[:-1] + bound])
+    first = np.flatnonzero(starts)
+    last = np.concatenate([first[1:], [points.size]]) - 1
+    edges = np.stack([points[first] - bound, points[last] + bound], axis=1).ravel()
+    place = np.searchsorted(edges, fast[seen], "left")
+    n_at = np.bincount(place, minlength=edges.size + 1)
+    n_above_interval = np.cumsum(n_at[::-2])[::-1][1:]  # of the even places beyond each interval
+    above += np.repeat(n_above_interval, last - first + 1)
+    undecided = gallery[seen[place % 2 == 1]]
+    if undecided.size:
+        rows, n_rows = np.unique(similarity.twin[undecided], return_counts=True)
+        exact = similarity.exact_pairs(np.full(rows.size, query), rows)
+        n_below = np.searchsorted(points, exact, "left")  # points below each of them
+        n_not_above = np.searchsorted(points, exact, "right")
+        marks = np.bincount(n_below, weights=n_rows, minlength=points.size + 1)
+        above += (np.cumsum(marks[::-1])[::-1][1:]).astype(np.int64)
+        steps = np.bincount(n_below, weights=n_rows, minlength=points.size + 1)
+        steps -= np.bincount(n_not_above, weights=n_rows, minlength=points.size + 1)
+        tied += np.cumsum(steps)[:-1].astype(np.int64)

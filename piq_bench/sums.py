@@ -1,0 +1,40 @@
+"""Sums whose order is part of their definition, so that every machine gets the same last bit.
+
+`np.sum` adds in an order that is an implementation detail; a BLAS product even depends on the processor. What reaches
+a score is added one by one, from left to right, each product and each sum rounded to float64.
+"""
+
+import numpy as np
+
+from piq_bench.records import FloatArray, IntArray
+
+
+def ordered_sum(values: FloatArray, axis: int = -1) -> FloatArray:
+    """Sum along an axis, one by one in index order; 0.0 for none. Each partial sum is rounded to float64.
+
+    >>> float(ordered_sum(np.array([1e16, 1.0, 1.0])))  # exactly rounded it would be 1e16 + 2
+    1e+16
+    """
+    if values.shape[axis] == 0:
+        return np.zeros(np.delete(values.shape, axis))
+    return np.asarray(np.take(np.add.accumulate(values, axis=axis), -1, axis=axis))
+
+
+def ordered_mean(values: FloatArray) -> float:
+    """Mean of a non-empty 1-d array by `ordered_sum`."""
+    if values.size == 0:
+        raise ValueError("the mean of no value is undefined")
+    return float(ordered_sum(values)) / values.size
+
+
+def segment_sums(values: FloatArray, segment: IntArray, n_segments: int) -> FloatArray:
+    """Sum of the values of each segment, added in index order.
+
+    Args:
+        values: shape (n_values,).
+        segment: shape (n_values,); index below n_segments.
+        n_segments: number of sums.
+    """
+    totals = np.zeros(n_segments)
+    np.add.at(totals, segment, values)  # unbuffered and in index order, unlike reduceat
+    return totals
