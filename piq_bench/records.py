@@ -158,3 +158,105 @@ class Submission:
     predictions: Mapping[str, IntArray | BoolArray]
     file_sha256: str
     file_bytes: int
+
+
+Interval = tuple[float, float] | None
+"""Lower and upper end; None where the value is undefined in every resample."""
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """One label of a task; precision and recall are None where their denominator is 0."""
+
+    precision: float | None
+    recall: float | None
+    f1: float
+    support: int
+    predicted: int
+    hits: int
+
+
+@dataclass(frozen=True)
+class ReidScore:
+    """Retrieval, with near-duplicates excluded and not.
+
+    Attributes:
+        values: macro_map, macro_rank1, ..., map, rank1, ...; None where no query could be scored.
+        without_exclusion: the same with the query's near-duplicates left in; None where there are no groups.
+        chance: macro_map and macro_rank1 of a constant embedding.
+        queries: query images scored.
+        queries_skipped: query images with an identity but no positive left.
+        identities: identities in the macro mean.
+        identities_skipped: names of those whose queries all dropped out.
+        queries_unlabelled: query images without an identity, which are no re-id queries.
+    """
+
+    values: Mapping[str, float | None]
+    without_exclusion: Mapping[str, float | None] | None
+    chance: Mapping[str, float | None]
+    queries: int
+    queries_skipped: int
+    identities: int
+    identities_skipped: tuple[str, ...]
+    queries_unlabelled: int
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Percentile bootstrap intervals over identities and, for unlabelled images, near-duplicate groups."""
+
+    level: float
+    resamples: int
+    seed: int
+    piq: Interval
+    aspects: Mapping[str, Interval]
+    reid: Mapping[str, Interval]
+    f1: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Every choice that can move a score, besides the data."""
+
+    version: int
+    ap: str
+    grouping: Grouping | None
+    exclude: tuple[str, ...]
+    unlabelled: str = "distractor"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A submission's result.
+
+    Attributes:
+        piq: None for a partial submission.
+        aspects: by aspect; None where a task of it was not submitted.
+        reid: None where the benchmark or the submission has no re-id.
+        f1: macro F1 by submitted task; None where no label occurs.
+        labels: by task, by label.
+        confusion: by single-label task: counts, true label by predicted label.
+        chance_f1, majority_f1: what guessing and the most frequent answer would reach, by task.
+        intervals: None where no resamples were asked for.
+        notes: what a reader of the numbers must know.
+        submission, benchmark: what was scored, against what: plain values, as in the score file.
+        protocol: the choices.
+        engine: what counted.
+        file: SHA-256 and size of the file as received.
+    """
+
+    piq: float | None
+    aspects: Mapping[str, float | None]
+    reid: ReidScore | None
+    f1: Mapping[str, float | None]
+    labels: Mapping[str, Mapping[str, LabelScore]]
+    confusion: Mapping[str, tuple[tuple[int, ...], ...]]
+    chance_f1: Mapping[str, float | None]
+    majority_f1: Mapping[str, float | None]
+    intervals: Intervals | None
+    notes: tuple[str, ...]
+    submission: Mapping[str, str | int | None]
+    benchmark: Mapping[str, str]
+    protocol: Protocol
+    engine: str
+    file: Mapping[str, str | int]

@@ -6,7 +6,7 @@ Counts are whole numbers, so every value here is one division of integers, the s
 import numpy as np
 
 from piq_bench.records import FloatArray, IntArray
-from piq_bench.sums import ordered_mean
+from piq_bench.sums import ordered_sum
 
 
 def precision(n_hits: int, n_predicted: int) -> float | None:
@@ -19,34 +19,34 @@ def recall(n_hits: int, n_true: int) -> float | None:
     return n_hits / n_true if n_true else None
 
 
-def f1(n_hits: IntArray | FloatArray, n_predicted: IntArray | FloatArray, n_true: IntArray | FloatArray) -> FloatArray:
+def f1(n_hits: FloatArray, n_predicted: FloatArray, n_true: FloatArray) -> FloatArray:
     """2 hits / (predicted + true), elementwise; 0 where both are 0.
 
-    >>> f1(np.array([1]), np.array([2]), np.array([1]))
+    >>> f1(np.array([1.0]), np.array([2.0]), np.array([1.0]))
     array([0.66666667])
     """
     together = np.asarray(n_predicted + n_true, dtype=np.float64)
     return np.divide(2.0 * n_hits, together, out=np.zeros_like(together), where=together > 0)
 
 
-def macro_f1(n_hits: IntArray, n_predicted: IntArray, n_true: IntArray) -> float:
+def macro_f1(n_hits: FloatArray, n_predicted: FloatArray, n_true: FloatArray) -> FloatArray:
     """Mean F1 over the labels that occur in the ground truth, whatever was predicted; in [0, 1].
 
     Args:
-        n_hits: shape (n_labels,); images that have the label and were given it.
-        n_predicted: shape (n_labels,); images that were given it.
-        n_true: shape (n_labels,); images that have it.
+        n_hits: shape (..., n_labels), whole numbers; images that have the label and were given it.
+        n_predicted: likewise; images that were given it.
+        n_true: likewise; images that have it.
 
-    Raises:
-        ValueError: if no label occurs.
+    Returns:
+        Shape (...); NaN where no label occurs, since the mean is then undefined.
 
-    >>> macro_f1(np.array([2, 0, 0]), np.array([3, 0, 1]), np.array([2, 2, 0]))  # (4/5 + 0) / 2
+    >>> float(macro_f1(np.array([2.0, 0, 0]), np.array([3.0, 0, 1]), np.array([2.0, 2, 0])))  # (4/5 + 0) / 2
     0.4
     """
     occurs = n_true > 0
-    if not occurs.any():
-        raise ValueError("no label occurs in the ground truth: macro F1 is undefined")
-    return ordered_mean(f1(n_hits, n_predicted, n_true)[occurs])
+    n_labels = occurs.sum(axis=-1)
+    total = ordered_sum(np.where(occurs, f1(n_hits, n_predicted, n_true), 0.0))
+    return np.asarray(np.divide(total, n_labels, out=np.full(total.shape, np.nan), where=n_labels > 0))
 
 
 def confusion(truth: IntArray, predicted: IntArray, n_labels: int) -> IntArray:
@@ -64,10 +64,12 @@ def confusion(truth: IntArray, predicted: IntArray, n_labels: int) -> IntArray:
 def chance_f1(n_true: IntArray, n_images: int, *, multi_label: bool) -> float:
     """Macro F1 of guessing, from its expected counts: any label with equal chance, or a fair coin for each label."""
     share = 2 if multi_label else n_true.size
-    return macro_f1(n_true, np.full_like(n_true, n_images), n_true * share)  # all counts times `share`
+    counts = n_true.astype(np.float64)
+    return float(macro_f1(counts, np.full_like(counts, n_images), counts * share))  # all counts times `share`
 
 
 def majority_f1(n_true: IntArray, n_images: int, *, multi_label: bool) -> float:
     """Macro F1 of always giving the most frequent answer: one label, or for each label yes if over half have it."""
+    counts = n_true.astype(np.float64)
     given = 2 * n_true > n_images if multi_label else np.arange(n_true.size) == int(np.argmax(n_true))
-    return macro_f1(np.where(given, n_true, 0), np.where(given, n_images, 0), n_true)
+    return float(macro_f1(np.where(given, counts, 0.0), np.where(given, float(n_images), 0.0), counts))

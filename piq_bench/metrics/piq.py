@@ -4,38 +4,34 @@ Re-id counts as (macro Rank-1 + macro mAP) / 2; every other task as its macro F1
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from piq_bench.records import RETRIEVAL, Task
+from piq_bench.records import FloatArray, Task
+
+Value = TypeVar("Value", float, FloatArray)
+"""One number, or an array of them: one per bootstrap resample."""
 
 
-def reid_score(macro_rank1: float, macro_map: float) -> float:
+def reid_score(macro_rank1: Value, macro_map: Value) -> Value:
     """What a retrieval task counts for: the mean of macro Rank-1 and macro mAP."""
     return (macro_rank1 + macro_map) / 2.0
 
 
-def aspect_scores(
-    tasks: Sequence[Task], *, macro_rank1: float | None, macro_map: float | None, f1: Mapping[str, float | None]
-) -> dict[str, float | None]:
-    """Score of each aspect, in the order of the vocabulary; None where one of its tasks has no value.
+def aspect_scores(tasks: Sequence[Task], task_scores: Mapping[str, Value]) -> dict[str, Value | None]:
+    """Score of each aspect, in the order of the vocabulary; None where one of its tasks has no score.
 
     Args:
         tasks: the benchmark's vocabulary.
-        macro_rank1: of the retrieval task; None if there is none or it was not scored.
-        macro_map: likewise.
-        f1: macro F1 by classification task.
+        task_scores: by task: `reid_score` of the retrieval task, macro F1 of every other.
     """
-    values: dict[str, list[float | None]] = {}
+    parts: dict[str, list[Value | None]] = {}
     for task in tasks:
-        if task.kind == RETRIEVAL:
-            value = None if macro_rank1 is None or macro_map is None else reid_score(macro_rank1, macro_map)
-        else:
-            value = f1.get(task.name)
-        values.setdefault(task.aspect, []).append(value)
-    return {aspect: _mean(list(parts)) for aspect, parts in values.items()}
+        parts.setdefault(task.aspect, []).append(task_scores.get(task.name))
+    return {aspect: _mean(values) for aspect, values in parts.items()}
 
 
-def piq(aspects: Mapping[str, float | None]) -> float | None:
-    """Mean over the aspects; None if there is none or one of them has no value.
+def piq(aspects: Mapping[str, Value | None]) -> Value | None:
+    """Mean over the aspects; None if there is none or one of them has no score.
 
     >>> piq({"reid": 0.5, "appearance": 0.7, "posture": 0.4, "emotion": 0.2})
     0.45
@@ -43,10 +39,11 @@ def piq(aspects: Mapping[str, float | None]) -> float | None:
     return _mean(list(aspects.values()))
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    total = 0.0
+def _mean(values: Sequence[Value | None]) -> Value | None:
+    """From left to right, so that it has the same bits everywhere."""
+    total: Value | None = None
     for value in values:
         if value is None:
             return None
-        total += value
-    return total / len(values) if values else None
+        total = value if total is None else total + value
+    return None if total is None else total / len(values)

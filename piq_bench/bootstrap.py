@@ -1,0 +1,84 @@
+"""Seeded resampling of clusters of images, and intervals from it.
+
+A person's images are alike, and so are near-duplicate frames: resampling images would make intervals too narrow. The
+clusters are the identities and, for images without one, their near-duplicate groups. Both kinds are drawn separately,
+each as often as it occurs. Draws depend on the seed and on the clusters alone: two submissions to one benchmark get
+the same draws, so that their difference is paired.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, FloatArray, IntArray
+
+BLOCK_VALUES = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """The units of resampling.
+
+    Attributes:
+        of_row: shape (n_test,); cluster of each test row: identities first, by name, then groups, by first image.
+        identity: shape (n_identities,); index into benchmark.identities of each of the first clusters.
+        n_groups: number of clusters after those.
+    """
+
+    of_row: IntArray
+    identity: IntArray
+    n_groups: int
+
+    @property
+    def total(self) -> int:
+        """Number of clusters."""
+        return self.identity.size + self.n_groups
+
+
+def clusters_of(benchmark: Benchmark) -> Clusters:
+    """The clusters of a benchmark's query and gallery images."""
+    rows = benchmark.test_rows
+    owner = benchmark.identity[rows]
+    identity = np.unique(owner[owner != NO_IDENTITY])
+    group = rows if benchmark.groups is None else benchmark.groups.group[rows]
+    group = np.where(group == NO_GROUP, rows, group)  # alone, an image is its own group
+    nobody = owner == NO_IDENTITY
+    groups = np.unique(group[nobody])
+    of_row = np.where(nobody, identity.size + np.searchsorted(groups, group), np.searchsorted(identity, owner))
+    return Clusters(of_row.astype(np.int64), identity, groups.size)
+
+
+def resamples(clusters: Clusters, n_resamples: int, seed: int) -> Iterator[FloatArray]:
+    """Blocks of shape (some resamples, n_clusters): how often each resample drew each cluster."""
+    sizes = (clusters.identity.size, clusters.n_groups)
+    # numpy promises the bits of its generators for ever, but not of the methods that make numbers out of them.
+    sources = [np.random.PCG64(np.random.SeedSequence([seed, stratum])) for stratum in range(len(sizes))]
+    step = max(1, BLOCK_VALUES // max(1, clusters.total))
+    for first in range(0, n_resamples, step):
+        n_rows = min(step, n_resamples - first)
+        weights = [_draw(source, n_rows, size) for source, size in zip(sources, sizes, strict=True)]
+        yield np.concatenate(weights, axis=1)
+
+
+def interval(values: FloatArray, level: float) -> tuple[float, float] | None:
+    """Percentile interval from order statistics; resamples in which the value is undefined (NaN) do not count.
+
+    >>> interval(np.arange(1000.0), 0.95)
+    (24.0, 975.0)
+    """
+    known = np.sort(values[~np.isnan(values)])
+    if known.size == 0:
+        return None
+    n_cut = max(0, int(np.ceil((1.0 - level) / 2.0 * known.size - 1e-9)) - 1)
+    return float(known[n_cut]), float(known[-1 - n_cut])
+
+
+def _draw(source: np.random.PCG64, n_resamples: int, size: int) -> FloatArray:
+    """Shape (n_resamples, size); counts of `size` draws with replacement. The bias, size / 2**32, does not matter."""
+    if size == 0:
+        return np.zeros((n_resamples, 0))
+    raw = np.asarray(source.random_raw(n_resamples * size)).reshape(n_resamples, size)
+    drawn = ((raw >> np.uint64(32)) * np.uint64(size) >> np.uint64(32)).astype(np.int64)
+    drawn += np.arange(n_resamples)[:, None] * size
+    return np.bincount(drawn.ravel(), minlength=n_resamples * size).reshape(n_resamples, size).astype(np.float64)

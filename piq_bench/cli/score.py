@@ -1,0 +1,92 @@
+"""`piq-score`: a submission and a benchmark to a score, printed and written."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from piq_bench.cli import exit_codes
+
+FORMATS = ("table", "json", "markdown", "latex")
+AP_CONVENTIONS = ("non-interpolated", "market1501")
+
+
+@click.command("piq-score", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("submission", type=click.Path(path_type=Path))
+@click.option(
+    "--dataset",
+    envvar="PIQ_DATASET",
+    type=click.Path(path_type=Path),
+    help="Benchmark to score against: a folder. [default: the bundled portrait-mini]",
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the score file here.")
+@click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--engine", type=click.Choice(["auto", "cpu"]), default="auto", show_default=True)
+@click.option("--partial", is_flag=True, help="Score what is there; PIQ is not reported.")
+@click.option("--ap", type=click.Choice(AP_CONVENTIONS), default=AP_CONVENTIONS[0], show_default=True)
+@click.option("--exclude", type=click.Choice(["sequence"]), help="Also leave out the query's own sequence.")
+@click.option(
+    "--bootstrap",
+    "n_resamples",
+    type=click.IntRange(0, 100_000),
+    default=1000,
+    show_default=True,
+    help="Resamples for the intervals; 0 for none.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--min-piq", type=click.FloatRange(0, 1), help="Exit with 5 if PIQ is lower.")
+def score_command(
+    submission: Path,
+    dataset: Path | None,
+    json_file: Path | None,
+    layout: str,
+    engine: str,
+    partial: bool,
+    ap: str,
+    exclude: str | None,
+    n_resamples: int,
+    seed: int,
+    min_piq: float | None,
+) -> None:
+    """Score SUBMISSION (.npz, .parquet or a folder) and print the result."""
+    with exit_codes():
+        from piq_bench.cli.progress import progress_bar
+        from piq_bench.errors import BadUsage, GateNotMet, Problem
+        from piq_bench.files import write_text
+        from piq_bench.read.dataset import read_benchmark
+        from piq_bench.read.submission import read_submission
+        from piq_bench.records import QUERY
+        from piq_bench.report.json import score_json
+        from piq_bench.report.latex import score_latex
+        from piq_bench.report.markdown import score_markdown
+        from piq_bench.report.table import score_table
+        from piq_bench.score import score
+
+        benchmark = read_benchmark(dataset)
+        if exclude == "sequence" and benchmark.sequence is None:
+            remedy = "leave the option out, or add a column 'sequence' to the annotations"
+            raise BadUsage("--exclude", [Problem("no-sequence", "sequence", "the data set names no sequences", remedy)])
+        entry = read_submission(submission, benchmark, partial=partial)
+        with progress_bar("queries", int((benchmark.split == QUERY).sum())) as advance:
+            result = score(
+                benchmark,
+                entry,
+                ap=ap,
+                exclude_sequence=exclude == "sequence",
+                n_resamples=n_resamples,
+                seed=seed,
+                advance=advance,
+            )
+        if json_file is not None:
+            write_text(json_file, score_json(result))
+        if layout == "json":
+            text = score_json(result)
+        elif layout == "table":
+            text = score_table(result, benchmark, colour=sys.stdout.isatty())
+        else:
+            text = {"markdown": score_markdown, "latex": score_latex}[layout](result, benchmark)
+        click.echo(text, nl=False)
+        if min_piq is not None and (result.piq is None or result.piq < min_piq):
+            found = "PIQ is not reported" if result.piq is None else f"PIQ is {result.piq!r}"
+            remedy = f"--min-piq asks for at least {min_piq!r}"
+            raise GateNotMet(str(submission), [Problem("min-piq", "piq", found, remedy)])

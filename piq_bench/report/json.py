@@ -1,0 +1,89 @@
+"""A Score to the score file: stable keys, full precision, and a digest by which two parties can compare one line.
+
+Everything above `software` is the same on every machine. `protocol.digest` is the SHA-256 of those parts in canonical
+form: keys sorted, no blanks, UTF-8, floats as `repr` writes them.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+
+from piq_bench import __version__
+from piq_bench.records import Intervals, ReidScore, Score
+
+SCHEMA = "piq-bench/score/1"
+
+
+def score_json(score: Score) -> str:
+    """The score file's text."""
+    return json.dumps(score_document(score), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def score_document(score: Score) -> dict[str, object]:
+    """The score file as plain values, keys in their order of appearance."""
+    document: dict[str, object] = {
+        "schema": SCHEMA,
+        "piq": score.piq,
+        "aspects": dict(score.aspects),
+        "reid": None if score.reid is None else _reid(score.reid, score.protocol.ap),
+        "f1": dict(score.f1),
+        "labels": {
+            task: {name: asdict(label) for name, label in labels.items()} for task, labels in score.labels.items()
+        },
+        "confusion": {task: [list(row) for row in table] for task, table in score.confusion.items()},
+        "baselines": {
+            "chance": {"reid": None if score.reid is None else dict(score.reid.chance), "f1": dict(score.chance_f1)},
+            "majority": {"f1": dict(score.majority_f1)},
+        },
+        "intervals": None if score.intervals is None else _intervals(score.intervals),
+        "notes": list(score.notes),
+        "submission": dict(score.submission),
+        "benchmark": dict(score.benchmark),
+    }
+    protocol: dict[str, object] = asdict(score.protocol)
+    protocol["exclude"] = list(score.protocol.exclude)
+    document["protocol"] = protocol | {"digest": digest(document | {"protocol": protocol})}
+    document["software"] = {
+        "piq_bench": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    document["engine"] = score.engine
+    document["file"] = dict(score.file)
+    return document
+
+
+def digest(parts: Mapping[str, object]) -> str:
+    """SHA-256 of the canonical JSON of the parts that must not differ between machines."""
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _reid(reid: ReidScore, ap: str) -> dict[str, object]:
+    return {
+        **reid.values,
+        "queries": reid.queries,
+        "queries_skipped": reid.queries_skipped,
+        "queries_unlabelled": reid.queries_unlabelled,
+        "identities": reid.identities,
+        "identities_skipped": list(reid.identities_skipped),
+        "ap": ap,
+        "without_exclusion": None if reid.without_exclusion is None else dict(reid.without_exclusion),
+    }
+
+
+def _intervals(intervals: Intervals) -> dict[str, object]:
+    return {
+        "level": intervals.level,
+        "resamples": intervals.resamples,
+        "seed": intervals.seed,
+        "piq": intervals.piq,
+        "aspects": dict(intervals.aspects),
+        "reid": dict(intervals.reid),
+        "f1": dict(intervals.f1),
+    }

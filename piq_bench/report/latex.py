@@ -1,0 +1,43 @@
+"""A Score as one LaTeX table with the columns of the paper's Table 4: needs no package."""
+
+from piq_bench.errors import printable
+from piq_bench.records import RETRIEVAL, Benchmark, Score
+from piq_bench.report.rows import percent, span
+
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+}
+
+
+def score_latex(score: Score, benchmark: Benchmark) -> str:
+    """The text to print: one row of scores, one of intervals."""
+    columns = [("Method", _escaped(str(score.submission["name"])), "")]
+    ends = score.intervals
+    for task in benchmark.tasks:
+        if task.kind == RETRIEVAL:
+            values = score.reid.values if score.reid else {}
+            for key, title in (("macro_map", "mAP"), ("macro_rank1", "R1")):
+                columns.append((title, percent(values.get(key)), span(ends.reid.get(key) if ends else None)))
+        else:
+            name = task.name
+            columns.append((name, percent(score.f1.get(name)), span(ends.f1.get(name) if ends else None)))
+    columns.append(("PIQ", percent(score.piq), span(ends.piq if ends else None)))
+    lines = [
+        f"% {printable(score.benchmark['name'])} {printable(score.benchmark['version'])}, per cent;"
+        f" fingerprint {score.benchmark['fingerprint']}",
+        rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
+        r"\hline",
+        " & ".join(_escaped(title) for title, _, _ in columns) + r" \\",
+        r"\hline",
+        " & ".join(value for _, value, _ in columns) + r" \\",
+    ]
+    if ends is not None:
+        lines.append(" & ".join(rf"\tiny {text}" if text else "" for _, _, text in columns) + r" \\")
+    return "\n".join([*lines, r"\hline", r"\end{tabular}"]) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return "".join(ESCAPES.get(c, c) for c in printable(text))

@@ -1,0 +1,32 @@
+"""A Score as Markdown, for a README, an issue or a CI summary."""
+
+from piq_bench.errors import printable
+from piq_bench.records import Benchmark, Score
+from piq_bench.report.rows import main_rows, metric_rows, summary
+
+SPECIAL = "\\`*_{}[]<>()#+-.!|&~"
+
+
+def score_markdown(score: Score, benchmark: Benchmark) -> str:
+    """The text to print."""
+    lines = [f"- **{name}**: {_escaped(text)}" for name, text in summary(score)]
+    lines += ["", "| | score, % | interval, % | chance, % | majority, % |", "|---|---:|---:|---:|---:|"]
+    for row in main_rows(score, benchmark):
+        name = "&nbsp;" * 4 * row.level + (f"**{_escaped(row.name)}**" if row.level < 2 else _escaped(row.name))
+        lines.append(f"| {name} | {row.value} | {row.interval} | {row.chance} | {row.majority} |")
+    if score.reid is not None:
+        lines += ["", "| re-id | macro, % | plain, % |", "|---|---:|---:|"]
+        lines += [f"| {row.name} | {row.macro} | {row.plain} |" for row in metric_rows(score)]
+        if score.reid.without_exclusion is not None:
+            lines += ["", "| re-id, near-duplicates left in | macro, % | plain, % |", "|---|---:|---:|"]
+            lines += [
+                f"| {row.name} | {row.macro_with_duplicates} | {row.plain_with_duplicates} |"
+                for row in metric_rows(score)
+            ]
+    if score.notes:
+        lines += ["", *(f"- note: {_escaped(note)}" for note in score.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{c}" if c in SPECIAL else c for c in printable(text, 1000))

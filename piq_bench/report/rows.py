@@ -1,0 +1,123 @@
+"""What every printed form of a score shows, in order, as text: names, numbers, intervals. Rounding happens here.
+
+Scores are printed in per cent with two decimals: 100 x the fractions of the score file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from piq_bench.records import RETRIEVAL, Benchmark, Interval, Score
+
+NOT_DEFINED = "-"
+METRIC_NAMES = {
+    "map": "mAP",
+    "rank1": "Rank-1",
+    "rank5": "Rank-5",
+    "rank10": "Rank-10",
+    "minp": "mINP",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the main table; `level` is 0 for PIQ, 1 for an aspect, 2 for a task or metric."""
+
+    level: int
+    name: str
+    value: str
+    interval: str
+    chance: str
+    majority: str
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One re-id metric: mean over identities, mean over queries, and both with near-duplicates left in."""
+
+    name: str
+    macro: str
+    plain: str
+    macro_with_duplicates: str
+    plain_with_duplicates: str
+
+
+def percent(value: float | None) -> str:
+    """A fraction in per cent with two decimals."""
+    return NOT_DEFINED if value is None else f"{100.0 * value:.2f}"
+
+
+def span(ends: Interval) -> str:
+    """An interval in per cent."""
+    return NOT_DEFINED if ends is None else f"{percent(ends[0])} - {percent(ends[1])}"
+
+
+def main_rows(score: Score, benchmark: Benchmark) -> list[Row]:
+    """PIQ, then each aspect with its tasks."""
+    ends = score.intervals
+    rows = [Row(0, "PIQ", percent(score.piq), span(ends.piq if ends else None), "", "")]
+    for aspect, value in score.aspects.items():
+        rows.append(Row(1, aspect, percent(value), span(ends.aspects[aspect] if ends else None), "", ""))
+        for task in benchmark.tasks:
+            if task.aspect == aspect:
+                rows += _retrieval_rows(score) if task.kind == RETRIEVAL else [_task_row(score, task.name)]
+    return rows
+
+
+def metric_rows(score: Score) -> list[MetricRow]:
+    """The re-id metrics; none if re-id was not scored."""
+    if score.reid is None:
+        return []
+    values, included = score.reid.values, score.reid.without_exclusion or {}
+    return [
+        MetricRow(
+            title,
+            percent(values[f"macro_{name}"]),
+            percent(values[name]),
+            percent(included.get(f"macro_{name}")),
+            percent(included.get(name)),
+        )
+        for name, title in METRIC_NAMES.items()
+    ]
+
+
+def summary(score: Score) -> list[tuple[str, str]]:
+    """What was scored and how, as pairs of name and text."""
+    submission, benchmark, protocol = score.submission, score.benchmark, score.protocol
+    lines = [
+        ("submission", f"{submission['name']} ({submission['images']} images)"),
+        ("benchmark", f"{benchmark['name']} {benchmark['version']}, fingerprint {benchmark['fingerprint'][:12]}"),
+    ]
+    if score.reid is not None:
+        grouping = protocol.grouping
+        excluded = ", ".join(protocol.exclude) or "nothing"
+        near = f" ({grouping.hash} <= {grouping.threshold}, {grouping.mode})" if grouping else ""
+        lines += [
+            ("re-id", f"{score.reid.queries} queries of {score.reid.identities} identities, {protocol.ap} AP"),
+            ("left out", f"same {excluded}{near}" if protocol.exclude else excluded),
+        ]
+    if score.intervals is not None:
+        ends = score.intervals
+        lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} resamples, seed {ends.seed}"))
+    return lines
+
+
+def _task_row(score: Score, task: str) -> Row:
+    ends: Mapping[str, Interval] = score.intervals.f1 if score.intervals else {}
+    return Row(
+        2,
+        f"{task} F1",
+        percent(score.f1.get(task)),
+        span(ends.get(task)),
+        percent(score.chance_f1.get(task)),
+        percent(score.majority_f1.get(task)),
+    )
+
+
+def _retrieval_rows(score: Score) -> list[Row]:
+    ends: Mapping[str, Interval] = score.intervals.reid if score.intervals else {}
+    values = score.reid.values if score.reid else {}
+    chance = score.reid.chance if score.reid else {}
+    return [
+        Row(2, title, percent(values.get(key)), span(ends.get(key)), percent(chance.get(key)), "")
+        for key, title in (("macro_rank1", "macro Rank-1"), ("macro_map", "macro mAP"))
+    ]

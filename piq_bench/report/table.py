@@ -1,0 +1,84 @@
+"""A Score as a table for people; fits 80 columns, and says what was left out."""
+
+import io
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from piq_bench.errors import printable
+from piq_bench.records import Benchmark, Score
+from piq_bench.report.json import score_document
+from piq_bench.report.rows import main_rows, metric_rows, percent, summary
+
+WIDTH = 80
+STYLES = ("bold", "bold cyan", "")
+
+
+def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False) -> str:
+    """The text to print; with terminal colours if asked for."""
+    console = Console(
+        file=io.StringIO(), width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=False
+    )
+    for name, text in summary(score):
+        console.print(Text(f"{name:11}{printable(text, WIDTH - 11)}"))
+    console.print()
+    console.print(_main(score, benchmark))
+    if score.reid is not None:
+        console.print(_retrieval(score))
+    for task, labels in score.labels.items():
+        console.print(_labels(score, task, list(labels)))
+    for note in score.notes:
+        console.print(Padding(Text(f"note: {printable(note, 1000)}"), (0, 0)))
+    protocol = score_document(score)["protocol"]
+    assert isinstance(protocol, dict)  # noqa: S101
+    console.print(Text(f"digest     {protocol['digest']}"))
+    assert isinstance(console.file, io.StringIO)  # noqa: S101
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def _main(score: Score, benchmark: Benchmark) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    level = f"{100 * score.intervals.level:g}% interval" if score.intervals else "interval"
+    table.add_column("in per cent", min_width=26)
+    for title in ("score", level, "chance", "majority"):
+        table.add_column(title, justify="right")
+    for row in main_rows(score, benchmark):
+        name = Text("  " * row.level + printable(row.name, 30))
+        table.add_row(name, row.value, row.interval, row.chance, row.majority, style=STYLES[row.level])
+    return table
+
+
+def _retrieval(score: Score) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("re-id, in per cent", min_width=26)
+    for title in ("macro", "plain"):
+        table.add_column(title, justify="right")
+    with_duplicates = score.reid is not None and score.reid.without_exclusion is not None
+    if with_duplicates:
+        table.add_column("with near-dupl.: macro", justify="right")
+        table.add_column("plain", justify="right")
+    for row in metric_rows(score):
+        cells = [f"  {row.name}", row.macro, row.plain]
+        table.add_row(*cells, *([row.macro_with_duplicates, row.plain_with_duplicates] if with_duplicates else []))
+    return table
+
+
+def _labels(score: Score, task: str, names: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(Text(printable(task, 26)), min_width=26)
+    for title in ("precision", "recall", "F1", "images", "predicted"):
+        table.add_column(title, justify="right")
+    for name in names:
+        label = score.labels[task][name]
+        table.add_row(
+            Text(f"  {printable(name, 28)}"),
+            percent(label.precision),
+            percent(label.recall),
+            percent(label.f1) if label.support else "(no image)",
+            str(label.support),
+            str(label.predicted),
+        )
+    return table
