@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
+EmbeddingArray = NDArray[np.float16] | NDArray[np.float32]
 
 SPLITS = ("train", "query", "gallery")
 TRAIN, QUERY, GALLERY = range(3)
@@ -153,7 +154,7 @@ class Submission:
     distance: Literal["cosine", "euclidean"]
     meta: Mapping[str, object]
     content: str
-    embedding: NDArray[np.float16] | NDArray[np.float32] | None
+    embedding: EmbeddingArray | None
     order: IntArray
     predictions: Mapping[str, IntArray | BoolArray]
     file_sha256: str

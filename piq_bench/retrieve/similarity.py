@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from piq_bench.records import FloatArray, IntArray, Submission
+from piq_bench.records import EmbeddingArray, FloatArray, IntArray, Submission
 from piq_bench.sums import ordered_sum
 
 ROUNDING = 2.0**-53  # of one float64 operation
@@ -32,7 +32,7 @@ class Similarity:
             of few distinct rows need not be decided pair by pair.
     """
 
-    embedding: np.ndarray[tuple[int, int], np.dtype[np.float16 | np.float32]]
+    embedding: EmbeddingArray
     order: IntArray
     distance: Literal["cosine", "euclidean"]
     norm: FloatArray
@@ -71,7 +71,7 @@ class Similarity:
     @property
     def dimension(self) -> int:
         """Values per embedding."""
-        return self.embedding.shape[1]
+        return int(self.embedding.shape[1])
 
     def vectors(self, rows: IntArray) -> FloatArray:
         """Shape (n_rows, dimension); float64, divided by their norm under cosine."""

@@ -1,0 +1,234 @@
+"""Retrieval against a plain count over every candidate, on embeddings that are random, tied, and nearly tied."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import builders
+import numpy as np
+import oracles
+import pytest
+
+from piq_bench.metrics.retrieval import Ranking
+from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, EmbeddingArray, IntArray, Submission
+from piq_bench.retrieve import cpu
+from piq_bench.retrieve.candidates import Ragged, find_candidates
+from piq_bench.retrieve.cpu import Counts
+from piq_bench.retrieve.rankings import rank
+from piq_bench.retrieve.similarity import Similarity
+
+Distance = Literal["cosine", "euclidean"]
+Make = Callable[[np.random.Generator, int], EmbeddingArray]
+
+
+def random_rows(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return rng.standard_normal((n, 6)).astype(np.float32)
+
+
+def half_precision(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return rng.standard_normal((n, 3)).astype(np.float16)
+
+
+def few_values(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return (rng.integers(0, 2, (n, 3)) * 2 - 1).astype(np.float32)
+
+
+def duplicated(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return rng.standard_normal((4, 5)).astype(np.float32)[rng.integers(0, 4, n)]
+
+
+def constant(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return np.tile(rng.standard_normal(7).astype(np.float32), (n, 1))
+
+
+def near_tied(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    """Neighbours in float32: their float32 products are equal or reversed, their float64 ones are not."""
+    base = np.tile(rng.standard_normal(16).astype(np.float32), (n, 1))
+    return np.nextafter(base, base + rng.choice([-1, 0, 1], base.shape).astype(np.float32), dtype=np.float32)
+
+
+def wild_norms(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return (rng.standard_normal((n, 4)) * 10.0 ** rng.integers(-18, 18, (n, 1))).astype(np.float32)
+
+
+def one_dimension(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return rng.choice([-2.0, -1.0, 1.0, 3.0], (n, 1)).astype(np.float32)
+
+
+EMBEDDINGS: list[Make] = [
+    random_rows, half_precision, few_values, duplicated, constant, near_tied, wild_norms, one_dimension,
+]  # fmt: skip
+
+
+def plain_candidates(
+    benchmark: Benchmark, submission: Submission, *, exclude_groups: bool = True, exclude_sequence: bool = False
+) -> list[tuple[str, list[oracles.Candidate]]]:
+    """Identity and (similarity, is positive) of the candidates of each query with an identity: SPEC, word by word."""
+    rows = {int(row): i for i, row in enumerate(benchmark.test_rows)}
+    assert submission.embedding is not None
+    values = submission.embedding.astype(np.float64).tolist()
+    pairs = set() if benchmark.groups is None or benchmark.groups.pairs is None else {
+        frozenset(pair) for pair in benchmark.groups.pairs.tolist()
+    }  # fmt: skip
+    found = []
+    for q in rows:
+        if benchmark.split[q] != 1 or benchmark.identity[q] == NO_IDENTITY:
+            continue
+        candidates = []
+        for g in rows:
+            if benchmark.split[g] != 2 or benchmark.junk[g]:
+                continue
+            same = benchmark.identity[g] == benchmark.identity[q]
+            if benchmark.groups is not None and exclude_groups:
+                near = benchmark.groups.group[g] == benchmark.groups.group[q] != NO_GROUP
+                if {q, g} in pairs if benchmark.groups.pairs is not None else near:
+                    continue
+            camera, sequence, source = benchmark.camera, benchmark.sequence, benchmark.source
+            assert camera is not None and sequence is not None and source is not None
+            if benchmark.exclude_same_camera and same and camera[q] == camera[g]:
+                continue
+            if exclude_sequence and sequence[q] and sequence[q] == sequence[g] and source[q] == source[g]:
+                continue
+            value = oracles.similarity(values[rows[q]], values[rows[g]], submission.distance)
+            candidates.append((value, bool(same)))
+        found.append((benchmark.identities[benchmark.identity[q]], candidates))
+    return found
+
+
+def rankings(
+    benchmark: Benchmark, submission: Submission, *, exclude_sequence: bool = False, **options: int
+) -> tuple[list[Ranking | None], list[Ranking | None]]:
+    candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
+
+    def engine(
+        similarity: Similarity,
+        queries: IntArray,
+        gallery: IntArray,
+        points: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+        left_out: Ragged,
+        point_start: IntArray,
+        *,
+        advance: Callable[[int], None],
+    ) -> Counts:
+        return cpu.count_others(similarity, queries, gallery, points, left_out, point_start, advance=advance, **options)
+
+    test_row = np.cumsum(benchmark.split != 0) - 1
+    excluded, included = rank(Similarity.of(submission), candidates, test_row, engine)
+    return list(excluded.ranking), list(included.ranking)
+
+
+def as_runs(ranking: Ranking | None) -> list[tuple[int, int, int]]:
+    if ranking is None:
+        return []
+    return list(zip(*(x.tolist() for x in (ranking.n_positives, ranking.n_images, ranking.n_above)), strict=True))
+
+
+def expected_runs(candidates: list[oracles.Candidate]) -> list[tuple[int, int, int]]:
+    above, kept = 0, []
+    for n_positives, n_images in oracles.runs(candidates):
+        if n_positives:
+            kept.append((n_positives, n_images, above))
+        above += n_images
+    return kept
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("make", EMBEDDINGS)
+@pytest.mark.parametrize("mode", ["components", "neighbours", None])
+@pytest.mark.parametrize("seed", range(3))
+def test_rankings_equal_a_count_over_every_candidate(
+    make: Make, distance: Distance, mode: Literal["components", "neighbours"] | None, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    benchmark = builders.benchmark(rng, mode=mode, exclude_same_camera=seed == 1)
+    submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
+    excluded, included = rankings(benchmark, submission, exclude_sequence=seed == 2)
+    for exclude_groups, found in ((True, excluded), (False, included)):
+        expected = plain_candidates(benchmark, submission, exclude_groups=exclude_groups, exclude_sequence=seed == 2)
+        assert [as_runs(ranking) for ranking in found] == [expected_runs(c) for _, c in expected]
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("make", EMBEDDINGS)
+def test_block_size_and_threads_change_nothing(make: Make, distance: Distance) -> None:
+    rng = np.random.default_rng(7)
+    benchmark = builders.benchmark(rng, builders.Size(n_query=20, n_gallery=60))
+    submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
+    plain = [[as_runs(r) for r in found] for found in rankings(benchmark, submission)]
+    for query_block, gallery_block, threads in ((1, 1, 1), (3, 7, 2), (64, 5, 1), (2, 1000, 4)):
+        blocks = rankings(benchmark, submission, query_block=query_block, gallery_block=gallery_block, threads=threads)
+        assert [[as_runs(r) for r in found] for found in blocks] == plain
+
+
+def test_the_order_of_stored_rows_changes_nothing() -> None:
+    rng = np.random.default_rng(3)
+    benchmark = builders.benchmark(rng)
+    submission = builders.submission(rng, benchmark, near_tied(rng, benchmark.test_rows.size))
+    assert submission.embedding is not None
+    order = rng.permutation(benchmark.test_rows.size)
+    stored: EmbeddingArray = np.asfortranarray(submission.embedding[order]).astype(np.float32, order="K")
+    shuffled = builders.submission(rng, benchmark, stored)
+    object.__setattr__(shuffled, "order", np.argsort(order))
+    one, other = rankings(benchmark, submission), rankings(benchmark, shuffled)
+    assert [[as_runs(r) for r in x] for x in one] == [[as_runs(r) for r in x] for x in other]
+
+
+def test_the_definition_decides_where_float32_products_tie() -> None:
+    """Two gallery rows whose float32 products with the query are equal, and whose float64 ones are not."""
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal(64).astype(np.float32)
+    base /= np.linalg.norm(base)
+    rows = [base, base.copy(), base.copy()]
+    for i in range(64):
+        rows[2] = base.copy()
+        rows[2][i] = np.nextafter(base[i], np.float32(0), dtype=np.float32)
+        products = np.stack(rows[1:]) @ base
+        exact = [oracles.similarity(base.tolist(), row.tolist(), "euclidean") for row in rows[1:]]
+        if products[0] == products[1] and exact[0] != exact[1]:
+            break
+    else:
+        pytest.fail("no such pair among 64")
+    similarity = Similarity.of(
+        builders.submission(
+            rng,
+            builders.benchmark(rng, builders.Size(n_train=0, n_query=1, n_gallery=2)),
+            np.stack(rows),
+            distance="euclidean",
+        )
+    )
+    counts = cpu.count_others(
+        similarity,
+        np.array([0]),
+        np.array([1, 2]),
+        np.array([exact[1]]),
+        Ragged(np.array([0, 0]), np.zeros(0, dtype=np.int64)),
+        np.array([0, 1]),
+    )
+    assert (counts.above.tolist(), counts.tied.tolist()) == ([1], [1])
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("make", [*EMBEDDINGS])
+def test_fast_products_stay_within_the_error_bound(make: Make, distance: Distance) -> None:
+    rng = np.random.default_rng(11)
+    benchmark = builders.benchmark(rng)
+    submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
+    similarity = Similarity.of(submission)
+    rows = np.arange(benchmark.test_rows.size)
+    fast = similarity.fast_table(similarity.vectors(rows), similarity.vectors(rows))
+    exact = similarity.exact_table(rows, rows)
+    assert (np.abs(fast - exact) <= similarity.error_bound(rows, rows)[:, None]).all()
+    pairs = similarity.exact_pairs(np.repeat(rows, rows.size), np.tile(rows, rows.size))
+    assert (pairs.reshape(exact.shape) == exact).all()
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("make", EMBEDDINGS)
+def test_similarities_are_the_plain_loop_to_the_last_bit(make: Make, distance: Distance) -> None:
+    rng = np.random.default_rng(5)
+    benchmark = builders.benchmark(rng, builders.Size(n_query=3, n_gallery=6))
+    submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
+    assert submission.embedding is not None
+    values = submission.embedding.astype(np.float64).tolist()
+    rows = np.arange(len(values))
+    table = Similarity.of(submission).exact_table(rows, rows)
+    assert table.tolist() == [[oracles.similarity(a, b, distance) for b in values] for a in values]
