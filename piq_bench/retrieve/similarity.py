@@ -87,7 +87,7 @@ class Similarity:
         one = np.ascontiguousarray(self.vectors(queries).T)[:, :, None]
         for first in range(0, gallery.size, step):
             other = np.ascontiguousarray(self.vectors(gallery[first : first + step]).T)[:, None, :]
-            table[:, first : first + step] = self._ordered(one, other)
+            table[:, first : first + step] = self._ordered_table(one, other)
         return table
 
     def exact_pairs(self, queries: IntArray, gallery: IntArray) -> FloatArray:
@@ -96,9 +96,12 @@ class Similarity:
         step = max(1, BLOCK_VALUES // self.dimension)
         for first in range(0, queries.size, step):
             part = slice(first, first + step)
-            one = np.ascontiguousarray(self.vectors(queries[part]).T)
-            other = np.ascontiguousarray(self.vectors(gallery[part]).T)
-            values[part] = self._ordered(one, other)
+            one, other = self.vectors(queries[part]), self.vectors(gallery[part])
+            if self.distance == "cosine":
+                values[part] = ordered_sum(one * other)
+            else:
+                difference = one - other
+                values[part] = -ordered_sum(difference * difference)
         return values
 
     def fast_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
@@ -126,8 +129,8 @@ class Similarity:
         largest = float(self.norm[gallery].max(initial=0.0))
         return 4.5 * n_roundings * ROUNDING * (self.norm[queries] ** 2 + largest**2)
 
-    def _ordered(self, one: FloatArray, other: FloatArray) -> FloatArray:
-        """Sum over the first axis, one by one, of products or of squared differences. The only place that does it."""
+    def _ordered_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
+        """`ordered_sum` over the first axis of what would be too large to hold: products or squared differences."""
         if self.distance == "cosine":
             total: FloatArray = np.multiply(one[0], other[0])
             term: FloatArray = np.empty_like(total)
