@@ -35,6 +35,11 @@ class Clusters:
         """Number of clusters."""
         return self.identity.size + self.n_groups
 
+    @property
+    def once(self) -> FloatArray:
+        """Shape (1, n_clusters); every cluster once: the weights of the score itself."""
+        return np.ones((1, self.total))
+
 
 def clusters_of(benchmark: Benchmark) -> Clusters:
     """The clusters of a benchmark's query and gallery images."""

@@ -5,43 +5,26 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from piq_bench.bootstrap import Clusters, clusters_of, interval, resamples
-from piq_bench.errors import first_few
+from piq_bench.classify import describe_task
 from piq_bench.fingerprint import fingerprint
-from piq_bench.metrics.labels import chance_f1, confusion, f1, majority_f1, precision, recall
-from piq_bench.metrics.retrieval import chance_average_precision, metrics_of
-from piq_bench.records import (
-    NO_IDENTITY,
-    NOT_ANNOTATED,
-    QUERY,
-    Benchmark,
-    FloatArray,
-    IntArray,
-    Interval,
-    Intervals,
-    LabelScore,
-    Protocol,
-    ReidScore,
-    Score,
-    Submission,
-)
+from piq_bench.records import Benchmark, FloatArray, Interval, Intervals, Protocol, Score, Submission
+from piq_bench.reid import score_reid
 from piq_bench.retrieve import cpu
-from piq_bench.retrieve.candidates import Candidates, find_candidates
-from piq_bench.retrieve.rankings import Engine, Rankings, rank
-from piq_bench.retrieve.similarity import Similarity
+from piq_bench.retrieve.rankings import Engine
 from piq_bench.tally import (
     LabelTally,
     ReidTally,
     f1_estimates,
     piq_estimates,
+    point_estimate,
+    point_estimates,
     reid_estimates,
     tally_labels,
-    tally_reid,
 )
 
 PROTOCOL_VERSION = 1
 LEVEL = 0.95
 RESAMPLES = 1000
-FEW_DISTINCT_SHARE = 0.5
 
 Estimates = Mapping[str, FloatArray]
 """By metric, shape (n_weightings,)."""
@@ -74,43 +57,34 @@ def score(
     """
     clusters = clusters_of(benchmark)
     label_tallies = tally_labels(benchmark, submission, clusters)
-    reid_tally, reid, notes = None, None, []
+    reid_tally, reid = None, None
+    notes: list[str] = []
     if submission.embedding is not None and benchmark.retrieval_task is not None:
-        similarity = Similarity.of(submission)
-        candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
-        test_row = np.cumsum(benchmark.split != 0) - 1
-        excluded, included = rank(similarity, candidates, test_row, engine, advance=advance)
-        reid_tally = _tally(clusters, candidates, excluded, ap)
-        reid = _reid_score(benchmark, clusters, candidates, excluded, included, reid_tally, ap)
-        notes += _reid_notes(benchmark, reid, similarity)
-
-    every = np.ones((1, clusters.total))
-    _, f1_values, aspects, piq = _estimate(benchmark, reid_tally, label_tallies, every)
-    if _value(piq) is None:
+        reid_tally, reid, notes = score_reid(
+            benchmark, submission, clusters, engine, ap=ap, exclude_sequence=exclude_sequence, advance=advance
+        )
+    _, f1_values, aspects, piq = _estimate(benchmark, reid_tally, label_tallies, clusters.once)
+    if point_estimate(piq) is None:
         missing = _missing(benchmark, submission)
         reason = f"not submitted: {', '.join(missing)}" if missing else "a task has nothing to be scored on"
-        notes.append(f"PIQ is not reported: {reason}")
+        notes = [*notes, f"PIQ is not reported: {reason}"]
     intervals = None
     if n_resamples:
         intervals = _intervals(benchmark, clusters, reid_tally, label_tallies, n_resamples, seed)
-    annotated = {task: _annotated(benchmark, task) for task in label_tallies}
-    support = {task: tally.true.sum(axis=0).astype(np.int64) for task, tally in label_tallies.items()}
-    multi_label = {task.name: task.multi_label for task in benchmark.classification_tasks}
+    details = {
+        task.name: describe_task(benchmark, submission, task, label_tallies[task.name])
+        for task in benchmark.classification_tasks
+        if task.name in label_tallies
+    }
     return Score(
-        piq=_value(piq),
-        aspects={name: _value(values) for name, values in aspects.items()},
+        piq=point_estimate(piq),
+        aspects={name: point_estimate(values) for name, values in aspects.items()},
         reid=reid,
-        f1={name: _value(values) for name, values in f1_values.items()},
-        labels={task: _label_scores(benchmark, task, tally) for task, tally in label_tallies.items()},
-        confusion={task: _confusion(benchmark, submission, task) for task in label_tallies if not multi_label[task]},
-        chance_f1={
-            task: chance_f1(n_true, annotated[task], multi_label=multi_label[task]) if n_true.any() else None
-            for task, n_true in support.items()
-        },
-        majority_f1={
-            task: majority_f1(n_true, annotated[task], multi_label=multi_label[task]) if n_true.any() else None
-            for task, n_true in support.items()
-        },
+        f1=point_estimates(f1_values),
+        labels={task: detail.labels for task, detail in details.items()},
+        confusion={task: detail.confusion for task, detail in details.items() if detail.confusion is not None},
+        chance_f1={task: detail.chance_f1 for task, detail in details.items()},
+        majority_f1={task: detail.majority_f1 for task, detail in details.items()},
         intervals=intervals,
         notes=tuple(notes),
         submission={
@@ -174,118 +148,7 @@ def _intervals(
     )
 
 
-def _tally(clusters: Clusters, candidates: Candidates, rankings: Rankings, ap: str) -> ReidTally:
-    scored = np.array([ranking is not None for ranking in rankings.ranking], dtype=bool)
-    values = {
-        name: np.array([np.nan if ranking is None else metric(ranking) for ranking in rankings.ranking])
-        for name, metric in metrics_of(ap).items()
-    }
-    return tally_reid(clusters, candidates.query_identity, scored, values)
-
-
-def _reid_score(
-    benchmark: Benchmark,
-    clusters: Clusters,
-    candidates: Candidates,
-    excluded: Rankings,
-    included: Rankings,
-    tally: ReidTally,
-    ap: str,
-) -> ReidScore:
-    every = np.ones((1, clusters.total))
-    asked = np.unique(candidates.query_identity)
-    scored = clusters.identity[tally.n_queries > 0]
-    with_duplicates = None
-    if benchmark.groups is not None:
-        with_duplicates = _values(reid_estimates(_tally(clusters, candidates, included, ap), every))
-    n_scored = int(tally.n_queries.sum())
-    return ReidScore(
-        values=_values(reid_estimates(tally, every)),
-        without_exclusion=with_duplicates,
-        chance=_chance(clusters, candidates, excluded),
-        queries=n_scored,
-        queries_skipped=candidates.query.size - n_scored,
-        identities=scored.size,
-        identities_skipped=tuple(benchmark.identities[i] for i in np.setdiff1d(asked, scored)),
-        queries_unlabelled=int(((benchmark.split == QUERY) & (benchmark.identity == NO_IDENTITY)).sum()),
-    )
-
-
-def _chance(clusters: Clusters, candidates: Candidates, rankings: Rankings) -> dict[str, float | None]:
-    """Macro mAP and Rank-1 of a constant embedding: every candidate of a query ties with every other."""
-    sizes = np.stack([rankings.n_positives, rankings.n_candidates], axis=1)
-    distinct, of_query = np.unique(sizes, axis=0, return_inverse=True)
-    precisions = np.array([chance_average_precision(int(r), int(n)) if r else np.nan for r, n in distinct])
-    hits = np.array([r / n if r else np.nan for r, n in distinct])
-    of_query = of_query.ravel()
-    tally = tally_reid(
-        clusters,
-        candidates.query_identity,
-        rankings.n_positives > 0,
-        {"map": precisions[of_query], "rank1": hits[of_query]},
-    )
-    estimates = _values(reid_estimates(tally, np.ones((1, clusters.total))))
-    return {name: estimates[name] for name in ("macro_map", "macro_rank1")}
-
-
-def _reid_notes(benchmark: Benchmark, reid: ReidScore, similarity: Similarity) -> list[str]:
-    notes = []
-    if benchmark.groups is None:
-        notes.append("the data set has no near-duplicate groups: scored without exclusion; see `piq groups`")
-    if reid.queries_skipped:
-        notes.append(f"{reid.queries_skipped} queries have no positive left and are not scored")
-    if reid.identities_skipped:
-        names = first_few(reid.identities_skipped, len(reid.identities_skipped))
-        notes.append(f"identities without a scored query leave the macro mean: {names}")
-    if reid.queries_unlabelled:
-        notes.append(f"{reid.queries_unlabelled} query images have no identity and are no re-id queries")
-    n_distinct = np.unique(similarity.twin).size
-    if n_distinct <= FEW_DISTINCT_SHARE * similarity.twin.size:
-        notes.append(f"degenerate embedding: {n_distinct} distinct rows among {similarity.twin.size} images")
-    return notes
-
-
-def _label_scores(benchmark: Benchmark, task: str, tally: LabelTally) -> dict[str, LabelScore]:
-    names = next(t.labels for t in benchmark.tasks if t.name == task)
-    hits, predicted, true = (part.sum(axis=0) for part in (tally.hits, tally.predicted, tally.true))
-    f1_scores = f1(hits, predicted, true)
-    return {
-        name: LabelScore(
-            precision=precision(int(hits[i]), int(predicted[i])),
-            recall=recall(int(hits[i]), int(true[i])),
-            f1=float(f1_scores[i]),
-            support=int(true[i]),
-            predicted=int(predicted[i]),
-            hits=int(hits[i]),
-        )
-        for i, name in enumerate(names)
-    }
-
-
-def _confusion(benchmark: Benchmark, submission: Submission, task: str) -> tuple[tuple[int, ...], ...]:
-    truth = benchmark.labels[task][benchmark.test_rows]
-    known = truth != NOT_ANNOTATED
-    n_labels = next(len(t.labels) for t in benchmark.tasks if t.name == task)
-    table = confusion(truth[known], submission.predictions[task][known].astype(np.int64), n_labels)
-    return tuple(tuple(int(count) for count in row) for row in table)
-
-
-def _annotated(benchmark: Benchmark, task: str) -> int:
-    truth: IntArray = benchmark.labels[task][benchmark.test_rows]
-    known = truth != NOT_ANNOTATED
-    return int((known if known.ndim == 1 else known.all(axis=1)).sum())
-
-
 def _missing(benchmark: Benchmark, submission: Submission) -> list[str]:
     """Tasks of the benchmark that were not submitted."""
     given = set(submission.predictions) | ({"embedding"} if submission.embedding is not None else set())
     return [task.name for task in benchmark.tasks if (task.name if task.labels else "embedding") not in given]
-
-
-def _values(estimates: Estimates) -> dict[str, float | None]:
-    return {name: _value(values) for name, values in estimates.items()}
-
-
-def _value(estimate: FloatArray | None) -> float | None:
-    """The first weighting's number; None where it is undefined."""
-    return None if estimate is None or np.isnan(estimate[0]) else float(estimate[0])

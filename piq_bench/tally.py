@@ -109,6 +109,16 @@ def piq_estimates(
     return aspects, piq(aspects)
 
 
+def point_estimates(estimates: Mapping[str, FloatArray]) -> dict[str, float | None]:
+    """The first weighting's numbers."""
+    return {name: point_estimate(values) for name, values in estimates.items()}
+
+
+def point_estimate(estimate: FloatArray | None) -> float | None:
+    """The first weighting's number; None where it is undefined."""
+    return None if estimate is None or np.isnan(estimate[0]) else float(estimate[0])
+
+
 def _as_sets(truth: IntArray, predicted: IntArray | BoolArray, n_labels: int) -> tuple[BoolArray, BoolArray]:
     """Both as (n_test, n_labels) of bool, all false where the truth is not annotated."""
     if truth.ndim == 1:

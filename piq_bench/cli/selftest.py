@@ -1,0 +1,46 @@
+"""`piq selftest`: does this installation give the official digits?"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from piq_bench.cli import exit_codes
+from piq_bench.errors import EXIT_INTERNAL
+
+
+@click.command("selftest")
+@click.option(
+    "--update",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the digests found to this file, for maintainers.",
+)
+def selftest_command(update: Path | None) -> None:
+    """Score built-in submissions (perfect, random, constant, tied, ...) and compare with the official digits."""
+    with exit_codes():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        from piq_bench.cli.progress import progress_bar
+        from piq_bench.files import write_text
+        from piq_bench.report.rows import percent
+        from piq_bench.selftest import SUBMISSIONS, official_text, run_selftest
+
+        with progress_bar("submissions", len(SUBMISSIONS)) as advance:
+            checks = run_selftest(advance)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for title in ("submission", "PIQ, %", "macro mAP, %", "digest", "official"):
+            table.add_column(title, justify="right" if "%" in title else "left")
+        for check in checks:
+            macro_map = check.score.reid.values["macro_map"] if check.score.reid else None
+            verdict = "equal" if check.passed else "DIFFERS" if check.official else "none stored"
+            table.add_row(check.name, percent(check.score.piq), percent(macro_map), check.digest[:16], verdict)
+        Console(width=80).print(table)
+        if update is not None:
+            write_text(update, official_text(checks))
+        elif not all(check.passed for check in checks):
+            click.echo("this installation does not give the official digits: please report it", err=True)
+            sys.exit(EXIT_INTERNAL)
+        else:
+            click.echo("this installation gives the official digits")

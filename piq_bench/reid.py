@@ -1,0 +1,104 @@
+"""Rankings to the re-id part of a score: tallies per identity, means, chance, and what a reader must know."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from piq_bench.bootstrap import Clusters
+from piq_bench.errors import first_few
+from piq_bench.metrics.retrieval import chance_average_precision, metrics_of
+from piq_bench.records import NO_IDENTITY, QUERY, TRAIN, Benchmark, ReidScore, Submission
+from piq_bench.retrieve.candidates import Candidates, find_candidates
+from piq_bench.retrieve.rankings import Engine, Rankings, rank
+from piq_bench.retrieve.similarity import Similarity
+from piq_bench.tally import ReidTally, point_estimates, reid_estimates, tally_reid
+
+FEW_DISTINCT_SHARE = 0.5
+
+
+def score_reid(
+    benchmark: Benchmark,
+    submission: Submission,
+    clusters: Clusters,
+    engine: Engine,
+    *,
+    ap: str,
+    exclude_sequence: bool,
+    advance: Callable[[int], None],
+) -> tuple[ReidTally, ReidScore, list[str]]:
+    """Retrieve, and sum up: the tally that intervals are drawn from, the score, and notes on it.
+
+    Args:
+        benchmark: with a retrieval task.
+        submission: with an embedding.
+        clusters: the units of resampling.
+        engine: counts images around positives.
+        ap: convention of average precision.
+        exclude_sequence: leave out gallery images of the query's own sequence.
+        advance: told the number of queries done.
+    """
+    similarity = Similarity.of(submission)
+    candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
+    test_row = np.cumsum(benchmark.split != TRAIN) - 1
+    excluded, included = rank(similarity, candidates, test_row, engine, advance=advance)
+    tally = _tally(clusters, candidates, excluded, ap)
+    with_duplicates = None
+    if benchmark.groups is not None:
+        with_duplicates = point_estimates(reid_estimates(_tally(clusters, candidates, included, ap), clusters.once))
+    n_scored = int(tally.n_queries.sum())
+    scored = clusters.identity[tally.n_queries > 0]
+    dropped = np.setdiff1d(candidates.query_identity, scored)
+    reid = ReidScore(
+        values=point_estimates(reid_estimates(tally, clusters.once)),
+        without_exclusion=with_duplicates,
+        chance=_chance(clusters, candidates, excluded),
+        queries=n_scored,
+        queries_skipped=candidates.query.size - n_scored,
+        identities=scored.size,
+        identities_skipped=tuple(benchmark.identities[i] for i in dropped),
+        queries_unlabelled=int(((benchmark.split == QUERY) & (benchmark.identity == NO_IDENTITY)).sum()),
+    )
+    return tally, reid, _notes(benchmark, reid, similarity)
+
+
+def _tally(clusters: Clusters, candidates: Candidates, rankings: Rankings, ap: str) -> ReidTally:
+    scored = np.array([ranking is not None for ranking in rankings.ranking], dtype=bool)
+    values = {
+        name: np.array([np.nan if ranking is None else metric(ranking) for ranking in rankings.ranking])
+        for name, metric in metrics_of(ap).items()
+    }
+    return tally_reid(clusters, candidates.query_identity, scored, values)
+
+
+def _chance(clusters: Clusters, candidates: Candidates, rankings: Rankings) -> dict[str, float | None]:
+    """Macro mAP and Rank-1 of a constant embedding: every candidate of a query ties with every other."""
+    sizes = np.stack([rankings.n_positives, rankings.n_candidates], axis=1)
+    distinct, of_query = np.unique(sizes, axis=0, return_inverse=True)
+    precisions = np.array([chance_average_precision(int(r), int(n)) if r else np.nan for r, n in distinct])
+    hits = np.array([r / n if r else np.nan for r, n in distinct])
+    of_query = of_query.ravel()
+    tally = tally_reid(
+        clusters,
+        candidates.query_identity,
+        rankings.n_positives > 0,
+        {"map": precisions[of_query], "rank1": hits[of_query]},
+    )
+    estimates = point_estimates(reid_estimates(tally, clusters.once))
+    return {name: estimates[name] for name in ("macro_map", "macro_rank1")}
+
+
+def _notes(benchmark: Benchmark, reid: ReidScore, similarity: Similarity) -> list[str]:
+    notes = []
+    if benchmark.groups is None:
+        notes.append("the data set has no near-duplicate groups: scored without exclusion; see `piq groups`")
+    if reid.queries_skipped:
+        notes.append(f"{reid.queries_skipped} queries have no positive left and are not scored")
+    if reid.identities_skipped:
+        names = first_few(reid.identities_skipped, len(reid.identities_skipped))
+        notes.append(f"identities without a scored query leave the macro mean: {names}")
+    if reid.queries_unlabelled:
+        notes.append(f"{reid.queries_unlabelled} query images have no identity and are no re-id queries")
+    n_distinct = np.unique(similarity.twin).size
+    if n_distinct <= FEW_DISTINCT_SHARE * similarity.twin.size:
+        notes.append(f"degenerate embedding: {n_distinct} distinct rows among {similarity.twin.size} images")
+    return notes
