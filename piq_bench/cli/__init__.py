@@ -3,10 +3,12 @@
 Nothing heavier than click is imported here, so that `--help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -64,6 +66,15 @@ def load_command(name: str) -> click.Command:
     if not isinstance(command, click.Command):
         raise TypeError(f"piq_bench.cli.{name}.{name}_command is no command")
     return command
+
+
+def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Callback of an option that names a file to write: refuse at once what could not be written at the end."""
+    if value is not None and value.is_dir():
+        raise click.BadParameter(f"{str(value)!r} is a folder; name a file", ctx, parameter)
+    if value is not None and not (value.parent.is_dir() and os.access(value.parent, os.W_OK)):
+        raise click.BadParameter(f"{str(value.parent)!r} is no folder that can be written to", ctx, parameter)
+    return value
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes
+from piq_bench.cli import exit_codes, output_file
 
 FORMATS = ("table", "json", "markdown", "latex")
 AP_CONVENTIONS = ("non-interpolated", "market1501")
@@ -19,7 +19,9 @@ AP_CONVENTIONS = ("non-interpolated", "market1501")
     type=click.Path(path_type=Path),
     help="Benchmark to score against: a folder. [default: the bundled portrait-mini]",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the score file here.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the score file here."
+)
 @click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--engine", type=click.Choice(["auto", "cpu"]), default="auto", show_default=True)
 @click.option("--partial", is_flag=True, help="Score what is there; PIQ is not reported.")

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes
+from piq_bench.cli import exit_codes, output_file
 from piq_bench.errors import EXIT_INTERNAL
 
 
 @click.command("selftest")
 @click.option(
     "--update",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
+    callback=output_file,
     help="Write the digests found to this file, for maintainers.",
 )
 def selftest_command(update: Path | None) -> None:

@@ -1,0 +1,230 @@
+"""`piq-score` from the outside: files in, text, score file and exit code out."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.write import write_submission
+
+from piq_bench.cli import load_command
+
+BENCHMARK = """\
+schema = "piq-bench/benchmark/1"
+name = "tiny"
+version = "1"
+licence = "none"
+[tasks.reid]
+aspect = "reid"
+kind = "retrieval"
+[tasks.gender]
+aspect = "appearance"
+labels = ["female", "male"]
+[tasks.mood]
+aspect = "emotion"
+labels = ["happy", "sad"]
+multi_label = true
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(load_command("score"), [str(a) for a in arguments])
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Six people of the test set, five gallery images each."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "benchmark.toml").write_text(BENCHMARK, encoding="utf-8")
+    lines = ["image,split,identity,gender,mood,sequence"]
+    for person in range(6):
+        for shot in range(6):
+            split = "query" if shot == 0 else "gallery"
+            gender, mood = ("female", "male")[person % 2], ("happy", "sad", "happy|sad", "-", "")[shot % 5]
+            lines.append(f"p{person}/{shot}.jpg,{split},p{person},{gender},{mood},s{shot // 2}")
+    (folder / "annotations.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def submission(tmp_path: Path, dataset: Path) -> Path:
+    return write(tmp_path / "entry.npz", dataset)
+
+
+def write(path: Path, dataset: Path, *, order: np.ndarray | None = None, layout: str = "C") -> Path:
+    benchmark = read_benchmark(dataset)
+    rng = np.random.default_rng(0)
+    n = benchmark.test_rows.size
+    order = np.arange(n) if order is None else order
+    embedding = rng.standard_normal((n, 8)).astype(np.float32)[order]
+    write_submission(
+        path,
+        images=benchmark.images[benchmark.test_rows][order],
+        embedding=np.asfortranarray(embedding) if layout == "F" else embedding,
+        predictions={"gender": rng.integers(0, 2, n)[order], "mood": rng.random((n, 2))[order].astype(np.float32)},
+        meta={"name": "entry", "benchmark": "tiny"},
+    )
+    return path
+
+
+def above_software(text: str) -> str:
+    head, found, _ = text.partition('"software"')
+    assert found
+    return head
+
+
+def test_the_table_fits_80_columns_and_says_what_was_left_out(dataset: Path, submission: Path) -> None:
+    result = run(submission, "--dataset", dataset)
+    assert result.exit_code == 0, result.output
+    assert max(len(line) for line in result.stdout.splitlines()) <= 80
+    for text in ("PIQ", "macro mAP", "macro Rank-1", "gender F1", "mood F1", "left out", "chance", "digest"):
+        assert text in result.stdout
+    assert "without exclusion" in result.stdout
+
+
+def test_the_score_file_holds_the_contract(dataset: Path, submission: Path, tmp_path: Path) -> None:
+    out = tmp_path / "score.json"
+    result = run(submission, "--dataset", dataset, "--json", out, "--format", "json")
+    assert result.stdout == out.read_text(encoding="utf-8")
+    document = json.loads(result.stdout)
+    assert list(document) == [
+        "schema", "piq", "aspects", "reid", "f1", "labels", "confusion", "baselines", "intervals", "notes",
+        "submission", "benchmark", "protocol", "software", "engine", "file",
+    ]  # fmt: skip
+    assert document["schema"] == "piq-bench/score/1"
+    assert list(document["aspects"]) == ["reid", "appearance", "emotion"]
+    reid = {f"{m}{n}" for m in ("macro_", "") for n in ("map", "rank1", "rank5", "rank10", "minp")}
+    assert reid | {"queries", "queries_skipped", "identities", "ap"} <= set(document["reid"])
+    assert {"precision", "recall", "f1", "support"} <= set(document["labels"]["mood"]["happy"])
+    assert {"level", "resamples", "seed", "piq", "aspects", "reid", "f1"} == set(document["intervals"])
+    assert {"name", "content", "images", "dimension", "distance"} == set(document["submission"])
+    assert {"name", "version", "fingerprint"} == set(document["benchmark"])
+    assert {"version", "ap", "grouping", "unlabelled", "digest"} <= set(document["protocol"])
+    assert {"sha256", "bytes"} == set(document["file"])
+    low, high = document["intervals"]["piq"]
+    assert low <= document["piq"] <= high
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_row_order_and_memory_order_change_nothing_above_software(
+    dataset: Path, submission: Path, tmp_path: Path, layout: str
+) -> None:
+    plain = run(submission, "--dataset", dataset, "--format", "json").stdout
+    n = 36
+    other = write(tmp_path / "other.npz", dataset, order=np.random.default_rng(5).permutation(n), layout=layout)
+    assert above_software(run(other, "--dataset", dataset, "--format", "json").stdout) == above_software(plain)
+    rows = (dataset / "annotations.csv").read_text(encoding="utf-8").splitlines()
+    shuffled = tmp_path / "shuffled"
+    shutil.copytree(dataset, shuffled)
+    body = [rows[i + 1] for i in np.random.default_rng(6).permutation(n)]
+    (shuffled / "annotations.csv").write_text("\n".join([rows[0], *body]) + "\n", encoding="utf-8")
+    assert above_software(run(submission, "--dataset", shuffled, "--format", "json").stdout) == above_software(plain)
+
+
+@pytest.mark.parametrize("form", ["folder", "parquet"])
+def test_folder_and_parquet_give_the_same_score(dataset: Path, submission: Path, tmp_path: Path, form: str) -> None:
+    plain = run(submission, "--dataset", dataset, "--format", "json").stdout
+    other = write(tmp_path / ("other" if form == "folder" else "other.parquet"), dataset)
+    assert above_software(run(other, "--dataset", dataset, "--format", "json").stdout) == above_software(plain)
+
+
+def test_threads_change_nothing(dataset: Path, submission: Path) -> None:
+    def output(threads: int) -> str:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+        command = [sys.executable, "-c", "from piq_bench.cli import piq_score; piq_score()"]
+        arguments = [str(submission), "--dataset", str(dataset), "--format", "json"]
+        done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
+        return above_software(done.stdout)
+
+    assert output(1) == output(2)
+
+
+@pytest.mark.parametrize("layout", ["table", "markdown", "latex"])
+def test_every_format_shows_the_same_piq(dataset: Path, submission: Path, layout: str) -> None:
+    document = json.loads(run(submission, "--dataset", dataset, "--format", "json").stdout)
+    assert f"{100 * document['piq']:.2f}" in run(submission, "--dataset", dataset, "--format", layout).stdout
+
+
+def test_a_gate_that_is_not_met_exits_with_5_and_still_prints(dataset: Path, submission: Path) -> None:
+    missed = run(submission, "--dataset", dataset, "--min-piq", "0.999")
+    assert missed.exit_code == 5
+    assert "PIQ" in missed.stdout and "--min-piq" in missed.stderr
+    assert run(submission, "--dataset", dataset, "--min-piq", "0.001").exit_code == 0
+
+
+def test_partial_is_scored_only_when_asked_for(dataset: Path, tmp_path: Path) -> None:
+    benchmark = read_benchmark(dataset)
+    path, n = tmp_path / "reid.npz", benchmark.test_rows.size
+    embedding = np.random.default_rng(0).standard_normal((n, 4)).astype(np.float32)
+    write_submission(path, images=benchmark.images[benchmark.test_rows], embedding=embedding, predictions={}, meta={})
+    out = tmp_path / "score.json"
+    refused = run(path, "--dataset", dataset, "--json", out)
+    assert refused.exit_code == 3
+    assert "gender" in refused.stderr and "mood" in refused.stderr
+    assert not out.exists()
+    scored = run(path, "--dataset", dataset, "--partial", "--format", "json")
+    assert scored.exit_code == 0
+    document = json.loads(scored.stdout)
+    assert document["piq"] is None
+    assert document["reid"]["macro_map"] > 0
+    assert run(path, "--dataset", dataset, "--partial", "--min-piq", "0.1").exit_code == 5
+
+
+def test_the_other_convention_of_ap_is_named_in_the_result(dataset: Path, submission: Path) -> None:
+    plain = json.loads(run(submission, "--dataset", dataset, "--format", "json").stdout)
+    market = json.loads(run(submission, "--dataset", dataset, "--format", "json", "--ap", "market1501").stdout)
+    assert (plain["reid"]["ap"], market["reid"]["ap"]) == ("non-interpolated", "market1501")
+    assert market["reid"]["map"] != plain["reid"]["map"]
+    assert market["reid"]["rank1"] == plain["reid"]["rank1"]
+
+
+def test_sequences_are_excluded_on_request(dataset: Path, submission: Path, tmp_path: Path) -> None:
+    document = json.loads(run(submission, "--dataset", dataset, "--exclude", "sequence", "--format", "json").stdout)
+    assert document["protocol"]["exclude"] == ["sequence"]
+    without = tmp_path / "without"
+    shutil.copytree(dataset, without)
+    text = (dataset / "annotations.csv").read_text(encoding="utf-8")
+    (without / "annotations.csv").write_text(
+        "\n".join(line.rpartition(",")[0] for line in text.splitlines()) + "\n", encoding="utf-8"
+    )
+    refused = run(submission, "--dataset", without, "--exclude", "sequence")
+    assert refused.exit_code == 2
+    assert "names no sequences" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--dataset", "nowhere"], 4),
+        (["--format", "yaml"], 2),
+        (["--bootstrap", "-1"], 2),
+        (["--min-piq", "2"], 2),
+        (["--engine", "abacus"], 2),
+    ],
+)
+def test_bad_options_have_their_exit_code(submission: Path, arguments: list[str], code: int) -> None:
+    result = run(submission, *arguments)
+    assert result.exit_code == code
+    assert "Traceback" not in result.output
+
+
+def test_an_unwritable_score_file_is_refused_before_scoring(dataset: Path, submission: Path, tmp_path: Path) -> None:
+    result = run(submission, "--dataset", dataset, "--json", tmp_path / "nowhere" / "score.json")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert "nowhere" in result.stderr
+    assert result.stdout == ""
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from piq_bench.cli import piq_score; sys.argv = ['x', '--help']\n"
+    code += "try: piq_score()\nfinally: print({'numpy', 'pandas', 'scipy', 'rich', 'pyarrow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("set()\n")
