@@ -1,0 +1,279 @@
+"""A CSV or Parquet file to columns of text, with the line or row where each value stands.
+
+In comes a file from anyone, out come lists of str and every fault of the file's form: encoding, separators, ragged
+rows, column types. What the values mean is decided by the caller. Nothing is guessed or repaired: a value is the text
+that stands in the file, so that identity "007" stays apart from "7".
+"""
+
+import csv
+import io
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+from piq_bench.errors import BadDataset, BadInput, LimitExceeded, Problem, first_few, quoted
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+MAX_BYTES = 2 << 30
+MAX_ROWS = 5_000_000
+MAX_COLUMNS = 1000
+MAX_LINE = 1 << 20
+BATCH_ROWS = 8192
+SUFFIXES = (".csv", ".parquet")
+PARQUET_KEY = b"piq-bench"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of text.
+
+    Attributes:
+        file: the file's name, for messages.
+        columns: by name in file order; each of shape (n_rows,). Of columns with one name, the first.
+        lines: shape (n_rows,); where each row stands: its first line in a CSV file, its row in a Parquet file, from 1.
+        unit: "line" or "row".
+        comment: text of a CSV file's first line after "#", or of a Parquet file's metadata key "piq-bench", else None.
+    """
+
+    file: str
+    columns: Mapping[str, list[str]]
+    lines: Sequence[int]
+    unit: Literal["line", "row"]
+    comment: str | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows without the header."""
+        return len(self.lines)
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages: "line 214"."""
+        return f"{self.unit} {self.lines[row]}"
+
+
+def read_table(
+    path: Path, *, comment: bool = False, refusal: type[BadInput] = BadDataset
+) -> tuple[Table, list[Problem]]:
+    """Read a .csv or .parquet file.
+
+    Args:
+        path: the file.
+        comment: whether a CSV file may begin with a line "# ...", which is no part of the table.
+        refusal: what to raise.
+
+    Returns:
+        The table of all well-formed rows, and the faults of the others.
+
+    Raises:
+        BadInput: of type `refusal`, if there is no table to speak of.
+        LimitExceeded: if the file has more than MAX_BYTES bytes or MAX_ROWS rows.
+    """
+    try:
+        _check_file(path, refusal)
+        return _read_csv(path, comment, refusal) if path.suffix == ".csv" else _read_parquet(path, refusal)
+    except OSError as error:
+        remedy = "a file that this user may read"
+        raise refusal(
+            str(path), [Problem("unreadable-file", path.name, str(error.strerror or error), remedy)]
+        ) from None
+
+
+def _check_file(path: Path, refusal: type[BadInput]) -> None:
+    if path.suffix not in SUFFIXES:
+        found = f"{quoted(path.suffix)} is no known kind of table"
+        raise refusal(str(path), [Problem("table-format", path.name, found, "a file named .csv or .parquet")])
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would block
+        raise refusal(str(path), [Problem("unreadable-file", path.name, "is no regular file", "a file")])
+    if status.st_size == 0:
+        remedy = "a header and at least one row"
+        raise refusal(str(path), [Problem("empty-file", path.name, "has 0 bytes", remedy)])
+    if status.st_size > MAX_BYTES:
+        raise _too_large(path, f"has {status.st_size} bytes", f"at most {MAX_BYTES} bytes")
+
+
+def _too_large(path: Path, found: str, remedy: str) -> LimitExceeded:
+    return LimitExceeded(str(path), [Problem("too-large", path.name, found, remedy)])
+
+
+def _read_csv(path: Path, comment: bool, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:
+    with path.open("rb") as binary:
+        if binary.read(2) in UTF16_MARKS:
+            found = "is UTF-16, as some spreadsheet programs save it"
+            raise refusal(str(path), [Problem("encoding", path.name, found, "save it as CSV in UTF-8")])
+        binary.seek(0)
+        # surrogateescape lets reading go on past bytes that are no UTF-8, so that all their lines can be named.
+        stream = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        return _parse_csv(path, stream, comment, refusal)
+
+
+def _parse_csv(path: Path, stream: IO[str], comment: bool, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:
+    not_utf8: list[int] = []
+    with_nul: list[int] = []
+    lines = _lines(path, stream, not_utf8, with_nul)
+    first = next(lines, "")
+    remark = first.strip("\r\n")[1:].strip() if comment and first.startswith("#") else None
+    skipped = 0 if remark is None else 1
+    reader = csv.reader(lines if skipped else _chain(first, lines), strict=True)
+    problems: list[Problem] = []
+    header: list[str] = []
+    columns: list[list[str]] = []
+    starts: list[int] = []
+    ragged: list[tuple[int, int]] = []
+    try:
+        header = next(reader, [])
+        problems += _header_problems(path, header, refusal)
+        columns = [[] for _ in header]
+        memo: dict[str, str] = {}  # equal values share one object: labels repeat
+        while batch := _batch(reader, len(header), skipped, starts, ragged):
+            for column, values in zip(columns, zip(*batch, strict=True), strict=True):
+                column.extend(map(memo.setdefault, values, values))
+            if len(starts) > MAX_ROWS:
+                raise _too_large(path, f"has more than {MAX_ROWS} rows", f"at most {MAX_ROWS} rows")
+    except csv.Error as error:
+        after = f"after line {starts[-1]}" if starts else "at the start"
+        remedy = "quotes around a value come in pairs; a quote inside a value is doubled"
+        problems.append(Problem("csv-syntax", path.name, f"{after}: {error}", remedy))
+        del starts[len(columns[0]) if columns else 0 :]  # the rows of a batch that was broken off
+    if not_utf8:
+        problems.append(_lines_problem("encoding", path, not_utf8, "not UTF-8", "save the file as UTF-8"))
+    if with_nul:
+        problems.append(_lines_problem("nul-byte", path, with_nul, "NUL bytes", "plain text"))
+    if ragged:
+        few = first_few((f"line {line}: {n} values" for line, n in ragged), len(ragged))
+        remedy = f"{len(header)} values, as in the header; quote values that hold a comma"
+        problems.append(Problem("ragged-row", path.name, few, remedy, len(ragged)))
+    return Table(path.name, _by_name(header, columns), starts, "line", remark), problems
+
+
+def _lines(path: Path, stream: IO[str], not_utf8: list[int], with_nul: list[int]) -> Iterator[str]:
+    """Physical lines, as an editor counts them; notes those that hold what no text file holds."""
+    for number, line in enumerate(iter(partial(stream.readline, MAX_LINE + 1), ""), 1):
+        if len(line) > MAX_LINE:
+            raise _too_large(path, f"line {number} has more than {MAX_LINE} characters", "shorter lines")
+        if "\0" in line:
+            with_nul.append(number)
+        if not line.isascii() and any("\ud800" <= c <= "\udfff" for c in line):
+            not_utf8.append(number)
+        yield line
+
+
+def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _batch(
+    reader: "CsvReader", width: int, skipped: int, starts: list[int], ragged: list[tuple[int, int]]
+) -> list[list[str]]:
+    """The next rows of the right length; blank lines are passed over."""
+    batch: list[list[str]] = []
+    line = reader.line_num + skipped + 1  # a row may begin lines before the one where it ends
+    for row in reader:
+        if len(row) == width:
+            batch.append(row)
+            starts.append(line)
+            if len(batch) == BATCH_ROWS:
+                break
+        elif row:
+            ragged.append((line, len(row)))
+        line = reader.line_num + skipped + 1
+    return batch
+
+
+def _header_problems(path: Path, header: Sequence[str], refusal: type[BadInput]) -> list[Problem]:
+    if not header:
+        remedy = "a first line with the names of the columns"
+        raise refusal(str(path), [Problem("empty-file", path.name, "has no header", remedy)])
+    if len(header) > MAX_COLUMNS:
+        raise _too_large(path, f"has {len(header)} columns", f"at most {MAX_COLUMNS} columns")
+    problems = []
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        found = f"the header is one value: {quoted(header[0])}"
+        raise refusal(str(path), [Problem("separator", path.name, found, "commas between the values")])
+    bad = [name for name in header if not name or name != name.strip() or not name.isprintable()]
+    if bad:
+        remedy = "names of printable characters without blanks around them"
+        problems.append(Problem("column-name", path.name, f"columns {first_few(bad, len(bad))}", remedy, len(bad)))
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        found = f"more than one column is called {first_few(twice, len(twice))}"
+        problems.append(Problem("duplicate-column", path.name, found, "each name once", len(twice)))
+    return problems
+
+
+def _lines_problem(code: str, path: Path, lines: Sequence[int], what: str, remedy: str) -> Problem:
+    numbers = ", ".join(map(str, islice(lines, 3))) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
+    return Problem(code, path.name, f"{what} on line {numbers}", remedy, len(lines))
+
+
+def _by_name(header: Sequence[str], columns: Sequence[list[str]]) -> dict[str, list[str]]:
+    by_name: dict[str, list[str]] = {}
+    for name, column in zip(header, columns, strict=True):
+        by_name.setdefault(name, column)
+    return by_name
+
+
+def _read_parquet(path: Path, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            n_rows = file.metadata.num_rows
+            _check_parquet_size(path, file.metadata)
+            header = list(file.schema_arrow.names)
+            problems = _header_problems(path, header, refusal)
+            remark = (file.schema_arrow.metadata or {}).get(PARQUET_KEY)
+            columns: dict[str, list[str]] = {}
+            for field in file.schema_arrow:
+                if not _is_text(field.type):
+                    found = f"column {quoted(field.name)} is of type {quoted(field.type)}"
+                    problems.append(Problem("column-type", path.name, found, "text (whole numbers are read as text)"))
+                if field.name not in columns:
+                    columns[field.name] = _texts(file, field.name) if _is_text(field.type) else [""] * n_rows
+        comment = None if remark is None else remark.decode("utf-8")
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        remedy = "a whole Parquet file with columns of text in UTF-8"
+        raise refusal(str(path), [Problem("parquet", path.name, quoted(error), remedy)]) from None
+    return Table(path.name, columns, range(1, n_rows + 1), "row", comment), problems
+
+
+def _check_parquet_size(path: Path, metadata: "pq.FileMetaData") -> None:
+    """What the file says of itself, before any of its content is unpacked."""
+    if metadata.num_rows > MAX_ROWS:
+        raise _too_large(path, f"has {metadata.num_rows} rows", f"at most {MAX_ROWS} rows")
+    n_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if n_bytes > MAX_BYTES:
+        raise _too_large(path, f"unpacks to {n_bytes} bytes", f"at most {MAX_BYTES} bytes")
+
+
+def _is_text(kind: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    is_text = (types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_null)
+    return any(test(kind) for test in is_text)
+
+
+def _texts(file: "pq.ParquetFile", name: str) -> list[str]:
+    """One column as text; null is the empty text."""
+    import pyarrow as pa
+
+    content = file.read([name]).column(0)
+    content.validate(full=True)  # text that is no UTF-8, offsets that point nowhere
+    memo: dict[str, str] = {"": ""}
+    texts = (value or "" for chunk in content.cast(pa.large_string()).chunks for value in chunk.to_pylist())
+    return [memo.setdefault(value, value) for value in texts]
