@@ -1,0 +1,63 @@
+"""What writer and reader of a groups file agree on: its columns, its header, its checksums, its numbering.
+
+A group is named by the place of its first image among all query and gallery images in ascending order of their ids,
+counted from 0; an image without near-duplicates names itself.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piq_bench.group.phash import DEFINITION, N_LOW
+from piq_bench.records import NO_GROUP, IntArray
+
+SCHEMA = "piq-bench/groups/1"
+CSV_MARK = f"# {SCHEMA} "
+METADATA_KEY = b"piq-bench"
+REQUIRED = ("image", "phash", "group")
+COLUMNS = ("image", "phash", "group", "quality", "bytes_sha256")
+SOURCE_COLUMN = "source"  # only where links are kept within sources
+WITHIN_SOURCE = "source"
+
+HASH_PARAMETERS = {
+    "hash": "phash",
+    "definition": DEFINITION,
+    "hash_size": N_LOW,
+    "highfreq_factor": 4,
+    "resize": "LANCZOS in 8 bits, width to 32 first, then height to 32",
+    "exif": "ignored",
+    "alpha": "laid on white",
+    "depth": "16 bits scaled by 1/257",
+}
+
+
+def lines_sha256(lines: Iterable[object]) -> str:
+    """SHA-256 of a column: each value in UTF-8 with a zero byte after it."""
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(str(line).encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
+
+
+def checksums(images: Iterable[object], phash: Iterable[str], group: IntArray) -> dict[str, str]:
+    """Of the three columns that decide, in ascending order of images."""
+    return {
+        "images_sha256": lines_sha256(images),
+        "phash_sha256": lines_sha256(phash),
+        "group_sha256": lines_sha256(group.tolist()),
+    }
+
+
+def hex_digits(values: NDArray[np.uint64]) -> list[str]:
+    """16 digits each."""
+    return [f"{value:016x}" for value in values.tolist()]
+
+
+def in_benchmark(group: IntArray, test_rows: IntArray, n_images: int) -> IntArray:
+    """Numbers of a groups file, shape (n_test,), to those of `Groups`, shape (n_images,): rows of the benchmark."""
+    alone = np.bincount(group, minlength=len(group))[group] == 1
+    result = np.full(n_images, NO_GROUP, dtype=np.int64)
+    result[test_rows] = np.where(alone, NO_GROUP, test_rows[group])
+    return result

@@ -1,0 +1,322 @@
+"""groups.csv or groups.parquet to `Groups`, checked against the images and the grouping of the data set.
+
+The groups are taken as stored, never computed again: a score must not depend on who hashed. What is checked is that
+the file speaks of these images and was made with the parameters that the data set asks for. Only mode "neighbours"
+needs more than the file's groups: its pairs follow exactly from the stored hashes. A bare table of image, phash and
+group, without a header, is taken too; its parameters are then those of the data set.
+"""
+
+import csv
+import io
+import json
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from piq_bench.errors import BadDataset, Problem, first_few, printable, quoted
+from piq_bench.group.neighbours import neighbour_pairs
+from piq_bench.group.stored import (
+    COLUMNS,
+    CSV_MARK,
+    HASH_PARAMETERS,
+    METADATA_KEY,
+    REQUIRED,
+    SCHEMA,
+    SOURCE_COLUMN,
+    WITHIN_SOURCE,
+    checksums,
+    in_benchmark,
+)
+from piq_bench.group.units import units_of
+from piq_bench.records import TRAIN, Grouping, Groups, IntArray
+
+Column = NDArray[np.object_]
+Table = dict[str, Column]
+Header = dict[str, object]
+
+MAX_FILE_BYTES = 1 << 30
+MAX_HEADER_BYTES = 1 << 20
+SPARE_ROWS = 100_000  # more rows than this beyond the images are not even read
+HEX = re.compile(r"[0-9a-f]{16}")
+OPTIONAL_HEX = re.compile(r"([0-9a-f]{16})?")
+NUMBER = re.compile(r"[0-9]{1,18}")
+QUALITY = re.compile(r"([0-9]{1,3}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)?")
+MAKE_AGAIN = "make the file again with `piq groups`"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a column's values stand in the file, for messages: "row 7 ('a.jpg')", the first row being 1."""
+
+    file: str
+    image: Column
+
+    def of(self, row: int) -> str:
+        """One row."""
+        return f"row {row + 1} ({quoted(self.image[row])})"
+
+
+def read_groups(path: Path, images: NDArray[np.object_], split: IntArray, grouping: Grouping) -> Groups:
+    """Read the stored groups of a data set.
+
+    Args:
+        path: a .csv or .parquet file.
+        images: shape (n_images,), ids of the whole data set, ascending.
+        split: shape (n_images,), index into SPLITS.
+        grouping: what the data set asks for.
+
+    Raises:
+        BadDataset: with every problem found.
+        LimitExceeded: if mode "neighbours" would list too many pairs.
+    """
+    test_rows = np.flatnonzero(split != TRAIN)
+    table, header = read_parquet(path, len(test_rows)) if path.suffix == ".parquet" else read_csv(path)
+    problems = header_problems(path.name, header, grouping, len(test_rows))
+    missing = [name for name in required_columns(header) if name not in table]
+    if missing:
+        remedy = f"columns are {', '.join(required_columns(header))}"
+        problems.append(Problem("missing-column", path.name, f"no column {first_few(missing, len(missing))}", remedy))
+        raise BadDataset(str(path), problems)
+    place = Place(path.name, table["image"])
+    order, found = aligned(place, images[test_rows], images)  # (n_test,) row of the file of each image
+    problems += found
+    problems += bad_values(place, table)
+    if problems:
+        raise BadDataset(str(path), problems)
+    table = {name: column[order] for name, column in table.items()}
+    place = Place(path.name, table["image"])
+    group = np.array([int(value) for value in table["group"]], dtype=np.int64)
+    problems += group_problems(place, group)
+    if header is not None:
+        problems += checksum_problems(path.name, table, group, header)
+    if problems:
+        raise BadDataset(str(path), problems)
+    return groups_of(table, group, header, test_rows, grouping, len(images))
+
+
+def groups_of(
+    table: Table, group: IntArray, header: Header | None, test_rows: IntArray, grouping: Grouping, n_images: int
+) -> Groups:
+    """The record of a table that has passed all checks, its rows in order of images."""
+    phash = np.zeros(n_images, dtype=np.uint64)
+    phash[test_rows] = numbers_of(table["phash"])
+    pairs = None
+    if grouping.mode == "neighbours":
+        pairs = test_rows[stored_pairs(table, header or {}, grouping.threshold)]
+    parameters: Mapping[str, object] = header or {
+        "header": None,
+        "parameters_from": "benchmark.toml",
+        "hash": grouping.hash,
+        "threshold": grouping.threshold,
+        "mode": grouping.mode,
+    }
+    return Groups(grouping, phash, in_benchmark(group, test_rows, n_images), pairs, parameters)
+
+
+def stored_pairs(table: Table, header: Header, threshold: int) -> IntArray:
+    """All pairs within the threshold, by the rules that the file was made with."""
+    n_images = len(table["phash"])
+    readable = table["phash"] != ""
+    minimum = header.get("min_quality")
+    nothing = np.zeros(n_images, dtype=np.uint64)
+    quality = np.zeros(n_images)
+    if isinstance(minimum, int | float):
+        quality = np.array([float(value) if value else np.nan for value in table["quality"]], dtype=np.float64)
+    units = units_of(
+        numbers_of(table["phash"]),
+        bytes_hash=numbers_of(table["bytes_sha256"]) if "bytes_sha256" in table else nothing,
+        readable=readable.astype(np.bool_),
+        quality=quality,
+        min_quality=float(minimum) if isinstance(minimum, int | float) else None,
+        source=table[SOURCE_COLUMN] if header.get("within") == WITHIN_SOURCE else None,
+    )
+    return neighbour_pairs(units, threshold)
+
+
+def numbers_of(digits: Column) -> NDArray[np.uint64]:
+    """Hex digits to numbers, 0 where empty."""
+    return np.array([int(value or "0", 16) for value in digits], dtype=np.uint64)
+
+
+def read_csv(path: Path) -> tuple[Table, Header | None]:
+    """Columns as text, and the header where there is one."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise unusable(path, "too-large", f"has more than {MAX_FILE_BYTES} bytes", "write it as .parquet")
+        data = path.read_bytes()
+    except OSError as error:
+        raise unusable(path, "unreadable-file", error.strerror or str(error), "check the file") from error
+    first, _, rest = data.partition(b"\n")
+    header = None
+    if first.startswith(b"#"):
+        header = parsed_header(path, first)
+        data = rest
+    if b"\0" in data:
+        raise unusable(path, "nul-byte", "contains NUL bytes", f"it must be text; {MAKE_AGAIN}")
+    try:
+        text = data.decode("utf-8-sig")
+        names = next(csv.reader(io.StringIO(text)), [])
+        if len(set(names)) < len(names):
+            raise unusable(path, "duplicate-column", "names a column twice", f"columns are {', '.join(COLUMNS)}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # pandas only warns of rows with too many values
+            frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
+    except UnicodeDecodeError as error:
+        raise unusable(path, "not-utf8", f"is not UTF-8 at byte {error.start}", MAKE_AGAIN) from error
+    except (ValueError, csv.Error, pd.errors.ParserWarning) as error:  # ParserError and EmptyDataError are ValueErrors
+        raise unusable(path, "bad-csv", f"is no table: {printable(error)}", MAKE_AGAIN) from error
+    # A row with too few values has no text there, but nan.
+    return {str(name): frame[name].fillna("").to_numpy(dtype=object) for name in frame.columns}, header
+
+
+def read_parquet(path: Path, n_test: int) -> tuple[Table, Header | None]:
+    """The same from Parquet; the number of rows is looked at before they are."""
+    try:
+        with pq.ParquetFile(path) as file:
+            metadata = file.schema_arrow.metadata or {}
+            names = [name for name in file.schema_arrow.names if name in {*COLUMNS, SOURCE_COLUMN}]
+            if len(set(names)) < len(names):
+                raise unusable(path, "duplicate-column", "names a column twice", f"columns are {', '.join(COLUMNS)}")
+            if file.metadata.num_rows > 2 * n_test + SPARE_ROWS:
+                found = f"has {file.metadata.num_rows} rows for {n_test} query and gallery images"
+                raise unusable(path, "too-large", found, MAKE_AGAIN)
+            content = file.read(columns=names)
+    except (OSError, pa.ArrowException) as error:
+        raise unusable(path, "bad-parquet", f"is no Parquet file: {printable(error)}", MAKE_AGAIN) from error
+    header = None
+    if METADATA_KEY in metadata:
+        header = parsed_header(path, CSV_MARK.encode() + metadata[METADATA_KEY])
+    table = {}
+    for name in names:
+        values = content.column(name).to_pylist()
+        table[name] = np.array(["" if value is None else str(value) for value in values], dtype=object)
+    return table, header
+
+
+def parsed_header(path: Path, line: bytes) -> Header:
+    """The JSON object behind the mark."""
+    mark = CSV_MARK.encode()
+    if not line.startswith(mark):
+        found = f"starts with {quoted(line[:40].decode('utf-8', 'replace'))}"
+        raise unusable(path, "bad-header", found, f"the first line is '{CSV_MARK}' and parameters in JSON")
+    try:
+        if len(line) > MAX_HEADER_BYTES:
+            raise ValueError("too long")
+        header = json.loads(line[len(mark) :].decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise unusable(path, "bad-header", f"its header is no JSON: {printable(error)}", MAKE_AGAIN) from error
+    if not isinstance(header, dict):
+        raise unusable(path, "bad-header", "its header is no JSON object", MAKE_AGAIN)
+    return header
+
+
+def unusable(path: Path, code: str, found: str, remedy: str) -> BadDataset:
+    """A file that cannot be read any further."""
+    return BadDataset(str(path), [Problem(code, path.name, found, remedy)])
+
+
+def required_columns(header: Header | None) -> tuple[str, ...]:
+    """A header promises all columns."""
+    if header is None:
+        return REQUIRED
+    return (*COLUMNS, SOURCE_COLUMN) if header.get("within") == WITHIN_SOURCE else COLUMNS
+
+
+def header_problems(file: str, header: Header | None, grouping: Grouping, n_test: int) -> list[Problem]:
+    """Parameters that are not those the data set asks for."""
+    if header is None:
+        return []
+    problems = []
+    asked = {"hash": grouping.hash, "threshold": grouping.threshold, "mode": grouping.mode}
+    for name, expected in asked.items():
+        if header.get(name) != expected or isinstance(header.get(name), bool):
+            found = f"made with {name} {quoted(header.get(name))}, but benchmark.toml asks for {quoted(expected)}"
+            remedy = f"{MAKE_AGAIN}, or change {name} under [grouping] in benchmark.toml"
+            problems.append(Problem(f"other-{name}", file, found, remedy))
+    expected_values = {"schema": SCHEMA, "definition": HASH_PARAMETERS["definition"], "images": n_test}
+    for name, value in expected_values.items():
+        if header.get(name) != value or isinstance(header.get(name), bool):
+            found = f"{name} is {quoted(header.get(name))}, expected {quoted(value)}"
+            problems.append(Problem(f"other-{name}", file, found, MAKE_AGAIN))
+    if header.get("within") not in (None, WITHIN_SOURCE):
+        found = f"within is {quoted(header.get('within'))}"
+        problems.append(Problem("bad-within", file, found, f'it is null or "{WITHIN_SOURCE}"'))
+    minimum = header.get("min_quality")
+    if minimum is not None and (
+        isinstance(minimum, bool) or not isinstance(minimum, int | float) or minimum != minimum
+    ):
+        problems.append(Problem("bad-min-quality", file, f"min_quality is {quoted(minimum)}", "it is null or a number"))
+    return problems
+
+
+def aligned(place: Place, test_images: Column, all_images: Column) -> tuple[IntArray, list[Problem]]:
+    """The row of the file of each query and gallery image, or what is wrong with the list of images."""
+    index = pd.Index(place.image)
+    problems = []
+    repeated = place.image[np.asarray(index.duplicated())]
+    if len(repeated):
+        found = f"{len(repeated)} rows repeat an image: {first_few(repeated, len(repeated))}"
+        problems.append(Problem("duplicate-image", place.file, found, "one row per image", len(repeated)))
+    unknown = place.image[~np.asarray(index.isin(test_images))]
+    if len(unknown):
+        found = f"{len(unknown)} rows are of no query or gallery image: {first_few(unknown, len(unknown))}"
+        if set(unknown) <= set(all_images):
+            found += " (of the training set)"
+        problems.append(Problem("unknown-image", place.file, found, "leave them out", len(unknown)))
+    absent = test_images[~np.asarray(pd.Index(test_images).isin(place.image))]
+    if len(absent):
+        found = f"{len(absent)} query or gallery images are missing: {first_few(absent, len(absent))}"
+        problems.append(Problem("missing-image", place.file, found, MAKE_AGAIN, len(absent)))
+    if problems:
+        return np.empty(0, dtype=np.int64), problems
+    return np.asarray(index.get_indexer(pd.Index(test_images)), dtype=np.int64), []
+
+
+def bad_values(place: Place, table: Table) -> list[Problem]:
+    """Values that are no hash, no number."""
+    rules: Sequence[tuple[str, re.Pattern[str], str]] = (
+        ("phash", OPTIONAL_HEX, "16 hex digits in lower case, or nothing for an unreadable image"),
+        ("group", NUMBER, "the number of the group's first image among all query and gallery images, from 0"),
+        ("quality", QUALITY, "a number from 0 to 510, or nothing"),
+        ("bytes_sha256", OPTIONAL_HEX, "the first 16 hex digits of the file's SHA-256, or nothing"),
+    )
+    problems = []
+    for name, pattern, remedy in rules:
+        rows = [row for row, value in enumerate(table.get(name, ())) if not pattern.fullmatch(value)]
+        if rows:
+            found = f"{place.of(rows[0])}: {name} is {quoted(table[name][rows[0]])}"
+            found += f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
+            problems.append(Problem(f"bad-{name.replace('_', '-')}", place.file, found, remedy, len(rows)))
+    return problems
+
+
+def group_problems(place: Place, group: IntArray) -> list[Problem]:
+    """A group is named by its own first image. Rows are in order of images here."""
+    row = np.arange(len(group))
+    named = np.minimum(group, len(group) - 1)
+    wrong = np.flatnonzero((group > row) | (group[named] != group))
+    if not len(wrong):
+        return []
+    first = int(wrong[0])
+    found = f"{quoted(place.image[first])} has group {group[first]}, which is not the first image of that group"
+    found += f", and {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
+    remedy = "group is the place, from 0, of the group's first image among all query and gallery images in order of ids"
+    return [Problem("bad-group", place.file, found, remedy, len(wrong))]
+
+
+def checksum_problems(file: str, table: Table, group: IntArray, header: Header) -> list[Problem]:
+    """The columns must be those that the header was written for."""
+    actual = checksums(table["image"], table["phash"], group)
+    return [
+        Problem("bad-checksum", file, f"{name} in the header is not that of the column: it was edited", MAKE_AGAIN)
+        for name, digest in actual.items()
+        if header.get(name) != digest
+    ]

@@ -1,0 +1,142 @@
+"""A GroupReport as a table for people: one column per threshold, 80 wide, the chosen one marked; then the warnings."""
+
+import io
+from collections.abc import Callable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from piq_bench.errors import first_few, printable
+from piq_bench.group.build import GroupReport
+from piq_bench.group.phash import N_BITS
+from piq_bench.group.sweep import HIGHEST_SHOWN, STEP, Level, Sweep
+
+WIDTH = 80
+UNKNOWN = "-"
+N_NAMED = 20  # unreadable and degenerate images named one by one; the JSON file has them all
+
+
+def groups_table(report: GroupReport, *, colour: bool = False) -> str:
+    """The text to print; with terminal colours if asked for."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False)
+    for name, text in summary(report):
+        console.print(Text(f"{name:12}{text}"))
+    console.print(sweep_table(report))
+    for note in notes(report):
+        console.print(Text(note))
+    for warning in report.warnings:
+        console.print(Text(f"warning: {warning.text} [{warning.code}]", style="yellow"))
+    if not report.warnings:
+        console.print(Text("no warnings"))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def summary(report: GroupReport) -> list[tuple[str, str]]:
+    """What was grouped, and how."""
+    parameters, sweep, grouping = report.groups.parameters, report.sweep, report.groups.grouping
+    dataset = parameters["dataset"]
+    name = printable(dataset["name"], 40) if isinstance(dataset, dict) else ""
+    threshold = grouping.threshold
+    similarity = f"d <= {threshold} of {N_BITS} bits (similarity of at least {1 - threshold / N_BITS:.3f})"
+    if threshold % STEP:
+        similarity += f", the same as d <= {threshold - 1}"
+    lines = [
+        ("data set", f"{name}: {sweep.images:,} images, {sweep.queries:,} queries, {sweep.gallery:,} in the gallery"),
+        ("grouping", f"{grouping.mode}, {similarity}"),
+    ]
+    if parameters["within"]:
+        lines.append(("within", "links join images of one source only"))
+    if parameters["min_quality"] is not None:
+        gate = f"{parameters['below_min_quality']:,} images below {parameters['min_quality']:g} are not linked by hash"
+        lines.append(("quality", gate))
+    if report.hashed.n_resumed:
+        lines.append(("resumed", f"{report.hashed.n_resumed:,} images were hashed by an earlier run"))
+    return lines
+
+
+def sweep_table(report: GroupReport) -> Table:
+    """One row per figure, one column per threshold."""
+    sweep = report.sweep
+    levels = [level for level in sweep.levels if level.threshold <= HIGHEST_SHOWN]
+    chosen = sweep.at(report.groups.grouping.threshold)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), width=WIDTH)
+    table.add_column("t, bits", min_width=26)
+    for level in levels:
+        mark = ">" if level is chosen else ""
+        table.add_column(f"{mark}{level.threshold}", justify="right", style="bold" if level is chosen else "")
+    for name, figure in figures(sweep):
+        table.add_row(name, *(figure(level) for level in levels))
+    return table
+
+
+def figures(sweep: Sweep) -> list[tuple[str, Callable[[Level], str]]]:
+    """Name of each row, and its cell."""
+    return [
+        ("groups", lambda level: count(level.groups)),
+        ("images in groups, %", lambda level: percent(level.grouped_images, sweep.images)),
+        ("largest group, images", lambda level: count(level.largest)),
+        ("  its farthest pair, bits", farthest),
+        ("pairs in groups beyond t, %", lambda level: percent(level.pairs_beyond, level.same_group_pairs)),
+        ("groups of several sources", lambda level: count(level.groups_across_sources)),
+        ("  most sources in a group", lambda level: count(level.most_sources)),
+        ("groups of several people", lambda level: count(level.groups_across_identities)),
+        ("  most people in a group", lambda level: count(level.most_identities)),
+        ("gallery images left out", lambda level: count(level.gallery_excluded)),
+        ("  by neighbours", lambda level: count(level.gallery_excluded_directly)),
+        ("left out per query, mean", lambda level: mean(level.exclusions, sweep.queries)),
+        ("  by neighbours", lambda level: mean(level.exclusions_directly, sweep.queries)),
+        ("queries without positive", lambda level: count(level.queries_lost)),
+        ("  by neighbours", lambda level: count(level.queries_lost_directly)),
+    ]
+
+
+def farthest(level: Level) -> str:
+    """The distance, marked where it is only a lower bound."""
+    return count(level.farthest) if level.farthest_exact else f">={level.farthest}"
+
+
+def notes(report: GroupReport) -> list[str]:
+    """What the table does not say."""
+    sweep, grouping = report.sweep, report.groups.grouping
+    level = sweep.at(grouping.threshold)
+    lines = []
+    if level is not None and sweep.queries_with_positives is not None:
+        lost = level.queries_lost if grouping.mode == "components" else level.queries_lost_directly
+        lines.append(
+            f"At t = {grouping.threshold}, {lost} of {sweep.queries_with_positives} queries with a positive lose their "
+            "last one and would not be scored."
+        )
+    else:
+        lines.append(f"{UNKNOWN}: the data set names no identities of queries.")
+    if sweep.levels[0].most_sources is None:
+        lines.append(f"{UNKNOWN}: the data set names no sources.")
+    flat = report.images[report.degenerate]
+    if len(flat):
+        lines.append(
+            f"{len(flat)} degenerate images (flat, or a ramp) are linked only to files of the same bytes: "
+            f"{first_few(flat, len(flat), N_NAMED)}."
+        )
+    failures = report.hashed.failures
+    if failures:
+        lines.append(f"{len(failures)} unreadable images stay alone in their groups:")
+        lines += [f"  '{printable(one.image)}' {printable(one.found)}" for one in failures[:N_NAMED]]
+        lines += [f"  and {len(failures) - N_NAMED} more"] if len(failures) > N_NAMED else []
+    return lines
+
+
+def count(value: int | None) -> str:
+    """With thousands set apart; unknown where the data set does not say."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def percent(part: int, whole: int) -> str:
+    """One decimal; nothing of nothing is unknown."""
+    return f"{100 * part / whole:.1f}" if whole else UNKNOWN
+
+
+def mean(total: int, n: int) -> str:
+    """One decimal."""
+    return f"{total / n:,.1f}" if n else UNKNOWN
