@@ -38,7 +38,7 @@ TRACK_LENGTH_WEIGHTS = (30, 24, 15, 11, 8, 6, 3, 3)
 
 HIDDEN_APPEARANCES = 7  # images of each person without a name, on average
 JITTER = 0.3  # share of tracks whose box is cut anew in every frame
-LONG_FOR_ALL = 0.15  # share of rarely seen people who may be seen in one track only
+SEEN_ONCE = 0.12  # share of rarely seen people whose images are all of one track
 NOT_ANNOTATED = 0.02  # share of images without a label, task by task
 BODY_OUT_OF_SIGHT = 0.5  # share of close shots in which nobody said what the body does
 
@@ -150,8 +150,10 @@ def takes(draws: Draws, people: list[Role], films: list[int], rest: str, longest
     for role in people:
         n_images = role.n_query + role.n_rest
         splits = draws.shuffled(["query"] * role.n_query + [rest] * role.n_rest)
-        bound = n_images if draws.chance(LONG_FOR_ALL) else max(1, n_images // 2)
-        lengths = track_lengths(draws, n_images, min(longest, bound))
+        if n_images <= longest and draws.chance(SEEN_ONCE):
+            lengths = [n_images]
+        else:
+            lengths = track_lengths(draws, n_images, min(longest, max(1, n_images // 2)))
         own = draws.shuffled(films)[: 1 + draws.below(min(4, len(lengths)))]
         start = 0
         for length in lengths:
@@ -173,7 +175,7 @@ def track_lengths(draws: Draws, total: int, longest: int) -> list[int]:
 
 
 def frames(seed: int, cut: list[Take], n_films: int) -> list[Frame]:
-    """Poses given to all takes, by side so that neither lacks a label; then each film's frames numbered in its order."""
+    """All takes posed, by side so that neither lacks a label; then each film's frames numbered in its order."""
     poses: dict[int, tuple[str, str, tuple[str, ...], str]] = {}
     for side in ("train", "test"):
         members = [i for i, take in enumerate(cut) if (take.splits[0] == "train") == (side == "train")]
@@ -227,5 +229,3 @@ def row(frame: Frame) -> dict[str, str]:
         "sequence": track.name,
     }
     return {column: "" if column in frame.blank else value for column, value in values.items()}
-
-

@@ -31,7 +31,7 @@ STATURE_SPREAD = 7.0
 HEAD = {"child": 50.0, "teenager": 48.5, "adult": 48.0, "old": 47.0}
 SHOULDER = {"child": 17.5, "teenager": 21.0, "adult": 24.0, "old": 22.0}
 BROAD = {"thin": 0.86, "medium": 1.0, "fat": 1.17}
-WAIST = {"thin": 10.5, "medium": 16.0, "fat": 28.0}
+WAIST = {"thin": 10.0, "medium": 16.0, "fat": 30.0}
 LIMB = {"thin": 4.6, "medium": 6.4, "fat": 9.2}
 CHEEKS = {"thin": 0.87, "medium": 1.0, "fat": 1.16}
 
@@ -164,7 +164,7 @@ def looks_of(draws: Draws, gender: str, age: str, physique: str, height: str) ->
         beard=draws.weighted(BEARDS) if can_grow else "",
         glasses=draws.weighted({"": 3 if old else 7, "round": 1, "square": 1}),
         freckles=skin_shade < 2 and draws.chance(0.5 if child or age == "teenager" else 0.15),
-        mole=(draws.between(-0.6, 0.6), draws.between(0.3, 0.75)) if draws.chance(0.25) else None,
+        mole=(draws.between(-0.42, 0.42), draws.between(0.28, 0.5)) if draws.chance(0.25) else None,
         wrinkles=draws.between(0.75, 1.0) if old else 0.0,
     )
 

@@ -35,11 +35,7 @@ MULTI_LABEL = "expression"
 def benchmark_toml(name: str, remark: str) -> str:
     """The text of benchmark.toml: Portrait250K's tasks under default names; `remark` says where the data come from."""
     blocks = [
-        f"# {remark}\n"
-        'schema = "piq-bench/benchmark/1"\n'
-        f'name = "{name}"\n'
-        'version = "1"\n'
-        f'licence = "{LICENCE}"\n',
+        f'# {remark}\nschema = "piq-bench/benchmark/1"\nname = "{name}"\nversion = "1"\nlicence = "{LICENCE}"\n',
         '[grouping]\nhash = "phash"\nthreshold = 6\nmode = "components"\n',
         '[tasks.reid]\naspect = "reid"\nkind = "retrieval"\n',
     ]
