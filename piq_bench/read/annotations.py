@@ -1,0 +1,191 @@
+"""A table of labels to rows in numbers, by the vocabulary of a benchmark.
+
+In comes text, out come indices. An empty cell means not annotated (of `identity`: unlabelled); in a multi-label column
+"-" is the annotated empty set. Column names other than the tasks and RESERVED have no meaning here, and one that is
+nearly the name of a missing column is refused: it would be lost without a word.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from piq_bench.errors import Problem, quoted
+from piq_bench.read.rows import Rows, numbered_identities, texts
+from piq_bench.read.table import Table
+from piq_bench.records import CLASSIFICATION, NOT_ANNOTATED, RETRIEVAL, SPLITS, IntArray, Task
+from piq_bench.validate import (
+    Place,
+    closest,
+    expected,
+    identity_problems,
+    image_problems,
+    repeat_problems,
+    text_fault,
+    values_problems,
+)
+
+RESERVED = ("image", "split", "identity", "source", "sequence", "camera")
+FREE_TEXT = ("identity", "source", "sequence", "camera")
+LABEL_SEPARATOR = "|"
+EMPTY_SET = "-"
+UNKNOWN_SPLIT = -1
+NEAR_NAME = 0.75  # "Gender" and "expresion" are slips, "quality" is no slip of "identity"
+NO_TEXT_FAULT = "plain text without blanks around it"
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedTable:
+    """What a table says.
+
+    Attributes:
+        rows: None if a column is missing without which there are none.
+        problems: broken rules of the columns and of single rows.
+        integrity: broken rules between rows: identities in several splits.
+        unused: names of the columns that nobody reads.
+    """
+
+    rows: Rows | None
+    problems: list[Problem]
+    integrity: list[Problem]
+    unused: tuple[str, ...]
+
+
+def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_split: bool = True) -> ParsedTable:
+    """Turn the text of a table into numbers.
+
+    Args:
+        table: as read.
+        tasks: the vocabulary.
+        need_labels: whether the columns of the tasks, `identity` among them, must be there.
+        need_split: whether the column `split` must be there; without it all images are of train.
+    """
+    required: tuple[str, ...] = ("image", "split") if need_split else ("image",)
+    if need_labels:
+        required += tuple("identity" if task.kind == RETRIEVAL else task.name for task in tasks)
+    meaningful = dict.fromkeys((*RESERVED, *(task.name for task in tasks if task.kind == CLASSIFICATION)))
+    problems, unused = _column_problems(table, required, tuple(meaningful))
+    if "image" not in table.columns or (need_split and "split" not in table.columns):
+        return ParsedTable(None, problems, [], unused)
+    if table.n_rows == 0:
+        problems.append(Problem("no-rows", table.file, "has no row of values", "one row per image"))
+        return ParsedTable(None, problems, [], unused)
+
+    image = table.columns["image"]
+    order = sorted(range(table.n_rows), key=image.__getitem__)  # stable: of equal images the first line comes first
+    columns = {name: [table.columns[name][i] for i in order] for name in meaningful if name in table.columns}
+
+    def place(row: int) -> str:
+        return f"{table.place(order[row])} ({quoted(columns['image'][row])})"
+
+    problems += image_problems(table.file, columns["image"], place)
+    split = _split(table.file, columns.get("split"), table.n_rows, place, problems)
+    problems += repeat_problems(table.file, columns["image"], split, place)
+    for name in FREE_TEXT:
+        if name in columns:
+            problems += _text_problems(f"{table.file}: {name}", columns[name], place)
+    labels = {}
+    for task in tasks:
+        if task.kind == CLASSIFICATION:
+            column = columns.get(task.name, [""] * table.n_rows)
+            parse = _multi_label if task.multi_label else _single_label
+            labels[task.name] = parse(f"{table.file}: {task.name}", column, task, place, problems)
+    identity, identities = numbered_identities(columns.get("identity", [""] * table.n_rows))
+    nobody = np.zeros(table.n_rows, dtype=np.bool_)
+    source, sequence, camera = (texts(columns[name]) if name in columns else None for name in FREE_TEXT[1:])
+    rows = Rows(
+        images=texts(columns["image"]),
+        split=split,
+        identity=identity,
+        identities=identities,
+        labels=labels,
+        junk=nobody,
+        distractor=nobody.copy(),
+        source=source,
+        sequence=sequence,
+        camera=camera,
+        place=place,
+    )
+    return ParsedTable(rows, problems, identity_problems(table.file, split, identity, identities, place), unused)
+
+
+def _column_problems(
+    table: Table, required: Sequence[str], meaningful: Sequence[str]
+) -> tuple[list[Problem], tuple[str, ...]]:
+    """Missing columns, and those that would be lost because of a slip in their name."""
+    unused = [name for name in table.columns if name not in meaningful]
+    absent = [name for name in meaningful if name not in table.columns]
+    slips = {name: meant for name in unused if (meant := closest(name, absent, NEAR_NAME)) is not None}
+    problems = []
+    for name in dict.fromkeys(required):
+        if name in absent and name not in slips.values():
+            found = f"there is no column {quoted(name)}"
+            remedy = f"columns {', '.join(quoted(column) for column in required)}"
+            problems.append(Problem("missing-column", table.file, found, remedy))
+    for name, meant in slips.items():
+        found = f"column {quoted(name)} has no meaning, and there is no column {quoted(meant)}"
+        remedy = f"call it {quoted(meant)}, or something less alike if it is something else"
+        problems.append(Problem("unknown-column", table.file, found, remedy))
+    return problems, tuple(name for name in unused if name not in slips)
+
+
+def _split(file: str, column: list[str] | None, n_rows: int, place: Place, problems: list[Problem]) -> IntArray:
+    if column is None:
+        return np.zeros(n_rows, dtype=np.int64)
+    faults = {name: f"expected {expected(name, SPLITS)}" for name in set(column) - set(SPLITS)}
+    remedy = "train, query or gallery (query and gallery together are the test set)"
+    problems += values_problems("unknown-split", f"{file}: split", column, faults, place, remedy)
+    number = {name: SPLITS.index(name) if name in SPLITS else UNKNOWN_SPLIT for name in set(column)}
+    return _numbers(column, number)
+
+
+def _text_problems(where: str, column: list[str], place: Place) -> list[Problem]:
+    faults = {value: fault for value in set(column) if (fault := text_fault(value)) is not None}
+    return values_problems("bad-text", where, column, faults, place, NO_TEXT_FAULT)
+
+
+def _single_label(where: str, column: list[str], task: Task, place: Place, problems: list[Problem]) -> IntArray:
+    number = {name: index for index, name in enumerate(task.labels)} | {"": NOT_ANNOTATED}
+    faults = {}
+    for value in set(column) - set(number):
+        faults[value] = "this task takes one label" if LABEL_SEPARATOR in value else "unknown label"
+        number[value] = NOT_ANNOTATED
+    problems += _label_problems(where, column, task, faults, place)
+    return _numbers(column, number)
+
+
+def _multi_label(where: str, column: list[str], task: Task, place: Place, problems: list[Problem]) -> IntArray:
+    values = sorted(set(column))
+    decisions = np.zeros((len(values), len(task.labels)), dtype=np.int64)  # of each different cell
+    faults = {}
+    for row, value in zip(decisions, values, strict=True):
+        names = value.split(LABEL_SEPARATOR)
+        if value == "":
+            row[:] = NOT_ANNOTATED
+        elif EMPTY_SET in names and len(names) > 1:
+            faults[value] = "'-' stands alone"
+        elif "" in names:
+            faults[value] = "a label between the '|' is missing"
+        elif len(set(names)) < len(names):
+            faults[value] = "a label stands twice"
+        elif value != EMPTY_SET:
+            if not set(names) <= set(task.labels):
+                faults[value] = "unknown label"
+            row[[index for index, name in enumerate(task.labels) if name in names]] = 1
+    problems += _label_problems(where, column, task, faults, place)
+    number = {value: index for index, value in enumerate(values)}
+    return decisions[_numbers(column, number)]
+
+
+def _label_problems(where: str, column: list[str], task: Task, faults: dict[str, str], place: Place) -> list[Problem]:
+    if not faults:
+        return []
+    first = min(faults)
+    wrong = [name for name in first.split(LABEL_SEPARATOR) if name not in task.labels] or [first]
+    form = f", or several joined by '|', '{EMPTY_SET}' for none of them" if task.multi_label else ""
+    remedy = f"{expected(wrong[0], task.labels)}{form}; empty if not annotated"
+    return values_problems("bad-label", where, column, faults, place, remedy)
+
+
+def _numbers(column: list[str], number: dict[str, int]) -> IntArray:
+    return np.fromiter(map(number.__getitem__, column), dtype=np.int64, count=len(column))

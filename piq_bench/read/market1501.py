@@ -1,0 +1,109 @@
+"""A Market-1501 style folder to rows: everything a file says stands in its name.
+
+`0002_c1s1_000451_03.jpg` shows person 0002 on camera 1 in sequence 1; person -1 is junk, 0000 is known to be nobody
+of interest (distractor). Names without a sequence, as in DukeMTMC-reID (`0001_c2_f0046182.jpg`), are read too.
+Source: Zheng et al., Scalable person re-identification: a benchmark, ICCV 2015.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from piq_bench.errors import LimitExceeded, Problem, first_few, quoted
+from piq_bench.read.rows import Rows, numbered_identities, texts
+from piq_bench.read.table import MAX_ROWS
+from piq_bench.records import GALLERY, QUERY, TRAIN
+
+FOLDERS = {"bounding_box_train": TRAIN, "query": QUERY, "bounding_box_test": GALLERY}
+NAME = re.compile(r"(?P<person>-?[0-9]{1,9})_(?P<camera>c[0-9]{1,4})(?P<sequence>s[0-9]{1,4})?_[A-Za-z0-9_.-]{0,200}")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+NEVER_MEANT = ("Thumbs.db", "desktop.ini")  # and names that begin with a dot: what file managers leave behind
+JUNK = -1
+DISTRACTOR = 0
+
+
+def is_market1501(folder: Path) -> bool:
+    """Whether a folder has any of the three folders."""
+    return any((folder / name).is_dir() for name in FOLDERS)
+
+
+def read_market1501(folder: Path) -> tuple[Rows | None, list[Problem], list[Problem]]:
+    """Read the names of a Market-1501 style folder.
+
+    Returns:
+        The rows, None if there are none; the broken rules; what was passed over.
+
+    Raises:
+        LimitExceeded: if there are more than MAX_ROWS files.
+    """
+    problems: list[Problem] = []
+    notes: list[Problem] = []
+    images: list[tuple[str, int, re.Match[str]]] = []
+    for name, split in FOLDERS.items():
+        files, ignored = _files(folder, name, problems)
+        matches = [(file, NAME.fullmatch(file)) for file in files]
+        unknown = [file for file, match in matches if match is None]
+        if unknown:
+            found = f"the names {first_few(unknown, len(unknown))}"
+            remedy = "names such as 0002_c1s1_000451_03.jpg: person, camera, sequence, frame"
+            problems.append(Problem("image-name", name, found, remedy, len(unknown)))
+        if ignored:
+            found = f"not read: {first_few(ignored, len(ignored))}"
+            notes.append(Problem("ignored-file", name, found, "images directly in the folder", len(ignored)))
+        images += [(f"{name}/{file}", split, match) for file, match in matches if match is not None]
+    if not images:
+        problems.append(Problem("no-rows", folder.name, "holds no image", f"images in {', '.join(FOLDERS)}"))
+        return None, problems, notes
+    return _rows(sorted(images, key=lambda image: image[0])), problems, notes
+
+
+def _files(folder: Path, name: str, problems: list[Problem]) -> tuple[list[str], list[str]]:
+    """Names of the images of one folder, ascending, and of all else in it but what is never meant."""
+    try:
+        entries = list(_limited(os.scandir(folder / name), folder))
+        images = sorted(entry.name for entry in entries if _is_image(entry))
+    except OSError as error:
+        found = str(error.strerror or error)
+        problems.append(Problem("missing-folder", name, found, "a folder of images that this user may read"))
+        return [], []
+    others = {entry.name for entry in entries} - set(images)
+    return images, sorted(name for name in others if name not in NEVER_MEANT and not name.startswith("."))
+
+
+def _limited(entries: Iterator["os.DirEntry[str]"], folder: Path) -> Iterator["os.DirEntry[str]"]:
+    for number, entry in enumerate(entries):
+        if number == MAX_ROWS:
+            problem = Problem("too-large", folder.name, f"more than {MAX_ROWS} files", f"at most {MAX_ROWS} files")
+            raise LimitExceeded(str(folder), [problem])
+        yield entry
+
+
+def _is_image(entry: "os.DirEntry[str]") -> bool:
+    return entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+
+
+def _rows(images: list[tuple[str, int, re.Match[str]]]) -> Rows:
+    person = np.array([int(match["person"]) for _, _, match in images], dtype=np.int64)
+    junk, distractor = person == JUNK, person == DISTRACTOR
+    names = [
+        "" if number in (JUNK, DISTRACTOR) else match["person"]
+        for number, (_, _, match) in zip(person.tolist(), images, strict=True)
+    ]
+    identity, identities = numbered_identities(names)
+    sequences = [match["camera"] + match["sequence"] if match["sequence"] else "" for _, _, match in images]
+    return Rows(
+        images=texts([image for image, _, _ in images]),
+        split=np.array([split for _, split, _ in images], dtype=np.int64),
+        identity=identity,
+        identities=identities,
+        labels={},
+        junk=junk,
+        distractor=distractor,
+        source=None,
+        sequence=texts(sequences) if any(sequences) else None,
+        camera=texts([match["camera"] for _, _, match in images]),
+        place=lambda row: quoted(images[row][0]),
+    )
