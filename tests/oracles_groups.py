@@ -104,9 +104,7 @@ def diagnostics(images: Sequence[Image64], rules: Rules) -> dict[str, int | None
         "groups": len(several),
         "grouped_images": sum(len(rows) for rows in several),
         "largest": len(largest),
-        "farthest": max(
-            (distance(images[i].phash, images[j].phash) for i, j in combinations(largest, 2)), default=None
-        ),
+        "farthest": max(farthest, default=None),
         "same_group_pairs": len(same_group),
         "pairs_beyond": sum(not near(images[i], images[j], rules) for i, j in same_group),
         "groups_across_sources": sum(n > 1 for n in sources),

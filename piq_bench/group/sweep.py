@@ -47,7 +47,7 @@ class Level:
         groups: with at least two images.
         grouped_images: images in them.
         largest: images in the largest group; 1 if there is none.
-        farthest: the greatest distance of two images of the largest group.
+        farthest: the greatest distance of two images of the largest group, the first one of several.
         farthest_exact: false if it is only a lower bound, the group being too large to compare all.
         same_group_pairs: pairs of images of one group.
         pairs_beyond: those of them that chaining alone has joined: further apart than the threshold.
