@@ -69,7 +69,7 @@ class ImageFolder:
             Unreadable: if the id is no plain relative path, or the file is missing, special, or outside the folder.
         """
         path = PurePosixPath(image)
-        if not image or path.is_absolute() or str(path) != image or {"..", "."} & {*path.parts} or "\0" in image:
+        if not path.parts or path.is_absolute() or str(path) != image or {"..", "."} & {*path.parts} or "\0" in image:
             raise Unreadable("bad-path", "is no plain relative path")
         full = os.path.join(self.root, image)  # noqa: PTH118  (pathlib costs as much as the decoding of a header)
         try:

@@ -31,7 +31,7 @@ def random_images(seed: int, n: int = 36) -> list[Image64]:
             Image64(
                 phash=0 if kind > 0.95 else phash,
                 # Different pictures never have the same bytes; the same picture comes in up to three files.
-                bytes_hash=0 if kind > 0.95 else (phash * 0x9E3779B97F4A7C15 % 2**60) * 4 + int(rng.integers(1, 4)),
+                bytes_hash=0 if kind > 0.95 else (phash % (2**60 - 93)) * 4 + int(rng.integers(1, 4)),
                 quality=float(phash % 40),
                 readable=kind <= 0.95,
                 is_query=bool(rng.random() < 0.4),

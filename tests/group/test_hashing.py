@@ -1,0 +1,141 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from group_builders import picture
+from oracles_groups import hash_by_imagehash
+from PIL import Image
+
+from piq_bench.group import hashing
+from piq_bench.group.cache import Cache, Hashed
+from piq_bench.group.hashing import HashedImages, hash_images
+from piq_bench.group.read_images import ImageBytes, ImageFolder
+
+ONE = Hashed("a/ä.png", 10, 123456789012345678, 2**64 - 1, 0.1, 7)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty pictures of different sizes, two of them broken."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(30):
+        picture(number, 20 + number, 60).save(folder / f"{number:02d}.png")
+    (folder / "07.png").write_bytes(b"not a picture")
+    (folder / "11.png").write_bytes((folder / "10.png").read_bytes()[:200])
+    return folder
+
+
+def ids(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir())
+
+
+def same(one: HashedImages, other: HashedImages) -> bool:
+    names = ("phash", "quality", "bytes_hash", "readable")
+    equal = all(np.array_equal(getattr(one, n), getattr(other, n), equal_nan=n == "quality") for n in names)
+    return equal and one.failures == other.failures
+
+
+def test_hashes_come_in_the_order_asked_for_and_failures_are_listed(root: Path) -> None:
+    images = ids(root)[::-1]
+    steps: list[int] = []
+    hashed = hash_images(images, root, workers=1, advance=steps.append)
+    assert sum(steps) == len(images)
+    assert [(one.image, one.code) for one in hashed.failures] == [
+        ("11.png", "damaged-image"),
+        ("07.png", "not-an-image"),
+    ]
+    for row, image in enumerate(images):
+        readable = image not in ("07.png", "11.png")
+        assert hashed.readable[row] == readable
+        assert hashed.phash[row] == (hash_by_imagehash(Image.open(root / image)) if readable else 0)
+
+
+def test_processes_change_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = hash_images(ids(root), root, workers=1)
+    monkeypatch.setattr(hashing, "CHUNK", 4)
+    assert same(hash_images(ids(root), root, workers=1), alone)
+    assert same(hash_images(ids(root), root, workers=2), alone)
+
+
+def test_no_images_are_no_hashes(tmp_path: Path) -> None:
+    assert hash_images([], tmp_path).phash.shape == (0,)
+
+
+def test_an_interrupted_run_goes_on_where_it_was(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    images = ids(root)
+    monkeypatch.setattr(hashing, "CHUNK", 5)
+
+    def interrupt(steps: int) -> None:
+        if len(cache.read_text(encoding="utf-8").splitlines()) > 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hash_images(images, root, workers=1, cache_path=cache, advance=interrupt)
+    read: list[str] = []
+    plain = ImageFolder.read
+
+    def noted(folder: ImageFolder, image: str) -> ImageBytes:
+        read.append(image)
+        return plain(folder, image)
+
+    monkeypatch.setattr(ImageFolder, "read", noted)
+    resumed = hash_images(images, root, workers=1, cache_path=cache)
+    assert resumed.n_resumed >= 10
+    assert len(read) == len(images) - resumed.n_resumed
+    assert same(resumed, hash_images(images, root, workers=1))
+
+
+def test_a_changed_file_is_hashed_again_and_a_removed_one_is_missed(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "images", tmp_path / "cache"
+    folder.mkdir()
+    for number in range(3):
+        picture(number).save(folder / f"{number}.png")
+    first = hash_images(ids(folder), folder, workers=1, cache_path=cache)
+    picture(9).save(folder / "1.png")
+    (folder / "2.png").unlink()
+    second = hash_images(["0.png", "1.png", "2.png"], folder, workers=1, cache_path=cache)
+    assert second.n_resumed == 1
+    assert second.phash[0] == first.phash[0]
+    assert second.phash[1] == hash_by_imagehash(picture(9))
+    assert [one.code for one in second.failures] == ["missing-file"]
+
+
+def test_other_parameters_start_anew(root: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    hash_images(["00.png"], root, workers=1, cache_path=cache)
+    assert hash_images(["00.png"], root, workers=1, cache_path=cache).n_resumed == 1
+    assert hash_images(["00.png"], root, workers=1, cache_path=cache, limit_pixels=10**6).n_resumed == 0
+
+
+def test_the_cache_gives_back_what_was_put_in(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    with Cache(path, {"limit": 1}) as cache:
+        cache.add([ONE])
+    with Cache(path, {"limit": 1}) as cache:
+        assert cache.known == {ONE.image: ONE}
+    with Cache(None, {}) as cache:
+        cache.add([ONE])
+        assert cache.known == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["", "[", "{}", '["a", 1, 2]', '["a", 1, 2, "zz", 0.5, "0"]', '["a", 1, 2, "10000000000000000", 0.5, "0"]']
+)
+def test_a_line_that_is_not_whole_is_skipped(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "cache"
+    with Cache(path, {}) as cache:
+        cache.add([ONE])
+    path.write_text(path.read_text(encoding="utf-8") + line, encoding="utf-8")
+    with Cache(path, {}) as cache:
+        assert list(cache.known) == [ONE.image]
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 2  # what was broken is gone
+
+
+def test_a_file_that_is_no_cache_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    path.write_bytes(b"\xff\xfe")
+    with Cache(path, {}) as cache:
+        assert cache.known == {}
+    assert json.loads(path.read_text(encoding="utf-8")) == {}
