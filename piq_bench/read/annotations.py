@@ -72,11 +72,12 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
         return ParsedTable(None, problems, [], unused)
 
     image = table.columns["image"]
-    order = sorted(range(table.n_rows), key=image.__getitem__)  # stable: of equal images the first line comes first
-    columns = {name: [table.columns[name][i] for i in order] for name in meaningful if name in table.columns}
+    # Stable: of equal images the first line comes first.
+    order = np.array(sorted(range(table.n_rows), key=image.__getitem__), dtype=np.int64)
+    columns = {name: texts(table.columns[name])[order].tolist() for name in meaningful if name in table.columns}
 
     def place(row: int) -> str:
-        return f"{table.place(order[row])} ({quoted(columns['image'][row])})"
+        return f"{table.place(int(order[row]))} ({quoted(columns['image'][row])})"
 
     problems += image_problems(table.file, columns["image"], place)
     split = _split(table.file, columns.get("split"), table.n_rows, place, problems)
