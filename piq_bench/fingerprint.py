@@ -1,0 +1,84 @@
+"""A benchmark to one SHA-256: results with different fingerprints are never ranked or compared with each other.
+
+It covers what can change a score: image ids, splits, identities, junk and distractors, labels, the vocabulary, cameras
+and sequences, the near-duplicate groups with the parameters that decide exclusion. It does not cover names, versions
+and licences, nor `source`, nor how a file wrote it all down: CSV or Parquet, the order of rows, columns or tasks.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piq_bench.records import Benchmark, Groups
+
+SCHEMA = "piq-bench/fingerprint/1"
+
+
+def fingerprint(benchmark: Benchmark) -> str:
+    """SHA-256 in hex of a canonical form of the benchmark's content.
+
+    The form is a row of parts, each a name, a length and that many bytes. Whole numbers are 64-bit little-endian;
+    texts are UTF-8, each with its length in characters; anything else is JSON with sorted keys.
+    """
+    groups = benchmark.groups
+    canonical = _Canonical()
+    canonical.json("schema", SCHEMA)
+    canonical.json(
+        "tasks",
+        sorted([task.name, task.aspect, task.kind, list(task.labels), task.multi_label] for task in benchmark.tasks),
+    )
+    canonical.json("exclude_same_camera", benchmark.exclude_same_camera)
+    canonical.texts("images", benchmark.images)
+    canonical.integers("split", benchmark.split)
+    canonical.texts("identities", benchmark.identities)
+    canonical.integers("identity", benchmark.identity)
+    canonical.integers("junk", benchmark.junk)
+    canonical.integers("distractor", benchmark.distractor)
+    for name in sorted(benchmark.labels):
+        canonical.integers(f"labels {name}", benchmark.labels[name])
+    for name, column in (("camera", benchmark.camera), ("sequence", benchmark.sequence)):
+        if column is not None:
+            canonical.texts(name, column)
+    if groups is not None:
+        _add_groups(canonical, groups)
+    return canonical.digest.hexdigest()
+
+
+def _add_groups(canonical: "_Canonical", groups: Groups) -> None:
+    grouping = groups.grouping
+    canonical.json("grouping", [grouping.hash, grouping.threshold, grouping.mode])
+    canonical.integers("phash", groups.phash.view(np.int64))
+    canonical.integers("group", groups.group)
+    if groups.pairs is not None:
+        canonical.integers("pairs", groups.pairs)
+
+
+class _Canonical:
+    """Hashes named parts; no two different rows of parts give the same bytes."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def part(self, name: str, content: bytes) -> None:
+        """One part."""
+        self.digest.update(f"{name}\0{len(content)}\0".encode())
+        self.digest.update(content)
+
+    def json(self, name: str, value: object) -> None:
+        """A small value."""
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        self.part(name, text.encode("ascii"))
+
+    def integers(self, name: str, values: NDArray[np.integer] | NDArray[np.bool_]) -> None:
+        """Whole numbers with their shape."""
+        self.json(f"{name} shape", list(values.shape))
+        self.part(name, np.ascontiguousarray(values, dtype="<i8").tobytes())
+
+    def texts(self, name: str, values: Iterable[str]) -> None:
+        """Texts; their lengths keep "a", "bc" apart from "ab", "c"."""
+        column = list(values)
+        self.integers(f"{name} lengths", np.fromiter(map(len, column), dtype=np.int64, count=len(column)))
+        self.part(name, "".join(column).encode("utf-8", "surrogatepass"))
