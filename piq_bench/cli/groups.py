@@ -59,15 +59,16 @@ def groups_command(
         from piq_bench.report.groups_json import groups_json
         from piq_bench.report.groups_table import groups_table
 
-        benchmark = read_benchmark(dataset, need_labels=False)
+        benchmark = read_benchmark(dataset, need_labels=False, with_groups=False)
         grouping = chosen_grouping(benchmark, threshold, similarity, mode)
+        images_root = images_folder(benchmark)
         path = checked_output(out or dataset / DEFAULT_OUT)
         cache_path = path.with_name(path.name + CACHE_SUFFIX)
         try:
             with progress_bar("images", len(benchmark.test_rows)) as advance:
                 report = build_groups(
                     benchmark,
-                    images_folder(benchmark),
+                    images_root,
                     grouping=grouping,
                     within_source=within_source,
                     min_quality=min_quality,
@@ -110,8 +111,8 @@ def chosen_grouping(
     grouping = benchmark.grouping
     if threshold is not None:
         grouping = replace(grouping, threshold=threshold)
-    if mode == "components" or mode == "neighbours":
-        grouping = replace(grouping, mode=mode)
+    if mode is not None:
+        grouping = replace(grouping, mode="neighbours" if mode == "neighbours" else "components")
     return grouping
 
 

@@ -41,19 +41,20 @@ class Inspection:
     notes: tuple[Problem, ...]
 
 
-def read_benchmark(path: Path | None, *, need_labels: bool = True) -> Benchmark:
+def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: bool = True) -> Benchmark:
     """Read a data set to score against.
 
     Args:
         path: a folder, or a .csv or .parquet file; None for the benchmark bundled with the package.
         need_labels: whether labels and identities must be there; without them only the format of a submission can
             be checked.
+        with_groups: whether to read stored groups; not where they are about to be made anew.
 
     Raises:
         BadDataset: with every problem found.
         LimitExceeded: if a file is too large.
     """
-    inspection = inspect_dataset(path, need_labels=need_labels)
+    inspection = inspect_dataset(path, need_labels=need_labels, with_groups=with_groups)
     problems = list(inspection.integrity)
     if not inspection.benchmark.test_rows.size:
         found = "every image is of split train"
@@ -63,7 +64,7 @@ def read_benchmark(path: Path | None, *, need_labels: bool = True) -> Benchmark:
     return inspection.benchmark
 
 
-def inspect_dataset(path: Path | None, *, need_labels: bool = True) -> Inspection:
+def inspect_dataset(path: Path | None, *, need_labels: bool = True, with_groups: bool = True) -> Inspection:
     """Read a data set to describe it: the same, but what makes it unfit for scoring is handed back.
 
     Raises:
@@ -73,9 +74,9 @@ def inspect_dataset(path: Path | None, *, need_labels: bool = True) -> Inspectio
     root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else path
     try:
         if root.is_file():
-            return _Reading(root, root.parent, need_labels).bare_table()
+            return _Reading(root, root.parent, need_labels, with_groups).bare_table()
         if root.is_dir():
-            reading = _Reading(root, root, need_labels)
+            reading = _Reading(root, root, need_labels, with_groups)
             if is_market1501(root) and not any((root / f"annotations{suffix}").exists() for suffix in SUFFIXES):
                 return reading.market1501()
             return reading.folder()
@@ -89,10 +90,11 @@ def inspect_dataset(path: Path | None, *, need_labels: bool = True) -> Inspectio
 class _Reading:
     """One data set on its way in; problems pile up until the end."""
 
-    def __init__(self, source: Path, root: Path, need_labels: bool) -> None:
+    def __init__(self, source: Path, root: Path, need_labels: bool, with_groups: bool) -> None:
         self.source = source
         self.root = root
         self.need_labels = need_labels
+        self.with_groups = with_groups
         self.problems: list[Problem] = []
         self.integrity: list[Problem] = []
         self.notes: list[Problem] = []
@@ -198,7 +200,7 @@ class _Reading:
         return tuple(tasks)
 
     def _groups(self, rows: Rows, grouping: Grouping) -> Groups | None:
-        path = self._one_of("groups", needed=False)
+        path = self._one_of("groups", needed=False) if self.with_groups else None
         if path is None:
             return None
         from piq_bench.read.groups import read_groups  # only here: most data sets have none
