@@ -36,6 +36,8 @@ def paint_person(
     paint_torso(canvas, person, outfit, stance, bones)
     if stance.variant in LEGS_IN_FRONT:
         paint_legs(canvas, looks, outfit, stance, bones)
+    if outfit.top == "dress":
+        paint_skirt(canvas, looks, outfit, stance, bones)
     paint_face(canvas, looks, bones.head, mimic)
     paint_hair(canvas, looks, bones.head)
     if outfit.hat:
@@ -77,7 +79,7 @@ def paint_legs(canvas: Canvas, looks: Looks, outfit: Outfit, stance: Stance, bon
         if outfit.bottom == "shorts":
             hem = between(hip, knee, 0.85)
             canvas.fill(Stroke([hip, hem], [thick * limb + 1.6 * unit, 1.2 * limb + 1.8 * unit]), cloth)
-    if skirt:
+    if skirt and outfit.top != "dress":  # a dress hangs from the waist, over the trunk
         paint_skirt(canvas, looks, outfit, stance, bones)
 
 
@@ -85,7 +87,7 @@ def paint_skirt(canvas: Canvas, looks: Looks, outfit: Outfit, stance: Stance, bo
     """A skirt, or the lower half of a dress, spread over both thighs."""
     unit, limb = bones.unit, looks.limb * bones.unit
     dress = outfit.top == "dress"
-    low = 0.9 if outfit.bottom == "long skirt" else -0.1
+    low = 0.9 if outfit.bottom == "long skirt" else 0.0
     hems = [between(bones.knees[i], bones.ankles[i], low) if low > 0 else bones.knees[i] for i in (0, 1)]
     flare = 6.0 * unit if dress else 4.0 * unit
     wide = looks.hip * (1.0 - 0.25 * stance.profile)
@@ -96,7 +98,7 @@ def paint_skirt(canvas: Canvas, looks: Looks, outfit: Outfit, stance: Stance, bo
     left, right = sorted(hems)
     corners = [waist[0], waist[1], (right[0] + flare, right[1]), (left[0] - flare, left[1])]
     parts: list[Shape] = [Polygon(corners, 2.0 * unit)]
-    parts += [Stroke([bones.hips[i], bones.knees[i]], [1.9 * limb, 1.6 * limb]) for i in (0, 1)]
+    parts += [Stroke([bones.hips[i], between(bones.hips[i], bones.knees[i], 0.75)], [1.9 * limb] * 2) for i in (0, 1)]
     colour = outfit.top_colour if dress else outfit.bottom_colour
     cloth = cloth_of(outfit, bones.torso) if dress else None
     canvas.fill(Union(parts, blend=3.0), Paint(colour, bulge=9.0 * unit, relief=0.5, outline=0.3, cloth=cloth))
@@ -129,7 +131,8 @@ def paint_torso(canvas: Canvas, person: Person, outfit: Outfit, stance: Stance, 
     looks, unit, length, torso = person.looks, bones.unit, bones.torso_length, bones.torso
     shape = trunk(looks, stance, bones)
     colour, skin = outfit.top_colour, looks.skin
-    lower = Paint(outfit.bottom_colour, bulge=6.0 * unit, outline=0.25)
+    below = colour if outfit.top in ("dress", "coat") else outfit.bottom_colour
+    lower = Paint(below, bulge=6.0 * unit, outline=0.25)
     hip = looks.hip * (1.0 - 0.25 * stance.profile)
     canvas.fill(Ellipse(torso.at(0.0, -1.0), 0.98 * hip * unit, 0.5 * hip * unit + 3.0 * unit, axis_of(torso)), lower)
     if outfit.top == "coat":

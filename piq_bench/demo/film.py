@@ -38,7 +38,7 @@ TRACK_LENGTH_WEIGHTS = (30, 24, 15, 11, 8, 6, 3, 3)
 
 HIDDEN_APPEARANCES = 7  # images of each person without a name, on average
 JITTER = 0.3  # share of tracks whose box is cut anew in every frame
-SEEN_ONCE = 0.12  # share of rarely seen people whose images are all of one track
+SEEN_ONCE = 0.22  # share of rarely seen people whose images are all of one track
 NOT_ANNOTATED = 0.02  # share of images without a label, task by task
 BODY_OUT_OF_SIGHT = 0.5  # share of close shots in which nobody said what the body does
 

@@ -132,7 +132,7 @@ def setup_of(draws: Draws, track: Track) -> Setup:
 
 def moved(draws: Draws, stance: Stance, step: int) -> Stance:
     """The stance a few frames on: limbs swing, a walker's more; in some tracks people hardly move."""
-    liveliness = step * draws.pick((0.3, 1.0, 1.0, 2.2))
+    liveliness = step * draws.pick((0.5, 1.5, 2.5, 4.0))
     pace = 1.5 if stance.variant in ("walk", "run") else 0.5
     left, right = (draws.sign() * pace * draws.between(0.4, 1.0) * liveliness for _ in range(2))
     nod, look = draws.between(-1.0, 1.0) * liveliness, draws.between(-0.03, 0.03) * liveliness

@@ -1,0 +1,144 @@
+"""`piq demo`: options to a synthetic benchmark on disk."""
+
+from pathlib import Path
+
+import click
+
+from piq_bench.cli import exit_codes, output_file
+
+PRESETS = ("portrait250k",)
+
+
+@click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--images", "n_images", type=int, default=3000, show_default=True, help="How many pictures to draw.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes that draw. [default: one per core]")
+@click.option("--preset", type=click.Choice(PRESETS), help="Sizes of a published benchmark instead of --images.")
+@click.option("--no-images", is_flag=True, help="With --preset: labels, groups and an embedding, but no pictures.")
+@click.option(
+    "--difficulty",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="With --preset: how much of the embedding is noise.",
+)
+@click.option(
+    "--dimension",
+    type=click.IntRange(8, 4096),
+    default=512,
+    show_default=True,
+    help="With --preset: length of the embedding.",
+)
+@click.option(
+    "--dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True, help="With --preset."
+)
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=output_file,
+    help="Also write a contact sheet: a PNG of people, poses and expressions.",
+)
+@click.pass_context
+def demo_command(
+    ctx: click.Context,
+    out: Path,
+    n_images: int,
+    seed: int,
+    workers: int | None,
+    preset: str | None,
+    no_images: bool,
+    difficulty: float,
+    dimension: int,
+    dtype: str,
+    sheet: Path | None,
+) -> None:
+    """Draw the synthetic benchmark into the new folder OUT.
+
+    With the defaults it is the benchmark bundled with this package, picture for picture. With
+    `--preset portrait250k --no-images` it has the sizes of Portrait250K and comes with a submission,
+    OUT/submission, to try the scorer at full scale.
+    """
+    with exit_codes():
+        refuse_misfits(ctx, preset, no_images=no_images, sheet=sheet)
+        if preset:
+            write_scale_set(out, seed, difficulty, dimension, dtype)
+        else:
+            write_pictures(out, n_images, seed, workers, sheet)
+
+
+def write_pictures(out: Path, n_images: int, seed: int, workers: int | None, sheet: Path | None) -> None:
+    """Draw, group, and say what there is."""
+    from piq_bench.cli.progress import progress_bar
+    from piq_bench.demo.build import build_demo
+    from piq_bench.demo.sheet import contact_sheet
+    from piq_bench.files import written_whole
+
+    n_steps = n_images + n_images * 7 // 15  # every picture is drawn, those of query and gallery are hashed as well
+    with progress_bar("drawing and hashing", n_steps) as advance:
+        built = build_demo(out, n_images=n_images, seed=seed, workers=workers, advance=advance)
+    groups = built.report.group
+    n_grouped = len(groups) - sum(1 for size in sizes_of(groups.tolist()) if size == 1)
+    click.echo(f"{out}: {built.name}, {len(built.frames)} images")
+    click.echo(f"  {n_grouped} of {len(groups)} query and gallery images have a near-duplicate")
+    click.echo(f"  fingerprint {built.fingerprint}")
+    if sheet is not None:
+        picture, legend = contact_sheet(seed, built.frames)
+        with written_whole(sheet) as temporary:
+            picture.save(temporary, format="PNG")
+        click.echo(f"{sheet}: rows from the top, each from the left")
+        for line in legend:
+            click.echo(f"  {line}")
+
+
+def write_scale_set(out: Path, seed: int, difficulty: float, dimension: int, dtype: str) -> None:
+    """Write labels, groups and a submission at the sizes of Portrait250K."""
+    from piq_bench.cli.progress import progress_bar
+    from piq_bench.demo.scale import N_STEPS, build_scale_set
+
+    with progress_bar("making the scale set", N_STEPS) as advance:
+        built = build_scale_set(
+            out, seed=seed, difficulty=difficulty, dimension=dimension, dtype=dtype, advance=advance
+        )
+    click.echo(f"{out}: {built.name}, {built.n_images} images without pictures")
+    click.echo(f"  submission for them in {out / 'submission'}, fingerprint {built.fingerprint}")
+
+
+def sizes_of(groups: list[int]) -> list[int]:
+    """Sizes of groups."""
+    from collections import Counter
+
+    return list(Counter(groups).values())
+
+
+def refuse_misfits(ctx: click.Context, preset: str | None, *, no_images: bool, sheet: Path | None) -> None:
+    """Refuse options that do not fit together, all of them at once."""
+    from click.core import ParameterSource
+
+    from piq_bench.errors import BadUsage, Problem
+
+    def given(name: str) -> bool:
+        return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+    problems = []
+    if preset and not no_images:
+        found = f"{preset} has 250000 images, and drawing them would take about an hour"
+        problems.append(
+            Problem("needs-no-images", "--preset", found, "add --no-images, or use --images without preset")
+        )
+    if no_images and not preset:
+        found = "without a preset the pictures are the benchmark"
+        problems.append(Problem("needs-preset", "--no-images", found, "add --preset portrait250k"))
+    if preset:
+        for name, option in (("n_images", "--images"), ("workers", "--workers")):
+            if given(name):
+                problems.append(Problem("unused-option", option, f"a preset has no use for {option}", "leave it out"))
+        if sheet is not None:
+            problems.append(Problem("unused-option", "--sheet", "there are no pictures to show", "leave it out"))
+    else:
+        for name in ("difficulty", "dimension", "dtype"):
+            if given(name):
+                found = "only a preset comes with an embedding"
+                problems.append(Problem("unused-option", f"--{name}", found, "leave it out, or add a preset"))
+    if problems:
+        raise BadUsage("piq demo", problems)
