@@ -1,0 +1,204 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from group_builders import Row, picture, write_dataset
+from PIL import Image
+
+from piq_bench.cli import load_command
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.records import NO_GROUP
+
+# Two people with a near-duplicate of each query, and a stranger.
+ROWS = [Row("a.png", "query", "p", "f"), Row("b.png", "query", "q", "g"), Row("c.png", "gallery", "p", "f"),
+        Row("d.png", "gallery", "q", "g"), Row("e.png", "gallery", "q", "g"), Row("t.png", "train", "z", "f"),
+        Row("x.png", "gallery", "p", "f")]  # fmt: skip
+SEEDS = {"a.png": 1, "b.png": 2, "c.png": 1, "d.png": 2, "e.png": 4, "t.png": 1, "x.png": 3}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    write_dataset(root, ROWS)
+    for name, seed in SEEDS.items():
+        picture(seed).save(root / "images" / name)
+    return root
+
+
+def groups(*arguments: object) -> Result:
+    return CliRunner().invoke(load_command("groups"), [*map(str, arguments), "--workers", "1"])
+
+
+def test_groups_are_written_where_the_data_set_is_read(dataset: Path) -> None:
+    result = groups(dataset)
+    assert result.exit_code == 0, result.output
+    assert "groups of several people" in result.stdout
+    assert "written:" in result.stderr
+    benchmark = read_benchmark(dataset)
+    assert benchmark.groups is not None
+    assert benchmark.groups.group.tolist() == [0, 1, 0, 1, NO_GROUP, NO_GROUP, NO_GROUP]
+    assert sorted(path.name for path in dataset.iterdir()) == [
+        "annotations.csv",
+        "benchmark.toml",
+        "groups.csv",
+        "images",
+    ]
+
+
+def test_stale_groups_do_not_stand_in_the_way_of_new_ones(dataset: Path) -> None:
+    (dataset / "groups.csv").write_text("image,phash,group\nold.png,,0\n", encoding="utf-8")
+    assert groups(dataset).exit_code == 0
+    assert read_benchmark(dataset).groups is not None
+
+
+def test_options_reach_the_file_and_json_holds_the_table(dataset: Path, tmp_path: Path) -> None:
+    out, report = tmp_path / "g.parquet", tmp_path / "g.json"
+    result = groups(
+        dataset, "--out", out, "--similarity", "0.85", "--mode", "neighbours", "--within-source", "--min-quality", "2",
+        "--json", report,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    document = json.loads(report.read_text(encoding="utf-8"))
+    assert document["grouping"] == {
+        "hash": "phash", "threshold": 9, "mode": "neighbours", "within": "source", "min_quality": 2.0,
+    }  # fmt: skip
+    assert out.exists()
+    assert 'must say threshold = 9 and mode = "neighbours"' in result.stderr
+    assert not (dataset / "groups.csv").exists()
+
+
+def test_a_warning_is_a_gate_only_on_request(dataset: Path) -> None:
+    (dataset / "images" / "e.png").write_bytes((dataset / "images" / "d.png").read_bytes())
+    plain = groups(dataset)
+    assert plain.exit_code == 0
+    assert "[queries-lost]" in plain.stdout
+    checked = groups(dataset, "--check")
+    assert checked.exit_code == 5
+    assert "[queries-lost]" in checked.stderr
+    assert (dataset / "groups.csv").exists()
+
+
+def test_unreadable_images_are_listed_and_stop_the_run(dataset: Path) -> None:
+    (dataset / "images" / "a.png").write_bytes(b"no picture")
+    (dataset / "images" / "x.png").unlink()
+    (dataset / "images" / "x.png").symlink_to("/etc/hostname")
+    result = groups(dataset, "--json", dataset / "g.json")
+    assert result.exit_code == 4
+    assert "'a.png'" in result.stderr
+    assert "link that leaves the image folder" in result.stderr
+    assert not (dataset / "groups.csv").exists()
+    assert not (dataset / "g.json").exists()
+    going = groups(dataset, "--keep-going")
+    assert going.exit_code == 0
+    assert "2 unreadable images stay alone in their groups" in going.stdout
+    assert read_benchmark(dataset).groups is not None
+    assert not list(dataset.glob("*.hashed"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "expected"),
+    [
+        (["--threshold", "13"], 2, "from 0 to 12 bits"),
+        (["--threshold", "-1"], 2, "from 0 to 12 bits"),
+        (["--threshold", "x"], 2, "not a valid integer"),
+        (["--similarity", "1"], 2, "at least 0 and below 1"),
+        (["--similarity", "0.5"], 2, "from 0 to 12 bits"),
+        (["--similarity", "0.9", "--threshold", "6"], 2, "give one of them"),
+        (["--out", "groups.txt"], 2, ".csv or .parquet"),
+        (["--out", "no/such/folder/groups.csv"], 2, "can be written"),
+        (["--limit-pixels", "100"], 4, "raise --limit-pixels"),
+        (["--min-quality", "-1"], 2, "-1"),
+        (["--workers", "0"], 2, "0"),
+    ],
+)
+def test_what_cannot_work_is_refused(dataset: Path, arguments: list[str], exit_code: int, expected: str) -> None:
+    result = groups(dataset, *arguments)
+    assert result.exit_code == exit_code
+    assert expected in result.stderr
+    assert "Traceback" not in result.output
+    assert not (dataset / "groups.csv").exists()
+
+
+def test_a_data_set_without_images_to_hash_is_refused(dataset: Path, tmp_path: Path) -> None:
+    assert groups(tmp_path / "none").exit_code == 4
+    bare = tmp_path / "labels.csv"
+    bare.write_text("image,split,identity\na.png,query,p\nb.png,gallery,p\n", encoding="utf-8")
+    result = groups(bare, "--out", tmp_path / "groups.csv")
+    assert result.exit_code == 4
+    assert "no image files" in result.stderr
+
+
+def test_a_market_style_folder_is_hashed_where_it_is(tmp_path: Path) -> None:
+    root = tmp_path / "market"
+    files = {
+        "query/0001_c1s1_000001_00.jpg": 1,
+        "bounding_box_test/0001_c2s1_000001_00.jpg": 1,
+        "bounding_box_test/-1_c2s1_000002_00.jpg": 1,
+        "bounding_box_test/0000_c2s1_000003_00.jpg": 2,
+        "bounding_box_train/0002_c1s1_000001_00.jpg": 3,
+        "bounding_box_train/0002_c2s1_000001_00.jpg": 4,
+    }
+    for name, seed in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(seed).save(root / name)
+    result = groups(root)
+    assert result.exit_code == 0, result.output
+    benchmark = read_benchmark(root)
+    assert benchmark.groups is not None
+    grouped = benchmark.images[benchmark.groups.group != NO_GROUP].tolist()
+    assert grouped == sorted(name for name, seed in files.items() if seed == 1)
+
+
+def test_an_interrupted_run_exits_with_130_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    n = 3000
+    root = tmp_path / "data"
+    write_dataset(root, [Row(f"{i:04d}.jpg", "gallery" if i else "query", "p", "f") for i in range(n)])
+    rng = np.random.Generator(np.random.PCG64(0))
+    for i in range(n):
+        small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        small.save(root / "images" / f"{i:04d}.jpg")
+    command = [
+        sys.executable,
+        "-c",
+        "from piq_bench.cli import piq\nif __name__ == '__main__': piq()",
+        "groups",
+        str(root),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    cache = root / "groups.csv.hashed"
+    with subprocess.Popen(
+        [*command, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not (
+            cache.exists() and cache.read_text(encoding="utf-8").count("\n") > 100
+        ):
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does: to all processes of the group
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert stdout == ""
+    assert stderr == "what has been hashed is kept in groups.csv.hashed: the next run goes on from there\ninterrupted\n"
+    assert cache.exists()
+    assert not (root / "groups.csv").exists()
+    kept = cache.read_text(encoding="utf-8").count("\n") - 1
+    assert 100 <= kept < n
+    finished = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert f"{kept:,} images were hashed by an earlier run" in finished.stdout
+    assert not cache.exists()
+    resumed = (root / "groups.csv").read_bytes()
+    assert groups(root).exit_code == 0
+    assert (root / "groups.csv").read_bytes() == resumed
