@@ -40,6 +40,7 @@ from piq_bench.group.warnings import GroupWarning, warnings_of
 from piq_bench.records import GALLERY, QUERY, Benchmark, BoolArray, Grouping, Groups, IntArray
 
 HIGHEST_THRESHOLD = HIGHEST_SHOWN
+HIGHEST_QUALITY = 510  # black and white squares
 REMEDIES = {
     "missing-file": "every query and gallery image must lie in the image folder",
     "bad-path": "an image id is a relative path below the image folder, with forward slashes",
@@ -107,7 +108,7 @@ def build_groups(
         LimitExceeded: too many pairs, or a process died.
     """
     images = benchmark.images[benchmark.test_rows]
-    check_options(benchmark, grouping or benchmark.grouping, within_source=within_source)
+    check_options(benchmark, grouping or benchmark.grouping, within_source=within_source, min_quality=min_quality)
     hashed = hash_images(
         images.tolist(),
         images_root,
@@ -139,7 +140,7 @@ def group_hashed(
 ) -> GroupReport:
     """Group images that have been hashed: `hashed` has one row per query and gallery image, ids ascending."""
     grouping = grouping or benchmark.grouping
-    check_options(benchmark, grouping, within_source=within_source)
+    check_options(benchmark, grouping, within_source=within_source, min_quality=min_quality)
     rows = benchmark.test_rows
     images = benchmark.images[rows]
     source = benchmark.source[rows] if within_source and benchmark.source is not None else None
@@ -185,7 +186,7 @@ def group_hashed(
     )
 
 
-def check_options(benchmark: Benchmark, grouping: Grouping, *, within_source: bool) -> None:
+def check_options(benchmark: Benchmark, grouping: Grouping, *, within_source: bool, min_quality: float | None) -> None:
     """Refuse what cannot work before hours of hashing."""
     problems = []
     if grouping.hash != HASH_PARAMETERS["hash"]:
@@ -196,6 +197,9 @@ def check_options(benchmark: Benchmark, grouping: Grouping, *, within_source: bo
     if within_source and benchmark.source is None:
         remedy = 'add a column "source" to the annotations, or leave out --within-source'
         problems.append(Problem("no-source", "annotations", "there is no source of any image", remedy))
+    if min_quality is not None and not 0 <= min_quality <= HIGHEST_QUALITY:
+        remedy = f"a mean gradient is from 0 to {HIGHEST_QUALITY}"
+        problems.append(Problem("bad-min-quality", "--min-quality", f"got {min_quality}", remedy))
     if not len(benchmark.test_rows):
         problems.append(Problem("no-images", "annotations", "no query or gallery image", "there must be one to group"))
     if problems:
