@@ -91,5 +91,8 @@ def long_tail(total: int, n_people: int) -> list[int]:
     candidates = []
     for step in range(1, TAIL_STEPS + 1):
         counts = apportion(total, [WEIGHT_ONE // (8 * rank + step) for rank in range(n_people)], least=1)
-        candidates.append((abs(lts(counts, LTS_SHARE) - LTS_GOAL), -step, counts))
+        score = lts(counts, LTS_SHARE)
+        if score is None:
+            raise ValueError("a tail needs somebody")
+        candidates.append((abs(score - LTS_GOAL), -step, counts))
     return min(candidates)[2]
