@@ -1,0 +1,314 @@
+"""A stranger's submission, checked and aligned with a benchmark; one report with every problem found.
+
+The container is opened by `read.archive`, labels are judged by `read.predictions`; here live the rules about images,
+embeddings and meta, and the digest of the content.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from piq_bench.errors import BadSubmission, first_few, printable, quoted
+from piq_bench.files import sha256_of
+from piq_bench.read.archive import MAX_META_BYTES, Array, Container, Limits, list_names, open_container, unknown_arrays
+from piq_bench.read.predictions import read_labels, rows_with, suggest
+from piq_bench.records import SPLITS, TRAIN, Benchmark, BoolArray, EmbeddingArray, IntArray, Submission
+
+EMBEDDING = "embedding"
+MAX_DIMENSION = 65536
+MIN_SPARE_COLUMNS = 1024  # a wrong number of columns should be named, not hidden behind a limit
+BLOCK_VALUES = 1 << 22
+DISTANCES = ("cosine", "euclidean")
+UNKNOWN_ROW = -1
+
+
+def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) -> Submission:
+    """Read and check a submission in any of its forms.
+
+    Args:
+        path: .npz, .parquet or a folder.
+        benchmark: what it answers; its labels are not used.
+        partial: accept a submission that lacks tasks or the embedding, but not both.
+
+    Raises:
+        BadSubmission: with every problem.
+        LimitExceeded: if it asks for more memory than is allowed.
+    """
+    limits = _limits(benchmark)
+    found = open_container(path, limits)
+    _check_names(found, benchmark, limits, partial)
+    meta = _meta(found, benchmark, path.stem)
+    distance: Literal["cosine", "euclidean"] = "euclidean" if meta.get("distance") == "euclidean" else "cosine"
+    images = _texts(found, "image")
+    name_row = _row_names(images)
+    for name in sorted(found.arrays):
+        _check_rows(found, name, benchmark)
+    order = None if images is None else _align(found, images, benchmark)
+    embedding = _embedding(found, distance, name_row) if EMBEDDING in found.arrays else None
+    predictions: dict[str, IntArray | BoolArray] = {}
+    for task in benchmark.classification_tasks:
+        values = found.arrays.get(task.name)
+        if values is not None:
+            if values.dtype.kind in "US":
+                values = _texts(found, task.name)
+            labels = None if values is None else read_labels(task, values, name_row, found.problems)
+            if labels is not None:
+                predictions[task.name] = labels
+    if found.problems or order is None:
+        raise BadSubmission(str(path), found.problems)
+    sha256, n_bytes = _file(path)
+    return Submission(
+        name=str(meta.get("name", path.stem)),
+        distance=distance,
+        meta=meta,
+        content=_content(found.arrays, order, distance),
+        embedding=embedding,
+        order=order,
+        predictions={name: labels[order] for name, labels in predictions.items()},
+        file_sha256=sha256,
+        file_bytes=n_bytes,
+    )
+
+
+def _limits(benchmark: Benchmark) -> Limits:
+    n_columns = {"image": 0, "meta": 0}
+    if benchmark.retrieval_task is not None:
+        n_columns[EMBEDDING] = MAX_DIMENSION
+    for task in benchmark.classification_tasks:
+        n_columns[task.name] = max(MIN_SPARE_COLUMNS, len(task.labels))
+    return Limits(benchmark.test_rows.size, n_columns)
+
+
+def _check_names(found: Container, benchmark: Benchmark, limits: Limits, partial: bool) -> None:
+    known = [name for name in limits.n_columns if name != "meta"]
+    for name in unknown_arrays(found, limits.n_columns):
+        if name == EMBEDDING:
+            remedy = f"leave it out: benchmark {quoted(benchmark.name)} has no re-id task"
+        else:
+            remedy = suggest(name, [*known, "meta"])
+        found.refuse("unknown-array", printable(name), "is no array of this benchmark", remedy)
+    missing = [name for name in known if name not in found.named]
+    answers = [name for name in known if name != "image"]
+    if "image" in missing:
+        remedy = f"shape ({limits.n_rows},): the id of the image of each row"
+        found.refuse("missing-array", "image", "is missing", remedy)
+    if partial and all(name in missing for name in answers):
+        remedy = f"at least one of {list_names(answers)}"
+        found.refuse("nothing-to-score", "arrays", "there is neither an embedding nor a task", remedy)
+    elif not partial:
+        for name in missing:
+            if name != "image":
+                remedy = "add it, or score what is there with --partial; `piq template` writes an example"
+                found.refuse("missing-array", name, "is missing", remedy)
+
+
+def _meta(found: Container, benchmark: Benchmark, stem: str) -> dict[str, object]:
+    if found.meta is None:
+        return {"name": stem}
+    remedy = 'a JSON object: {"name": ..., "benchmark": ..., "distance": "cosine"}'
+    if len(found.meta.encode("utf-8", "surrogatepass")) > MAX_META_BYTES:
+        found.refuse("bad-meta", "meta", "is larger than 64 KiB", remedy)
+        return {}
+    try:
+        meta = json.loads(found.meta, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        found.refuse("bad-meta", "meta", f"is no JSON: {printable(error)}", remedy)
+        return {}
+    if not isinstance(meta, dict):
+        found.refuse("bad-meta", "meta", f"is {type(meta).__name__}, not an object", remedy)
+        return {}
+    for key in ("name", "benchmark", "distance"):
+        if key in meta and not isinstance(meta[key], str):
+            found.refuse("bad-meta", "meta", f"{key} is {quoted(meta[key])}", f"{key} is a text")
+    name = meta.get("name")
+    if isinstance(name, str) and (not name.strip() or len(name) > 200):
+        found.refuse("bad-meta", "meta", f"name has {len(name)} characters", "1 to 200 characters")
+    if isinstance(name, str) and any(0xD800 <= ord(c) < 0xE000 for c in name):
+        found.refuse("bad-meta", "meta", f"name {quoted(name)} is no valid Unicode", "a text")
+    if isinstance(meta.get("distance"), str) and meta["distance"] not in DISTANCES:
+        found.refuse("bad-meta", "meta", f"distance is {quoted(meta['distance'])}", "cosine or euclidean")
+    if isinstance(meta.get("benchmark"), str) and meta["benchmark"] != benchmark.name:
+        problem = f"is for benchmark {quoted(meta['benchmark'])}, scored is {quoted(benchmark.name)}"
+        found.refuse("wrong-benchmark", "meta", problem, "pass its benchmark with --dataset")
+    return meta
+
+
+def _no_constant(text: str) -> object:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+def _texts(found: Container, name: str) -> Array | None:
+    """An array of text as str; None, with a problem, if it is not."""
+    values = found.arrays.get(name)
+    if values is None:
+        return None
+    if values.dtype.kind == "S":
+        try:
+            return np.asarray([bytes(value).decode("utf-8") for value in values.ravel().tolist()], dtype=np.str_)
+        except UnicodeDecodeError:
+            found.refuse("bad-text", name, "bytes that are no UTF-8", "text: numpy.array([...], dtype=str)")
+            return None
+    if values.dtype.kind != "U":
+        problem = f"dtype {values.dtype.str}"
+        found.refuse("bad-dtype", name, problem, "text: numpy.array([...], dtype=str)")
+        return None
+    values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
+    points = values.view(np.uint32) if values.dtype.itemsize else np.zeros(0, np.uint32)
+    if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
+        found.refuse("bad-text", name, "code points that are no characters", "text: numpy.array([...], dtype=str)")
+        return None
+    return values
+
+
+def _row_names(images: Array | None) -> "_NameRow":
+    return _NameRow(None if images is None or images.ndim != 1 else images)
+
+
+class _NameRow:
+    """From a row of the submission to "row 214 ('m07/00213.jpg')"."""
+
+    def __init__(self, images: Array | None) -> None:
+        self.images = images
+
+    def __call__(self, row: int) -> str:
+        known = self.images is not None and row < self.images.size
+        return f"row {row} ({quoted(self.images[row])})" if known and self.images is not None else f"row {row}"
+
+
+def _check_rows(found: Container, name: str, benchmark: Benchmark) -> None:
+    """Every array has one row per query and gallery image; one that has not is not looked at any further."""
+    shape, n_test = found.arrays[name].shape, benchmark.test_rows.size
+    if name == "image" and len(shape) != 1:
+        found.refuse("bad-shape", name, f"shape {shape}", f"shape ({n_test},)")
+    elif name == EMBEDDING and len(shape) != 2:
+        found.refuse("bad-shape", name, f"shape {shape}", f"shape ({n_test}, D)")
+    elif shape[0] != n_test and name != "image":
+        problem = f"{shape[0]} rows, the benchmark has {n_test} query and gallery images"
+        found.refuse("wrong-row-count", name, problem, f"expected {n_test} rows, in the order of 'image'")
+    else:
+        return
+    del found.arrays[name]
+
+
+def _align(found: Container, images: Array, benchmark: Benchmark) -> IntArray | None:
+    """Shape (n_test,); the submission's row of each test row. Problems for images missing, unknown or repeated."""
+    if "image" not in found.arrays:
+        return None
+    test = benchmark.images[benchmark.test_rows]
+    place = {str(image): i for i, image in enumerate(test)}
+    rows = np.array([place.get(str(image), UNKNOWN_ROW) for image in images], dtype=np.int64)
+    unknown = rows == UNKNOWN_ROW
+    if unknown.any():
+        _refuse_unknown(found, images, unknown, benchmark, place)
+    known = np.flatnonzero(~unknown)
+    first = np.full(test.size, UNKNOWN_ROW)
+    first[rows[known][::-1]] = known[::-1]
+    repeated = np.zeros(images.size, dtype=bool)
+    repeated[known] = first[rows[known]] != known
+    if repeated.any():
+        name_row = _NameRow(images)
+        problem = rows_with(repeated, name_row, lambda row: f"is already in row {first[rows[row]]}")
+        found.refuse("duplicate-image", "image", problem, "each image exactly once", int(repeated.sum()))
+    missing = np.flatnonzero(first == UNKNOWN_ROW)
+    for split in np.unique(benchmark.split[benchmark.test_rows[missing]]):
+        names = test[missing[benchmark.split[benchmark.test_rows[missing]] == split]]
+        verb = "images are" if names.size > 1 else "image is"
+        problem = f"{names.size} {SPLITS[split]} {verb} missing: {first_few(names, names.size)}"
+        found.refuse("missing-image", "image", problem, "every query and gallery image exactly once", names.size)
+    return first.astype(np.int64) if missing.size == 0 else None
+
+
+def _refuse_unknown(
+    found: Container, images: Array, unknown: BoolArray, benchmark: Benchmark, place: Mapping[str, int]
+) -> None:
+    train = {str(image) for image in benchmark.images[benchmark.split == TRAIN]}
+    loose = {_loosely(image): image for image in place}
+
+    def say(row: int) -> str:
+        image = str(images[row])
+        if image in train:
+            return "is a train image"
+        near = loose.get(_loosely(image))
+        return f"is unknown, did you mean {quoted(near)}?" if near else "is unknown"
+
+    problem = rows_with(unknown, _NameRow(images), say)
+    remedy = "image ids as in the benchmark's annotations, query and gallery only"
+    found.refuse("unknown-image", "image", problem, remedy, int(unknown.sum()))
+
+
+def _loosely(image: str) -> str:
+    """What is left of an id when its folder, extension, case and slashes do not count."""
+    return image.replace("\\", "/").removeprefix("./").removeprefix("images/").rpartition(".")[0].casefold() or image
+
+
+def _embedding(found: Container, distance: str, name_row: _NameRow) -> EmbeddingArray | None:
+    values = found.arrays[EMBEDDING]
+    if values.dtype.kind != "f" or values.dtype.itemsize not in (2, 4):
+        remedy = "float16 or float32: embedding.astype(numpy.float32)"
+        found.refuse("bad-dtype", EMBEDDING, f"dtype {values.dtype.str}", remedy)
+        return None
+    if not 1 <= values.shape[1] <= MAX_DIMENSION:
+        found.refuse("bad-shape", EMBEDDING, f"dimension {values.shape[1]}", f"1 to {MAX_DIMENSION}")
+        return None
+    n_rows, dimension = values.shape
+    n_bad, zero = np.zeros((n_rows, 2), dtype=np.int64), np.zeros(n_rows, dtype=bool)
+    step = max(1, BLOCK_VALUES // dimension)
+    for first in range(0, n_rows, step):
+        block = np.asarray(values[first : first + step])
+        if not np.isfinite(block).all():
+            n_bad[first : first + step, 0] = np.isnan(block).sum(axis=1)
+            n_bad[first : first + step, 1] = np.isinf(block).sum(axis=1)
+        zero[first : first + step] = ~block.any(axis=1)
+    bad = np.asarray(n_bad.any(axis=1))
+    if bad.any():
+
+        def say(row: int) -> str:
+            kinds = zip(n_bad[row], ("NaN", "Inf"), strict=True)
+            return ", ".join(f"{n} of {dimension} values are {kind}" for n, kind in kinds if n)
+
+        remedy = "every value must be finite; float16 overflows above 65504"
+        found.refuse("not-finite", EMBEDDING, rows_with(bad, name_row, say), remedy, int(bad.sum()))
+    if distance == "cosine" and zero.any():
+        problem = rows_with(zero, name_row, lambda _: "all values are 0")
+        remedy = "a zero vector has no direction: mend it, or set distance to euclidean in meta"
+        found.refuse("zero-vector", EMBEDDING, problem, remedy, int(zero.sum()))
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def _content(arrays: Mapping[str, Array], order: IntArray, distance: str) -> str:
+    """SHA-256 over the arrays, rows sorted by image; row order, memory order, byte order and container do not count."""
+    digest = hashlib.sha256(f"piq-bench/content/1\n{distance}\n".encode())
+    for name in sorted(arrays):
+        values = arrays[name]
+        text = values.dtype.kind in "US"
+        kind = "text" if text else values.dtype.newbyteorder("<").str
+        digest.update(f"{name} {kind} {values.shape}\n".encode())
+        step = max(1, BLOCK_VALUES // (values.shape[1] if values.ndim == 2 else 1))
+        for first in range(0, order.size, step):
+            block = values[order[first : first + step]]
+            if text:
+                names = [v.decode("utf-8") if isinstance(v, bytes) else v for v in block.ravel().tolist()]
+                digest.update("".join(f"{len(v)}:{v}" for v in names).encode())
+            else:
+                digest.update(np.ascontiguousarray(block.astype(values.dtype.newbyteorder("<"))).tobytes())
+    return digest.hexdigest()
+
+
+def _file(path: Path) -> tuple[str, int]:
+    """SHA-256 and size; of a folder, over its files' names and digests."""
+    if path.is_file():
+        return sha256_of(path), path.stat().st_size
+    files = sorted(entry for entry in path.iterdir())
+    lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest(), sum(file.stat().st_size for file in files)
