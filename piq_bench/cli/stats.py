@@ -1,0 +1,90 @@
+"""`piq-stats`: a data set to its figures and findings, printed and written."""
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import click
+
+from piq_bench.cli import exit_codes, output_file
+
+FORMATS = ("table", "json", "markdown", "latex")
+NARROWEST = 76
+WIDEST = 80
+LONGEST_SHARE = 20
+
+
+def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Fraction, ...]:
+    """Callback of --k: decimal texts such as "0.2" to exact fractions in (0, 1], each once."""
+    found = []
+    for text in values:
+        is_decimal = text.isascii() and text.replace(".", "", 1).isdigit() and len(text) <= LONGEST_SHARE
+        share = Fraction(text) if is_decimal else Fraction(0)
+        if not 0 < share <= 1:
+            raise click.BadParameter(f"{text!r} is no decimal number above 0 and at most 1", ctx, parameter)
+        found.append(share)
+    return tuple(dict.fromkeys(found))
+
+
+@click.command("piq-stats", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("dataset", required=False, envvar="PIQ_DATASET", type=click.Path(path_type=Path))
+@click.option(
+    "--k",
+    "ks",
+    callback=shares,
+    multiple=True,
+    default=("0.2",),
+    show_default=True,
+    help="Share of LTS_k; may be repeated.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    callback=output_file,
+    help="Also write the statistics file here.",
+)
+@click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--files/--no-files", default=True, show_default=True, help="Look for missing, empty and equal image files."
+)
+def stats_command(
+    dataset: Path | None, ks: tuple[Fraction, ...], json_file: Path | None, layout: str, files: bool
+) -> None:
+    """Describe DATASET and check it.
+
+    DATASET is a folder (benchmark.toml and annotations), a Market-1501 style folder, or a table of labels; without it,
+    $PIQ_DATASET or the benchmark bundled with this package. Exits with 4 if it is not fit to score against.
+    """
+    with exit_codes():
+        import shutil
+
+        from piq_bench.cli.progress import progress_bar
+        from piq_bench.errors import BadDataset
+        from piq_bench.files import write_text
+        from piq_bench.read.dataset import BUNDLED, inspect_dataset
+        from piq_bench.report.stats_json import stats_json
+        from piq_bench.report.stats_table import stats_table
+        from piq_bench.report.stats_text import stats_latex, stats_markdown
+        from piq_bench.stats import describe
+
+        found = inspect_dataset(dataset)
+        with progress_bar("image files", found.benchmark.images.size if files else 0) as advance:
+            stats = describe(
+                found.benchmark,
+                ks=ks,
+                integrity=found.integrity,
+                notes=found.notes,
+                files=files,
+                advance=advance,
+            )
+        if json_file is not None:
+            write_text(json_file, stats_json(stats))
+        if layout == "table":
+            width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
+            text = stats_table(stats, width=width, colour=sys.stdout.isatty())
+        else:
+            text = {"json": stats_json, "markdown": stats_markdown, "latex": stats_latex}[layout](stats)
+        click.echo(text, nl=False)
+        if found.integrity:
+            raise BadDataset(str(dataset or BUNDLED), found.integrity)

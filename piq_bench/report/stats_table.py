@@ -1,0 +1,51 @@
+"""A data set's figures as tables for people; fits 80 columns or a narrower terminal."""
+
+import io
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from piq_bench.errors import printable
+from piq_bench.report.stats_rows import BAR, Section, sections, summary
+from piq_bench.stats import Stats
+
+WIDTH = 80
+INDENT = 2
+MANY_COLUMNS = 5  # more leave no room to line the tables up
+LONGEST_FINDING = 1000
+STYLES = {"error": "bold red", "warning": "yellow", "note": ""}
+
+
+def stats_table(stats: Stats, *, width: int = WIDTH, colour: bool = False) -> str:
+    """The text to print; with terminal colours if asked for."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    for name, text in summary(stats):
+        console.print(Text(f"{name:12}{text}"), soft_wrap=True)  # a fingerprint is never broken
+    for section in sections(stats):
+        console.print()
+        console.print(Text(section.title, style="bold"))
+        console.print(_table(section))
+    console.print(Text("Findings" if stats.findings else "Findings: none", style="bold"))
+    for finding in stats.findings:
+        heading = Text(f"{finding.severity}: {finding.code}", style=STYLES[finding.severity])
+        console.print(Padding(heading, (0, 0, 0, INDENT)))
+        console.print(Padding(Text(printable(finding.text, LONGEST_FINDING)), (0, 0, 0, 2 * INDENT)))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def _table(section: Section) -> Table:
+    roomy = len(section.header) <= MANY_COLUMNS
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column(section.header[0], min_width=24 if roomy else None)
+    for name in section.header[1:]:
+        table.add_column(name, justify="right", min_width=9 if roomy else None)
+    bars = section.bars or [""] * len(section.rows)
+    if section.bars:
+        table.add_column("", min_width=BAR, no_wrap=True)
+    for row, bar in zip(section.rows, bars, strict=True):
+        table.add_row(*(Text(cell) for cell in row), *([Text(bar)] if section.bars else []))
+    return table
