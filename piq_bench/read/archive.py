@@ -231,7 +231,8 @@ def _accepted_header(stream: IO[bytes], n_bytes: int, array: str, limits: Limits
         return None
     excess = check_declared(array, header.dtype, header.shape, limits)
     if excess is not None:
-        found.refuse("bad-shape", array, excess, _shape_remedy(array, limits))
+        code = "bad-meta" if array == "meta" else "bad-shape"
+        found.refuse(code, array, excess, _shape_remedy(array, limits))
         return None
     promised = header.n_bytes + header.n_content
     if promised > n_bytes:

@@ -109,12 +109,14 @@ def _column(column: pa.ChunkedArray, name: str, found: Container) -> Array | Non
             return None
         n_rows = len(column)
         width = len(values) // n_rows if n_rows else 0
-        lengths = flat.value_lengths() if not pa.types.is_fixed_size_list(kind) else None
-        if lengths is not None and (lengths.to_numpy() != width).any():
-            row = int(np.flatnonzero(lengths.to_numpy() != width)[0])
-            problem = f"row {row} has {lengths[row].as_py()} values, others {lengths[0].as_py()}"
-            found.refuse("ragged", name, problem, "as many values in every row")
-            return None
+        if not pa.types.is_fixed_size_list(kind):
+            lengths = flat.value_lengths().to_numpy()
+            usual = int(np.bincount(lengths).argmax()) if n_rows else 0
+            other = np.flatnonzero(lengths != usual)
+            if other.size:
+                problem = f"row {other[0]} has {lengths[other[0]]} values, most rows have {usual}"
+                found.refuse("ragged", name, problem, "as many values in every row", other.size)
+                return None
         return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(n_rows, width)
     if _is_number(kind):
         return np.asarray(column.to_numpy())

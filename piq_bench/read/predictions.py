@@ -95,20 +95,21 @@ def _label_names(task: Task, values: Array, name_row: NameRow, problems: list[Pr
 
 
 def _indices(task: Task, values: Array, name_row: NameRow, problems: list[Problem]) -> IntArray | None:
-    numbers = values if values.dtype.kind == "i" else np.minimum(values, np.iinfo(np.int64).max)
-    wrong = np.asarray((numbers < 0) | (numbers >= len(task.labels)))
+    wrong = np.asarray((values < 0) | (values >= len(task.labels)))
     if wrong.any():
         found = rows_with(wrong, name_row, lambda row: f"got index {values[row]}")
         remedy = f"expected 0 to {len(task.labels) - 1}: {_names(task)}"
         problems.append(Problem("label-out-of-range", task.name, found, remedy, int(wrong.sum())))
         return None
-    return np.asarray(numbers, dtype=np.int64)
+    return np.asarray(values, dtype=np.int64)
 
 
 def _scores(task: Task, values: Array, name_row: NameRow, problems: list[Problem]) -> IntArray | None:
     if values.dtype.kind not in "fiu":
         remedy = f"float scores of shape (N, {len(task.labels)})"
-        problems.append(Problem("bad-dtype", task.name, f"shape (N, C) of dtype {values.dtype.str}", remedy))
+        problems.append(
+            Problem("bad-dtype", task.name, f"shape {tuple(values.shape)} of dtype {values.dtype.str}", remedy)
+        )
         return None
     if values.dtype.kind == "f":
         problem = not_finite(task.name, values, name_row)

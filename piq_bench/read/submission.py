@@ -75,7 +75,7 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
 
 
 def _limits(benchmark: Benchmark) -> Limits:
-    n_columns = {"image": 0, "meta": 0}
+    n_columns = {"image": MIN_SPARE_COLUMNS, "meta": 0}
     if benchmark.retrieval_task is not None:
         n_columns[EMBEDDING] = MAX_DIMENSION
     for task in benchmark.classification_tasks:

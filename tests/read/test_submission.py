@@ -1,0 +1,172 @@
+"""What a valid submission may look like, and that only its values count."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from submission_builders import BENCHMARK, N, arrays, at, changed, check, save, without
+
+from piq_bench.errors import BadSubmission
+from piq_bench.read.submission import read_submission
+from piq_bench.records import Benchmark
+from piq_bench.write import write_submission
+
+
+def test_the_unchanged_submission_is_valid(dataset: Path, tmp_path: Path) -> None:
+    save(tmp_path / "entry.npz", arrays(), compressed=True)
+    result = check(tmp_path / "entry.npz", dataset)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("valid\n")
+    as_json = json.loads(check(tmp_path / "entry.npz", dataset, "--format", "json").stdout)
+    assert as_json["valid"] and as_json["submission"] == "entry"
+
+
+def test_all_problems_come_at_once(dataset: Path, tmp_path: Path) -> None:
+    values = arrays()
+    values["image"][3] = "m/2.jpg"
+    values["embedding"][1] = np.nan
+    values["age"] = np.arange(N)
+    values["mood"][0] = 7
+    values["extra"] = np.ones(3)
+    save(tmp_path / "entry.npz", values)
+    result = check(tmp_path / "entry.npz", dataset)
+    assert "refused, 6 problems" in result.stderr
+    for code in (
+        "unknown-array", "duplicate-image", "missing-image", "not-finite", "label-out-of-range", "not-a-probability"
+    ):  # fmt: skip
+        assert f"[{code}]" in result.stderr
+
+
+def test_an_embedding_is_refused_where_there_is_no_reid(tmp_path: Path) -> None:
+    (tmp_path / "benchmark.toml").write_text(
+        BENCHMARK.replace('[tasks.reid]\naspect = "reid"\nkind = "retrieval"\n', ""), encoding="utf-8"
+    )
+    lines = ["image,split", *(f"m/{i}.jpg,gallery" for i in range(N))]
+    (tmp_path / "annotations.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    save(tmp_path / "entry.npz", arrays())
+    refused = check(tmp_path / "entry.npz", tmp_path)
+    assert "no re-id task" in refused.stderr and refused.exit_code == 3
+    assert check(without("embedding")(tmp_path), tmp_path).exit_code == 0
+
+
+def test_partial_needs_at_least_one_answer(dataset: Path, tmp_path: Path) -> None:
+    assert check(without("mood")(tmp_path), dataset, "--partial").exit_code == 0
+    np.savez(tmp_path / "bare.npz", image=arrays()["image"])
+    refused = check(tmp_path / "bare.npz", dataset, "--partial")
+    assert refused.exit_code == 3
+    assert "[nothing-to-score]" in refused.stderr
+
+
+def test_more_memory_than_allowed_is_a_limit(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("piq_bench.read.archive.MAX_MEMORY_BYTES", 64)
+    save(tmp_path / "entry.npz", arrays())
+    result = check(tmp_path / "entry.npz", dataset)
+    assert result.exit_code == 6
+    assert "pass a folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (np.array(["old", "child"] * 4), [2, 0]),
+        (np.array([2, 0] * 4, dtype=np.uint8), [2, 0]),
+        (np.array([[0.1, 0.5, 0.5], [0.3, 0.1, 0.2]] * 4), [1, 0]),  # the first of equal scores wins
+        (np.array([[-5.0, -7.0, -1.0], [0.0, 0.0, 0.0]] * 4, dtype=np.float16), [2, 0]),
+    ],
+)
+def test_single_labels_come_as_names_indices_or_scores(
+    benchmark: Benchmark, tmp_path: Path, age: np.ndarray, expected: list[int]
+) -> None:
+    save(tmp_path / "entry.npz", arrays() | {"age": age})
+    assert read_submission(tmp_path / "entry.npz", benchmark).predictions["age"].tolist() == expected * 4
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
+def test_a_probability_of_one_half_means_yes(benchmark: Benchmark, tmp_path: Path, dtype: str) -> None:
+    below = np.nextafter(np.array(0.5, dtype), np.array(0, dtype))
+    mood = np.array([[0.5, below]] * N, dtype=dtype)
+    save(tmp_path / "entry.npz", arrays() | {"mood": mood})
+    assert read_submission(tmp_path / "entry.npz", benchmark).predictions["mood"].tolist() == [[True, False]] * N
+
+
+def aligned(path: Path, benchmark: Benchmark) -> tuple[object, ...]:
+    read = read_submission(path, benchmark)
+    assert read.embedding is not None
+    labels = {name: values.tolist() for name, values in read.predictions.items()}
+    return read.content, read.embedding[read.order].tolist(), labels, read.name, read.distance
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(N)), half=st.booleans())
+def test_row_order_container_byte_order_and_memory_order_change_nothing(
+    order: list[int], half: bool, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    values = arrays()
+    if half:
+        values["embedding"] = values["embedding"].astype(np.float16)
+    save(tmp_path / "plain.npz", values)
+    plain = aligned(tmp_path / "plain.npz", benchmark)
+    shuffled = {name: array if name == "meta" else array[order] for name, array in values.items()}
+    other = dict(shuffled)
+    other["embedding"] = np.asfortranarray(other["embedding"].astype(other["embedding"].dtype.newbyteorder(">")))
+    other["image"] = np.char.encode(other["image"], "utf-8")
+    save(tmp_path / "other.npz", other, compressed=True)
+    assert aligned(tmp_path / "other.npz", benchmark) == plain
+    for suffix in ("", ".npz", ".parquet"):
+        path = tmp_path / f"written{suffix}"
+        write_submission(
+            path,
+            images=[str(image) for image in shuffled["image"]],
+            embedding=shuffled["embedding"],
+            predictions={"age": shuffled["age"], "mood": shuffled["mood"]},
+            meta=json.loads(str(values["meta"])),
+        )
+        assert aligned(path, benchmark) == plain
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_every_value_counts_for_the_content(benchmark: Benchmark, tmp_path: Path) -> None:
+    digests = set()
+    for name, change in (
+        ("meta", lambda v: v),
+        ("embedding", at(0, [1, 2, 3, 4])),
+        ("age", at(0, "old")),
+        ("mood", at(0, 0.25)),
+        ("image", lambda v: v[::-1]),
+    ):
+        digests.add(read_submission(changed(name, change)(tmp_path), benchmark).content)
+    assert len(digests) == 5
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_bytes_are_read_or_refused_and_nothing_else(
+    data: st.DataObject, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    path = tmp_path / "entry.npz"
+    save(path, arrays())
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+    try:
+        read_submission(path, benchmark)
+    except BadSubmission as refusal:
+        assert refusal.problems
+
+
+def test_a_folder_keeps_its_embedding_on_disk(benchmark: Benchmark, tmp_path: Path) -> None:
+    values = arrays()
+    write_submission(
+        tmp_path / "entry",
+        images=[str(image) for image in values["image"]],
+        embedding=values["embedding"],
+        predictions={"age": values["age"], "mood": values["mood"]},
+    )
+    read = read_submission(tmp_path / "entry", benchmark)
+    assert isinstance(read.embedding, np.memmap)
+    assert read.name == "entry"

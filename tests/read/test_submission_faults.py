@@ -1,0 +1,197 @@
+"""Every fault a stranger's submission can have: its code, its place, its remedy, its exit code, and no traceback."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from submission_builders import (
+    N,
+    arrays,
+    as_folder,
+    as_parquet,
+    at,
+    bomb,
+    changed,
+    check,
+    cut,
+    encrypted,
+    fifo,
+    flipped,
+    header,
+    link,
+    member,
+    meta,
+    meta_text,
+    npy,
+    raw,
+    save,
+    twice,
+    without,
+)
+
+Fault = tuple[Callable[[Path], Path], str, list[str]]
+FAULTS: dict[str, Fault] = {
+    "missing image": (changed("image", at(3, "m/2.jpg")), "missing-image", ["1 gallery image", "'m/3.jpg'"]),
+    "duplicate image": (changed("image", at(3, "m/2.jpg")), "duplicate-image", ["row 3 ('m/2.jpg')", "row 2"]),
+    "unknown image": (changed("image", at(3, "x/9.jpg")), "unknown-image", ["row 3 ('x/9.jpg'): is unknown"]),
+    "train image": (changed("image", at(3, "t/0.jpg")), "unknown-image", ["is a train image"]),
+    "backslash in image": (changed("image", at(3, "m\\3.jpg")), "unknown-image", ["did you mean 'm/3.jpg'?"]),
+    "other extension": (changed("image", at(3, "M/3.PNG")), "unknown-image", ["did you mean 'm/3.jpg'?"]),
+    "terminal escape in image": (changed("image", at(3, "\x1b[31m")), "unknown-image", ["'\\x1b[31m'"]),
+    "too few rows": (changed("image", lambda v: v[:5]), "missing-image", ["3 gallery images are missing"]),
+    "images are numbers": (changed("image", lambda v: np.arange(N)), "bad-dtype", ["dtype <i8", "text"]),
+    "images are a table": (changed("image", lambda v: v[:, None]), "bad-shape", ["(8, 1)", "(8,)"]),
+    "no image array": (without("image"), "missing-array", ["image", "is missing"]),
+    "surrogates in text": (
+        changed("image", lambda v: np.frombuffer(np.full(N, 0xD800, np.uint32).tobytes(), "<U1")),
+        "bad-text",
+        ["no characters"],
+    ),
+    "code points beyond Unicode": (
+        changed("image", lambda v: np.frombuffer(np.full(N, 0x7FFFFFFF, np.uint32).tobytes(), "<U1")),
+        "bad-text",
+        ["no characters"],
+    ),
+    "NaN": (changed("embedding", at(2, np.nan)), "not-finite", ["row 2 ('m/2.jpg'): 4 of 4 values are NaN"]),
+    "Inf": (changed("embedding", at(2, [1, np.inf, 1, 1])), "not-finite", ["1 of 4 values are Inf"]),
+    "zero vector": (changed("embedding", at(5, 0)), "zero-vector", ["row 5 ('m/5.jpg')", "euclidean"]),
+    "float64 embedding": (changed("embedding", lambda v: v.astype(float)), "bad-dtype", ["<f8", "float32"]),
+    "integer embedding": (changed("embedding", lambda v: v.astype(int)), "bad-dtype", ["<i8", "float32"]),
+    "complex embedding": (changed("embedding", lambda v: v.astype(complex)), "bad-header", ["numbers and text"]),
+    "flat embedding": (changed("embedding", lambda v: v[:, 0]), "bad-shape", ["(8,)", "(8, D)"]),
+    "cube embedding": (changed("embedding", lambda v: v[:, :, None]), "bad-shape", ["(8, 4, 1)"]),
+    "no dimension": (changed("embedding", lambda v: v[:, :0]), "bad-shape", ["dimension 0"]),
+    "short embedding": (changed("embedding", lambda v: v[:7]), "wrong-row-count", ["7 rows", "expected 8"]),
+    "wide embedding": (changed("embedding", lambda v: np.ones((N, 70_000), "f2")), "bad-shape", ["70000 columns"]),
+    "no embedding": (without("embedding"), "missing-array", ["embedding", "--partial"]),
+    "no task": (without("mood"), "missing-array", ["mood", "--partial"]),
+    "typing error in a label": (changed("age", at(7, "aduld")), "unknown-label", ["row 7 ('m/7.jpg')", "'adult'?"]),
+    "empty label": (changed("age", at(7, "")), "unknown-label", ["got ''", "'child', 'adult', 'old'"]),
+    "label index too high": (changed("age", lambda v: np.arange(N)), "label-out-of-range", ["got index 3", "0 to 2"]),
+    "negative label index": (changed("age", lambda v: np.full(N, -1)), "label-out-of-range", ["got index -1"]),
+    "huge label index": (
+        changed("age", lambda v: np.full(N, 2**64 - 1, np.uint64)), "label-out-of-range", ["18446744073709551615"]
+    ),
+    "flat floats": (changed("age", lambda v: np.ones(N)), "bad-dtype", ["label names, indices 0 to 2"]),
+    "flat bools": (changed("age", lambda v: np.ones(N, bool)), "bad-dtype", ["label names, indices 0 to 2"]),
+    "wrong C": (changed("age", lambda v: np.ones((N, 4))), "wrong-label-count", ["4 columns, the task has 3 labels"]),
+    "NaN score": (changed("age", lambda v: np.full((N, 3), np.nan)), "not-finite", ["3 of 3 values are NaN"]),
+    "texts as scores": (changed("age", lambda v: np.full((N, 3), "1")), "bad-dtype", ["(8, 3)"]),
+    "probability of 1.5": (changed("mood", at(4, [0.2, 1.5])), "not-a-probability", ["row 4", "'sad' is 1.5"]),
+    "negative probability": (changed("mood", at(4, -0.1)), "not-a-probability", ["'happy' is -0.1"]),
+    "multi-label of 2": (changed("mood", lambda v: np.full((N, 2), 2)), "not-a-probability", ["is 2"]),
+    "multi-label NaN": (changed("mood", at(4, np.nan)), "not-finite", ["2 of 2 values are NaN"]),
+    "flat multi-label": (changed("mood", lambda v: np.ones(N, bool)), "bad-dtype", ["of shape (N, 2)"]),
+    "wrong multi-label C": (changed("mood", lambda v: v[:, :1]), "wrong-label-count", ["1 columns"]),
+    "unknown array": (member("agee.npy", npy(arrays()["age"])), "unknown-array", ["agee", "did you mean 'age'?"]),
+    "no JSON": (meta_text("{name: x}"), "bad-meta", ["is no JSON"]),
+    "JSON list": (meta_text("[]"), "bad-meta", ["is list, not an object"]),
+    "NaN in JSON": (meta_text('{"name": NaN}'), "bad-meta", ["NaN is no JSON number"]),
+    "key twice": (meta_text('{"name": "a", "name": "b"}'), "bad-meta", ["a key stands twice"]),
+    "deep JSON": (meta_text("[" * 30_000), "bad-meta", ["is no JSON"]),
+    "long meta": (meta_text(json.dumps({"name": "x" * 70_000})), "bad-meta", ["64 KiB"]),
+    "meta of numbers": (changed("meta", lambda v: 7), "bad-meta", ["meta is a text"]),
+    "meta of rows": (changed("meta", lambda v: [str(v)] * 2), "bad-meta", ["meta is a 0-d text"]),
+    "long name": (meta(name="x" * 500), "bad-meta", ["500 characters"]),
+    "empty name": (meta(name=" "), "bad-meta", ["1 to 200 characters"]),
+    "name is a number": (meta(name=5), "bad-meta", ["name is '5'"]),
+    "unknown distance": (meta(distance="manhattan"), "bad-meta", ["'manhattan'", "cosine or euclidean"]),
+    "other benchmark": (meta(benchmark="huge"), "wrong-benchmark", ["'huge'", "'tiny'", "--dataset"]),
+    "object array": (changed("age", lambda v: v.astype(object)), "bad-header", ["never loaded"]),
+    "pickle": (raw(pickle.dumps({"a": 1})), "not-an-archive", ["no zip archive"]),
+    "empty file": (raw(b""), "not-an-archive", ["empty"]),
+    "text file": (raw(b"image,age\n"), "not-an-archive", ["no zip archive"]),
+    "zip of nothing": (raw(b"PK\x05\x06" + bytes(18)), "missing-array", ["image"]),
+    "cut in half": (cut(1200), "not-an-archive", ["truncated or damaged"]),
+    "cut near the end": (cut(-10 - 1200), "not-an-archive", ["truncated or damaged"]),
+    "flipped bit": (flipped, "damaged", ["cannot be unpacked"]),
+    "encrypted": (encrypted, "encrypted-member", ["without a password"]),
+    "array twice": (twice, "duplicate-member", ["age", "once"]),
+    "zip bomb": (bomb, "bad-shape", ["50000000 rows"]),
+    "path out of the archive": (member("../age.npy", b""), "bad-member", ["'../age.npy'"]),
+    "absolute path": (member("/etc/age.npy", b""), "bad-member", ["'/etc/age.npy'"]),
+    "nested folder": (member("entry/age.npy", b""), "bad-member", ["'entry/age.npy'", "top level"]),
+    "another file": (member("notes.txt", b"hello"), "bad-member", ["'notes.txt'"]),
+    "not a .npy": (member("age.npy", b"hello, world"), "bad-header", ["magic bytes"]),
+    "empty .npy": (member("age.npy", b""), "bad-header", ["magic bytes"]),
+    "future .npy": (member("age.npy", header("{}", version=9)), "bad-header", ["version 9"]),
+    "endless header": (member("age.npy", header("{" + " " * 9000)), "bad-header", ["9001 bytes"]),
+    "header that runs": (member("age.npy", header("__import__('os').abort()")), "bad-header", ["no literal"]),
+    "header of brackets": (member("age.npy", header("(" * 4000)), "bad-header", ["no literal"]),
+    "header of a list": (member("age.npy", header("[1, 2]")), "bad-header", ["descr, fortran_order and shape"]),
+    "header with a bad dtype": (
+        member("age.npy", header("{'descr': '<q9', 'fortran_order': False, 'shape': (8,)}")),
+        "bad-header",
+        ["unknown dtype '<q9'"],
+    ),
+    "structured dtype": (
+        changed("age", lambda v: np.zeros(N, dtype=[("a", "<f4"), ("b", "<i4")])), "bad-header", ["structured"]
+    ),
+    "dates": (changed("age", lambda v: np.zeros(N, "M8[s]")), "bad-header", ["numbers and text only"]),
+    "negative shape": (
+        member("age.npy", header("{'descr': '<i8', 'fortran_order': False, 'shape': (-8,)}")),
+        "bad-header",
+        ["no tuple of sizes"],
+    ),
+    "header that promises more": (
+        member("age.npy", header("{'descr': '<i8', 'fortran_order': False, 'shape': (8,)}", content=bytes(8))),
+        "truncated",
+        ["promises"],
+    ),
+    "header that promises less": (
+        member("age.npy", header("{'descr': '<i8', 'fortran_order': False, 'shape': (8,)}", content=bytes(99))),
+        "trailing-data",
+        ["35 bytes follow"],
+    ),
+    "texts of 5000 characters": (changed("image", at(0, "x")), "unknown-image", ["'x'"]),
+    "very wide texts": (changed("age", lambda v: v.astype("U5000")), "bad-shape", ["at most 1024 characters"]),
+    "too many members": (
+        lambda folder: save(folder / "entry.npz", {f"a{i}": np.ones(1) for i in range(99)}),
+        "too-many-members",
+        ["99 files inside"],
+    ),
+    "link in a folder": (as_folder(link), "not-a-file", ["age.npy", "plain .npy files"]),
+    "pipe in a folder": (as_folder(fifo), "not-a-file", ["age.npy"]),
+    "subfolder": (as_folder(lambda path: (path / "more").mkdir()), "not-a-file", ["more"]),
+    "stray file in a folder": (as_folder(lambda p: (p / "a.txt").touch()) , "bad-member", ["'a.txt'"]),
+    "bad meta.json": (as_folder(lambda p: (p / "meta.json").write_bytes(b"\xff")) , "bad-meta", ["UTF-8"]),
+    "long meta.json": (as_folder(lambda p: (p / "meta.json").write_text(" " * 70_000)), "bad-meta", ["64 KiB"]),
+    "folder without images": (as_folder(lambda p: (p / "image.npy").unlink()), "missing-array", ["image"]),
+    "cut .npy in a folder": (
+        as_folder(lambda p: (p / "age.npy").write_bytes((p / "age.npy").read_bytes()[:-4])), "truncated", ["age"]
+    ),
+    "no Parquet behind the magic": (raw(b"PAR1" + bytes(50)), "not-an-archive", ["truncated or damaged"]),
+    "null in Parquet": (
+        as_parquet(lambda c: c.update(age=["child", None, *["old"] * 6])), "null", ["first in row 1"]
+    ),
+    "ragged Parquet": (
+        as_parquet(lambda c: c.update(mood=[[0.1, 0.2]] * 7 + [[0.1]])), "ragged", ["row 7 has 1 values"]
+    ),
+    "dates in Parquet": (
+        as_parquet(lambda c: c.update(age=pa.array([0] * N, pa.date32()))), "bad-dtype", ["date32"]
+    ),
+    "long Parquet": (
+        as_parquet(lambda c: c.update({name: ["x"] * 5000 for name in c})),
+        "bad-shape",
+        ["5000 rows"],
+    ),
+    "nowhere": (lambda folder: folder / "nowhere.npz", "unreadable", ["no such file"]),
+    "device": (lambda folder: Path("/dev/null"), "not-a-file", ["neither a file nor a folder"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_refused_with_its_place_and_remedy(name: str, dataset: Path, tmp_path: Path) -> None:
+    build, code, texts = FAULTS[name]
+    result = check(build(tmp_path), dataset)
+    assert result.exit_code == 3, result.output
+    assert f"[{code}]" in result.stderr
+    for text in texts:
+        assert text in result.stderr
+    assert "refused" in result.stderr and "->" in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
