@@ -73,6 +73,8 @@ def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
 
 def _write_npy(stream: IO[bytes], values: Array) -> None:
     """As numpy.save, in C order and little-endian, block by block."""
+    if values.dtype.hasobject:
+        raise TypeError(f"dtype {values.dtype}: Python objects are never written; pass numbers or text")
     little = values.dtype.newbyteorder("<")
     header = {"descr": np.lib.format.dtype_to_descr(little), "fortran_order": False, "shape": values.shape}
     np.lib.format.write_array_header_1_0(stream, header)

@@ -24,7 +24,6 @@ def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False) -> 
     )
     for name, text in summary(score):
         console.print(Text(f"{name:11}{printable(text, WIDTH - 11)}"))
-    console.print()
     console.print(_main(score, benchmark))
     if score.reid is not None:
         console.print(_retrieval(score))
@@ -36,7 +35,8 @@ def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False) -> 
     assert isinstance(protocol, dict)  # noqa: S101
     console.print(Text(f"digest     {protocol['digest']}"))
     assert isinstance(console.file, io.StringIO)  # noqa: S101
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    lines = "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+    return lines.replace("\n\n\n", "\n\n") + "\n"
 
 
 def _main(score: Score, benchmark: Benchmark) -> Table:

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from piq_bench.cli import load_command
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.parquet", "a"])
+def test_a_template_is_valid_and_scores(name: str, tmp_path: Path) -> None:
+    out = str(tmp_path / name)
+    written = CliRunner().invoke(load_command("template"), ["--out", out, "--dimension", "5"])
+    assert written.exit_code == 0, written.output
+    assert "piq check" in written.stdout
+    assert CliRunner().invoke(load_command("check"), [out]).exit_code == 0
+    assert CliRunner().invoke(load_command("score"), [out, "--bootstrap", "10"]).exit_code == 0
+
+
+def test_the_seed_decides_every_byte(tmp_path: Path) -> None:
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        out = str(tmp_path / f"{name}.npz")
+        CliRunner().invoke(load_command("template"), ["--out", out, "--seed", seed])
+    a, b, c = ((tmp_path / f"{name}.npz").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    for out in (tmp_path / "nowhere" / "a.npz", tmp_path / "a.txt", tmp_path):
+        result = CliRunner().invoke(load_command("template"), ["--out", str(out)])
+        assert result.exit_code == 2
+        assert "Traceback" not in result.output
