@@ -38,7 +38,7 @@ TRACK_LENGTH_WEIGHTS = (30, 24, 15, 11, 8, 6, 3, 3)
 
 HIDDEN_APPEARANCES = 7  # images of each person without a name, on average
 JITTER = 0.3  # share of tracks whose box is cut anew in every frame
-SEEN_ONCE = 0.22  # share of rarely seen people whose images are all of one track
+SEEN_ONCE = 0.12  # share of rarely seen people whose images are all of one track
 NOT_ANNOTATED = 0.02  # share of images without a label, task by task
 BODY_OUT_OF_SIGHT = 0.5  # share of close shots in which nobody said what the body does
 
@@ -111,8 +111,8 @@ def shoot(seed: int, sizes: Sizes) -> list[Frame]:
     train_films, test_films = films[: sizes.train_films], films[sizes.train_films :]
     train, test = roles(seed, sizes)
     tracks = [
-        *takes(Draws("takes", seed, "train"), train, train_films, "train", sizes.longest_track),
-        *takes(Draws("takes", seed, "test"), test, test_films, "gallery", sizes.longest_track),
+        *takes(seed, train, train_films, "train", sizes.longest_track),
+        *takes(seed, test, test_films, "gallery", sizes.longest_track),
     ]
     return sorted(frames(seed, tracks, n_films), key=lambda frame: frame.image)
 
@@ -144,10 +144,11 @@ def hidden(seed: int, side: str, first: int, n_images: int) -> list[Role]:
     return [Role(person, "", 0, count) for person, count in zip(people, counts, strict=True)]
 
 
-def takes(draws: Draws, people: list[Role], films: list[int], rest: str, longest: int) -> list[Take]:
+def takes(seed: int, people: list[Role], films: list[int], rest: str, longest: int) -> list[Take]:
     """Each person's images cut into tracks and spread over a few films; `rest` is the split of all but the queries."""
     cut = []
     for role in people:
+        draws = Draws("takes", seed, role.person.number)
         n_images = role.n_query + role.n_rest
         splits = draws.shuffled(["query"] * role.n_query + [rest] * role.n_rest)
         if n_images <= longest and draws.chance(SEEN_ONCE):

@@ -29,6 +29,7 @@ SHARE_CUT = 0.16
 SHARE_BLANKET = 0.35
 SHARE_BLINK = 0.05
 OCCLUDERS = {"table": 3, "rail": 3, "post": 3, "leaves": 3, "somebody": 3}
+SWING = 4  # frames from one end of a swing to the other
 SHADOW = (0.05, 0.05, 0.08)
 
 
@@ -131,12 +132,13 @@ def setup_of(draws: Draws, track: Track) -> Setup:
 
 
 def moved(draws: Draws, stance: Stance, step: int) -> Stance:
-    """The stance a few frames on: limbs swing, a walker's more; in some tracks people hardly move."""
-    liveliness = step * draws.pick((0.5, 1.5, 2.5, 4.0))
+    """The stance a few frames on: limbs swing to and fro, a walker's more; in some tracks people hardly move."""
+    phase = step % (2 * SWING)
+    liveliness = min(phase, 2 * SWING - phase) * draws.pick((0.5, 1.5, 2.5, 4.0))
     pace = 1.5 if stance.variant in ("walk", "run") else 0.5
     left, right = (draws.sign() * pace * draws.between(0.4, 1.0) * liveliness for _ in range(2))
     nod, look = draws.between(-1.0, 1.0) * liveliness, draws.between(-0.03, 0.03) * liveliness
-    arm_left, arm_right = (draws.between(-1.5, 1.5) * liveliness for _ in range(2))
+    arm_left, arm_right = (draws.between(-1.0, 1.0) * liveliness for _ in range(2))
     return replace(
         stance,
         lean=stance.lean + 0.4 * draws.between(-1.0, 1.0) * liveliness,

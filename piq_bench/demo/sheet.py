@@ -9,13 +9,14 @@ from piq_bench.demo.canvas import HEIGHT, WIDTH
 from piq_bench.demo.film import ARMS, BODIES, EXPRESSIONS, Frame
 from piq_bench.demo.people import AGES, GENDERS, HEIGHTS, PHYSIQUES
 from piq_bench.demo.portrait import draw
+from piq_bench.demo.random import Draws
 
 COLUMNS = 12
 
 
 def contact_sheet(seed: int, frames: list[Frame]) -> tuple[Image.Image, list[str]]:
     """The sheet, and for each of its rows what it shows from left to right."""
-    firsts = [frame for frame in frames if frame.place == 0]
+    firsts = Draws("sheet", seed).shuffled(frame for frame in frames if frame.place == 0)
     full = [frame for frame in firsts if frame.track.shot == "full"]
     near = [frame for frame in firsts if frame.track.shot != "full" and frame.track.body != "lying"]
     rows: list[tuple[str, list[tuple[str, Frame | None]]]] = []
