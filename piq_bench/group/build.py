@@ -22,6 +22,7 @@ from piq_bench.group.hashing import Failure, HashedImages, hash_images
 from piq_bench.group.neighbours import neighbour_pairs
 from piq_bench.group.phash import degenerate
 from piq_bench.group.read_images import DEFAULT_LIMIT_PIXELS
+from piq_bench.group.selftest import wrong_hashes
 from piq_bench.group.stored import (
     COLUMNS,
     CSV_MARK,
@@ -107,6 +108,8 @@ def build_groups(
         BadDataset: unreadable images, all of them counted.
         LimitExceeded: too many pairs, or a process died.
     """
+    if wrong := wrong_hashes():
+        raise RuntimeError(f"this installation does not hash as defined: {wrong}; please report it")
     images = benchmark.images[benchmark.test_rows]
     check_options(benchmark, grouping or benchmark.grouping, within_source=within_source, min_quality=min_quality)
     hashed = hash_images(

@@ -147,7 +147,7 @@ def hashed_chunks(
             )
             raise LimitExceeded(str(root), [problem]) from error
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # waits for what runs: a chunk takes a moment
 
 
 @contextmanager

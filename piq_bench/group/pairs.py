@@ -3,7 +3,8 @@
 A hash is cut into four words of 16 bits. With t = 4 a + r, two hashes within t agree within a bits in one of r + 1
 chosen words, or within a - 1 in one of the others: were they all further apart, the distances would sum to more than
 t. So only hashes that nearly share a word are compared. Which words: those whose values are spread most evenly get
-the larger radius. Memory holds the index and one block of candidates, however many pairs there are.
+the larger radius. Where nearly everything is near, as in one long shot, that saves nothing, and all are compared with
+all: a comparison then costs a sixth. Memory holds the index and one block, however many pairs there are.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ N_WORDS = 4
 WORD_BITS = 16
 N_VALUES = 1 << WORD_BITS
 FEW = 2048  # below it, comparing all with all takes less time than looking up every nearby word
+LOOKUP_COST = 6  # of a comparison found by the index, in plain comparisons (12 ns and 2 ns)
 CANDIDATES = 1 << 19  # pairs compared at once; a block of them stays in the processor's cache
+ROWS, COLUMNS = 64, 2048  # the same where all are compared with all
+FULL_BLOCK = 1 << 17  # pairs handed on at once
 
 
 def near_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
@@ -35,39 +39,74 @@ def near_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
     >>> [[column.tolist() for column in block] for block in near_pairs(np.array([7, 3, 64], dtype=np.uint64), 2)]
     [[[0], [1], [1]]]
     """
-    compared = all_pairs(hashes, threshold) if len(hashes) <= FEW else indexed_pairs(hashes, threshold)
-    for first, second, distance in compared:
-        if first.size:
-            yield np.minimum(first, second), np.maximum(first, second), distance
+    plain = len(hashes) <= FEW or is_crowded(hashes, threshold)
+    held: list[Block] = []
+    n_held = 0
+    for block in (all_pairs if plain else indexed_pairs)(hashes, threshold):
+        held.append(block)
+        n_held += len(block[0])
+        if n_held >= FULL_BLOCK:
+            yield joined(held)
+            held, n_held = [], 0
+    if n_held:
+        yield joined(held)
+
+
+def joined(blocks: list[Block]) -> Block:
+    """Blocks as one, with first < second."""
+    first, second, distance = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return np.minimum(first, second), np.maximum(first, second), distance
 
 
 def all_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
-    """By comparing all with all, some rows at a time."""
-    step = max(1, CANDIDATES // max(1, len(hashes)))
-    for start in range(0, len(hashes), step):
-        distance = popcount(hashes[start : start + step, None] ^ hashes[start:])  # (rows, those from `start` on)
-        first, second = np.nonzero(distance <= threshold)
-        later = second > first
-        first, second = first[later], second[later]
-        yield first + start, second + start, distance[first, second]
+    """By comparing all with all."""
+    for top in range(0, len(hashes), ROWS):
+        some = hashes[top : top + ROWS, None]
+        for left in range(top, len(hashes), COLUMNS):
+            distance = popcount(some ^ hashes[left : left + COLUMNS])  # (rows, columns)
+            near = np.flatnonzero(distance <= threshold)
+            first, second = np.divmod(near, distance.shape[1])
+            first, second = first + top, second + left
+            if left < top + ROWS:  # on the diagonal
+                later = second > first
+                near, first, second = near[later], first[later], second[later]
+            yield first, second, distance.reshape(-1)[near]
+
+
+def is_crowded(hashes: Hashes, threshold: int) -> bool:
+    """Whether the index would propose so many pairs that comparing all is faster."""
+    n_pairs = len(hashes) * (len(hashes) - 1) // 2
+    value = np.arange(N_VALUES)
+    proposed = 0
+    words, searches = plan(hashes, threshold)
+    for word, radius in searches:
+        n_of_value = np.bincount(words[:, word], minlength=N_VALUES)
+        for mask in masks(radius):
+            proposed += int(n_of_value @ n_of_value[value ^ mask]) // 2
+            if proposed * LOOKUP_COST > n_pairs:
+                return True
+    return False
+
+
+def plan(hashes: Hashes, threshold: int) -> tuple[NDArray[np.uint16], list[tuple[int, int]]]:
+    """The words of each hash, shape (n, 4), and which to search within which radius."""
+    words = hashes.view(np.uint16).reshape(-1, N_WORDS)  # which bits form a word differs by machine, the pairs do not
+    crowding = [int((np.bincount(words[:, word]).astype(np.int64) ** 2).sum()) for word in range(N_WORDS)]
+    whole, rest = divmod(threshold, N_WORDS)
+    order = np.argsort(crowding, kind="stable").tolist()
+    radii = [whole if place <= rest else whole - 1 for place in range(N_WORDS)]
+    return words, [(word, radius) for word, radius in zip(order, radii, strict=True) if radius >= 0]
 
 
 def indexed_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
     """By the word index; a pair found through several words is given by the first of them."""
-    words = hashes.view(np.uint16).reshape(-1, N_WORDS)  # which bits form a word differs by machine, the pairs do not
-    crowding = [int((np.bincount(words[:, word]).astype(np.int64) ** 2).sum()) for word in range(N_WORDS)]
-    whole, rest = divmod(threshold, N_WORDS)
-    searched: list[tuple[int, int]] = []
-    for place, word in enumerate(np.argsort(crowding, kind="stable").tolist()):
-        radius = whole if place <= rest else whole - 1
-        if radius < 0:
-            continue
+    words, searches = plan(hashes, threshold)
+    for number, (word, radius) in enumerate(searches):
         for first, second, distance in sharing_pairs(hashes, words[:, word], radius, threshold):
             new = np.ones(len(first), dtype=np.bool_)
-            for earlier, reached in searched:
+            for earlier, reached in searches[:number]:
                 new &= popcount(words[first, earlier] ^ words[second, earlier]) > reached
             yield first[new], second[new], distance[new]
-        searched.append((word, radius))
 
 
 def sharing_pairs(hashes: Hashes, word: NDArray[np.uint16], radius: int, threshold: int) -> Iterator[Block]:

@@ -228,8 +228,8 @@ def members(group: IntArray, label: IntArray | None) -> IntArray | None:
     if label is None:
         return None
     known = label >= 0
-    pairs = np.unique(np.stack([group[known], label[known]]), axis=1)
-    return np.bincount(pairs[0]).astype(np.int64)
+    span = int(label.max(initial=0)) + 1
+    return np.bincount(np.unique(group[known] * span + label[known]) // span).astype(np.int64)
 
 
 def sums(level: IntArray, amounts: NDArray[np.int64], n_levels: int) -> IntArray:

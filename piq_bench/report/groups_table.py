@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from piq_bench.group.sweep import HIGHEST_SHOWN, STEP, Level, Sweep
 
 WIDTH = 80
 UNKNOWN = "-"
+LOW_SHARES = (1, 5)  # per cent with the least content, where --min-quality might be set
 N_NAMED = 20  # unreadable and degenerate images named one by one; the JSON file has them all
 
 
@@ -47,11 +49,15 @@ def summary(report: GroupReport) -> list[tuple[str, str]]:
         ("data set", f"{name}: {sweep.images:,} images, {sweep.queries:,} queries, {sweep.gallery:,} in the gallery"),
         ("grouping", f"{grouping.mode}, {similarity}"),
     ]
+    quality = np.sort(report.hashed.quality[report.hashed.readable])
+    if len(quality):
+        low = [f"{share} % of the images lie below {quality[len(quality) * share // 100]:.1f}" for share in LOW_SHARES]
+        lines.append(("gradient", ", ".join(low)))
     if parameters["within"]:
         lines.append(("within", "links join images of one source only"))
     if parameters["min_quality"] is not None:
         gate = f"{parameters['below_min_quality']:,} images below {parameters['min_quality']:g} are not linked by hash"
-        lines.append(("quality", gate))
+        lines.append(("", gate))
     if report.hashed.n_resumed:
         lines.append(("resumed", f"{report.hashed.n_resumed:,} images were hashed by an earlier run"))
     return lines

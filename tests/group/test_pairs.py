@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from oracles_groups import pairs_within
 
 from piq_bench.group import pairs
-from piq_bench.group.pairs import Block, Hashes, all_pairs, indexed_pairs, near_pairs
+from piq_bench.group.pairs import Block, Hashes, all_pairs, indexed_pairs, is_crowded, near_pairs
 
 Finder = Callable[[Hashes, int], Iterator[Block]]
 
@@ -43,13 +43,14 @@ def test_next_to_nothing_has_next_to_no_pairs(finder: Finder, n: int) -> None:
     assert found(finder, hashes, 0) == []
 
 
-@pytest.mark.parametrize("candidates", [1, 7, 100])
-def test_small_blocks_find_the_same(monkeypatch: pytest.MonkeyPatch, candidates: int) -> None:
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_small_blocks_find_the_same(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     hashes = np.unique(balanced_hashes(150, seed=3))
-    monkeypatch.setattr(pairs, "CANDIDATES", candidates)
+    for name in ("CANDIDATES", "ROWS", "COLUMNS", "FULL_BLOCK"):
+        monkeypatch.setattr(pairs, name, size)
     expected = sorted(pairs_within(hashes.tolist(), 8))
-    assert found(indexed_pairs, hashes, 8) == expected
-    assert found(all_pairs, hashes, 8) == expected
+    for finder in (indexed_pairs, all_pairs, near_pairs):
+        assert found(finder, hashes, 8) == expected
 
 
 def test_the_index_agrees_with_the_plain_way_where_it_is_used() -> None:
@@ -57,6 +58,16 @@ def test_the_index_agrees_with_the_plain_way_where_it_is_used() -> None:
     assert len(hashes) > pairs.FEW
     for threshold in (0, 2, 6, 12):
         assert found(near_pairs, hashes, threshold) == found(all_pairs, hashes, threshold)
+
+
+def test_one_long_shot_is_compared_all_with_all() -> None:
+    rng = np.random.Generator(np.random.PCG64(5))
+    values = rng.normal(size=64) + rng.normal(size=(6000, 64)) * 0.35
+    crowded = np.unique(np.packbits(values > np.median(values, axis=1)[:, None], axis=1).view(">u8").astype(np.uint64))
+    assert len(crowded) > pairs.FEW
+    assert len(crowded) > pairs.FEW
+    assert is_crowded(crowded, 6)
+    assert not is_crowded(np.unique(balanced_hashes(3000, seed=6)), 6)
 
 
 def test_the_worst_case_of_one_shared_word_is_found() -> None:
