@@ -15,7 +15,7 @@ from piq_bench.read.annotations import EMPTY_SET, LABEL_SEPARATOR, RESERVED, par
 from piq_bench.read.market1501 import FOLDERS, is_market1501, read_market1501
 from piq_bench.read.rows import Rows
 from piq_bench.read.table import SUFFIXES, Table, read_table
-from piq_bench.read.vocabulary import DEFAULT_TASKS, FILE, Vocabulary, read_vocabulary
+from piq_bench.read.vocabulary import DEFAULT_TASKS, FILE, Vocabulary, inspect_vocabulary
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, Benchmark, Grouping, Groups, Task
 from piq_bench.validate import identity_problems, text_fault
 
@@ -101,11 +101,11 @@ class _Reading:
 
     def folder(self) -> Inspection:
         """benchmark.toml, annotations and perhaps groups."""
-        vocabulary = self._attempt(lambda: read_vocabulary(self.root / FILE))
+        vocabulary = self._vocabulary()
         file = self._one_of("annotations", needed=True)
         read = self._attempt(lambda: read_table(file)) if file else None
         tasks = vocabulary.tasks if vocabulary else ()
-        rows = self._parse(*read, tasks, need_labels=self.need_labels and vocabulary is not None) if read else None
+        rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
         return self._finish(rows, vocabulary, "folder")
 
     def market1501(self) -> Inspection:
@@ -120,7 +120,7 @@ class _Reading:
         tasks = tuple(task for task in DEFAULT_TASKS if task.kind == RETRIEVAL)
         vocabulary: Vocabulary | None = Vocabulary(name, "", "", tasks, Grouping(), has_tasks=False)
         if (self.root / FILE).exists():
-            vocabulary = self._attempt(lambda: read_vocabulary(self.root / FILE))
+            vocabulary = self._vocabulary()
         if vocabulary is not None and vocabulary.has_tasks:
             labelled = [task.name for task in vocabulary.tasks if task.kind == CLASSIFICATION]
             if labelled:
@@ -136,13 +136,20 @@ class _Reading:
         read = self._attempt(lambda: read_table(self.source))
         vocabulary: Vocabulary | None
         if (self.root / FILE).exists():
-            vocabulary = self._attempt(lambda: read_vocabulary(self.root / FILE))
+            vocabulary = self._vocabulary()
         else:
             tasks = self._inferred_tasks(read[0]) if read else ()
             vocabulary = Vocabulary(self.source.stem, "", "", tasks, Grouping(), has_tasks=True)
         tasks = vocabulary.tasks if vocabulary else ()
-        rows = self._parse(*read, tasks, need_labels=vocabulary is not None, need_split=False) if read else None
+        rows = self._parse(*read, tasks, need_labels=bool(tasks), need_split=False) if read else None
         return self._finish(rows, vocabulary, "table")
+
+    def _vocabulary(self) -> Vocabulary | None:
+        read = self._attempt(lambda: inspect_vocabulary(self.root / FILE))
+        if read is None:
+            return None
+        self.problems += read[1]
+        return read[0]
 
     def _attempt(self, read: Callable[[], T]) -> T | None:
         """What `read` returns, or None with its problems noted: the rest of the data set is looked at as well."""

@@ -63,11 +63,12 @@ def read_market1501(folder: Path) -> tuple[Rows | None, list[Problem], list[Prob
 def _files(folder: Path, name: str, problems: list[Problem]) -> tuple[list[str], list[str]]:
     """Names of the images of one folder, ascending, and of all else in it but what is never meant."""
     try:
-        entries = list(_limited(os.scandir(folder / name), folder))
+        with os.scandir(folder / name) as found:
+            entries = list(_limited(found, folder))
         images = sorted(entry.name for entry in entries if _is_image(entry))
     except OSError as error:
-        found = str(error.strerror or error)
-        problems.append(Problem("missing-folder", name, found, "a folder of images that this user may read"))
+        remedy = "a folder of images that this user may read"
+        problems.append(Problem("missing-folder", name, str(error.strerror or error), remedy))
         return [], []
     others = {entry.name for entry in entries} - set(images)
     return images, sorted(name for name in others if name not in NEVER_MEANT and not name.startswith("."))

@@ -67,23 +67,34 @@ def read_vocabulary(path: Path) -> Vocabulary:
     Raises:
         BadDataset: with every problem found.
     """
-    content = _read_toml(path)
+    vocabulary, problems = inspect_vocabulary(path)
+    if problems:
+        raise BadDataset(str(path), problems)
+    return vocabulary
+
+
+def inspect_vocabulary(path: Path) -> tuple[Vocabulary, list[Problem]]:
+    """The same with the problems handed back, so that a table can still be checked; without tasks if one is bad.
+
+    Raises:
+        BadDataset: if the file cannot be read at all.
+    """
     entries = _Entries(path.name)
-    top = entries.table(content, "", ("schema", "name", "version", "licence", "grouping", "tasks"))
+    top = entries.table(_read_toml(path), "", ("schema", "name", "version", "licence", "grouping", "tasks"))
     schema = entries.text(top, "", "schema", needed=True)
     if schema not in ("", SCHEMA):
         entries.add("schema", "schema", f"is {quoted(schema)}", f"schema = {SCHEMA!r}, the only one so far")
+    n_before = len(entries.problems)
+    tasks = _tasks(entries, top["tasks"]) if "tasks" in top else DEFAULT_TASKS
     vocabulary = Vocabulary(
+        tasks=tasks if len(entries.problems) == n_before else (),
         name=entries.text(top, "", "name", needed=True),
         version=entries.text(top, "", "version", needed=True),
         licence=entries.text(top, "", "licence", needed=False),
-        tasks=_tasks(entries, top.get("tasks")) if "tasks" in top else DEFAULT_TASKS,
         grouping=_grouping(entries, top.get("grouping", {})),
         has_tasks="tasks" in top,
     )
-    if entries.problems:
-        raise BadDataset(str(path), entries.problems)
-    return vocabulary
+    return vocabulary, entries.problems
 
 
 def _read_toml(path: Path) -> dict[str, object]:

@@ -14,7 +14,7 @@ from piq_bench.stats import Stats, TaskStats
 
 NOT_DEFINED = "-"
 MAX_LABELS = 30  # a task with more shows the most frequent
-BAR = 20
+BAR = 16
 NAME = 28
 
 

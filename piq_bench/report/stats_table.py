@@ -40,9 +40,9 @@ def stats_table(stats: Stats, *, width: int = WIDTH, colour: bool = False) -> st
 def _table(section: Section) -> Table:
     roomy = len(section.header) <= MANY_COLUMNS
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column(section.header[0], min_width=24 if roomy else None)
+    table.add_column(section.header[0], min_width=22 if roomy else None)
     for name in section.header[1:]:
-        table.add_column(name, justify="right", min_width=9 if roomy else None)
+        table.add_column(name, justify="right", min_width=8 if roomy else None)
     bars = section.bars or [""] * len(section.rows)
     if section.bars:
         table.add_column("", min_width=BAR, no_wrap=True)

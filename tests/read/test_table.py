@@ -1,0 +1,232 @@
+"""Tables of text: what a file says comes out unchanged, with the line where it stands."""
+
+import csv
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from folders import write_csv, write_parquet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from piq_bench.errors import BadDataset, BadSubmission, LimitExceeded
+from piq_bench.read import table as module
+from piq_bench.read.table import Table, read_table
+
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+
+
+def written(folder: Path, content: str | bytes, name: str = "table.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def codes(path: Path) -> list[str]:
+    """Codes of all faults, raised or handed back."""
+    try:
+        return [problem.code for problem in read_table(path)[1]]
+    except (BadDataset, LimitExceeded) as refusal:
+        return [problem.code for problem in refusal.problems]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=6), end=st.sampled_from(["\n", "\r\n"]))
+def test_csv_comes_back_as_it_was_written_with_the_line_of_each_row(
+    tmp_path: Path, rows: list[tuple[str, str, str]], end: str
+) -> None:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerow(("a", "b", "c"))
+    expected_lines = []
+    for row in rows:
+        written_so_far = stream.getvalue()
+        # Universal newlines: an editor ends a line at \n, \r and \r\n.
+        expected_lines.append(len(io.StringIO(written_so_far, newline=None).read().split("\n")))
+        writer.writerow(row)
+    table, problems = read_table(written(tmp_path, stream.getvalue()))
+    assert problems == []
+    assert list(zip(*table.columns.values(), strict=True)) == rows
+    assert list(table.lines) == expected_lines
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=6))
+def test_parquet_comes_back_as_it_was_written(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    table, problems = read_table(write_parquet(tmp_path / "table.parquet", rows, ("a", "b")))
+    assert problems == []
+    assert list(zip(*table.columns.values(), strict=True)) == rows
+    assert list(table.lines) == list(range(1, len(rows) + 1))
+    assert table.unit == "row"
+
+
+def test_rows_are_the_same_whatever_the_size_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(f"{n}", "two\nlines" if n % 7 == 3 else "one") for n in range(50)]
+    path = write_csv(tmp_path / "table.csv", rows, ("a", "b"))
+
+    def read(size: int) -> tuple[dict[str, list[str]], list[int]]:
+        monkeypatch.setattr(module, "BATCH_ROWS", size)
+        table, _ = read_table(path)
+        return dict(table.columns), list(table.lines)
+
+    assert read(1) == read(3) == read(256)
+
+
+def test_a_mark_at_the_start_blank_lines_and_windows_line_ends_are_no_matter(tmp_path: Path) -> None:
+    table, problems = read_table(written(tmp_path, b"\xef\xbb\xbfa,b\r\n1,2\r\n\r\n3,4"))
+    assert problems == []
+    assert table.columns == {"a": ["1", "3"], "b": ["2", "4"]}
+    assert [table.place(row) for row in (0, 1)] == ["line 2", "line 4"]
+
+
+def test_text_is_taken_as_it_stands(tmp_path: Path) -> None:
+    table, _ = read_table(written(tmp_path, "a,b\n007, 7\nNaN,1e5\nNULL,\n"))
+    assert table.columns == {"a": ["007", "NaN", "NULL"], "b": [" 7", "1e5", ""]}
+
+
+def test_a_comment_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, '# kind {"x": 1}\na\n1\n')
+    table, _ = read_table(path, comment=True)
+    assert (table.comment, table.columns, list(table.lines)) == ('kind {"x": 1}', {"a": ["1"]}, [3])
+    without, _ = read_table(written(tmp_path, "a\n1\n"), comment=True)
+    assert (without.comment, list(without.lines)) == (None, [2])
+
+
+def test_parquet_metadata_is_the_comment(tmp_path: Path) -> None:
+    content = pa.table({"a": ["1"]}).replace_schema_metadata({"piq-bench": "kind"})
+    pq.write_table(content, tmp_path / "table.parquet")
+    assert read_table(tmp_path / "table.parquet")[0].comment == "kind"
+
+
+def test_whole_numbers_dictionaries_and_nulls_of_parquet_are_text(tmp_path: Path) -> None:
+    columns = {
+        "number": pa.array([16777216, None], pa.int64()),
+        "names": pa.array(["x", None]).dictionary_encode(),
+        "large": pa.array(["y", ""], pa.large_string()),
+        "nothing": pa.nulls(2),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "table.parquet")
+    table, problems = read_table(tmp_path / "table.parquet")
+    assert problems == []
+    assert table.columns == {"number": ["16777216", ""], "names": ["x", ""], "large": ["y", ""], "nothing": ["", ""]}
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (pa.array([1.5]), "double"),
+        (pa.array([["x"]]), "list<"),
+        (pa.array([True]), "bool"),
+        (pa.array([b"x"]), "binary"),
+    ],
+)
+def test_other_types_of_parquet_are_refused(tmp_path: Path, column: pa.Array, shown: str) -> None:
+    pq.write_table(pa.table({"a": ["x"], "b": column}), tmp_path / "table.parquet")
+    table, problems = read_table(tmp_path / "table.parquet")
+    assert [problem.code for problem in problems] == ["column-type"]
+    assert "'b' is of type" in problems[0].found
+    assert shown in problems[0].found
+    assert table.columns["a"] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        ("a,b\n1\n1,2\n1,2,3\n", "ragged-row", "'line 2: 1 values', 'line 4: 3 values'"),
+        (b"a,b\n1,2\n\xff,2\n\xc3", "encoding", "not UTF-8 on line 3, 4"),
+        (b"a,b\n1,\0\n", "nul-byte", "NUL bytes on line 2"),
+        ('a,b\n1,2\n"x"y,2\n', "csv-syntax", "the row that begins on line 3"),
+        ('a,b\n1,2\n"never,closed\n1,2\n', "csv-syntax", "the row that begins on line 3"),
+        ("a,a\n1,2\n", "duplicate-column", "'a'"),
+        ("a, b\n1,2\n", "column-name", "' b'"),
+        ("a,\n1,2\n", "column-name", "''"),
+        ("a,\x1b[31m\n1,2\n", "column-name", r"'\x1b[31m'"),
+    ],
+)
+def test_faults_are_handed_back_with_their_lines(tmp_path: Path, content: str | bytes, code: str, says: str) -> None:
+    table, problems = read_table(written(tmp_path, content))
+    assert isinstance(table, Table)
+    assert code in [problem.code for problem in problems]
+    assert says in next(problem.found for problem in problems if problem.code == code)
+
+
+def test_rows_before_and_after_a_fault_are_kept(tmp_path: Path) -> None:
+    table, _ = read_table(written(tmp_path, 'a,b\n1,2\n3\n4,5\n"6"7,8\n9,10\n'))
+    assert table.columns == {"a": ["1", "4"], "b": ["2", "5"]}
+    assert list(table.lines) == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("table.csv", b"", "empty-file"),
+        ("table.csv", b"\n\n", "empty-file"),
+        ("table.csv", b"a;b\n1;2\n", "separator"),
+        ("table.csv", "a,b\n".encode("utf-16"), "encoding"),
+        ("table.tsv", b"a\tb\n", "table-format"),
+        ("table.parquet", b"PAR1 no more", "parquet"),
+        ("table.parquet", b"a,b\n1,2\n", "parquet"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes, code: str) -> None:
+    path = written(tmp_path, content, name)
+    assert codes(path) == [code]
+    with pytest.raises(BadSubmission):
+        read_table(path, refusal=BadSubmission)
+
+
+def test_text_of_parquet_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+    pq.write_table(pa.table({"a": broken}), tmp_path / "table.parquet")
+    assert codes(tmp_path / "table.parquet") == ["parquet"]
+
+
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "table.parquet")
+    for kept in (0.3, 0.6, 0.99):
+        content = path.read_bytes()
+        cut = written(tmp_path, content[: int(len(content) * kept)], "cut.parquet")
+        assert codes(cut) == ["parquet"]
+
+
+def test_paths_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    assert codes(tmp_path / "folder.csv") == ["unreadable-file"]
+    assert codes(tmp_path / "absent.csv") == ["unreadable-file"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "content"),
+    [
+        ("MAX_BYTES", "a,b\n1,2\n3,4\n5,6\n"),
+        ("MAX_ROWS", "a,b\n1,2\n3,4\n5,6\n"),
+        ("MAX_COLUMNS", "a,b,c,d\n1,2,3,4\n"),
+        ("MAX_LINE", "a,b\n1,222222222222\n"),
+    ],
+)
+def test_limits_hold_for_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, content: str) -> None:
+    monkeypatch.setattr(module, limit, 2)
+    with pytest.raises(LimitExceeded) as refusal:
+        read_table(written(tmp_path, content))
+    assert [problem.code for problem in refusal.value.problems] == ["too-large"]
+    assert refusal.value.exit_code == 6
+
+
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_ROWS", "MAX_COLUMNS"])
+def test_limits_hold_for_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    path = write_parquet(tmp_path / "table.parquet")
+    monkeypatch.setattr(module, limit, 2)
+    assert codes(path) == ["too-large"]
+
+
+def test_the_size_that_parquet_declares_is_checked_before_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.parquet"
+    names = [f"{n:06}" for n in range(5000)]
+    pq.write_table(pa.table({"a": names}), path, compression="zstd", use_dictionary=False)
+    monkeypatch.setattr(module, "MAX_BYTES", path.stat().st_size + 1)  # the file passes, what it unpacks to does not
+    with pytest.raises(LimitExceeded, match="unpacks to"):
+        read_table(path)
