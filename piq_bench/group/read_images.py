@@ -28,7 +28,6 @@ FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF", "GIF")
 MAX_FILE_BYTES = 1 << 28
 MAX_SIDE = 65_535  # as JPEG; the table of resize weights grows with the side
 DEFAULT_LIMIT_PIXELS = 50_000_000
-HIGHEST_LIMIT_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # above it, Pillow has its own word
 WHITE = 255
 SIXTEEN_BIT = 65_535
 

@@ -35,10 +35,8 @@ HASH_PARAMETERS = {
 
 def lines_sha256(lines: Iterable[object]) -> str:
     """SHA-256 of a column: each value in UTF-8 with a zero byte after it."""
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(str(line).encode("utf-8", "surrogatepass") + b"\0")
-    return digest.hexdigest()
+    text = "".join(f"{line}\0" for line in lines)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def checksums(images: Iterable[object], phash: Iterable[str], group: IntArray) -> dict[str, str]:

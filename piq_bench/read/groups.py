@@ -259,25 +259,26 @@ def header_problems(file: str, header: Header | None, grouping: Grouping, n_test
 
 def aligned(place: Place, test_images: Column, all_images: Column) -> tuple[IntArray, list[Problem]]:
     """The row of the file of each query and gallery image, or what is wrong with the list of images."""
-    index = pd.Index(place.image)
+    # dtype=object: as an Arrow string, pandas 3 would turn every value back and forth.
+    index, wanted = pd.Index(place.image, dtype=object), pd.Index(test_images, dtype=object)
     problems = []
     repeated = place.image[np.asarray(index.duplicated())]
     if len(repeated):
         found = f"{len(repeated)} rows repeat an image: {first_few(repeated, len(repeated))}"
         problems.append(Problem("duplicate-image", place.file, found, "one row per image", len(repeated)))
-    unknown = place.image[~np.asarray(index.isin(test_images))]
+    unknown = place.image[~np.asarray(index.isin(wanted))]
     if len(unknown):
         found = f"{len(unknown)} rows are of no query or gallery image: {first_few(unknown, len(unknown))}"
         if set(unknown) <= set(all_images):
             found += " (of the training set)"
         problems.append(Problem("unknown-image", place.file, found, "leave them out", len(unknown)))
-    absent = test_images[~np.asarray(pd.Index(test_images).isin(place.image))]
+    absent = test_images[~np.asarray(wanted.isin(index))]
     if len(absent):
         found = f"{len(absent)} query or gallery images are missing: {first_few(absent, len(absent))}"
         problems.append(Problem("missing-image", place.file, found, MAKE_AGAIN, len(absent)))
     if problems:
         return np.empty(0, dtype=np.int64), problems
-    return np.asarray(index.get_indexer(pd.Index(test_images)), dtype=np.int64), []
+    return np.asarray(index.get_indexer(wanted), dtype=np.int64), []
 
 
 def bad_values(place: Place, table: Table) -> list[Problem]:
