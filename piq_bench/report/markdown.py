@@ -29,4 +29,4 @@ def score_markdown(score: Score, benchmark: Benchmark) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(f"\\{c}" if c in SPECIAL else c for c in printable(text, 1000))
+    return "".join(f"\\{c}" if c in SPECIAL else c for c in printable(text, 200))

@@ -1,0 +1,78 @@
+"""Every printed form: fits, escapes what a stranger wrote, and rounds the same way."""
+
+import dataclasses
+import re
+
+import builders
+import numpy as np
+import pytest
+
+from piq_bench.records import Benchmark, Score
+from piq_bench.report.latex import score_latex
+from piq_bench.report.markdown import score_markdown
+from piq_bench.report.rows import percent, span
+from piq_bench.report.table import score_table
+from piq_bench.score import score
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "a | b ** _c_ [x](http://y) `z`",
+    "\x1b[31mred\x07",
+    "\u202eesrever",
+    r"\input{/etc/passwd} $x^2$ #1 %",
+    "x" * 10_000,
+    "[bold]rich markup[/bold]",
+]
+
+
+@pytest.fixture(scope="module")
+def scored() -> tuple[Score, Benchmark]:
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng)
+    return score(benchmark, builders.submission(rng, benchmark), n_resamples=50), benchmark
+
+
+def renamed(result: Score, name: str) -> Score:
+    return dataclasses.replace(result, submission={**result.submission, "name": name})
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_table_holds_no_control_characters_and_fits(scored: tuple[Score, Benchmark], name: str) -> None:
+    result, benchmark = scored
+    text = score_table(renamed(result, name), benchmark)
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert max(map(len, text.splitlines())) <= 80
+    if name.startswith("[bold]"):
+        assert name in text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_markdown_shows_a_name_and_runs_nothing(scored: tuple[Score, Benchmark], name: str) -> None:
+    result, benchmark = scored
+    line = score_markdown(renamed(result, name), benchmark).splitlines()[0]
+    assert len(line) < 500
+    shown = line.removeprefix("- **submission**: ")
+    assert not re.search(r"(?<!\\)[<>|`*_\[\]]", shown)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_latex_shows_a_name_and_runs_nothing(scored: tuple[Score, Benchmark], name: str) -> None:
+    result, benchmark = scored
+    text = score_latex(renamed(result, name), benchmark)
+    row = text.splitlines()[5].replace(r"\textbackslash{}", "").replace(r"\textasciicircum{}", "")
+    cell = row.removesuffix(r" \\").rsplit(" & ", 6)[0]
+    assert not re.search(r"(?<!\\)[$#%&_{}^\\](?![$#%&_{}])", cell)
+    columns = len(re.findall(r"(?<!\\)&", text.splitlines()[3]))
+    assert len(re.findall(r"(?<!\\)&", text.splitlines()[5])) == columns
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row(scored: tuple[Score, Benchmark]) -> None:
+    result, benchmark = scored
+    for block in score_markdown(result, benchmark).split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) <= 1
+
+
+def test_rounding_is_to_hundredths_of_a_per_cent() -> None:
+    assert (percent(0.123456), percent(1.0), percent(None)) == ("12.35", "100.00", "-")
+    assert (span((0.1, 0.2)), span(None)) == ("10.00 - 20.00", "-")
