@@ -14,7 +14,16 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
-from piq_bench.errors import N_OFFENDERS_SHOWN, BadDataset, BadInput, LimitExceeded, Problem, first_few, quoted
+from piq_bench.errors import (
+    N_OFFENDERS_SHOWN,
+    BadDataset,
+    BadInput,
+    LimitExceeded,
+    Problem,
+    first_few,
+    printable,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -81,10 +90,8 @@ def read_table(
         _check_file(path, refusal)
         return _read_csv(path, comment, refusal) if path.suffix == ".csv" else _read_parquet(path, refusal)
     except OSError as error:
-        remedy = "a file that this user may read"
-        raise refusal(
-            str(path), [Problem("unreadable-file", path.name, str(error.strerror or error), remedy)]
-        ) from None
+        found, remedy = printable(error.strerror or error), "a file that this user may read"
+        raise refusal(str(path), [Problem("unreadable-file", path.name, found, remedy)]) from None
 
 
 def _check_file(path: Path, refusal: type[BadInput]) -> None:
@@ -281,8 +288,13 @@ def _read_parquet(path: Path, refusal: type[BadInput]) -> tuple[Table, list[Prob
                     problems.append(Problem("column-type", path.name, found, "text (whole numbers are read as text)"))
                 if field.name not in columns:
                     columns[field.name] = _texts(file, field.name) if _is_text(field.type) else [""] * n_rows
+                    if len(columns[field.name]) != n_rows:
+                        found = f"column {quoted(field.name)} has {len(columns[field.name])} values for {n_rows} rows"
+                        raise refusal(str(path), [Problem("parquet", path.name, found, "a whole Parquet file")])
         comment = None if remark is None else remark.decode("utf-8")
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file, not its content
         remedy = "a whole Parquet file with columns of text in UTF-8"
         raise refusal(str(path), [Problem("parquet", path.name, quoted(error), remedy)]) from None
     return Table(path.name, columns, range(1, n_rows + 1), "row", comment), problems

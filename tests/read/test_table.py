@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -189,6 +190,22 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
         content = path.read_bytes()
         cut = written(tmp_path, content[: int(len(content) * kept)], "cut.parquet")
         assert codes(cut) == ["parquet"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_parquet_file_is_read_or_refused_and_nothing_else(tmp_path: Path, seed: int) -> None:
+    random = Random(seed)
+    whole = write_parquet(tmp_path / "table.parquet").read_bytes()
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(random.randint(1, 3)):
+            damaged[random.randrange(len(damaged))] = random.randrange(256)
+        try:
+            table, _ = read_table(written(tmp_path, bytes(damaged), "damaged.parquet"))
+        except (BadDataset, LimitExceeded) as refusal:
+            assert str(refusal).replace("\n", "").isprintable()
+        else:
+            assert {len(column) for column in table.columns.values()} <= {table.n_rows}
 
 
 def test_paths_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
