@@ -124,7 +124,8 @@ class Ellipse:
         v = (dy * cos - dx * sin) / self.ry
         level = np.sqrt(u * u + v * v)
         u, v = u / self.rx, v / self.ry
-        return level * (level - 1.0) / (np.sqrt(u * u + v * v) + TINY)
+        slope = np.sqrt(u * u + v * v)
+        return (level - 1.0) * ((level + TINY) / (slope + TINY))  # at the very centre both are 0
 
 
 @dataclass(frozen=True, slots=True)
