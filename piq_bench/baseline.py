@@ -1,0 +1,135 @@
+"""A submission made without learning: fixed features, and each label's average training image to compare with.
+
+No parameter is fitted. The re-id embedding is the feature vector itself. An attribute is answered by the label whose
+training images have the nearest mean; only edges count for that, since people change their clothes. A label of a
+multi-label task is given where the mean of the images that have it is nearer than the mean of those that do not.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from piq_bench.errors import BadDataset, Problem, first_few, printable
+from piq_bench.features import N_COLOURS, features_of_files
+from piq_bench.group.hashing import available_cores
+from piq_bench.group.read_images import Unreadable
+from piq_bench.image_files import images_folder
+from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, BoolArray, EmbeddingArray, FloatArray, IntArray, Task
+from piq_bench.sums import ordered_sum
+
+CHUNK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What a submission is written from.
+
+    Attributes:
+        embedding: shape (n_test, n_features), float16; None for a benchmark without re-id.
+        predictions: by task: (n_test,) label indices, or (n_test, n_labels) decisions.
+        left_out: tasks without an annotated training image.
+    """
+
+    embedding: EmbeddingArray | None
+    predictions: Mapping[str, IntArray | BoolArray]
+    left_out: tuple[str, ...]
+
+
+def answer(
+    benchmark: Benchmark, *, workers: int | None = None, advance: Callable[[int], None] = lambda steps: None
+) -> Baseline:
+    """Answer every task of a benchmark from its pictures.
+
+    Args:
+        benchmark: with image files.
+        workers: processes; None for one per free core.
+        advance: told the number of images read.
+
+    Raises:
+        BadDataset: listing every image that cannot be read.
+    """
+    table = _read(benchmark, workers or available_cores(), advance)
+    edges = table[:, N_COLOURS:]
+    train, test = np.flatnonzero(benchmark.split == TRAIN), benchmark.test_rows
+    predictions: dict[str, IntArray | BoolArray] = {}
+    left_out = []
+    for task in benchmark.classification_tasks:
+        label = benchmark.labels[task.name][train]
+        annotated = train[(label if label.ndim == 1 else label[:, 0]) != NOT_ANNOTATED]
+        if annotated.size:
+            known = benchmark.labels[task.name][annotated]
+            predictions[task.name] = nearest_mean(task, known, edges[annotated], edges[test])
+        else:
+            left_out.append(task.name)
+    has_reid = benchmark.retrieval_task is not None
+    return Baseline(table[test].astype(np.float16) if has_reid else None, predictions, tuple(left_out))
+
+
+def nearest_mean(task: Task, label: IntArray, train: IntArray, test: IntArray) -> IntArray | BoolArray:
+    """Shape (n_test,) of label indices, or (n_test, n_labels) of decisions.
+
+    Args:
+        task: what is asked.
+        label: (n_train,), or (n_train, n_labels) of 0 and 1; annotated images only.
+        train: shape (n_train, n_features), whole numbers.
+        test: shape (n_test, n_features), whole numbers.
+    """
+    if not task.multi_label:
+        distance = [_distance(test, train[label == index]) for index in range(len(task.labels))]
+        return np.asarray(np.argmin(np.stack(distance, axis=1), axis=1), dtype=np.int64)
+    decisions = [
+        _distance(test, train[label[:, index] == 1]) < _distance(test, train[label[:, index] == 0])
+        for index in range(len(task.labels))
+    ]
+    return np.stack(decisions, axis=1)
+
+
+def _distance(test: IntArray, members: IntArray) -> FloatArray:
+    """Shape (n_test,); squared distance to the mean of some training images, infinite where there is none."""
+    if members.shape[0] == 0:
+        return np.full(test.shape[0], np.inf)
+    step = test - members.sum(axis=0) / members.shape[0]  # whole numbers: the sum is exact in any order
+    return ordered_sum(step * step)
+
+
+def _read(benchmark: Benchmark, workers: int, advance: Callable[[int], None]) -> IntArray:
+    """Shape (n_images, n_features)."""
+    root = images_folder(benchmark)
+    if root is None:
+        remedy = "the baseline looks at pictures: `piq demo` draws a benchmark that has them"
+        raise BadDataset(benchmark.name, [Problem("no-images", "images", "the data set has no image files", remedy)])
+    images = [str(image) for image in benchmark.images]
+    chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
+    vectors: list[IntArray | Unreadable] = []
+    if workers == 1 or len(chunks) == 1:
+        for chunk in chunks:
+            vectors += features_of_files(chunk, root)
+            advance(len(chunk))
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for chunk, part in zip(chunks, pool.map(features_of_files, chunks, [root] * len(chunks)), strict=True):
+                vectors += part
+                advance(len(chunk))
+    _refuse_unreadable(benchmark, images, vectors, root)
+    return np.array([vector for vector in vectors if not isinstance(vector, Unreadable)])
+
+
+def _refuse_unreadable(
+    benchmark: Benchmark, images: list[str], vectors: list[IntArray | Unreadable], root: Path
+) -> None:
+    by_code: dict[str, list[str]] = {}
+    for image, vector in zip(images, vectors, strict=True):
+        if isinstance(vector, Unreadable):
+            by_code.setdefault(vector.code, []).append(f"{image} {vector.found}")
+    problems = [
+        Problem(
+            code, "images", f"{len(found)} images: {first_few(found, len(found))}", "mend or restore it", len(found)
+        )
+        for code, found in sorted(by_code.items())
+    ]
+    if problems:
+        raise BadDataset(f"{benchmark.name}, {printable(root.name)}", problems)
