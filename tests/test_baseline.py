@@ -48,8 +48,8 @@ def dataset(tmp_path: Path) -> Path:
     (folder / "benchmark.toml").write_text(BENCHMARK, encoding="utf-8")
     lines = ["image,split,identity,lines,mark,never"]
     for number in range(32):
-        person, level, mark = number % 8, number // 2 % 2, number // 4 % 4
-        split = "train" if person < 4 else "query" if number < 16 else "gallery"
+        person, level, mark = number % 8, number // 2 % 2, number // 8 % 4
+        split = "train" if person < 4 else "query" if number % 16 < 8 else "gallery"
         pixels = np.tile(np.repeat([0, 200], 4), (64, 8))
         pixels = pixels.T.copy() if level else pixels.copy()
         noise = np.random.default_rng(number).integers(0, 2, (16, 64)) * 255

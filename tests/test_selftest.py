@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from piq_bench import selftest
+from piq_bench.retrieve.similarity import Similarity
 
 
 def test_this_installation_gives_the_official_digits() -> None:
@@ -11,13 +12,9 @@ def test_this_installation_gives_the_official_digits() -> None:
         assert check.passed, f"{check.name}: {check.digest} is not {check.official}"
 
 
-def test_a_wrong_digit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Similarities in another order of summation give another digest for the near-tied submission."""
-
-    def backwards(values: np.ndarray, axis: int = -1) -> np.ndarray:
-        return np.asarray(np.take(np.add.accumulate(np.flip(values, axis), axis=axis), -1, axis=axis))
-
-    monkeypatch.setattr("piq_bench.retrieve.similarity.ordered_sum", backwards)
+def test_the_near_tied_submission_needs_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fast products alone, only the submissions without near ties keep their digits."""
+    monkeypatch.setattr(Similarity, "error_bound", lambda self, queries, gallery: np.zeros(queries.size))
     checks = {check.name: check for check in selftest.run_selftest()}
+    assert checks["random"].passed
     assert not checks["near-tied"].passed
-    assert checks["constant"].passed
