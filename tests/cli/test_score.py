@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from piq_bench.read.dataset import read_benchmark
-from piq_bench.write import write_submission
 
 from piq_bench.cli import load_command
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.write import write_submission
 
 BENCHMARK = """\
 schema = "piq-bench/benchmark/1"
