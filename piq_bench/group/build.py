@@ -24,7 +24,6 @@ from piq_bench.group.phash import degenerate
 from piq_bench.group.read_images import DEFAULT_LIMIT_PIXELS
 from piq_bench.group.selftest import wrong_hashes
 from piq_bench.group.stored import (
-    COLUMNS,
     CSV_MARK,
     HASH_PARAMETERS,
     METADATA_KEY,
@@ -291,7 +290,10 @@ def write_groups(path: Path, report: GroupReport) -> None:
         "image": report.images.tolist(),
         "phash": list(phash_column(hashed)),
         "group": report.group.tolist(),
-        "quality": [value if ok else None for value, ok in zip(hashed.quality.tolist(), hashed.readable, strict=True)],
+        # As text, as Python writes it: reads back exactly, from CSV and from Parquet alike.
+        "quality": [
+            repr(value) if ok else "" for value, ok in zip(hashed.quality.tolist(), hashed.readable, strict=True)
+        ],
         "bytes_sha256": [
             digits if ok else "" for digits, ok in zip(hex_digits(hashed.bytes_hash), hashed.readable, strict=True)
         ],
@@ -313,7 +315,7 @@ def write_groups(path: Path, report: GroupReport) -> None:
 
 
 def write_csv(path: Path, columns: Mapping[str, list[object]], header: str) -> None:
-    """The header on the first line, then the table; floats as Python writes them, which reads back exactly."""
+    """The header on the first line, then the table."""
     text = io.StringIO()
     text.write(f"{CSV_MARK}{header}\n")
     writer = csv.writer(text, lineterminator="\n")
@@ -324,8 +326,7 @@ def write_csv(path: Path, columns: Mapping[str, list[object]], header: str) -> N
 
 def write_parquet(path: Path, columns: Mapping[str, list[object]], header: str) -> None:
     """The header in the schema's metadata."""
-    types = dict(zip(COLUMNS, (pa.string(), pa.string(), pa.int64(), pa.float64(), pa.string()), strict=True))
-    fields = [pa.field(name, types.get(name, pa.string())) for name in columns]
+    fields = [pa.field(name, pa.int64() if name == "group" else pa.string()) for name in columns]
     table = pa.table(dict(columns), schema=pa.schema(fields, metadata={METADATA_KEY: header.encode()}))
     with written_whole(path) as temporary:
         pq.write_table(table, temporary)

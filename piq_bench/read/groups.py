@@ -6,19 +6,13 @@ needs more than the file's groups: its pairs follow exactly from the stored hash
 group, without a header, is taken too; its parameters are then those of the data set.
 """
 
-import csv
-import io
 import json
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from piq_bench.errors import BadDataset, Problem, first_few, printable, quoted
@@ -27,7 +21,6 @@ from piq_bench.group.stored import (
     COLUMNS,
     CSV_MARK,
     HASH_PARAMETERS,
-    METADATA_KEY,
     REQUIRED,
     SCHEMA,
     SOURCE_COLUMN,
@@ -36,15 +29,13 @@ from piq_bench.group.stored import (
     in_benchmark,
 )
 from piq_bench.group.units import units_of
+from piq_bench.read.table import read_table
 from piq_bench.records import TRAIN, Grouping, Groups, IntArray
 
 Column = NDArray[np.object_]
 Table = dict[str, Column]
 Header = dict[str, object]
 
-MAX_FILE_BYTES = 1 << 30
-MAX_HEADER_BYTES = 1 << 20
-SPARE_ROWS = 100_000  # more rows than this beyond the images are not even read
 HEX = re.compile(r"[0-9a-f]{16}")
 OPTIONAL_HEX = re.compile(r"([0-9a-f]{16})?")
 NUMBER = re.compile(r"[0-9]{1,18}")
@@ -78,7 +69,7 @@ def read_groups(path: Path, images: NDArray[np.object_], split: IntArray, groupi
         LimitExceeded: if mode "neighbours" would list too many pairs.
     """
     test_rows = np.flatnonzero(split != TRAIN)
-    table, header = read_parquet(path, len(test_rows)) if path.suffix == ".parquet" else read_csv(path)
+    table, header = read_file(path)
     problems = header_problems(path.name, header, grouping, len(test_rows))
     missing = [name for name in required_columns(header) if name not in table]
     if missing:
@@ -146,71 +137,28 @@ def numbers_of(digits: Column) -> NDArray[np.uint64]:
     return np.array([int(value or "0", 16) for value in digits], dtype=np.uint64)
 
 
-def read_csv(path: Path) -> tuple[Table, Header | None]:
+def read_file(path: Path) -> tuple[Table, Header | None]:
     """Columns as text, and the header where there is one."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise unusable(path, "too-large", f"has more than {MAX_FILE_BYTES} bytes", "write it as .parquet")
-        data = path.read_bytes()
-    except OSError as error:
-        raise unusable(path, "unreadable-file", error.strerror or str(error), "check the file") from error
-    first, _, rest = data.partition(b"\n")
+    content, problems = read_table(path, comment=True)
+    if problems:
+        raise BadDataset(str(path), problems)
     header = None
-    if first.startswith(b"#"):
-        header = parsed_header(path, first)
-        data = rest
-    if b"\0" in data:
-        raise unusable(path, "nul-byte", "contains NUL bytes", f"it must be text; {MAKE_AGAIN}")
+    if content.comment is not None:
+        text = content.comment
+        mark = CSV_MARK.removeprefix("#").strip()
+        if path.suffix == ".csv":
+            if not text.startswith(mark):
+                found = f"its first line is {quoted(f'# {text}')}"
+                raise unusable(path, "bad-header", found, f"the first line is '{CSV_MARK}' and parameters in JSON")
+            text = text.removeprefix(mark)
+        header = parsed_header(path, text)
+    return {name: np.array(values, dtype=object) for name, values in content.columns.items()}, header
+
+
+def parsed_header(path: Path, text: str) -> Header:
+    """The JSON object of parameters."""
     try:
-        text = data.decode("utf-8-sig")
-        names = next(csv.reader(io.StringIO(text)), [])
-        if len(set(names)) < len(names):
-            raise unusable(path, "duplicate-column", "names a column twice", f"columns are {', '.join(COLUMNS)}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # pandas only warns of rows with too many values
-            frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
-    except UnicodeDecodeError as error:
-        raise unusable(path, "not-utf8", f"is not UTF-8 at byte {error.start}", MAKE_AGAIN) from error
-    except (ValueError, csv.Error, pd.errors.ParserWarning) as error:  # ParserError and EmptyDataError are ValueErrors
-        raise unusable(path, "bad-csv", f"is no table: {printable(error)}", MAKE_AGAIN) from error
-    # A row with too few values has no text there, but nan.
-    return {str(name): frame[name].fillna("").to_numpy(dtype=object) for name in frame.columns}, header
-
-
-def read_parquet(path: Path, n_test: int) -> tuple[Table, Header | None]:
-    """The same from Parquet; the number of rows is looked at before they are."""
-    try:
-        with pq.ParquetFile(path) as file:
-            metadata = file.schema_arrow.metadata or {}
-            names = [name for name in file.schema_arrow.names if name in {*COLUMNS, SOURCE_COLUMN}]
-            if len(set(names)) < len(names):
-                raise unusable(path, "duplicate-column", "names a column twice", f"columns are {', '.join(COLUMNS)}")
-            if file.metadata.num_rows > 2 * n_test + SPARE_ROWS:
-                found = f"has {file.metadata.num_rows} rows for {n_test} query and gallery images"
-                raise unusable(path, "too-large", found, MAKE_AGAIN)
-            content = file.read(columns=names)
-    except (OSError, pa.ArrowException) as error:
-        raise unusable(path, "bad-parquet", f"is no Parquet file: {printable(error)}", MAKE_AGAIN) from error
-    header = None
-    if METADATA_KEY in metadata:
-        header = parsed_header(path, CSV_MARK.encode() + metadata[METADATA_KEY])
-    table = {}
-    for name in names:
-        values = content.column(name).to_pylist()
-        table[name] = np.array(["" if value is None else str(value) for value in values], dtype=object)
-    return table, header
-
-
-def parsed_header(path: Path, line: bytes) -> Header:
-    """The JSON object behind the mark."""
-    mark = CSV_MARK.encode()
-    if not line.startswith(mark):
-        found = f"starts with {quoted(line[:40].decode('utf-8', 'replace'))}"
-        raise unusable(path, "bad-header", found, f"the first line is '{CSV_MARK}' and parameters in JSON")
-    try:
-        if len(line) > MAX_HEADER_BYTES:
-            raise ValueError("too long")
-        header = json.loads(line[len(mark) :].decode("utf-8"))
+        header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise unusable(path, "bad-header", f"its header is no JSON: {printable(error)}", MAKE_AGAIN) from error
     if not isinstance(header, dict):
@@ -259,26 +207,28 @@ def header_problems(file: str, header: Header | None, grouping: Grouping, n_test
 
 def aligned(place: Place, test_images: Column, all_images: Column) -> tuple[IntArray, list[Problem]]:
     """The row of the file of each query and gallery image, or what is wrong with the list of images."""
-    # dtype=object: as an Arrow string, pandas 3 would turn every value back and forth.
-    index, wanted = pd.Index(place.image, dtype=object), pd.Index(test_images, dtype=object)
+    row_of: dict[str, int] = {}
+    for row, image in enumerate(place.image):
+        row_of.setdefault(image, row)
+    wanted = set(test_images)
     problems = []
-    repeated = place.image[np.asarray(index.duplicated())]
-    if len(repeated):
+    repeated = [image for row, image in enumerate(place.image) if row_of[image] != row]
+    if repeated:
         found = f"{len(repeated)} rows repeat an image: {first_few(repeated, len(repeated))}"
         problems.append(Problem("duplicate-image", place.file, found, "one row per image", len(repeated)))
-    unknown = place.image[~np.asarray(index.isin(wanted))]
-    if len(unknown):
+    unknown = [image for image in place.image if image not in wanted]
+    if unknown:
         found = f"{len(unknown)} rows are of no query or gallery image: {first_few(unknown, len(unknown))}"
         if set(unknown) <= set(all_images):
             found += " (of the training set)"
         problems.append(Problem("unknown-image", place.file, found, "leave them out", len(unknown)))
-    absent = test_images[~np.asarray(wanted.isin(index))]
-    if len(absent):
+    absent = [image for image in test_images if image not in row_of]
+    if absent:
         found = f"{len(absent)} query or gallery images are missing: {first_few(absent, len(absent))}"
         problems.append(Problem("missing-image", place.file, found, MAKE_AGAIN, len(absent)))
     if problems:
         return np.empty(0, dtype=np.int64), problems
-    return np.asarray(index.get_indexer(wanted), dtype=np.int64), []
+    return np.array([row_of[image] for image in test_images], dtype=np.int64), []
 
 
 def bad_values(place: Place, table: Table) -> list[Problem]:

@@ -227,33 +227,25 @@ def test_a_missing_column_is_named(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        (b"", "bad-csv"),
-        (b"\n", "bad-csv"),
+        (b"", "empty-file"),
+        (b"\n", "empty-file"),
         (b"image,phash,group\na,b\0,c\n", "nul-byte"),
-        (b"image,phash,group\n\xff,b,c\n", "not-utf8"),
-        (b"image,phash,group\na,b,c,d\n", "bad-csv"),
-        (b"image,phash,group\na,b,c\na,b,c,d,e\n", "bad-csv"),
-        (b'image,phash,group\n"a,b,c\n', "bad-csv"),
+        (b"image,phash,group\n\xff,b,c\n", "encoding"),
+        (b"image,phash,group\na,b,c,d\n", "ragged-row"),
+        (b"image,phash,group\na,b\n", "ragged-row"),
+        (b'image,phash,group\n"a,b,c\n', "csv-syntax"),
         (b"image,image,group\na,b,c\n", "duplicate-column"),
         (b"# something else\nimage,phash,group\n", "bad-header"),
         (CSV_MARK.encode() + b"{\nimage,phash,group\n", "bad-header"),
         (CSV_MARK.encode() + b"[]\nimage,phash,group\n", "bad-header"),
-        (CSV_MARK.encode() + b"\xff\nimage,phash,group\n", "bad-header"),
+        (CSV_MARK.encode() + b"\xff\nimage,phash,group\n", "encoding"),
         (CSV_MARK.encode() + b"[" * 100_000 + b"\nimage,phash,group\n", "bad-header"),
-        (CSV_MARK.encode() + b" " * (1 << 20) + b"{}\nimage,phash,group\n", "bad-header"),
         (b"image,phash,group\n", "missing-image"),
     ],
 )
 def test_what_is_no_table_is_refused(path: Path, content: bytes, code: str) -> None:
     path.write_bytes(content)
     assert set(refused(path, benchmark())) == {code}
-
-
-def test_a_short_row_is_a_bad_value(path: Path) -> None:
-    edited(path, lambda header, lines: lines.__setitem__(4, "03.jpg"))
-    problems = refused(path, benchmark())
-    assert set(problems) == {"bad-group"}
-    assert "row 4 ('03.jpg'): group is ''" in problems["bad-group"]
 
 
 def test_control_characters_of_a_file_never_reach_the_terminal(path: Path) -> None:
@@ -263,16 +255,13 @@ def test_control_characters_of_a_file_never_reach_the_terminal(path: Path) -> No
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert set(refused(tmp_path / "groups.csv", benchmark())) == {"unreadable-file"}
-    assert set(refused(tmp_path / "groups.parquet", benchmark())) == {"bad-parquet"}
+    assert set(refused(tmp_path / "groups.parquet", benchmark())) == {"unreadable-file"}
 
 
 def test_parquet_is_looked_at_before_it_is_read(tmp_path: Path) -> None:
     target = tmp_path / "groups.parquet"
     target.write_bytes(b"PAR1 and no more")
-    assert set(refused(target, benchmark())) == {"bad-parquet"}
-    many = pa.table({"image": pa.array(["a"] * 200_000).dictionary_encode()})
-    pq.write_table(many, target)
-    assert "has 200000 rows for 40" in refused(target, benchmark())["too-large"]
+    assert set(refused(target, benchmark())) == {"parquet"}
     pq.write_table(pa.table({"image": ["a"], "phash": ["b"]}), target)
     assert set(refused(target, benchmark())) == {"missing-column"}
     table = pa.table({"image": ["a"], "phash": ["b"], "group": [None]})
