@@ -17,7 +17,7 @@ from piq_bench.errors import BadDataset, Problem, first_few, printable
 from piq_bench.features import N_COLOURS, features_of_files
 from piq_bench.group.hashing import available_cores
 from piq_bench.group.read_images import Unreadable
-from piq_bench.image_files import images_folder
+from piq_bench.image_files import required_images_folder
 from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, BoolArray, EmbeddingArray, FloatArray, IntArray, Task
 from piq_bench.sums import ordered_sum
 
@@ -98,10 +98,7 @@ def _distance(test: IntArray, members: IntArray) -> FloatArray:
 
 def _read(benchmark: Benchmark, workers: int, advance: Callable[[int], None]) -> IntArray:
     """Shape (n_images, n_features)."""
-    root = images_folder(benchmark)
-    if root is None:
-        remedy = "the baseline looks at pictures: `piq demo` draws a benchmark that has them"
-        raise BadDataset(benchmark.name, [Problem("no-images", "images", "the data set has no image files", remedy)])
+    root = required_images_folder(benchmark)
     images = [str(image) for image in benchmark.images]
     chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
     vectors: list[IntArray | Unreadable] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from piq_bench.errors import first_few
+from piq_bench.errors import BadDataset, Problem, first_few
 from piq_bench.files import sha256_of
 from piq_bench.findings import Finding, Severity
 from piq_bench.records import NO_IDENTITY, TRAIN, Benchmark
@@ -26,6 +26,20 @@ def images_folder(benchmark: Benchmark) -> Path | None:
         return None
     folder = benchmark.root if benchmark.layout == "market1501" else benchmark.root / "images"
     return folder if folder.is_dir() else None
+
+
+def required_images_folder(benchmark: Benchmark) -> Path:
+    """The same for work that needs the pictures.
+
+    Raises:
+        BadDataset: if there is no such folder.
+    """
+    folder = images_folder(benchmark)
+    if folder is None:
+        remedy = "pictures lie in images/ beside annotations.csv, or in a Market-1501 style folder"
+        source = str(benchmark.root or benchmark.name)
+        raise BadDataset(source, [Problem("no-images", "images", "the data set has no image files", remedy)])
+    return folder
 
 
 def check_files(benchmark: Benchmark, *, advance: Callable[[int], None] | None = None) -> list[Finding]:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from folders import shared_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,7 +17,6 @@ from piq_bench.read.submission import read_submission
 from piq_bench.records import Task
 from piq_bench.score import score
 
-REAL = Path(__file__).resolve().parents[1] / "../shared/data"
 ENTRY = Path(__file__).resolve().parents[1] / "submissions" / "colour-shape" / "submission.npz"
 
 BENCHMARK = """\
@@ -160,9 +160,7 @@ def test_the_entry_in_submissions_is_valid_and_beats_chance() -> None:
 
 @pytest.mark.parametrize("name", ["cmu_faces", "pets09_s2l1"])
 def test_real_pictures_of_any_size_and_vocabulary(name: str) -> None:
-    if not (REAL / name).is_dir():
-        pytest.skip("the real images are not here")
-    benchmark = read_benchmark(REAL / name)
+    benchmark = read_benchmark(shared_data(name))
     answers = answer(benchmark)
     assert answers.left_out == ()
     assert set(answers.predictions) == {task.name for task in benchmark.classification_tasks}

@@ -55,13 +55,14 @@ def groups_command(
         from piq_bench.files import write_text
         from piq_bench.group.build import build_groups, write_groups
         from piq_bench.group.read_images import DEFAULT_LIMIT_PIXELS
+        from piq_bench.image_files import required_images_folder
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.report.groups_json import groups_json
         from piq_bench.report.groups_table import groups_table
 
         benchmark = read_benchmark(dataset, need_labels=False, with_groups=False)
         grouping = chosen_grouping(benchmark, threshold, similarity, mode)
-        images_root = images_folder(benchmark)
+        images_root = required_images_folder(benchmark)
         path = checked_output(out or dataset / DEFAULT_OUT)
         cache_path = path.with_name(path.name + CACHE_SUFFIX)
         try:
@@ -130,16 +131,6 @@ def checked_output(path: Path) -> Path:
     if problem:
         raise BadUsage("options", [problem])
     return path
-
-
-def images_folder(benchmark: "Benchmark") -> Path:
-    """Where image ids start."""
-    from piq_bench.errors import BadDataset, Problem
-
-    if benchmark.root is None or benchmark.layout == "table":
-        remedy = "give a folder with benchmark.toml, annotations.csv and images/, or a Market-1501 style folder"
-        raise BadDataset(benchmark.name, [Problem("no-images", "images", "a bare table has no image files", remedy)])
-    return benchmark.root if benchmark.layout == "market1501" else benchmark.root / "images"
 
 
 def advise(benchmark: "Benchmark", report: "GroupReport") -> None:
