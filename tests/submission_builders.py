@@ -172,6 +172,33 @@ def bomb(folder: Path) -> Path:
     return member("embedding.npy", header(text, content=bytes(4 * size)), compression=zipfile.ZIP_DEFLATED)(folder)
 
 
+def long_directory(folder: Path) -> Path:
+    """A zip of 20,000 empty files, which would be unpacked into memory before they could be counted."""
+    with zipfile.ZipFile(folder / "entry.npz", "w") as archive:
+        for i in range(20_000):
+            archive.writestr(f"a{i}.npy", b"")
+    return folder / "entry.npz"
+
+
+def packed_emptiness(folder: Path) -> Path:
+    """As many rows and columns as could be, all of them 0: 130 MB in 126 kB."""
+    text = "{'descr': '<f4', 'fortran_order': False, 'shape': (508, 64000), }"
+    content = header(text, content=bytes(508 * 64_000 * 4))
+    return member("embedding.npy", content, compression=zipfile.ZIP_DEFLATED)(folder)
+
+
+def not_utf8() -> pa.Array:
+    """Texts whose bytes are none."""
+    offsets = pa.py_buffer(np.arange(N + 1, dtype=np.int32).tobytes())
+    return pa.StringArray.from_buffers(N, offsets, pa.py_buffer(b"\xff" * N))
+
+
+def long_lists() -> pa.Array:
+    """Two million equal values in each row: a few hundred bytes as run lengths."""
+    n_values = 2_000_000
+    return pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32) * n_values, np.zeros(N * n_values, np.float32))
+
+
 def as_folder(change: Callable[[Path], object]) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         values = arrays()

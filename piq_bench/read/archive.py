@@ -5,10 +5,13 @@ allows before a byte of content is read, and no more bytes are read than were de
 """
 
 import ast
+import io
 import math
 import os
 import re
 import stat
+import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -23,13 +26,19 @@ from piq_bench.errors import BadSubmission, LimitExceeded, Problem, first_few, p
 
 MAX_FILE_BYTES = 32 << 30
 MAX_MEMORY_BYTES = 8 << 30  # of one array that must be held in memory; a folder's embedding need not
-MAX_MEMBERS = 64
+MAX_STRAY_MEMBERS = 16  # besides the arrays that the benchmark knows; they are named in the report
 MAX_HEADER_BYTES = 4096
 MAX_META_BYTES = 64 << 10
 MAX_TEXT_WIDTH = 1024  # characters of one image id or label
-PIECE_BYTES = 1 << 24
+PIECE_BYTES = 1 << 20
+# No zip directory of a submission is longer; zipfile would take one of gigabytes into memory to count its entries.
+MAX_READ_BYTES = PIECE_BYTES
+UNPACKED_FREELY_BYTES = 64 << 20
+MAX_RATIO = 200  # above that size; deflate ends at 1032, embeddings of any model are far below 200
 KINDS = "biufUS"
 MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.npy")
+# What zipfile raises on damaged files, besides its own error.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 Array = NDArray[Any]
 
 
@@ -39,6 +48,11 @@ class Limits:
 
     n_rows: int
     n_columns: Mapping[str, int]
+
+    @property
+    def n_members(self) -> int:
+        """Files or columns that a container may hold."""
+        return len(self.n_columns) + MAX_STRAY_MEMBERS
 
 
 @dataclass
@@ -81,10 +95,20 @@ def open_container(path: Path, limits: Limits) -> Container:
         BadSubmission: if the container itself cannot be opened.
         LimitExceeded: if it asks for more memory than is allowed.
     """
+    try:
+        return _open(path, limits)
+    except MemoryError:
+        problem = Problem(
+            "too-large", path.name, "does not fit into memory", "pass a folder: its embedding stays on disk"
+        )
+        raise LimitExceeded(str(path), [problem]) from None
+
+
+def _open(path: Path, limits: Limits) -> Container:
     name = path.name
     try:
         mode = path.stat().st_mode
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: NUL in a path
         raise _unreadable(path, error) from None
     if stat.S_ISDIR(mode):
         return _folder(path, limits)
@@ -130,8 +154,10 @@ def read_header(stream: IO[bytes]) -> Header:
     if len(raw) < length:
         raise HeaderError("the file ends inside its header")
     try:
-        value = ast.literal_eval(raw.decode("utf-8" if major == 3 else "latin-1"))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes, which would be printed
+            value = ast.literal_eval(raw.decode("utf-8" if major == 3 else "latin-1"))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise HeaderError("the header is no literal dictionary") from None
     if not isinstance(value, dict) or set(value) != {"descr", "fortran_order", "shape"}:
         raise HeaderError("the header must hold descr, fortran_order and shape")
@@ -139,11 +165,15 @@ def read_header(stream: IO[bytes]) -> Header:
     if not isinstance(descr, str):
         raise HeaderError("a structured dtype; plain arrays only")
     try:
-        dtype = np.dtype(descr)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that numpy is about to drop
+            dtype = np.dtype(descr)
     except (TypeError, ValueError, SyntaxError):
         raise HeaderError(f"unknown dtype {quoted(descr)}") from None
     if dtype.hasobject or dtype.kind not in KINDS:
         raise HeaderError(f"dtype {quoted(descr)}: Python objects are never loaded; numbers and text only")
+    if dtype.kind == "f" and dtype.itemsize > 8:  # its values differ from machine to machine
+        raise HeaderError(f"dtype {quoted(descr)}: floats of at most 64 bits")
     if not isinstance(shape, tuple) or not all(type(n) is int and 0 <= n < 1 << 48 for n in shape):
         raise HeaderError(f"shape {quoted(shape)} is no tuple of sizes")
     if not isinstance(fortran, bool):
@@ -167,31 +197,48 @@ def check_declared(name: str, dtype: np.dtype[np.generic], shape: tuple[int, ...
 
 
 def _npz(path: Path, limits: Limits) -> Container:
-    found, name = Container(), path.name
+    found = Container()
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in _members(archive.infolist(), found, name):
+        with _BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
+            for member in _members(archive.infolist(), found, path, limits):
                 array = member.filename.removesuffix(".npy")
                 if array in limits.n_columns:
-                    _read_member(archive, member, array, limits, found)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+                    _read_member(archive, member, array, limits, found, path)
+    except ZIP_ERRORS as error:
         remedy = "the file is truncated or damaged: write it again with numpy.savez_compressed"
-        raise BadSubmission(str(path), [Problem("not-an-archive", name, printable(error), remedy)]) from None
+        raise BadSubmission(str(path), [Problem("not-an-archive", path.name, printable(error), remedy)]) from None
     return found
 
 
-def _members(members: list[zipfile.ZipInfo], found: Container, name: str) -> list[zipfile.ZipInfo]:
+class _BoundedReader(io.BufferedReader):
+    """A file that hands out only as much at once as a well-meant archive asks for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As any file, up to the limit."""
+        wanted = MAX_READ_BYTES + 1 if size is None or size < 0 else size
+        content = super().read(min(wanted, MAX_READ_BYTES + 1))
+        if len(content) > MAX_READ_BYTES:
+            raise zipfile.BadZipFile(f"its directory is longer than {MAX_READ_BYTES} bytes")
+        return content
+
+
+def _members(members: list[zipfile.ZipInfo], found: Container, path: Path, limits: Limits) -> list[zipfile.ZipInfo]:
     """The members that may be read; problems for all others."""
-    if len(members) > MAX_MEMBERS:
-        found.refuse("too-many-members", name, f"{len(members)} files inside, at most {MAX_MEMBERS}", "arrays only")
-        return []
+    if len(members) > limits.n_members:
+        problem = f"{len(members)} files inside, at most {limits.n_members} are possible"
+        raise BadSubmission(str(path), [Problem("too-many-members", path.name, problem, "one NAME.npy for each array")])
     kept: dict[str, zipfile.ZipInfo] = {}
     for member in members:
         array = member.filename.removesuffix(".npy")
         if not MEMBER.fullmatch(member.filename):
             remedy = "a submission holds NAME.npy files at its top level and nothing else"
-            found.refuse("bad-member", name, f"holds {quoted(member.filename)}", remedy)
-        elif member.filename in kept:
+            found.refuse("bad-member", path.name, f"holds {quoted(member.filename)}", remedy)
+            continue
+        found.named.add(array)
+        if member.filename in kept:
             found.refuse("duplicate-member", array, "is in the archive twice", "write each array once")
         elif member.flag_bits & 1:
             found.refuse("encrypted-member", array, "is encrypted", "write it without a password")
@@ -199,12 +246,11 @@ def _members(members: list[zipfile.ZipInfo], found: Container, name: str) -> lis
             found.refuse("bad-compression", array, f"compression method {member.compress_type}", "store or deflate")
         else:
             kept[member.filename] = member
-        found.named.add(array)
     return list(kept.values())
 
 
 def _read_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, array: str, limits: Limits, found: Container
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, array: str, limits: Limits, found: Container, path: Path
 ) -> None:
     try:
         with archive.open(member) as stream:
@@ -214,9 +260,14 @@ def _read_member(
             if header.n_content > MAX_MEMORY_BYTES:
                 problem = f"{header.n_content} bytes, the limit in memory is {MAX_MEMORY_BYTES}"
                 remedy = "pass a folder: its embedding.npy is read from disk"
-                raise LimitExceeded(str(archive.filename), [Problem("too-large", array, problem, remedy)])
+                raise LimitExceeded(str(path), [Problem("too-large", array, problem, remedy)])
+            if header.n_content > max(UNPACKED_FREELY_BYTES, MAX_RATIO * member.compress_size):
+                problem = f"{member.compress_size} bytes unpack to {header.n_content}"
+                remedy = "an array that says next to nothing; if it is meant so, pass a folder, which is not packed"
+                found.refuse("zip-bomb", array, problem, remedy)
+                return
             content = _exactly(stream, header.n_content)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except ZIP_ERRORS as error:
         found.refuse("damaged", array, f"cannot be unpacked: {printable(error)}", "write the file again")
         return
     _keep(array, np.frombuffer(content, dtype=header.dtype), header, found)
@@ -296,8 +347,8 @@ def _folder(path: Path, limits: Limits) -> Container:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError as error:
         raise _unreadable(path, error) from None
-    if len(entries) > MAX_MEMBERS:
-        problem = f"{len(entries)} files inside, at most {MAX_MEMBERS}"
+    if len(entries) > limits.n_members:
+        problem = f"{len(entries)} files inside, at most {limits.n_members} are possible"
         raise BadSubmission(str(path), [Problem("too-many-members", name, problem, "one .npy file per array")])
     for entry in entries:
         array = entry.name.removesuffix(".npy")
@@ -345,9 +396,10 @@ def _read_file(path: Path, array: str, limits: Limits, found: Container) -> None
     _keep(array, flat if array == "embedding" else np.array(flat), header, found)
 
 
-def _unreadable(path: Path, error: OSError) -> BadSubmission:
+def _unreadable(path: Path, error: OSError | ValueError) -> BadSubmission:
     missing = isinstance(error, FileNotFoundError)
-    found = "no such file or folder" if missing else printable(error.strerror)
+    words = error.strerror if isinstance(error, OSError) else str(error)
+    found = "no such file or folder" if missing else printable(words)
     return BadSubmission(str(path), [Problem("unreadable", path.name, found, "check the path and its permissions")])
 
 

@@ -6,6 +6,8 @@ embeddings and meta, and the digest of the content.
 
 import hashlib
 import json
+import math
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -17,6 +19,7 @@ from piq_bench.files import sha256_of
 from piq_bench.read.archive import MAX_META_BYTES, Array, Container, Limits, list_names, open_container, unknown_arrays
 from piq_bench.read.predictions import read_labels, rows_with, suggest
 from piq_bench.records import SPLITS, TRAIN, Benchmark, BoolArray, EmbeddingArray, IntArray, Submission
+from piq_bench.validate import text_fault
 
 EMBEDDING = "embedding"
 MAX_DIMENSION = 65536
@@ -24,6 +27,7 @@ MIN_SPARE_COLUMNS = 1024  # a wrong number of columns should be named, not hidde
 BLOCK_VALUES = 1 << 22
 DISTANCES = ("cosine", "euclidean")
 UNKNOWN_ROW = -1
+MAX_NAME = 200
 
 
 def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) -> Submission:
@@ -41,7 +45,7 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
     limits = _limits(benchmark)
     found = open_container(path, limits)
     _check_names(found, benchmark, limits, partial)
-    meta = _meta(found, benchmark, path.stem)
+    meta = _meta(found, benchmark)
     distance: Literal["cosine", "euclidean"] = "euclidean" if meta.get("distance") == "euclidean" else "cosine"
     images = _texts(found, "image")
     name_row = _row_names(images)
@@ -62,7 +66,7 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
         raise BadSubmission(str(path), found.problems)
     sha256, n_bytes = _file(path)
     return Submission(
-        name=str(meta.get("name", path.stem)),
+        name=str(meta.get("name", printable(path.stem, MAX_NAME))),
         distance=distance,
         meta=meta,
         content=_content(found.arrays, order, distance),
@@ -88,6 +92,8 @@ def _check_names(found: Container, benchmark: Benchmark, limits: Limits, partial
     for name in unknown_arrays(found, limits.n_columns):
         if name == EMBEDDING:
             remedy = f"leave it out: benchmark {quoted(benchmark.name)} has no re-id task"
+        elif benchmark.retrieval_task is not None and name == benchmark.retrieval_task.name:
+            remedy = f"the re-id feature is the array {quoted(EMBEDDING)}"
         else:
             remedy = suggest(name, [*known, "meta"])
         found.refuse("unknown-array", printable(name), "is no array of this benchmark", remedy)
@@ -106,15 +112,16 @@ def _check_names(found: Container, benchmark: Benchmark, limits: Limits, partial
                 found.refuse("missing-array", name, "is missing", remedy)
 
 
-def _meta(found: Container, benchmark: Benchmark, stem: str) -> dict[str, object]:
+def _meta(found: Container, benchmark: Benchmark) -> dict[str, object]:
     if found.meta is None:
-        return {"name": stem}
+        return {}
     remedy = 'a JSON object: {"name": ..., "benchmark": ..., "distance": "cosine"}'
     if len(found.meta.encode("utf-8", "surrogatepass")) > MAX_META_BYTES:
         found.refuse("bad-meta", "meta", "is larger than 64 KiB", remedy)
         return {}
     try:
-        meta = json.loads(found.meta, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+        meta = json.loads(found.meta, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique_keys)
+        json.dumps(meta, ensure_ascii=False).encode("utf-8")  # halves of surrogate pairs could never be printed
     except (ValueError, RecursionError) as error:
         found.refuse("bad-meta", "meta", f"is no JSON: {printable(error)}", remedy)
         return {}
@@ -125,10 +132,10 @@ def _meta(found: Container, benchmark: Benchmark, stem: str) -> dict[str, object
         if key in meta and not isinstance(meta[key], str):
             found.refuse("bad-meta", "meta", f"{key} is {quoted(meta[key])}", f"{key} is a text")
     name = meta.get("name")
-    if isinstance(name, str) and (not name.strip() or len(name) > 200):
-        found.refuse("bad-meta", "meta", f"name has {len(name)} characters", "1 to 200 characters")
-    if isinstance(name, str) and any(0xD800 <= ord(c) < 0xE000 for c in name):
-        found.refuse("bad-meta", "meta", f"name {quoted(name)} is no valid Unicode", "a text")
+    fault = text_fault(name, MAX_NAME) if isinstance(name, str) and name else "it is empty" if name == "" else None
+    if fault is not None:
+        remedy = f"1 to {MAX_NAME} characters that can be printed, without blanks around them"
+        found.refuse("bad-meta", "meta", f"name {quoted(name)}: {fault}", remedy)
     if isinstance(meta.get("distance"), str) and meta["distance"] not in DISTANCES:
         found.refuse("bad-meta", "meta", f"distance is {quoted(meta['distance'])}", "cosine or euclidean")
     if isinstance(meta.get("benchmark"), str) and meta["benchmark"] != benchmark.name:
@@ -139,6 +146,13 @@ def _meta(found: Container, benchmark: Benchmark, stem: str) -> dict[str, object
 
 def _no_constant(text: str) -> object:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is beyond what a number can hold")
+    return value
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -155,7 +169,8 @@ def _texts(found: Container, name: str) -> Array | None:
         return None
     if values.dtype.kind == "S":
         try:
-            return np.asarray([bytes(value).decode("utf-8") for value in values.ravel().tolist()], dtype=np.str_)
+            flat = [bytes(value).decode("utf-8") for value in values.ravel().tolist()]
+            return np.asarray(flat, dtype=np.str_).reshape(values.shape)
         except UnicodeDecodeError:
             found.refuse("bad-text", name, "bytes that are no UTF-8", "text: numpy.array([...], dtype=str)")
             return None
@@ -248,8 +263,10 @@ def _refuse_unknown(
 
 
 def _loosely(image: str) -> str:
-    """What is left of an id when its folder, extension, case and slashes do not count."""
-    return image.replace("\\", "/").removeprefix("./").removeprefix("images/").rpartition(".")[0].casefold() or image
+    """What is left of an id when the folder of images, its extension, case, slashes and blanks do not count."""
+    inside = f"/{unicodedata.normalize('NFC', image).strip()}".replace("\\", "/").rpartition("/images/")[2]
+    stem, dot, extension = inside.removeprefix("/").removeprefix("./").rpartition(".")
+    return (stem if dot and "/" not in extension else extension).casefold()
 
 
 def _embedding(found: Container, distance: str, name_row: _NameRow) -> EmbeddingArray | None:
@@ -269,7 +286,7 @@ def _embedding(found: Container, distance: str, name_row: _NameRow) -> Embedding
         if not np.isfinite(block).all():
             n_bad[first : first + step, 0] = np.isnan(block).sum(axis=1)
             n_bad[first : first + step, 1] = np.isinf(block).sum(axis=1)
-        zero[first : first + step] = ~block.any(axis=1)
+        zero[first : first + step] = (block == 0).all(axis=1)  # any() would warn of some NaN
     bad = np.asarray(n_bad.any(axis=1))
     if bad.any():
 

@@ -23,10 +23,14 @@ from submission_builders import (
     flipped,
     header,
     link,
+    long_directory,
+    long_lists,
     member,
     meta,
     meta_text,
+    not_utf8,
     npy,
+    packed_emptiness,
     raw,
     save,
     twice,
@@ -87,6 +91,16 @@ FAULTS: dict[str, Fault] = {
     "multi-label NaN": (changed("mood", at(4, np.nan)), "not-finite", ["2 of 2 values are NaN"]),
     "flat multi-label": (changed("mood", lambda v: np.ones(N, bool)), "bad-dtype", ["of shape (N, 2)"]),
     "wrong multi-label C": (changed("mood", lambda v: v[:, :1]), "wrong-label-count", ["1 columns"]),
+    "byte strings as scores": (
+        changed("age", lambda v: np.full((N, 3), b"old")), "bad-dtype", ["shape (8, 3)", "scores of shape"]
+    ),
+    "bytes that are no UTF-8": (changed("age", lambda v: np.full(N, b"\xff")), "bad-text", ["no UTF-8"]),
+    "floats of 80 bits": (
+        member("age.npy", header("{'descr': '<f16', 'fortran_order': False, 'shape': (8, 3), }")),
+        "bad-header",
+        ["at most 64 bits"],
+    ),
+    "the task's name for its array": (member("reid.npy", npy(arrays()["embedding"])), "unknown-array", ["'embedding'"]),
     "unknown array": (member("agee.npy", npy(arrays()["age"])), "unknown-array", ["agee", "did you mean 'age'?"]),
     "no JSON": (meta_text("{name: x}"), "bad-meta", ["is no JSON"]),
     "JSON list": (meta_text("[]"), "bad-meta", ["is list, not an object"]),
@@ -96,8 +110,13 @@ FAULTS: dict[str, Fault] = {
     "long meta": (meta_text(json.dumps({"name": "x" * 70_000})), "bad-meta", ["64 KiB"]),
     "meta of numbers": (changed("meta", lambda v: 7), "bad-meta", ["meta is a text"]),
     "meta of rows": (changed("meta", lambda v: [str(v)] * 2), "bad-meta", ["meta is a 0-d text"]),
-    "long name": (meta(name="x" * 500), "bad-meta", ["500 characters"]),
+    "long name": (meta(name="x" * 500), "bad-meta", ["more than 200 characters"]),
     "empty name": (meta(name=" "), "bad-meta", ["1 to 200 characters"]),
+    "no name": (meta(name=""), "bad-meta", ["it is empty"]),
+    "terminal escape in the name": (meta(name="a\x1b[31m"), "bad-meta", ["control characters", "'a\\x1b[31m'"]),
+    "text that turns around": (meta(name="a\u202eb"), "bad-meta", ["control characters"]),
+    "half a character in meta": (meta_text('{"authors": "\\ud800"}'), "bad-meta", ["is no JSON"]),
+    "endless number in JSON": (meta_text('{"year": 1e999}'), "bad-meta", ["1e999 is beyond"]),
     "name is a number": (meta(name=5), "bad-meta", ["name is '5'"]),
     "unknown distance": (meta(distance="manhattan"), "bad-meta", ["'manhattan'", "cosine or euclidean"]),
     "other benchmark": (meta(benchmark="huge"), "wrong-benchmark", ["'huge'", "'tiny'", "--dataset"]),
@@ -123,6 +142,7 @@ FAULTS: dict[str, Fault] = {
     "header that runs": (member("age.npy", header("__import__('os').abort()")), "bad-header", ["no literal"]),
     "header of brackets": (member("age.npy", header("(" * 4000)), "bad-header", ["no literal"]),
     "header of a list": (member("age.npy", header("[1, 2]")), "bad-header", ["descr, fortran_order and shape"]),
+    "header that cannot be hashed": (member("age.npy", header("{[]: 1}")), "bad-header", ["no literal dictionary"]),
     "header with a bad dtype": (
         member("age.npy", header("{'descr': '<q9', 'fortran_order': False, 'shape': (8,)}")),
         "bad-header",
@@ -152,8 +172,10 @@ FAULTS: dict[str, Fault] = {
     "too many members": (
         lambda folder: save(folder / "entry.npz", {f"a{i}": np.ones(1) for i in range(99)}),
         "too-many-members",
-        ["99 files inside"],
+        ["99 files inside", "at most 21"],
     ),
+    "long directory": (long_directory, "not-an-archive", ["its directory is longer than"]),
+    "packed emptiness": (packed_emptiness, "zip-bomb", ["bytes unpack to 130048000", "pass a folder"]),
     "link in a folder": (as_folder(link), "not-a-file", ["age.npy", "plain .npy files"]),
     "pipe in a folder": (as_folder(fifo), "not-a-file", ["age.npy"]),
     "subfolder": (as_folder(lambda path: (path / "more").mkdir()), "not-a-file", ["more"]),
@@ -173,6 +195,19 @@ FAULTS: dict[str, Fault] = {
     ),
     "dates in Parquet": (
         as_parquet(lambda c: c.update(age=pa.array([0] * N, pa.date32()))), "bad-dtype", ["date32"]
+    ),
+    "column of meta in Parquet": (as_parquet(lambda c: c.update(meta=["{}"] * N)), "bad-meta", ["is a column"]),
+    "long text in Parquet": (
+        as_parquet(lambda c: c.update(age=["x" * 5000] * N)), "bad-text", ["a text of 5000 characters", "at most 1024"]
+    ),
+    "NUL in Parquet": (as_parquet(lambda c: c.update(age=["old\0"] * N)), "bad-text", ["NUL"]),
+    "no UTF-8 in Parquet": (as_parquet(lambda c: c.update(age=not_utf8())), "damaged", ["age", "UTF8"]),
+    "run lengths in Parquet": (
+        as_parquet(lambda c: c.update(mood=long_lists())), "bad-shape", ["16000000 values in 8 rows", "at most 1024"]
+    ),
+    "structures in Parquet": (as_parquet(lambda c: c.update(age=[{"a": 1}] * N)), "bad-dtype", ["struct<a: int64>"]),
+    "nulls in Parquet lists": (
+        as_parquet(lambda c: c.update(mood=[[0.1, None]] * N)), "bad-dtype", ["with nulls or no numbers"]
     ),
     "long Parquet": (
         as_parquet(lambda c: c.update({name: ["x"] * 5000 for name in c})),
