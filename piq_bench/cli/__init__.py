@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from piq_bench import __version__
-from piq_bench.errors import EXIT_INTERRUPTED, BadInput
+from piq_bench.errors import EXIT_INTERRUPTED, EXIT_LIMIT, BadInput
 
 COMMANDS = {
     "score": "Score a submission and print the result.",
@@ -85,6 +85,9 @@ def exit_codes() -> Iterator[None]:
     except BadInput as refusal:
         click.echo(str(refusal), err=True)
         sys.exit(refusal.exit_code)
+    except MemoryError:
+        click.echo("out of memory: free some, or use a machine that has more", err=True)
+        sys.exit(EXIT_LIMIT)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)

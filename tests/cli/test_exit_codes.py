@@ -1,0 +1,67 @@
+from collections.abc import Callable
+
+import click
+import pytest
+
+from piq_bench.cli import COMMANDS, exit_codes, load_command, piq
+from piq_bench.errors import (
+    BadDataset,
+    BadInput,
+    BadSubmission,
+    BadUsage,
+    GateNotMet,
+    LimitExceeded,
+    Problem,
+    printable,
+)
+
+PROBLEM = [Problem("some-code", "array", "row 3: got 7", "expected 0 to 2")]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BadUsage("x", PROBLEM), 2),
+        (BadSubmission("x", PROBLEM), 3),
+        (BadDataset("x", PROBLEM), 4),
+        (GateNotMet("x", PROBLEM), 5),
+        (LimitExceeded("x", PROBLEM), 6),
+        (MemoryError(), 6),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_every_failure_has_its_exit_code(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_, exit_codes():
+        raise error
+    assert exit_.value.code == code
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err
+    if isinstance(error, BadInput):
+        assert "row 3: got 7" in printed.err and "expected 0 to 2" in printed.err and "[some-code]" in printed.err
+
+
+def test_a_bug_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), exit_codes():
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    command = load_command(name)
+    assert command.help
+    with pytest.raises(click.exceptions.Exit):
+        command.make_context(name, ["--help"])
+
+
+def test_the_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        piq.main(["--help"], prog_name="piq")
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("shown", [printable, lambda text: str(BadDataset(text, PROBLEM))])
+def test_a_strangers_text_is_harmless(shown: Callable[[str], str]) -> None:
+    text = shown("\x1b[2J\u202e\r\n" + "x" * 500)
+    assert "\x1b" not in text and "\u202e" not in text and "\r" not in text
+    assert max(map(len, text.splitlines())) < 120
