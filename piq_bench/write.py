@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from piq_bench.errors import BadUsage, Problem
 from piq_bench.files import written_whole
 from piq_bench.records import EmbeddingArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
 BLOCK_VALUES = 1 << 22
@@ -42,12 +45,11 @@ def write_submission(
 
     Raises:
         BadUsage: if the suffix is another, or the folder exists.
+        ValueError: if an array has other rows than `images`, or a task the name of another array.
+        TypeError: if an array holds Python objects.
     """
-    arrays: dict[str, Array] = {"image": np.asarray(list(images), dtype=np.str_)}
-    if embedding is not None:
-        arrays["embedding"] = embedding
-    arrays.update({name: np.asarray(values) for name, values in (predictions or {}).items()})
-    text = json.dumps(dict(meta or {}), ensure_ascii=False)
+    arrays = _checked(images, embedding, predictions or {})
+    text = json.dumps(dict(meta or {}), ensure_ascii=False, allow_nan=False)
     if path.suffix == ".npz":
         with written_whole(path) as temporary:
             _write_npz(temporary, {**arrays, "meta": np.array(text)})
@@ -61,6 +63,26 @@ def write_submission(
         raise BadUsage(path.name, [Problem("suffix", path.name, f"suffix {path.suffix!r}", remedy)])
 
 
+def _checked(
+    images: Sequence[str] | NDArray[np.object_], embedding: EmbeddingArray | None, predictions: Mapping[str, Array]
+) -> dict[str, Array]:
+    """All arrays by name; what cannot become a submission is a mistake of the caller."""
+    arrays: dict[str, Array] = {"image": np.asarray(list(images), dtype=np.str_)}
+    if embedding is not None:
+        arrays["embedding"] = embedding
+    for name, values in predictions.items():
+        if name in ("image", "embedding", "meta"):
+            raise ValueError(f"a task cannot be called {name!r}: that is another array")
+        arrays[name] = np.asarray(values)
+    n_rows = arrays["image"].size
+    for name, values in arrays.items():
+        if values.dtype.hasobject:
+            raise TypeError(f"{name} has dtype {values.dtype}: pass numbers or text, Python objects are never written")
+        if values.ndim not in (1, 2) or values.shape[0] != n_rows:
+            raise ValueError(f"{name} has shape {values.shape}, there are {n_rows} images")
+    return arrays
+
+
 def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         for name, values in arrays.items():
@@ -72,16 +94,14 @@ def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def _write_npy(stream: IO[bytes], values: Array) -> None:
-    """As numpy.save, in C order and little-endian, block by block."""
-    if values.dtype.hasobject:
-        raise TypeError(f"dtype {values.dtype}: Python objects are never written; pass numbers or text")
+    """As numpy.save does, in C order and little-endian, block by block."""
     little = values.dtype.newbyteorder("<")
     header = {"descr": np.lib.format.dtype_to_descr(little), "fortran_order": False, "shape": values.shape}
     np.lib.format.write_array_header_1_0(stream, header)
     if values.ndim == 0:
         stream.write(values.astype(little).tobytes())
         return
-    step = max(1, BLOCK_VALUES // max(1, values.shape[1] if values.ndim == 2 else 1))
+    step = _rows_per_block(values)
     for first in range(0, values.shape[0], step):
         stream.write(np.ascontiguousarray(values[first : first + step].astype(little)).tobytes())
 
@@ -108,12 +128,26 @@ def _write_parquet(path: Path, arrays: Mapping[str, Array], meta: str) -> None:
 
     from piq_bench.read.parquet import meta_bytes
 
-    columns = {}
-    for name, values in arrays.items():
-        if values.ndim == 2:
-            flat = pa.array(np.ascontiguousarray(values).ravel())
-            columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-        else:
-            columns[name] = pa.array(values.tolist()) if values.dtype.kind == "U" else pa.array(values)
-    table = pa.table(columns).replace_schema_metadata(meta_bytes(meta))
-    pq.write_table(table, path, compression="zstd")
+    step = min(_rows_per_block(values) for values in arrays.values())
+    blocks = (
+        pa.table({name: _column(values[first : first + step]) for name, values in arrays.items()})
+        for first in range(0, max(1, arrays["image"].size), step)
+    )
+    start = next(blocks).replace_schema_metadata(meta_bytes(meta))
+    with pq.ParquetWriter(path, start.schema, compression="zstd") as writer:
+        writer.write_table(start)
+        for block in blocks:
+            writer.write_table(block.replace_schema_metadata(start.schema.metadata))
+
+
+def _column(values: Array) -> "pa.Array":
+    import pyarrow as pa
+
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), values.shape[1])
+    return pa.array(values.tolist(), pa.string()) if values.dtype.kind == "U" else pa.array(values)
+
+
+def _rows_per_block(values: Array) -> int:
+    return max(1, BLOCK_VALUES // max(1, values.shape[1] if values.ndim == 2 else 1))
