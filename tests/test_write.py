@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from piq_bench.errors import BadUsage
@@ -44,3 +45,31 @@ def test_another_suffix_or_an_existing_folder_is_refused(tmp_path: Path) -> None
     (tmp_path / "there").mkdir()
     with pytest.raises(BadUsage, match="is there already"):
         write(tmp_path / "there")
+
+
+def test_parquet_written_in_blocks_reads_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("piq_bench.write.BLOCK_VALUES", 8)  # two rows at a time
+    write(tmp_path / "a.parquet", np.arange(20, dtype=">f2").reshape(5, 4))
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table["image"].to_pylist() == IMAGES
+    assert table["embedding"].to_pylist() == np.arange(20.0).reshape(5, 4).tolist()
+    assert table["age"].to_pylist() == list(range(5))
+    assert table.schema.metadata[b"piq-bench"] == b'{"name": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("embedding", "predictions", "meta", "message"),
+    [
+        (np.ones((4, 2), np.float32), {}, {}, r"embedding has shape \(4, 2\), there are 5 images"),
+        (np.ones((5, 2), np.float32), {"age": np.arange(6)}, {}, r"age has shape \(6,\)"),
+        (np.ones((5, 2), np.float32), {"age": np.zeros(())}, {}, r"age has shape \(\)"),
+        (np.ones((5, 2), np.float32), {"image": np.arange(5)}, {}, "cannot be called 'image'"),
+        (np.ones((5, 2), np.float32), {}, {"year": float("nan")}, "not JSON compliant"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(
+    embedding: np.ndarray, predictions: dict[str, np.ndarray], meta: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_submission(tmp_path / "a.npz", images=IMAGES, embedding=embedding, predictions=predictions, meta=meta)
+    assert list(tmp_path.iterdir()) == []

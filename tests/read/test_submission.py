@@ -1,17 +1,22 @@
 """What a valid submission may look like, and that only its values count."""
 
 import json
+import os
+import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from submission_builders import BENCHMARK, N, arrays, at, changed, check, save, without
+from submission_builders import BENCHMARK, N, arrays, as_parquet, at, changed, check, save, without
 
-from piq_bench.errors import BadSubmission
+from piq_bench.errors import BadSubmission, LimitExceeded
+from piq_bench.read.archive import Limits
 from piq_bench.read.submission import read_submission
+from piq_bench.read.unpack_parquet import unpack
 from piq_bench.records import Benchmark
 from piq_bench.write import write_submission
 
@@ -21,8 +26,6 @@ def test_the_unchanged_submission_is_valid(dataset: Path, tmp_path: Path) -> Non
     result = check(tmp_path / "entry.npz", dataset)
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith("valid\n")
-    as_json = json.loads(check(tmp_path / "entry.npz", dataset, "--format", "json").stdout)
-    assert as_json["valid"] and as_json["submission"] == "entry"
 
 
 def test_all_problems_come_at_once(dataset: Path, tmp_path: Path) -> None:
@@ -101,9 +104,9 @@ def aligned(path: Path, benchmark: Benchmark) -> tuple[object, ...]:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(order=st.permutations(range(N)), half=st.booleans())
+@given(order=st.permutations(range(N)), half=st.booleans(), suffix=st.sampled_from(["", ".npz", ".parquet"]))
 def test_row_order_container_byte_order_and_memory_order_change_nothing(
-    order: list[int], half: bool, benchmark: Benchmark, tmp_path: Path
+    order: list[int], half: bool, suffix: str, benchmark: Benchmark, tmp_path: Path
 ) -> None:
     values = arrays()
     if half:
@@ -116,17 +119,16 @@ def test_row_order_container_byte_order_and_memory_order_change_nothing(
     other["image"] = np.char.encode(other["image"], "utf-8")
     save(tmp_path / "other.npz", other, compressed=True)
     assert aligned(tmp_path / "other.npz", benchmark) == plain
-    for suffix in ("", ".npz", ".parquet"):
-        path = tmp_path / f"written{suffix}"
-        write_submission(
-            path,
-            images=[str(image) for image in shuffled["image"]],
-            embedding=shuffled["embedding"],
-            predictions={"age": shuffled["age"], "mood": shuffled["mood"]},
-            meta=json.loads(str(values["meta"])),
-        )
-        assert aligned(path, benchmark) == plain
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path = tmp_path / f"written{suffix}"
+    write_submission(
+        path,
+        images=[str(image) for image in shuffled["image"]],
+        embedding=shuffled["embedding"],
+        predictions={"age": shuffled["age"], "mood": shuffled["mood"]},
+        meta=json.loads(str(values["meta"])),
+    )
+    assert aligned(path, benchmark) == plain
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def test_every_value_counts_for_the_content(benchmark: Benchmark, tmp_path: Path) -> None:
@@ -157,6 +159,72 @@ def test_damaged_bytes_are_read_or_refused_and_nothing_else(
         read_submission(path, benchmark)
     except BadSubmission as refusal:
         assert refusal.problems
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_a_benchmark_of_many_tasks_has_many_arrays(suffix: str, tmp_path: Path) -> None:
+    names = [f"attribute{i}" for i in range(120)]
+    tasks = "".join(f'[tasks.{name}]\naspect = "body"\nlabels = ["no", "yes"]\n' for name in names)
+    (tmp_path / "benchmark.toml").write_text(BENCHMARK + tasks, encoding="utf-8")
+    lines = ["image,split", *(f"m/{i}.jpg,gallery" for i in range(N))]
+    (tmp_path / "annotations.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    values = arrays()
+    predictions = {"age": values["age"], "mood": values["mood"]} | {name: np.arange(N) % 2 for name in names}
+    path = tmp_path / f"entry{suffix}"
+    write_submission(path, images=values["image"].tolist(), embedding=values["embedding"], predictions=predictions)
+    assert check(path, tmp_path).exit_code == 0
+
+
+def test_a_name_that_no_terminal_can_show_is_escaped(benchmark: Benchmark, tmp_path: Path) -> None:
+    values = arrays()
+    del values["meta"]
+    path = tmp_path / os.fsdecode(b"a\xff\x1b.npz")
+    with path.open("wb") as stream:
+        kwargs: dict[str, Any] = dict(values)
+        np.savez(stream, **kwargs)
+    assert read_submission(path, benchmark).name == "a\\udcff\\x1b"
+
+
+def damaged_parquet(folder: Path, rng: random.Random) -> Path:
+    path = as_parquet(lambda columns: None)(folder)
+    content = bytearray(path.read_bytes())
+    for _ in range(3):
+        content[rng.randrange(len(content))] = rng.randrange(256)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_parquet_is_read_or_refused_and_nothing_else(seed: int, benchmark: Benchmark, tmp_path: Path) -> None:
+    try:
+        read_submission(damaged_parquet(tmp_path, random.Random(seed)), benchmark)
+    except BadSubmission as refusal:
+        assert refusal.problems
+
+
+def test_a_parquet_library_that_dies_is_a_refusal(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("piq_bench.read.parquet.CHILD", "import os; os.abort()")
+    with pytest.raises(BadSubmission, match="broke off"):
+        read_submission(as_parquet(lambda columns: None)(tmp_path), benchmark)
+
+
+def test_a_parquet_file_that_takes_too_much_memory_is_a_limit(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("piq_bench.read.unpack_parquet.MAX_MEMORY_BYTES", 8 * N)
+    path = as_parquet(lambda columns: None)(tmp_path)
+    with pytest.raises(LimitExceeded, match="pass a folder"):
+        unpack(path, Limits(N, {"image": 1, "embedding": 99, "age": 9, "mood": 9, "meta": 0}))
+
+
+def test_our_own_mistake_while_unpacking_shows_its_traceback(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("piq_bench.read.parquet.CHILD", "raise KeyError('ours')")
+    with pytest.raises(RuntimeError, match="KeyError: 'ours'"):
+        read_submission(as_parquet(lambda columns: None)(tmp_path), benchmark)
 
 
 def test_a_folder_keeps_its_embedding_on_disk(benchmark: Benchmark, tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""What `piq check` says of a submission: a table for people, and JSON with stable keys for scripts.
+
+A refusal has a JSON form as well, so that a leaderboard need not take messages apart.
+"""
+
+import json
+
+from piq_bench.errors import BadInput, printable
+from piq_bench.records import Benchmark, Submission
+
+SCHEMA = "piq-bench/check/1"
+
+
+def check_table(entry: Submission, benchmark: Benchmark) -> str:
+    """A valid submission, one line for each thing in it."""
+    lines = [
+        ("submission", entry.name),
+        ("benchmark", f"{benchmark.name} {benchmark.version}"),
+        ("images", str(entry.order.size)),
+    ]
+    if entry.embedding is not None:
+        lines.append(
+            ("embedding", f"{entry.embedding.shape[1]} values, {entry.embedding.dtype.name}, {entry.distance}")
+        )
+    elif benchmark.retrieval_task is not None:
+        lines.append(("embedding", "not submitted"))
+    for task in benchmark.classification_tasks:
+        kind = "multi-label" if task.multi_label else "single-label"
+        given = f"{kind}, {len(task.labels)} labels" if task.name in entry.predictions else "not submitted"
+        lines.append((task.name, given))
+    lines += [("content", entry.content), ("file", f"{entry.file_bytes} bytes, SHA-256 {entry.file_sha256}")]
+    width = max(12, *(len(name) for name, _ in lines))
+    return "".join(f"{name:{width}} {printable(value, 200)}\n" for name, value in lines) + "valid\n"
+
+
+def check_json(entry: Submission, benchmark: Benchmark) -> str:
+    """A valid submission; `null` stands for what was not submitted."""
+    embedding = None
+    if entry.embedding is not None:
+        embedding = {
+            "dimension": entry.embedding.shape[1],
+            "dtype": entry.embedding.dtype.name,
+            "distance": entry.distance,
+        }
+    tasks = {
+        task.name: {"labels": len(task.labels), "multi_label": task.multi_label}
+        if task.name in entry.predictions
+        else None
+        for task in benchmark.classification_tasks
+    }
+    return _text(
+        {
+            "schema": SCHEMA,
+            "valid": True,
+            "submission": {"name": entry.name, "content": entry.content, "images": entry.order.size},
+            "benchmark": {"name": benchmark.name, "version": benchmark.version},
+            "embedding": embedding,
+            "tasks": tasks,
+            "file": {"sha256": entry.file_sha256, "bytes": entry.file_bytes},
+        }
+    )
+
+
+def refusal_json(refusal: BadInput) -> str:
+    """Every problem of a refused submission."""
+    problems = [
+        {
+            "code": problem.code,
+            "where": printable(problem.where),
+            "found": problem.found,
+            "remedy": problem.remedy,
+            "count": problem.count,
+        }
+        for problem in refusal.problems
+    ]
+    return _text({"schema": SCHEMA, "valid": False, "problems": problems})
+
+
+def _text(document: dict[str, object]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
