@@ -9,7 +9,8 @@ from piq_bench.errors import first_few
 from piq_bench.metrics.retrieval import chance_average_precision, metrics_of
 from piq_bench.records import NO_IDENTITY, QUERY, TRAIN, Benchmark, ReidScore, Submission
 from piq_bench.retrieve.candidates import Candidates, find_candidates
-from piq_bench.retrieve.rankings import Engine, Rankings, rank
+from piq_bench.retrieve.contract import Engine
+from piq_bench.retrieve.rankings import Rankings, rank
 from piq_bench.retrieve.similarity import Similarity
 from piq_bench.tally import ReidTally, point_estimates, reid_estimates, tally_reid
 

@@ -9,8 +9,8 @@ from piq_bench.classify import describe_task
 from piq_bench.fingerprint import fingerprint
 from piq_bench.records import Benchmark, FloatArray, Interval, Intervals, Protocol, Score, Submission
 from piq_bench.reid import score_reid
-from piq_bench.retrieve import cpu
-from piq_bench.retrieve.rankings import Engine
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.contract import Engine
 from piq_bench.tally import (
     LabelTally,
     ReidTally,
@@ -38,8 +38,8 @@ def score(
     exclude_sequence: bool = False,
     n_resamples: int = RESAMPLES,
     seed: int = 0,
-    engine: Engine = cpu.count_others,
-    engine_name: str = cpu.ENGINE,
+    engine: Engine = plain.count_others,
+    engine_name: str = plain.ENGINE,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Score:
     """Score what a submission holds.

@@ -6,32 +6,14 @@ images around the positives. What exclusion changes is then a matter of adding t
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from piq_bench.metrics.retrieval import Ranking
 from piq_bench.records import FloatArray, IntArray
 from piq_bench.retrieve.candidates import Candidates, Ragged
-from piq_bench.retrieve.cpu import Counts
+from piq_bench.retrieve.contract import Engine
 from piq_bench.retrieve.similarity import Similarity
-
-
-class Engine(Protocol):
-    """What counts images around points: `piq_bench.retrieve.cpu.count_others` or its like."""
-
-    def __call__(
-        self,
-        similarity: Similarity,
-        queries: IntArray,
-        gallery: IntArray,
-        points: FloatArray,
-        left_out: Ragged,
-        point_start: IntArray,
-        *,
-        advance: Callable[[int], None],
-    ) -> Counts:
-        """Count the gallery images above and equal to each point of each query."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ import tracemalloc
 import builders
 import numpy as np
 
-from piq_bench.retrieve import cpu
+from piq_bench.retrieve import plain
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
@@ -21,7 +21,7 @@ def test_memory_follows_the_blocks_and_not_the_gallery() -> None:
     queries, gallery = np.arange(n_query), np.arange(n_query, n_query + n_gallery)
     left_out = Ragged(np.zeros(n_query + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
     tracemalloc.start()
-    cpu.count_others(
+    plain.count_others(
         similarity,
         queries,
         gallery,

@@ -10,9 +10,9 @@ import pytest
 
 from piq_bench.metrics.retrieval import Ranking
 from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, EmbeddingArray, IntArray, Submission
-from piq_bench.retrieve import cpu
+from piq_bench.retrieve import plain
 from piq_bench.retrieve.candidates import Ragged, find_candidates
-from piq_bench.retrieve.cpu import Counts
+from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.rankings import rank
 from piq_bench.retrieve.similarity import Similarity
 
@@ -109,7 +109,9 @@ def rankings(
         *,
         advance: Callable[[int], None],
     ) -> Counts:
-        return cpu.count_others(similarity, queries, gallery, points, left_out, point_start, advance=advance, **options)
+        return plain.count_others(
+            similarity, queries, gallery, points, left_out, point_start, advance=advance, **options
+        )
 
     test_row = np.cumsum(benchmark.split != 0) - 1
     excluded, included = rank(Similarity.of(submission), candidates, test_row, engine)
@@ -195,7 +197,7 @@ def test_the_definition_decides_where_float32_products_tie() -> None:
             distance="euclidean",
         )
     )
-    counts = cpu.count_others(
+    counts = plain.count_others(
         similarity,
         np.array([0]),
         np.array([1, 2]),

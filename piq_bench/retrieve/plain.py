@@ -1,34 +1,23 @@
-"""For every positive: how many other gallery images are more similar to its query, and how many tie with it.
+"""The plain engine: a float64 matrix product by blocks, each row of a block sorted, and the definition near a point.
 
-The contract of an engine. In come similarities, for each query its points (similarities to compare with, by
-definition) and the gallery images to leave out; out come two counts per point. Counts add up over blocks of the
-gallery, so neither a Q x G matrix nor a sorted gallery is ever needed. A float64 matrix product decides the bulk;
-whatever it puts within the error bound of a point is decided by the definition, so no block size, thread count or
-processor can change a count.
+Nothing but numpy: small jobs need no compiler, and every other engine is tested against this one. The contract is in
+`retrieve.contract`.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from os import cpu_count
 
 import numpy as np
 
 from piq_bench.records import FloatArray, IntArray
 from piq_bench.retrieve.candidates import Ragged
+from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.similarity import Similarity
 
 QUERY_BLOCK = 1024
 GALLERY_BLOCK = 8192
-ENGINE = "cpu"
-
-
-@dataclass(frozen=True, eq=False)
-class Counts:
-    """Shape (n_points,) each: gallery images above the point, and gallery images equal to it."""
-
-    above: IntArray
-    tied: IntArray
+ENGINE = "cpu (numpy)"
 
 
 def count_others(
@@ -47,16 +36,16 @@ def count_others(
     """Count the gallery images above and equal to each point of each query.
 
     Args:
-        similarity: of all test rows.
-        queries: shape (n_queries,); test rows.
-        gallery: shape (n_gallery,); test rows.
-        points: shape (n_points,); similarities by definition, ascending within each query.
-        left_out: per query, gallery indices that are not counted.
-        point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
+        similarity: as for every engine, see `retrieve.contract.Engine`.
+        queries: likewise.
+        gallery: likewise.
+        points: likewise.
+        left_out: likewise.
+        point_start: likewise.
+        advance: likewise.
         query_block: queries per matrix product.
         gallery_block: gallery images per matrix product.
         threads: that count; all cores if None.
-        advance: told the number of queries done.
     """
     counts = Counts(np.zeros(points.size, dtype=np.int64), np.zeros(points.size, dtype=np.int64))
     asked = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
