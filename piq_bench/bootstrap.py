@@ -54,12 +54,20 @@ def clusters_of(benchmark: Benchmark) -> Clusters:
     return Clusters(of_row.astype(np.int64), identity, groups.size)
 
 
-def resamples(clusters: Clusters, n_resamples: int, seed: int) -> Iterator[FloatArray]:
-    """Blocks of shape (some resamples, n_clusters): how often each resample drew each cluster."""
-    sizes = (clusters.identity.size, clusters.n_groups)
+def resamples(clusters: Clusters, n_resamples: int, seed: int, *, with_groups: bool = True) -> Iterator[FloatArray]:
+    """Blocks of shape (some resamples, n_clusters): how often each resample drew each cluster.
+
+    Args:
+        clusters: what is drawn from.
+        n_resamples: how many there are in all.
+        seed: of the draws.
+        with_groups: whether to draw groups as well. Without, there are columns for the identities only, with the same
+            numbers: retrieval asks for no others, and there may be millions of groups.
+    """
+    sizes = (clusters.identity.size, clusters.n_groups) if with_groups else (clusters.identity.size,)
     # numpy promises the bits of its generators for ever, but not of the methods that make numbers out of them.
     sources = [np.random.PCG64(np.random.SeedSequence([seed, stratum])) for stratum in range(len(sizes))]
-    step = max(1, BLOCK_VALUES // max(1, clusters.total))
+    step = max(1, BLOCK_VALUES // max(1, sum(sizes)))
     for first in range(0, n_resamples, step):
         n_rows = min(step, n_resamples - first)
         weights = [_draw(source, n_rows, size) for source, size in zip(sources, sizes, strict=True)]

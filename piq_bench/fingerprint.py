@@ -7,7 +7,8 @@ and licences, nor `source`, nor how a file wrote it all down: CSV or Parquet, th
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from piq_bench.records import Benchmark, Groups
 
 SCHEMA = "piq-bench/fingerprint/1"
+PIECE_ROWS = 1 << 16
 
 
 def fingerprint(benchmark: Benchmark) -> str:
@@ -62,23 +64,35 @@ class _Canonical:
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
 
-    def part(self, name: str, content: bytes) -> None:
-        """One part."""
-        self.digest.update(f"{name}\0{len(content)}\0".encode())
-        self.digest.update(content)
+    def part(self, name: str, n_bytes: int, pieces: Iterable[bytes]) -> None:
+        """One part, which may come in pieces: millions of rows are never held as bytes."""
+        self.digest.update(f"{name}\0{n_bytes}\0".encode())
+        for piece in pieces:
+            self.digest.update(piece)
 
     def json(self, name: str, value: object) -> None:
         """A small value."""
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-        self.part(name, text.encode("ascii"))
+        self.part(name, len(text), [text.encode("ascii")])
 
     def integers(self, name: str, values: NDArray[np.integer] | NDArray[np.bool_]) -> None:
         """Whole numbers with their shape."""
         self.json(f"{name} shape", list(values.shape))
-        self.part(name, np.ascontiguousarray(values, dtype="<i8").tobytes())
+        pieces = (np.ascontiguousarray(piece, dtype="<i8").tobytes() for piece in _pieces(values))
+        self.part(name, 8 * values.size, pieces)
 
-    def texts(self, name: str, values: Iterable[str]) -> None:
+    def texts(self, name: str, values: Sequence[str] | NDArray[np.object_]) -> None:
         """Texts; their lengths keep "a", "bc" apart from "ab", "c"."""
-        column = list(values)
-        self.integers(f"{name} lengths", np.fromiter(map(len, column), dtype=np.int64, count=len(column)))
-        self.part(name, "".join(column).encode("utf-8", "surrogatepass"))
+        self.integers(f"{name} lengths", np.fromiter(map(len, values), dtype=np.int64, count=len(values)))
+        n_bytes = sum(map(len, map(_joined, _pieces(values))))
+        self.part(name, n_bytes, map(_joined, _pieces(values)))
+
+
+def _pieces(values: Sequence[str] | NDArray[Any]) -> Iterator[Any]:
+    """Some rows at a time."""
+    for first in range(0, len(values), PIECE_ROWS):
+        yield values[first : first + PIECE_ROWS]
+
+
+def _joined(texts: Iterable[str]) -> bytes:
+    return "".join(texts).encode("utf-8", "surrogatepass")

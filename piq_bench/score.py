@@ -127,7 +127,7 @@ def _intervals(
     seed: int,
 ) -> Intervals:
     drawn: dict[tuple[str, str], list[FloatArray]] = {}
-    for weights in resamples(clusters, n_resamples, seed):
+    for weights in resamples(clusters, n_resamples, seed, with_groups=bool(labels)):
         reid_values, f1_values, aspects, piq = _estimate(benchmark, reid, labels, weights)
         for part, values in (("reid", reid_values), ("f1", f1_values), ("aspects", aspects), ("piq", {"piq": piq})):
             for name, value in values.items():

@@ -43,6 +43,14 @@ def test_draws_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert (np.concatenate(list(resamples(clusters, 40, seed=4))) != one).any()
 
 
+def test_without_groups_the_identities_are_drawn_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
+    all_columns = np.concatenate(list(resamples(clusters, 40, seed=3)))
+    monkeypatch.setattr("piq_bench.bootstrap.BLOCK_VALUES", 64)
+    identities = np.concatenate(list(resamples(clusters, 40, seed=3, with_groups=False)))
+    assert (identities == all_columns[:, : clusters.identity.size]).all()
+
+
 def test_draws_have_the_bits_that_numpy_promises() -> None:
     """Frozen: these are PCG64's own bits, and a change would move every published interval."""
     clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from piq_bench.validate import closest, expected, path_fault, text_fault
+import piq_bench.validate as module
+from piq_bench.validate import closest, expected, image_problems, path_fault, text_fault
 
 
 def plainly_safe(path: str) -> bool:
@@ -33,6 +34,23 @@ def plainly_safe(path: str) -> bool:
 @example("a/" * 512 + "bb")
 def test_a_path_is_at_fault_exactly_where_the_slow_rule_says_so(path: str) -> None:
     assert (path_fault(path) is None) == plainly_safe(path)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.text(st.sampled_from("ab0_./\\ -C\n\ud800ä"), max_size=5), min_size=1, max_size=6), st.integers(1, 6)
+)
+@example(["a" * 255, "b"], 2)
+@example(["a" * 256, "b"], 2)
+@example(["a\nb"], 1)
+@example(["a", ""], 2)
+@example(["", "a"], 1)
+def test_looking_at_all_paths_at_once_finds_what_looking_at_each_does(images: list[str], piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PIECE_ROWS", piece)
+        problems = image_problems("a.csv", images, str)
+    n_faults = sum(path_fault(image) is not None for image in images)
+    assert [problem.count for problem in problems] == [n_faults] * (n_faults > 0)
 
 
 def test_halves_of_surrogate_pairs_are_no_text() -> None:

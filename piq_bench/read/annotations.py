@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from piq_bench.errors import Problem, quoted
-from piq_bench.read.rows import Rows, numbered_identities, texts
+from piq_bench.read.column import Column
+from piq_bench.read.rows import Rows, numbered_identities
 from piq_bench.read.table import Table
 from piq_bench.records import CLASSIFICATION, NOT_ANNOTATED, RETRIEVAL, SPLITS, IntArray, Task
 from piq_bench.validate import (
@@ -71,31 +72,35 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
         problems.append(Problem("no-rows", table.file, "has no row of values", "one row per image"))
         return ParsedTable(None, problems, [], unused)
 
-    image = table.columns["image"]
-    # Stable: of equal images the first line comes first.
-    order = np.array(sorted(range(table.n_rows), key=image.__getitem__), dtype=np.int64)
-    columns = {name: texts(table.columns[name])[order].tolist() for name in meaningful if name in table.columns}
+    image = table.columns["image"].rows()
+    columns = {name: table.columns[name] for name in meaningful if name in table.columns}
+    order: IntArray | None = None
+    if not (image[:-1] <= image[1:]).all():
+        order = np.argsort(image, kind="stable")  # stable: of equal images the first line comes first
+        image = image[order]
+        columns = {name: column.taken(order) for name, column in columns.items()}
 
     def place(row: int) -> str:
-        return f"{table.place(int(order[row]))} ({quoted(columns['image'][row])})"
+        return f"{table.place(row if order is None else int(order[row]))} ({quoted(image[row])})"
 
-    problems += image_problems(table.file, columns["image"], place)
+    problems += image_problems(table.file, image, place)
     split = _split(table.file, columns.get("split"), table.n_rows, place, problems)
-    problems += repeat_problems(table.file, columns["image"], split, place)
+    problems += repeat_problems(table.file, image, split, place)
     for name in FREE_TEXT:
         if name in columns:
             problems += _text_problems(f"{table.file}: {name}", columns[name], place)
+    nothing = Column.empty(table.n_rows)
     labels = {}
     for task in tasks:
         if task.kind == CLASSIFICATION:
-            column = columns.get(task.name, [""] * table.n_rows)
+            column = columns.get(task.name, nothing)
             parse = _multi_label if task.multi_label else _single_label
             labels[task.name] = parse(f"{table.file}: {task.name}", column, task, place, problems)
-    identity, identities = numbered_identities(columns.get("identity", [""] * table.n_rows))
+    identity, identities = numbered_identities(columns.get("identity", nothing))
     nobody = np.zeros(table.n_rows, dtype=np.bool_)
-    source, sequence, camera = (texts(columns[name]) if name in columns else None for name in FREE_TEXT[1:])
+    source, sequence, camera = (columns[name].rows() if name in columns else None for name in FREE_TEXT[1:])
     rows = Rows(
-        images=texts(columns["image"]),
+        images=image,
         split=split,
         identity=identity,
         identities=identities,
@@ -130,33 +135,33 @@ def _column_problems(
     return problems, tuple(name for name in unused if name not in slips)
 
 
-def _split(file: str, column: list[str] | None, n_rows: int, place: Place, problems: list[Problem]) -> IntArray:
+def _split(file: str, column: Column | None, n_rows: int, place: Place, problems: list[Problem]) -> IntArray:
     if column is None:
         return np.zeros(n_rows, dtype=np.int64)
-    faults = {name: f"expected {expected(name, SPLITS)}" for name in set(column) - set(SPLITS)}
+    faults = {name: f"expected {expected(name, SPLITS)}" for name in column.distinct - set(SPLITS)}
     remedy = "train, query or gallery (query and gallery together are the test set)"
     problems += values_problems("unknown-split", f"{file}: split", column, faults, place, remedy)
-    number = {name: SPLITS.index(name) if name in SPLITS else UNKNOWN_SPLIT for name in set(column)}
-    return _numbers(column, number)
+    number = {name: SPLITS.index(name) if name in SPLITS else UNKNOWN_SPLIT for name in column.distinct}
+    return column.numbered(number)
 
 
-def _text_problems(where: str, column: list[str], place: Place) -> list[Problem]:
-    faults = {value: fault for value in set(column) if (fault := text_fault(value)) is not None}
+def _text_problems(where: str, column: Column, place: Place) -> list[Problem]:
+    faults = {value: fault for value in column.distinct if (fault := text_fault(value)) is not None}
     return values_problems("bad-text", where, column, faults, place, NO_TEXT_FAULT)
 
 
-def _single_label(where: str, column: list[str], task: Task, place: Place, problems: list[Problem]) -> IntArray:
+def _single_label(where: str, column: Column, task: Task, place: Place, problems: list[Problem]) -> IntArray:
     number = {name: index for index, name in enumerate(task.labels)} | {"": NOT_ANNOTATED}
     faults = {}
-    for value in set(column) - set(number):
+    for value in column.distinct - set(number):
         faults[value] = "this task takes one label" if LABEL_SEPARATOR in value else "unknown label"
         number[value] = NOT_ANNOTATED
     problems += _label_problems(where, column, task, faults, place)
-    return _numbers(column, number)
+    return column.numbered(number)
 
 
-def _multi_label(where: str, column: list[str], task: Task, place: Place, problems: list[Problem]) -> IntArray:
-    values = sorted(set(column))
+def _multi_label(where: str, column: Column, task: Task, place: Place, problems: list[Problem]) -> IntArray:
+    values = sorted(column.distinct)
     decisions = np.zeros((len(values), len(task.labels)), dtype=np.int64)  # of each different cell
     faults = {}
     for row, value in zip(decisions, values, strict=True):
@@ -175,10 +180,10 @@ def _multi_label(where: str, column: list[str], task: Task, place: Place, proble
             row[[index for index, name in enumerate(task.labels) if name in names]] = 1
     problems += _label_problems(where, column, task, faults, place)
     number = {value: index for index, value in enumerate(values)}
-    return decisions[_numbers(column, number)]
+    return decisions[column.numbered(number)]
 
 
-def _label_problems(where: str, column: list[str], task: Task, faults: dict[str, str], place: Place) -> list[Problem]:
+def _label_problems(where: str, column: Column, task: Task, faults: dict[str, str], place: Place) -> list[Problem]:
     if not faults:
         return []
     first = min(faults)
@@ -186,7 +191,3 @@ def _label_problems(where: str, column: list[str], task: Task, faults: dict[str,
     form = f", or several joined by '|', '{EMPTY_SET}' for none of them" if task.multi_label else ""
     remedy = f"{expected(wrong[0], task.labels)}{form}; empty if not annotated"
     return values_problems("bad-label", where, column, faults, place, remedy)
-
-
-def _numbers(column: list[str], number: dict[str, int]) -> IntArray:
-    return np.fromiter(map(number.__getitem__, column), dtype=np.int64, count=len(column))

@@ -17,15 +17,16 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, first_few, printable, quoted
+from piq_bench.read.mapped import Array, map_array, rows_of
 
 MAX_FILE_BYTES = 32 << 30
 MAX_MEMORY_BYTES = 8 << 30  # of one array that must be held in memory; a folder's embedding need not
+ON_DISK = ("embedding", "image")  # arrays of a folder that need never be in memory whole
 MAX_STRAY_MEMBERS = 16  # besides the arrays that the benchmark knows; they are named in the report
 MAX_HEADER_BYTES = 4096
 MAX_META_BYTES = 64 << 10
@@ -39,7 +40,6 @@ KINDS = "biufUS"
 MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.npy")
 # What zipfile raises on damaged files, besides its own error.
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
-Array = NDArray[Any]
 
 
 @dataclass
@@ -389,11 +389,11 @@ def _read_file(path: Path, array: str, limits: Limits, found: Container) -> None
         if array != "embedding" and header.n_content > MAX_MEMORY_BYTES:
             problem = f"{header.n_content} bytes, the limit in memory is {MAX_MEMORY_BYTES}"
             raise LimitExceeded(path.parent.name, [Problem("too-large", array, problem, "labels instead of scores")])
-        flat = np.memmap(path, dtype=header.dtype, mode="r", offset=header.n_bytes, shape=(math.prod(header.shape),))
-    except OSError as error:
+        flat = map_array(path, header.dtype, math.prod(header.shape), header.n_bytes)
+    except (OSError, ValueError) as error:
         found.refuse("unreadable", array, printable(error), "check the file and its permissions")
         return
-    _keep(array, flat if array == "embedding" else np.array(flat), header, found)
+    _keep(array, flat if array in ON_DISK else rows_of(flat, slice(None)), header, found)
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> BadSubmission:

@@ -198,7 +198,7 @@ class _Reading:
         """Every column of a bare table with a meaning of its own is a task; its labels are the values in it."""
         tasks = [Task("reid", "reid", kind="retrieval")] if "identity" in table.columns else []
         for name, column in table.columns.items():
-            cells = set(column) - {""}
+            cells = column.distinct - {""}
             multi_label = any(cell == EMPTY_SET or LABEL_SEPARATOR in cell for cell in cells)
             labels = {label for cell in cells for label in cell.split(LABEL_SEPARATOR)} if multi_label else cells
             labels = {label for label in labels - {"", EMPTY_SET} if text_fault(label) is None}

@@ -152,7 +152,7 @@ def read_file(path: Path) -> tuple[Table, Header | None]:
                 raise unusable(path, "bad-header", found, f"the first line is '{CSV_MARK}' and parameters in JSON")
             text = text.removeprefix(mark)
         header = parsed_header(path, text)
-    return {name: np.array(values, dtype=object) for name, values in content.columns.items()}, header
+    return {name: column.rows() for name, column in content.columns.items()}, header
 
 
 def parsed_header(path: Path, text: str) -> Header:

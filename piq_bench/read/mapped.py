@@ -2,7 +2,7 @@
 
 A mapped array is a plain read-only numpy array, and indexing it works. But every page touched through a map counts as
 this process's memory, with its neighbours up to 2 MiB around it; so whoever walks a large array takes its rows through
-`rows_of` or `row_blocks`, which read the file and leave the map alone. Arrays in memory pass through the same functions.
+`rows_of` or `row_blocks`, which read the file and leave the map alone. Arrays in memory pass through as well.
 """
 
 import mmap

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from piq_bench.errors import LimitExceeded, Problem, first_few, quoted
-from piq_bench.read.rows import Rows, numbered_identities, texts
+from piq_bench.read.column import Column, object_array
+from piq_bench.read.rows import Rows, numbered_identities
 from piq_bench.read.table import MAX_ROWS
 from piq_bench.records import GALLERY, QUERY, TRAIN
 
@@ -93,10 +94,10 @@ def _rows(images: list[tuple[str, int, re.Match[str]]]) -> Rows:
         "" if number in (JUNK, DISTRACTOR) else match["person"]
         for number, (_, _, match) in zip(person.tolist(), images, strict=True)
     ]
-    identity, identities = numbered_identities(names)
+    identity, identities = numbered_identities(Column.of(names))
     sequences = [match["camera"] + match["sequence"] if match["sequence"] else "" for _, _, match in images]
     return Rows(
-        images=texts([image for image, _, _ in images]),
+        images=object_array([image for image, _, _ in images]),
         split=np.array([split for _, split, _ in images], dtype=np.int64),
         identity=identity,
         identities=identities,
@@ -104,7 +105,7 @@ def _rows(images: list[tuple[str, int, re.Match[str]]]) -> Rows:
         junk=junk,
         distractor=distractor,
         source=None,
-        sequence=texts(sequences) if any(sequences) else None,
-        camera=texts([match["camera"] for _, _, match in images]),
+        sequence=Column.of(sequences).rows() if any(sequences) else None,
+        camera=Column.of([match["camera"] for _, _, match in images]).rows(),
         place=lambda row: quoted(images[row][0]),
     )

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from piq_bench.errors import Problem, first_few, quoted
-from piq_bench.read.archive import Array
+from piq_bench.read.mapped import Array
 from piq_bench.records import BoolArray, IntArray, Task
 
 THRESHOLD = 0.5

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from piq_bench.read.column import Column
 from piq_bench.records import NO_IDENTITY, BoolArray, IntArray
 from piq_bench.validate import Place
 
@@ -32,15 +33,7 @@ class Rows:
     place: Place
 
 
-def texts(values: list[str]) -> NDArray[np.object_]:
-    """Shape (n,); Python texts, which compare by code point and may be of any length."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
-def numbered_identities(names: list[str]) -> tuple[IntArray, tuple[str, ...]]:
+def numbered_identities(names: Column) -> tuple[IntArray, tuple[str, ...]]:
     """Names to indices into the ascending list of names; the empty name is nobody."""
-    identities = tuple(sorted(set(names) - {""}))
-    number = {name: index for index, name in enumerate(identities)} | {"": NO_IDENTITY}
-    return np.fromiter(map(number.__getitem__, names), dtype=np.int64, count=len(names)), identities
+    identities = tuple(sorted(names.distinct - {""}))
+    return names.numbered({name: index for index, name in enumerate(identities)} | {"": NO_IDENTITY}), identities

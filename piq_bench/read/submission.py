@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -16,17 +17,20 @@ import numpy as np
 
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
 from piq_bench.files import sha256_of
-from piq_bench.read.archive import MAX_META_BYTES, Array, Container, Limits, list_names, open_container, unknown_arrays
-from piq_bench.read.predictions import read_labels, rows_with, suggest
-from piq_bench.records import SPLITS, TRAIN, Benchmark, BoolArray, EmbeddingArray, IntArray, Submission
+from piq_bench.read.alignment import NOWHERE, places
+from piq_bench.read.archive import MAX_META_BYTES, Container, Limits, list_names, open_container, unknown_arrays
+from piq_bench.read.mapped import BLOCK_BYTES, Array, row_blocks, rows_of
+from piq_bench.read.predictions import N_ROWS_NAMED, read_labels, rows_with, suggest
+from piq_bench.records import SPLITS, Benchmark, BoolArray, EmbeddingArray, IntArray, Submission
 from piq_bench.validate import text_fault
 
 EMBEDDING = "embedding"
 MAX_DIMENSION = 65536
 MIN_SPARE_COLUMNS = 1024  # a wrong number of columns should be named, not hidden behind a limit
-BLOCK_VALUES = 1 << 22
+# Of a float, by bytes: whole numbers of that size, all bits but the sign, and infinity; beyond that lies NaN.
+FLOAT_BITS = {2: (np.uint16, np.uint16(0x7FFF), 0x7C00), 4: (np.uint32, np.uint32(0x7FFFFFFF), 0x7F800000)}
 DISTANCES = ("cosine", "euclidean")
-UNKNOWN_ROW = -1
+TEXT_BYTES = 4 << 20
 MAX_NAME = 200
 
 
@@ -163,14 +167,17 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _texts(found: Container, name: str) -> Array | None:
-    """An array of text as str; None, with a problem, if it is not."""
+    """An array of text as str, left in its file if it lies in one; None, with a problem, if it is no text."""
     values = found.arrays.get(name)
     if values is None:
         return None
     if values.dtype.kind == "S":
         try:
-            flat = [bytes(value).decode("utf-8") for value in values.ravel().tolist()]
-            return np.asarray(flat, dtype=np.str_).reshape(values.shape)
+            parts = [
+                np.asarray([bytes(value).decode("utf-8") for value in block.ravel().tolist()], dtype=np.str_)
+                for _, block in row_blocks(values, TEXT_BYTES)
+            ]
+            return np.concatenate([np.zeros(0, dtype=np.str_), *parts]).reshape(values.shape)
         except UnicodeDecodeError:
             found.refuse("bad-text", name, "bytes that are no UTF-8", "text: numpy.array([...], dtype=str)")
             return None
@@ -178,12 +185,13 @@ def _texts(found: Container, name: str) -> Array | None:
         problem = f"dtype {values.dtype.str}"
         found.refuse("bad-dtype", name, problem, "text: numpy.array([...], dtype=str)")
         return None
-    values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("=")))
-    points = values.view(np.uint32) if values.dtype.itemsize else np.zeros(0, np.uint32)
-    if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
-        found.refuse("bad-text", name, "code points that are no characters", "text: numpy.array([...], dtype=str)")
-        return None
-    return values
+    for _, block in row_blocks(values, TEXT_BYTES):
+        text = np.ascontiguousarray(block.astype(block.dtype.newbyteorder("="), copy=False))
+        points = text.view(np.uint32) if text.dtype.itemsize else np.zeros(0, np.uint32)
+        if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
+            found.refuse("bad-text", name, "code points that are no characters", "text: numpy.array([...], dtype=str)")
+            return None
+    return values if values.dtype.isnative else np.asarray(values.astype(values.dtype.newbyteorder("=")))
 
 
 def _row_names(images: Array | None) -> "_NameRow":
@@ -221,13 +229,12 @@ def _align(found: Container, images: Array, benchmark: Benchmark) -> IntArray | 
     if "image" not in found.arrays:
         return None
     test = benchmark.images[benchmark.test_rows]
-    place = {str(image): i for i, image in enumerate(test)}
-    rows = np.array([place.get(str(image), UNKNOWN_ROW) for image in images], dtype=np.int64)
-    unknown = rows == UNKNOWN_ROW
+    rows = places(images, test)
+    unknown = np.asarray(rows == NOWHERE)
     if unknown.any():
-        _refuse_unknown(found, images, unknown, benchmark, place)
+        _refuse_unknown(found, images, unknown, benchmark)
     known = np.flatnonzero(~unknown)
-    first = np.full(test.size, UNKNOWN_ROW)
+    first = np.full(test.size, NOWHERE)
     first[rows[known][::-1]] = known[::-1]
     repeated = np.zeros(images.size, dtype=bool)
     repeated[known] = first[rows[known]] != known
@@ -235,7 +242,7 @@ def _align(found: Container, images: Array, benchmark: Benchmark) -> IntArray | 
         name_row = _NameRow(images)
         problem = rows_with(repeated, name_row, lambda row: f"is already in row {first[rows[row]]}")
         found.refuse("duplicate-image", "image", problem, "each image exactly once", int(repeated.sum()))
-    missing = np.flatnonzero(first == UNKNOWN_ROW)
+    missing = np.flatnonzero(first == NOWHERE)
     for split in np.unique(benchmark.split[benchmark.test_rows[missing]]):
         names = test[missing[benchmark.split[benchmark.test_rows[missing]] == split]]
         verb = "images are" if names.size > 1 else "image is"
@@ -244,16 +251,15 @@ def _align(found: Container, images: Array, benchmark: Benchmark) -> IntArray | 
     return first.astype(np.int64) if missing.size == 0 else None
 
 
-def _refuse_unknown(
-    found: Container, images: Array, unknown: BoolArray, benchmark: Benchmark, place: Mapping[str, int]
-) -> None:
-    train = {str(image) for image in benchmark.images[benchmark.split == TRAIN]}
-    loose = {_loosely(image): image for image in place}
+def _refuse_unknown(found: Container, images: Array, unknown: BoolArray, benchmark: Benchmark) -> None:
+    named = {_loosely(str(images[row])) for row in np.flatnonzero(unknown)[:N_ROWS_NAMED]}
+    loose = {key: image for image in benchmark.images[benchmark.test_rows] if (key := _loosely(image)) in named}
 
     def say(row: int) -> str:
         image = str(images[row])
-        if image in train:
-            return "is a train image"
+        place = bisect_left(benchmark.images, image)
+        if place < benchmark.images.size and benchmark.images[place] == image:
+            return f"is a {SPLITS[benchmark.split[place]]} image"
         near = loose.get(_loosely(image))
         return f"is unknown, did you mean {quoted(near)}?" if near else "is unknown"
 
@@ -279,19 +285,18 @@ def _embedding(found: Container, distance: str, name_row: _NameRow) -> Embedding
         found.refuse("bad-shape", EMBEDDING, f"dimension {values.shape[1]}", f"1 to {MAX_DIMENSION}")
         return None
     n_rows, dimension = values.shape
-    n_bad, zero = np.zeros((n_rows, 2), dtype=np.int64), np.zeros(n_rows, dtype=bool)
-    step = max(1, BLOCK_VALUES // dimension)
-    for first in range(0, n_rows, step):
-        block = np.asarray(values[first : first + step])
-        if not np.isfinite(block).all():
-            n_bad[first : first + step, 0] = np.isnan(block).sum(axis=1)
-            n_bad[first : first + step, 1] = np.isinf(block).sum(axis=1)
-        zero[first : first + step] = (block == 0).all(axis=1)  # any() would warn of some NaN
-    bad = np.asarray(n_bad.any(axis=1))
+    bad, zero = np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool)
+    unsigned, magnitude, infinity = FLOAT_BITS[values.dtype.itemsize]
+    for first, block in row_blocks(values):
+        stored = np.ascontiguousarray(block.astype(block.dtype.newbyteorder("="), copy=False)).view(unsigned)
+        largest = (stored & magnitude).max(axis=1)
+        bad[first : first + largest.size] = largest >= infinity
+        zero[first : first + largest.size] = largest == 0
     if bad.any():
 
         def say(row: int) -> str:
-            kinds = zip(n_bad[row], ("NaN", "Inf"), strict=True)
+            one = rows_of(values, slice(row, row + 1))
+            kinds = ((int(np.isnan(one).sum()), "NaN"), (int(np.isinf(one).sum()), "Inf"))
             return ", ".join(f"{n} of {dimension} values are {kind}" for n, kind in kinds if n)
 
         remedy = "every value must be finite; float16 overflows above 65504"
@@ -311,14 +316,15 @@ def _content(arrays: Mapping[str, Array], order: IntArray, distance: str) -> str
         text = values.dtype.kind in "US"
         kind = "text" if text else values.dtype.newbyteorder("<").str
         digest.update(f"{name} {kind} {values.shape}\n".encode())
-        step = max(1, BLOCK_VALUES // (values.shape[1] if values.ndim == 2 else 1))
+        step = max(1, (TEXT_BYTES if text else BLOCK_BYTES) // max(1, values[:1].nbytes))
         for first in range(0, order.size, step):
-            block = values[order[first : first + step]]
+            block = rows_of(values, order[first : first + step])
             if text:
                 names = [v.decode("utf-8") if isinstance(v, bytes) else v for v in block.ravel().tolist()]
                 digest.update("".join(f"{len(v)}:{v}" for v in names).encode())
             else:
-                digest.update(np.ascontiguousarray(block.astype(values.dtype.newbyteorder("<"))).tobytes())
+                stored = np.ascontiguousarray(block.astype(values.dtype.newbyteorder("<"), copy=False))
+                digest.update(stored.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

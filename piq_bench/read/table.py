@@ -1,6 +1,6 @@
 """A CSV or Parquet file to columns of text, with the line or row where each value stands.
 
-In comes a file from anyone, out come lists of str and every fault of the file's form: encoding, separators, ragged
+In comes a file from anyone, out come columns of str and every fault of the file's form: encoding, separators, ragged
 rows, column types. What the values mean is decided by the caller. Nothing is guessed or repaired: a value is the text
 that stands in the file, so that identity "007" stays apart from "7".
 """
@@ -8,6 +8,7 @@ that stands in the file, so that identity "007" stays apart from "7".
 import codecs
 import csv
 import stat
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
@@ -24,6 +25,7 @@ from piq_bench.errors import (
     printable,
     quoted,
 )
+from piq_bench.read.column import Collector, Column, arrow_column
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 MAX_BYTES = 2 << 30
-MAX_ROWS = 5_000_000
+MAX_ROWS = 20_000_000
 MAX_COLUMNS = 1000
 MAX_LINE = 1 << 20
 BATCH_ROWS = 256  # few enough to stay in the processor's cache: twice as fast as 8192
@@ -48,14 +50,14 @@ class Table:
 
     Attributes:
         file: the file's name, for messages.
-        columns: by name in file order; each of shape (n_rows,). Of columns with one name, the first.
+        columns: by name in file order; n_rows texts each. Of columns with one name, the first.
         lines: shape (n_rows,); where each row stands: its first line in a CSV file, its row in a Parquet file, from 1.
         unit: "line" or "row".
         comment: text of a CSV file's first line after "#", or of a Parquet file's metadata key "piq-bench", else None.
     """
 
     file: str
-    columns: Mapping[str, list[str]]
+    columns: Mapping[str, Column]
     lines: Sequence[int]
     unit: Literal["line", "row"]
     comment: str | None = None
@@ -174,8 +176,8 @@ def _parse_csv(
     (header, *_), n_lines = next(rows, ([[]], 0))
     if not faults:
         problems += _header_problems(path, header, refusal)
-    columns = [_Column() for _ in header]
-    lines: list[int] = []
+    columns = [Collector() for _ in header]
+    lines = array("q")
     ragged: list[tuple[int, int]] = []
     line = n_lines + (1 if remark is None else 2)
     for batch, n_lines in rows:
@@ -186,7 +188,7 @@ def _parse_csv(
             batch = [row for row in batch if len(row) == len(header)]
         for column, values in zip(columns, zip(*batch, strict=True), strict=False):
             column.extend(values)
-        lines += starts
+        lines.extend(starts)
         if len(lines) > MAX_ROWS:
             raise _too_large(path, f"has more than {MAX_ROWS} rows", f"at most {MAX_ROWS} rows")
     if faults:
@@ -196,8 +198,10 @@ def _parse_csv(
         few = first_few((f"line {at}: {n} values" for at, n in ragged), len(ragged))
         remedy = f"{len(header)} values, as in the header; quote values that hold a comma"
         problems.append(Problem("ragged-row", path.name, few, remedy, len(ragged)))
-    by_name = {name: column.values for name, column in reversed(list(zip(header, columns, strict=True)))}
-    return Table(path.name, {name: by_name[name] for name in header}, lines, "line", remark), problems
+    by_name = {name: column.column() for name, column in reversed(list(zip(header, columns, strict=True)))}
+    one_by_one = len(lines) > 0 and lines[-1] - lines[0] == len(lines) - 1
+    places = range(lines[0], lines[-1] + 1) if one_by_one else lines
+    return Table(path.name, {name: by_name[name] for name in header}, places, "line", remark), problems
 
 
 def _rows(reader: "CsvReader", faults: list[str]) -> Iterator[tuple[list[list[str]], int]]:
@@ -221,33 +225,16 @@ def _rows(reader: "CsvReader", faults: list[str]) -> Iterator[tuple[list[list[st
         size = BATCH_ROWS
 
 
-def _starts(batch: list[list[str]], line: int, n_lines: int) -> tuple[list[int], int]:
+def _starts(batch: list[list[str]], line: int, n_lines: int) -> tuple[Sequence[int], int]:
     """The line where each row begins, and the one after the last: quoted values may hold line breaks."""
     if n_lines == len(batch):
-        return list(range(line, line + n_lines)), line + n_lines
+        return range(line, line + n_lines), line + n_lines
     starts = list(accumulate((1 + sum(map(_breaks, row)) for row in batch), initial=line))
     return starts[:-1], starts[-1]
 
 
 def _breaks(cell: str) -> int:
     return cell.count("\n") + cell.count("\r") - cell.count("\r\n")
-
-
-class _Column:
-    """Collects the values of one column; equal values share one object where values repeat, as labels do."""
-
-    def __init__(self) -> None:
-        self.values: list[str] = []
-        self.memo: dict[str, str] | None = {}
-
-    def extend(self, values: Sequence[str]) -> None:
-        """Append values."""
-        if self.memo is None:
-            self.values.extend(values)
-            return
-        self.values.extend(map(self.memo.setdefault, values, values))
-        if 2 * len(self.memo) > len(self.values):
-            self.memo = None
 
 
 def _header_problems(path: Path, header: Sequence[str], refusal: type[BadInput]) -> list[Problem]:
@@ -282,13 +269,14 @@ def _read_parquet(path: Path, refusal: type[BadInput]) -> tuple[Table, list[Prob
             header = list(file.schema_arrow.names)
             problems = _header_problems(path, header, refusal)
             remark = (file.schema_arrow.metadata or {}).get(PARQUET_KEY)
-            columns: dict[str, list[str]] = {}
+            columns: dict[str, Column] = {}
             for field in file.schema_arrow:
                 if not _is_text(field.type):
                     found = f"column {quoted(field.name)} is of type {quoted(field.type)}"
                     problems.append(Problem("column-type", path.name, found, "text (whole numbers are read as text)"))
                 if field.name not in columns:
-                    columns[field.name] = _texts(file, field.name) if _is_text(field.type) else [""] * n_rows
+                    text = _is_text(field.type)
+                    columns[field.name] = _texts(file, field.name) if text else Column.empty(n_rows)
                     if len(columns[field.name]) != n_rows:
                         found = f"column {quoted(field.name)} has {len(columns[field.name])} values for {n_rows} rows"
                         raise refusal(str(path), [Problem("parquet", path.name, found, "a whole Parquet file")])
@@ -318,12 +306,10 @@ def _is_text(kind: "pa.DataType") -> bool:
     return str(kind) in TEXT_TYPES or types.is_integer(kind) or types.is_null(kind)
 
 
-def _texts(file: "pq.ParquetFile", name: str) -> list[str]:
+def _texts(file: "pq.ParquetFile", name: str) -> Column:
     """One column as text; null is the empty text."""
     import pyarrow as pa
 
     content = file.read([name]).column(0)
     content.validate(full=True)  # text that is no UTF-8, offsets that point nowhere
-    memo: dict[str, str] = {"": ""}
-    texts = (value or "" for chunk in content.cast(pa.large_string()).chunks for value in chunk.to_pylist())
-    return [memo.setdefault(value, value) for value in texts]
+    return arrow_column(content.cast(pa.large_string()))

@@ -20,11 +20,11 @@ from piq_bench.read.archive import (
     MAX_MEMORY_BYTES,
     MAX_META_BYTES,
     MAX_TEXT_WIDTH,
-    Array,
     Container,
     Limits,
     check_declared,
 )
+from piq_bench.read.mapped import Array
 from piq_bench.read.parquet import META_KEY, REPORT
 
 WIDEST_NUMBER = 8  # bytes
