@@ -1,0 +1,417 @@
+"""The compiled inner loops of retrieval: counting without sorting, and the definition of similarity, side by side.
+
+In come float32 products of a block of queries with a block of gallery images; counts come out. A value is mapped, by a
+monotone function, to one of a few thousand buckets per query, and a table says how many points lie below the bucket.
+Only a bucket that overlaps the error interval of a point leaves its values open: those are compared with the point,
+then computed again in float64, and what even that leaves open is computed by the definition of `retrieve.similarity`.
+numba neither reorders nor fuses floating-point operations unless it is told to, so the definition can be written here
+as it reads: sums one by one in index order, each product and each sum rounded.
+
+Whole numbers that index are unsigned where it matters: numba would test signed ones for being negative.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from piq_bench.records import BoolArray, Float32Array, FloatArray, IntArray
+
+Int32Array = NDArray[np.int32]
+UnsignedArray = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
+
+LANES = 64  # images whose definitions are summed side by side, enough to hide the latency of an addition
+RUN = 128  # values mapped at a time: they stay in the first cache
+F32 = np.float32
+U64 = np.uint64
+
+
+class Points(NamedTuple):
+    """What is counted against; one list of points per query.
+
+    Attributes:
+        vectors: shape (n_queries, dimension); stored values.
+        norm: shape (n_queries,).
+        start: shape (n_queries + 1,); query q has points start[q] to start[q + 1].
+        exact: shape (n_points,); similarities by definition, ascending within a query.
+        target: shape (n_points,); the same as products would have them.
+        reach: shape (n_queries,); error bound of the float32 products; beyond it a product decides.
+        reach64: shape (n_queries,); likewise of float64 products.
+        table: shape (n_queries, n_buckets + 2), uint16 or uint32; how many points lie below each bucket; the highest
+            bit marks buckets that overlap the error interval of a point.
+        base: shape (n_queries,); the product at which bucket 1 begins.
+        scale: shape (n_queries,); buckets per unit.
+        left_out: shape (n_left_out,), int32; places in the gallery that are not counted.
+        left_out_first: shape (n_queries,); where a query's places begin in `left_out`.
+        left_out_last: shape (n_queries,); and end.
+    """
+
+    vectors: Float32Array
+    norm: FloatArray
+    start: IntArray
+    exact: FloatArray
+    target: FloatArray
+    reach: FloatArray
+    reach64: FloatArray
+    table: UnsignedArray
+    base: Float32Array
+    scale: Float32Array
+    left_out: Int32Array
+    left_out_first: IntArray
+    left_out_last: IntArray
+
+
+class Images(NamedTuple):
+    """A block of the gallery. A product times `factor` plus `offset` is compared with targets.
+
+    Attributes:
+        vectors: shape (n_images, dimension); stored values.
+        norm: shape (n_images,).
+        factor: shape (n_images,).
+        offset: shape (n_images,).
+        factor64: shape (n_images,).
+        offset64: shape (n_images,).
+        columns: shape (n_groups, dimension, LANES); room for what the definition works on.
+        built: shape (n_groups,); which of it is filled.
+        first: place of the first image in the gallery.
+    """
+
+    vectors: Float32Array
+    norm: FloatArray
+    factor: Float32Array
+    offset: Float32Array
+    factor64: FloatArray
+    offset64: FloatArray
+    columns: FloatArray
+    built: BoolArray
+    first: int
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.float32) -> np.int32:
+    """From 0, below everything, to top + 1; never falls when the value rises."""
+    place = (value - base) * scale
+    place = place if place > F32(-1.0) else F32(-1.0)
+    place = place if place < top else top
+    return np.int32(place + F32(1.0))
+
+
+@njit(nogil=True, cache=True)
+def fill_tables(
+    low: Float32Array,
+    high: Float32Array,
+    start: IntArray,
+    table: UnsignedArray,
+    base: Float32Array,
+    scale: Float32Array,
+) -> None:
+    """For each query and bucket: how many points lie wholly below it, marked if it overlaps a point's interval.
+
+    Args:
+        low: shape (n_points,), float32; lower ends of the points' error intervals, ascending within a query.
+        high: likewise the upper ends, above the lower ones.
+        start: shape (n_queries + 1,); every query has a point.
+        table: written, see `Points`.
+        base: written.
+        scale: written.
+    """
+    n_buckets = table.shape[1] - 2
+    top = F32(n_buckets)
+    mark = 1 << (8 * table.itemsize - 1)
+    for query in range(start.size - 1):
+        first, last = start[query], start[query + 1]
+        base[query] = low[first]
+        scale[query] = F32(n_buckets - 1) / (high[last - 1] - low[first])
+        row = table[query]
+        row[0] = 0
+        filled = 1
+        for point in range(first, last):
+            begin = _bucket(low[point], base[query], scale[query], top)
+            end = _bucket(high[point], base[query], scale[query], top)
+            while filled < begin:
+                row[filled] = point - first
+                filled += 1
+            while filled <= end:
+                row[filled] = (point - first) | mark
+                filled += 1
+        while filled < n_buckets + 2:
+            row[filled] = last - first
+            filled += 1
+
+
+@njit(nogil=True, cache=True)
+def count_block(
+    products: Float32Array,
+    points: Points,
+    first_query: int,
+    images: Images,
+    is_cosine: bool,
+    counts: Int32Array,
+    tied: Int32Array,
+) -> tuple[float, int, int]:
+    """Count a block of images around the points of a block of queries.
+
+    Args:
+        products: shape (n_rows, n_images), float32; overwritten.
+        points: of all queries.
+        first_query: the query of the first row.
+        images: the block.
+        is_cosine: else euclidean.
+        counts: shape (n_points + n_queries,), int32, added to: for query q, from start[q] + q on, how many images have
+            0, 1, ... points below them; those that have none need not be counted.
+        tied: shape (n_points,), int32, added to: images equal to the point.
+
+    Returns:
+        The largest error of a product among those that were computed again, in units of `reach`; how many were; and
+        how many needed the definition.
+    """
+    n_rows, n_images = products.shape
+    dimension = images.vectors.shape[1]
+    n_buckets = points.table.shape[1] - 2
+    top = F32(n_buckets)
+    mark = 1 << (8 * points.table.itemsize - 1)
+    bucket = np.empty(RUN, np.int32)
+    open_image = np.empty(n_images, np.int64)
+    open_point = np.empty(n_images, np.int64)
+    one = np.empty(dimension, np.float64)
+    worst, n_again, n_defined = 0.0, 0, 0
+    for row in range(n_rows):
+        query = first_query + row
+        products_of_row = products[row]
+        first, last = points.start[query], points.start[query + 1]
+        count = counts[first + query : last + query + 1]
+        table = points.table[query]
+        base, scale = points.base[query], points.scale[query]
+
+        # A sample of products, of which one is a positive if there is one, tells how far products are off.
+        open_image[0] = (query * 40503 + images.first) % n_images
+        n_open = 1
+        for index in range(points.left_out_first[query], points.left_out_last[query]):
+            place = np.int64(points.left_out[index]) - images.first
+            if 0 <= place < n_images and n_open == 1:
+                open_image[1] = place
+                n_open = 2
+        n_open = min(n_open, n_images)
+        for index in range(dimension):
+            one[index] = np.float64(points.vectors[query, index])
+        for index in range(n_open):
+            image = open_image[index]
+            fast = np.float64(products_of_row[image] * images.factor[image] + images.offset[image])
+            exact = _dot(one, images.vectors[image]) * images.factor64[image] + images.offset64[image]
+            worst = max(worst, abs(fast - exact) / points.reach[query])
+        for index in range(points.left_out_first[query], points.left_out_last[query]):
+            place = np.int64(points.left_out[index]) - images.first
+            if 0 <= place < n_images:
+                products_of_row[place] = -np.inf
+
+        n_open = 0
+        for run in range(0, n_images, RUN):
+            some = products_of_row[run : run + RUN]
+            factor = images.factor[run : run + RUN]
+            offset = images.offset[run : run + RUN]
+            highest = np.int32(0)
+            for index in range(some.size):
+                found = _bucket(some[index] * factor[index] + offset[index], base, scale, top)
+                bucket[index] = found
+                highest = max(highest, found)
+            if highest == 0:
+                continue
+            for index in range(some.size):
+                below = U64(table[U64(bucket[index])])
+                if below < U64(mark):
+                    count[below] += np.int32(1)
+                else:
+                    open_image[n_open] = run + index
+                    open_point[n_open] = np.int64(below) - mark
+                    n_open += 1
+        if n_open == 0:
+            continue
+        exact_points = points.exact[first:last]
+        target = points.target[first:last]
+        reach = points.reach[query]
+        n_left = 0
+        for index in range(n_open):
+            image, below = open_image[index], open_point[index]
+            fast = np.float64(products_of_row[image] * images.factor[image] + images.offset[image])
+            while below < target.size and target[below] + reach < fast:
+                below += 1
+            if below < target.size and target[below] - reach <= fast:
+                open_image[n_left], open_point[n_left] = image, below
+                n_left += 1
+            else:
+                count[below] += np.int32(1)
+        n_again += n_left
+        reach64 = points.reach64[query]
+        n_open = n_left
+        n_left = 0
+        for index in range(n_open):
+            image, below = open_image[index], open_point[index]
+            fast = np.float64(products_of_row[image] * images.factor[image] + images.offset[image])
+            exact = _dot(one, images.vectors[image]) * images.factor64[image] + images.offset64[image]
+            worst = max(worst, abs(fast - exact) / reach)
+            while below < target.size and target[below] + reach64 < exact:
+                below += 1
+            if below < target.size and target[below] - reach64 <= exact:
+                open_image[n_left] = image
+                n_left += 1
+            else:
+                count[below] += np.int32(1)
+        if n_left == 0:
+            continue
+        n_defined += n_left
+        if is_cosine:
+            for index in range(dimension):
+                one[index] /= points.norm[query]
+        group = -1
+        sums = np.empty(LANES)
+        for index in range(n_left):
+            image = open_image[index]
+            if image // LANES != group:
+                group = image // LANES
+                if not images.built[group]:
+                    _fill_columns(images, group, is_cosine)
+                _define(one, images.columns[group], is_cosine, sums)
+            exact = sums[image % LANES]
+            below = np.searchsorted(exact_points, exact)
+            count[below] += np.int32(1)
+            while below < target.size and exact_points[below] == exact:
+                tied[first + below] += np.int32(1)
+                below += 1
+    return worst, n_again, n_defined
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _dot(one: FloatArray, other: Float32Array) -> float:
+    """Sum of products in float64, in whatever order is fastest."""
+    total = 0.0
+    for index in range(one.size):
+        total += one[index] * np.float64(other[index])
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
+    """What the definition works on, for LANES images side by side: values, divided by their norm under cosine."""
+    columns = images.columns[group]
+    first = group * LANES
+    for lane in range(min(LANES, images.vectors.shape[0] - first)):
+        norm = images.norm[first + lane] if is_cosine else 1.0
+        vector = images.vectors[first + lane]
+        for index in range(vector.size):
+            columns[index, lane] = np.float64(vector[index]) / norm
+    images.built[group] = True
+
+
+@njit(nogil=True, cache=True)
+def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatArray) -> None:
+    """The definition: one image, shape (dimension,), with LANES images, shape (dimension, LANES), into `sums`."""
+    sums[:] = 0.0
+    if is_cosine:
+        for index in range(one.size):
+            value, column = one[index], columns[index]
+            for lane in range(LANES):
+                sums[lane] += value * column[lane]
+    else:
+        for index in range(one.size):
+            value, column = one[index], columns[index]
+            for lane in range(LANES):
+                difference = value - column[lane]
+                sums[lane] -= difference * difference
+
+
+@njit(nogil=True, cache=True)
+def define_positives(
+    query_vectors: Float32Array,
+    query_norm: FloatArray,
+    members: IntArray,
+    images: Images,
+    places: IntArray,
+    start: IntArray,
+    positives: IntArray,
+    is_cosine: bool,
+    values: FloatArray,
+) -> None:
+    """The definition for queries of one identity with their positives.
+
+    Args:
+        query_vectors: shape (n_members, dimension), float32.
+        query_norm: shape (n_members,).
+        members: shape (n_members,); which queries these are.
+        images: the identity's gallery images, with room for all groups of LANES.
+        places: shape (n_images,); their places in the gallery, ascending.
+        start: shape (n_queries + 1,).
+        positives: shape (n_positives,); places, ascending for a query, each among `places`.
+        is_cosine: else euclidean.
+        values: shape (n_positives,), written.
+    """
+    one = np.empty(query_vectors.shape[1], np.float64)
+    sums = np.empty(LANES)
+    for group in range(images.built.size):
+        _fill_columns(images, group, is_cosine)
+        first, last = group * LANES, min((group + 1) * LANES, places.size)
+        for member in range(members.size):
+            query = members[member]
+            own = positives[start[query] : start[query + 1]]
+            index = np.searchsorted(own, places[first])
+            if index == own.size or own[index] > places[last - 1]:
+                continue
+            norm = query_norm[member] if is_cosine else 1.0
+            for dim in range(one.size):
+                one[dim] = np.float64(query_vectors[member, dim]) / norm
+            _define(one, images.columns[group], is_cosine, sums)
+            for lane in range(last - first):
+                if index < own.size and own[index] == places[first + lane]:
+                    values[start[query] + index] = sums[lane]
+                    index += 1
+
+
+@njit(nogil=True, cache=True)
+def measure_rows(
+    vectors: Float32Array, bits: UnsignedArray, multiplier: UnsignedArray, norm: FloatArray, hashed: UnsignedArray
+) -> None:
+    """The norm of every row, by definition, and a hash of its bits.
+
+    Args:
+        vectors: shape (n_rows, dimension), float32.
+        bits: the same as stored, seen as whole numbers without sign.
+        multiplier: shape (dimension,), uint64.
+        norm: shape (n_rows,), written.
+        hashed: shape (n_rows,), uint64, written; sums modulo 2**64.
+    """
+    for row in range(vectors.shape[0]):
+        vector, bit = vectors[row], bits[row]
+        total = 0.0
+        for index in range(vector.size):
+            value = np.float64(vector[index])
+            total += value * value
+        norm[row] = np.sqrt(total)
+        code = U64(0)
+        for index in range(bit.size):
+            code += U64(bit[index]) * multiplier[index]
+        hashed[row] = code
+
+
+@njit(nogil=True, cache=True)
+def sort_lists(start: IntArray, values: FloatArray, order: IntArray) -> None:
+    """For each list its stable ascending order, as indices within the list, shape (n_values,), into `order`."""
+    for query in range(start.size - 1):
+        first, last = start[query], start[query + 1]
+        order[first:last] = np.argsort(values[first:last], kind="mergesort")
+
+
+@njit(nogil=True, cache=True)
+def sum_above(counts: IntArray, start: IntArray, above: IntArray) -> None:
+    """From how many images have 0, 1, ... points below them to how many lie above each point.
+
+    Args:
+        counts: shape (n_points + n_queries,), as `count_block` has them.
+        start: shape (n_queries + 1,).
+        above: shape (n_points,), written.
+    """
+    for query in range(start.size - 1):
+        first, last = start[query], start[query + 1]
+        total = 0
+        for point in range(last - 1, first - 1, -1):
+            total += counts[point + query + 1]
+            above[point] = total
