@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
 EmbeddingArray = NDArray[np.float16] | NDArray[np.float32]
 
 SPLITS = ("train", "query", "gallery")
