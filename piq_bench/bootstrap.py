@@ -45,13 +45,22 @@ def clusters_of(benchmark: Benchmark) -> Clusters:
     """The clusters of a benchmark's query and gallery images."""
     rows = benchmark.test_rows
     owner = benchmark.identity[rows]
-    identity = np.unique(owner[owner != NO_IDENTITY])
+    nobody = np.asarray(owner == NO_IDENTITY)
     group = rows if benchmark.groups is None else benchmark.groups.group[rows]
     group = np.where(group == NO_GROUP, rows, group)  # alone, an image is its own group
-    nobody = owner == NO_IDENTITY
-    groups = np.unique(group[nobody])
-    of_row = np.where(nobody, identity.size + np.searchsorted(groups, group), np.searchsorted(identity, owner))
-    return Clusters(of_row.astype(np.int64), identity, groups.size)
+    identity, of_identity = _numbered(owner[~nobody], len(benchmark.identities))
+    groups, of_group = _numbered(group[nobody], benchmark.split.size)
+    of_row = np.empty(rows.size, dtype=np.int64)
+    of_row[~nobody] = of_identity
+    of_row[nobody] = identity.size + of_group
+    return Clusters(of_row, identity, groups.size)
+
+
+def _numbered(values: IntArray, end: int) -> tuple[IntArray, IntArray]:
+    """The different values, ascending, all from 0 to below `end`; and the place of each value among them."""
+    occurs = np.zeros(end, dtype=bool)
+    occurs[values] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[values]
 
 
 def resamples(clusters: Clusters, n_resamples: int, seed: int, *, with_groups: bool = True) -> Iterator[FloatArray]:

@@ -89,7 +89,8 @@ def rows_of(array: Array, rows: IntArray | slice) -> Array:
     ends = np.concatenate([breaks, [rows.size]]) * n_row_bytes
     places = start + rows[firsts] * n_row_bytes
     for first, end, place in zip((firsts * n_row_bytes).tolist(), ends.tolist(), places.tolist(), strict=False):
-        _read(descriptor, content[first:end], place)
+        if os.preadv(descriptor, [content[first:end]], place) != end - first:
+            _read(descriptor, content[first:end], place)
     return taken
 
 

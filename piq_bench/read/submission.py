@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
 from piq_bench.files import sha256_of
@@ -73,7 +74,7 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
         name=str(meta.get("name", printable(path.stem, MAX_NAME))),
         distance=distance,
         meta=meta,
-        content=_content(found.arrays, order, distance),
+        content=_content(found.arrays, order, distance, benchmark.images[benchmark.test_rows]),
         embedding=embedding,
         order=order,
         predictions={name: labels[order] for name, labels in predictions.items()},
@@ -308,8 +309,15 @@ def _embedding(found: Container, distance: str, name_row: _NameRow) -> Embedding
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
-def _content(arrays: Mapping[str, Array], order: IntArray, distance: str) -> str:
-    """SHA-256 over the arrays, rows sorted by image; row order, memory order, byte order and container do not count."""
+def _content(arrays: Mapping[str, Array], order: IntArray, distance: str, images: NDArray[np.object_]) -> str:
+    """SHA-256 over the arrays, rows sorted by image; row order, memory order, byte order and container do not count.
+
+    Args:
+        arrays: as submitted.
+        order: shape (n_test,); their row of each image.
+        distance: part of the content.
+        images: shape (n_test,); the texts of `arrays["image"]` in that order, at hand without looking for them.
+    """
     digest = hashlib.sha256(f"piq-bench/content/1\n{distance}\n".encode())
     for name in sorted(arrays):
         values = arrays[name]
@@ -318,10 +326,13 @@ def _content(arrays: Mapping[str, Array], order: IntArray, distance: str) -> str
         digest.update(f"{name} {kind} {values.shape}\n".encode())
         step = max(1, (TEXT_BYTES if text else BLOCK_BYTES) // max(1, values[:1].nbytes))
         for first in range(0, order.size, step):
-            block = rows_of(values, order[first : first + step])
+            part = slice(first, first + step)
+            block = images[part] if name == "image" else rows_of(values, order[part])
             if text:
-                names = [v.decode("utf-8") if isinstance(v, bytes) else v for v in block.ravel().tolist()]
-                digest.update("".join(f"{len(v)}:{v}" for v in names).encode())
+                names = block.ravel().tolist()
+                if block.dtype.kind == "S":
+                    names = [name.decode("utf-8") for name in names]
+                digest.update("".join([f"{len(name)}:{name}" for name in names]).encode())
             else:
                 stored = np.ascontiguousarray(block.astype(values.dtype.newbyteorder("<"), copy=False))
                 digest.update(stored.reshape(-1).view(np.uint8).data)
