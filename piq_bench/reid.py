@@ -1,6 +1,8 @@
 """Rankings to the re-id part of a score: tallies per identity, means, chance, and what a reader must know."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
 
 import numpy as np
 
@@ -10,11 +12,12 @@ from piq_bench.metrics.retrieval import chance_average_precision, metrics_of
 from piq_bench.records import NO_IDENTITY, QUERY, TRAIN, Benchmark, ReidScore, Submission
 from piq_bench.retrieve.candidates import Candidates, find_candidates
 from piq_bench.retrieve.contract import Engine
-from piq_bench.retrieve.rankings import Rankings, rank
+from piq_bench.retrieve.rankings import Retrieved, rank
 from piq_bench.retrieve.similarity import Similarity
 from piq_bench.tally import ReidTally, point_estimates, reid_estimates, tally_reid
 
 FEW_DISTINCT_SHARE = 0.5
+QUERY_BLOCK = 512  # few enough for their positives to stay in cache
 
 
 def score_reid(
@@ -41,18 +44,19 @@ def score_reid(
     similarity = Similarity.of(submission)
     candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
-    excluded, included = rank(similarity, candidates, test_row, engine, advance=advance)
-    tally = _tally(clusters, candidates, excluded, ap)
+    retrieved = rank(similarity, candidates, test_row, engine, advance=advance)
+    tally = _tally(clusters, candidates, retrieved, ap, exclude=True)
     with_duplicates = None
     if benchmark.groups is not None:
-        with_duplicates = point_estimates(reid_estimates(_tally(clusters, candidates, included, ap), clusters.once))
+        everything = _tally(clusters, candidates, retrieved, ap, exclude=False)
+        with_duplicates = point_estimates(reid_estimates(everything, clusters.once))
     n_scored = int(tally.n_queries.sum())
     scored = clusters.identity[tally.n_queries > 0]
     dropped = np.setdiff1d(candidates.query_identity, scored)
     reid = ReidScore(
         values=point_estimates(reid_estimates(tally, clusters.once)),
         without_exclusion=with_duplicates,
-        chance=_chance(clusters, candidates, excluded),
+        chance=_chance(clusters, candidates, retrieved),
         queries=n_scored,
         queries_skipped=candidates.query.size - n_scored,
         identities=scored.size,
@@ -62,28 +66,33 @@ def score_reid(
     return tally, reid, _notes(benchmark, reid, similarity)
 
 
-def _tally(clusters: Clusters, candidates: Candidates, rankings: Rankings, ap: str) -> ReidTally:
-    scored = np.array([ranking is not None for ranking in rankings.ranking], dtype=bool)
-    values = {
-        name: np.array([np.nan if ranking is None else metric(ranking) for ranking in rankings.ranking])
-        for name, metric in metrics_of(ap).items()
-    }
+def _tally(clusters: Clusters, candidates: Candidates, retrieved: Retrieved, ap: str, *, exclude: bool) -> ReidTally:
+    """Every metric of every query, a block of queries per core at a time, summed up per identity."""
+    n_queries = candidates.query.size
+    metrics = metrics_of(ap)
+    values = {name: np.empty(n_queries) for name in metrics}
+    scored = np.empty(n_queries, dtype=bool)
+
+    def measure(first: int) -> None:
+        last = min(first + QUERY_BLOCK, n_queries)
+        rankings = retrieved.rankings(first, last, exclude=exclude)
+        scored[first:last] = np.diff(rankings.start) > 0
+        for name, metric in metrics.items():
+            values[name][first:last] = metric(rankings)
+
+    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+        list(pool.map(measure, range(0, n_queries, QUERY_BLOCK)))
     return tally_reid(clusters, candidates.query_identity, scored, values)
 
 
-def _chance(clusters: Clusters, candidates: Candidates, rankings: Rankings) -> dict[str, float | None]:
+def _chance(clusters: Clusters, candidates: Candidates, retrieved: Retrieved) -> dict[str, float | None]:
     """Macro mAP and Rank-1 of a constant embedding: every candidate of a query ties with every other."""
-    sizes = np.stack([rankings.n_positives, rankings.n_candidates], axis=1)
-    distinct, of_query = np.unique(sizes, axis=0, return_inverse=True)
-    precisions = np.array([chance_average_precision(int(r), int(n)) if r else np.nan for r, n in distinct])
-    hits = np.array([r / n if r else np.nan for r, n in distinct])
-    of_query = of_query.ravel()
-    tally = tally_reid(
-        clusters,
-        candidates.query_identity,
-        rankings.n_positives > 0,
-        {"map": precisions[of_query], "rank1": hits[of_query]},
-    )
+    scored = retrieved.n_positives > 0
+    precisions, hits = np.full((2, scored.size), np.nan)
+    n_positives, n_candidates = retrieved.n_positives[scored], retrieved.n_candidates[scored]
+    precisions[scored] = chance_average_precision(n_positives, n_candidates)
+    hits[scored] = n_positives / n_candidates
+    tally = tally_reid(clusters, candidates.query_identity, scored, {"map": precisions, "rank1": hits})
     estimates = point_estimates(reid_estimates(tally, clusters.once))
     return {name: estimates[name] for name in ("macro_map", "macro_rank1")}
 

@@ -1,4 +1,4 @@
-"""Pure functions of one query's ranking: average precision, CMC and INP, with ties scored by their expectation.
+"""Pure functions of queries' rankings: average precision, CMC and INP, with ties scored by their expectation.
 
 A ranking is given by its runs of equal similarity that hold a positive, most similar first. Images between those
 runs matter only through their number, so a gallery of any size takes a few numbers per positive. Every function
@@ -11,88 +11,178 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from piq_bench.records import BoolArray, FloatArray, IntArray
-from piq_bench.sums import ordered_sum
+from piq_bench.records import FloatArray, IntArray
+from piq_bench.sums import ordered_sum, segment_sums
 
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
-    """One query's candidates, ranked.
+class Rankings:
+    """The candidates of some queries, ranked. A query without a run has no positive left: every metric of it is NaN.
 
     Attributes:
+        start: shape (n_queries + 1,); query q has the runs start[q] to start[q + 1], most similar first.
         n_positives: shape (n_runs,); positives in each run of equal similarity that holds one, at least 1.
         n_images: shape (n_runs,); candidates in the run, positives included.
         n_above: shape (n_runs,); candidates more similar than the run, positives included.
     """
 
+    start: IntArray
     n_positives: IntArray
     n_images: IntArray
     n_above: IntArray
 
-    def __post_init__(self) -> None:
-        if self.n_positives.size == 0:
-            raise ValueError("no positive among the candidates: retrieval metrics are undefined")
+    @classmethod
+    def of_one(cls, n_positives: list[int], n_images: list[int], n_above: list[int]) -> "Rankings":
+        """A single query's ranking."""
+        runs = (np.array(counts, dtype=np.int64) for counts in (n_positives, n_images, n_above))
+        return cls(np.array([0, len(n_positives)]), *runs)
+
+    @property
+    def query(self) -> IntArray:
+        """Shape (n_runs,); the query of each run."""
+        return np.repeat(np.arange(self.start.size - 1), np.diff(self.start))
+
+    @property
+    def answerable(self) -> IntArray:
+        """Queries with a positive, ascending."""
+        return np.flatnonzero(np.diff(self.start))
+
+    @property
+    def total(self) -> IntArray:
+        """Shape (n_queries,); positives of each query."""
+        found = np.concatenate([[0], np.cumsum(self.n_positives)])
+        return np.diff(found[self.start])
 
 
-def average_precision(ranking: Ranking) -> float:
-    """Non-interpolated average precision of one query; in (0, 1], higher is better.
+def average_precision(rankings: Rankings) -> FloatArray:
+    """Non-interpolated average precision of each query, shape (n_queries,); in (0, 1], higher is better.
 
     The mean over positives of (positives at or above its rank) / (its rank).
 
-    >>> average_precision(Ranking(np.array([1, 1]), np.array([1, 2]), np.array([0, 1])))  # (1 + (2/2 + 2/3) / 2) / 2
-    0.9166666666666666
+    >>> average_precision(Rankings.of_one([1, 1], [1, 2], [0, 1])).tolist()  # (1 + (2/2 + 2/3) / 2) / 2
+    [0.9166666666666666]
     """
-    return _mean_over_positives(ranking, lambda found, rank: (found + 1.0) / rank)
+    return _mean_over_positives(rankings, lambda found, rank: (found + 1.0) / rank)
 
 
-def average_precision_market1501(ranking: Ranking) -> float:
+def average_precision_market1501(rankings: Rankings) -> FloatArray:
     """Trapezoidal average precision, as in the code published with Market-1501; for comparison with its users only.
 
     The mean over positives of the mean precision at its rank and at the rank before it; before rank 1 it is 1.
     Zheng et al., Scalable Person Re-identification: A Benchmark, ICCV 2015.
 
-    >>> average_precision_market1501(Ranking(np.array([1, 1]), np.array([1, 1]), np.array([0, 2])))  # hits 1 0 1
-    0.7916666666666666
+    >>> average_precision_market1501(Rankings.of_one([1, 1], [1, 1], [0, 2])).tolist()  # hits 1 0 1
+    [0.7916666666666666]
     """
 
     def trapezoid(found: FloatArray, rank: FloatArray) -> FloatArray:
         before = np.where(rank > 1.0, found / np.maximum(rank - 1.0, 1.0), 1.0)
         return (before + (found + 1.0) / rank) / 2.0
 
-    return _mean_over_positives(ranking, trapezoid)
+    return _mean_over_positives(rankings, trapezoid)
 
 
-def cumulative_match(ranking: Ranking, rank: int) -> float:
+def cumulative_match(rankings: Rankings, rank: int) -> FloatArray:
     """CMC at `rank`: the probability that a positive is among the first `rank` images; in [0, 1], higher is better.
 
-    >>> cumulative_match(Ranking(np.array([1]), np.array([4]), np.array([0])), 1)  # one of four equals
-    0.25
+    >>> cumulative_match(Rankings.of_one([1], [4], [0]), 1).tolist()  # one of four equals
+    [0.25]
     """
-    n_positives, n_images, n_above = (int(x[0]) for x in (ranking.n_positives, ranking.n_images, ranking.n_above))
-    n_drawn = rank - n_above  # places of the first run that lie within the rank
-    if n_drawn <= 0:
-        return 0.0
-    if n_drawn > n_images - n_positives:
-        return 1.0
-    missed, possible = 1, 1
-    for place in range(n_drawn):  # drawing without replacement, in whole numbers
-        missed *= n_images - n_positives - place
-        possible *= n_images - place
-    return (possible - missed) / possible
+
+    def hit(n_positives: int, n_images: int, n_above: int) -> float:
+        n_drawn = rank - n_above  # places of the first run that lie within the rank
+        if n_drawn <= 0:
+            return 0.0
+        if n_drawn > n_images - n_positives:
+            return 1.0
+        missed, possible = 1, 1
+        for place in range(n_drawn):  # drawing without replacement, in whole numbers
+            missed *= n_images - n_positives - place
+            possible *= n_images - place
+        return (possible - missed) / possible
+
+    return _of_runs(rankings, rankings.start[rankings.answerable], hit)
 
 
-def inverse_negative_penalty(ranking: Ranking) -> float:
+def inverse_negative_penalty(rankings: Rankings) -> FloatArray:
     """INP: number of positives / rank of the last one; in (0, 1], higher is better.
 
     Ye et al., Deep Learning for Person Re-identification: A Survey and Outlook, TPAMI 2021.
 
-    >>> inverse_negative_penalty(Ranking(np.array([1]), np.array([2]), np.array([0])))  # (1/1 + 1/2) / 2
-    0.75
+    >>> inverse_negative_penalty(Rankings.of_one([1], [2], [0])).tolist()  # (1/1 + 1/2) / 2
+    [0.75]
     """
-    n_positives, n_images, n_above = (int(x[-1]) for x in (ranking.n_positives, ranking.n_images, ranking.n_above))
-    total = float(ranking.n_positives.sum())
-    if n_images == n_positives:
-        return total / (n_above + n_images)
+    last = rankings.start[rankings.answerable + 1] - 1
+    total = rankings.total[rankings.answerable]
+    n_positives, n_images, n_above = rankings.n_positives[last], rankings.n_images[last], rankings.n_above[last]
+    values = total / (n_above + n_images)
+    for place in np.flatnonzero(n_images != n_positives):
+        values[place] = _expected_penalty(*(int(x[place]) for x in (n_positives, n_images, n_above, total)))
+    return _of_queries(rankings, values)
+
+
+def chance_average_precision(n_positives: IntArray, n_images: IntArray) -> FloatArray:
+    """Expected average precision of a random order: all candidates tied, at least one of them a positive.
+
+    The mean over places i = 1 ... n of (1 + (i - 1) c) / i with c = (r - 1) / (n - 1), by way of the harmonic numbers.
+
+    >>> chance_average_precision(np.array([1, 2]), np.array([2, 2])).tolist()  # (1/1 + 1/2) / 2, and certainty
+    [0.75, 1.0]
+    """
+    largest = int(n_images.max(initial=1))
+    harmonic = np.add.accumulate(1.0 / np.arange(1, largest + 1))[n_images - 1]
+    inside = (n_positives - 1) / np.maximum(n_images - 1, 1)
+    return np.asarray((inside * (n_images - harmonic) + harmonic) / n_images)
+
+
+CMC_RANKS = (1, 5, 10)
+AVERAGE_PRECISIONS: dict[str, Callable[[Rankings], FloatArray]] = {
+    "non-interpolated": average_precision,
+    "market1501": average_precision_market1501,
+}
+
+
+def metrics_of(ap: str) -> dict[str, Callable[[Rankings], FloatArray]]:
+    """The reported metrics by name, under one convention of average precision: a new metric is one line here.
+
+    Raises:
+        KeyError: if the convention is unknown.
+    """
+
+    def at(rank: int) -> Callable[[Rankings], FloatArray]:
+        return lambda rankings: cumulative_match(rankings, rank)
+
+    return {
+        "map": AVERAGE_PRECISIONS[ap],
+        **{f"rank{rank}": at(rank) for rank in CMC_RANKS},
+        "minp": inverse_negative_penalty,
+    }
+
+
+def _mean_over_positives(rankings: Rankings, value: Callable[[FloatArray, FloatArray], FloatArray]) -> FloatArray:
+    """Mean over positives of `value(positives above it, its rank)`, which must be linear in the positives above."""
+    found = np.concatenate([[0], np.cumsum(rankings.n_positives)])
+    query = rankings.query
+    n_found = found[:-1] - found[rankings.start[query]]  # positives in earlier runs
+    sums = value(n_found.astype(np.float64), (rankings.n_above + 1).astype(np.float64))
+
+    def in_ties(n_positives: int, n_images: int, n_above: int, n_found: int) -> float:
+        place = np.arange(n_images, dtype=np.float64)  # images above, inside the run
+        inside = place * ((n_positives - 1) / (n_images - 1))  # expected positives among them
+        terms = value(n_found + inside, n_above + 1.0 + place)
+        return float(ordered_sum(terms)) * (n_positives / n_images)
+
+    tied = np.flatnonzero(rankings.n_images > 1)
+    sums[tied] = _each(
+        in_ties, rankings.n_positives[tied], rankings.n_images[tied], rankings.n_above[tied], n_found[tied]
+    )
+    kept = rankings.answerable
+    total = segment_sums(sums, query, rankings.start.size - 1)
+    return _of_queries(rankings, total[kept] / rankings.total[kept])
+
+
+def _expected_penalty(n_positives: int, n_images: int, n_above: int, total: int) -> float:
+    """INP where the last positive lies in a run with other images."""
     # The last positive is at place j of the run with chance C(j-1, r-1) / C(t, r); from place t upwards each chance
     # follows from the one below it.
     place = np.arange(n_images, n_positives - 1, -1, dtype=np.float64)
@@ -103,49 +193,22 @@ def inverse_negative_penalty(ranking: Ranking) -> float:
     return float(ordered_sum(chance * (total / (n_above + place))))
 
 
-def chance_average_precision(n_positives: int, n_images: int) -> float:
-    """Expected average precision of a random order: all candidates tied.
-
-    >>> chance_average_precision(1, 2)  # (1/1 + 1/2) / 2
-    0.75
-    """
-    return average_precision(Ranking(np.array([n_positives]), np.array([n_images]), np.array([0])))
+def _of_runs(rankings: Rankings, run: IntArray, value: Callable[[int, int, int], float]) -> FloatArray:
+    """Shape (n_queries,); `value` of one run of each answerable query."""
+    runs = (rankings.n_positives[run], rankings.n_images[run], rankings.n_above[run])
+    return _of_queries(rankings, _each(value, *runs))
 
 
-CMC_RANKS = (1, 5, 10)
-AVERAGE_PRECISIONS: dict[str, Callable[[Ranking], float]] = {
-    "non-interpolated": average_precision,
-    "market1501": average_precision_market1501,
-}
+def _of_queries(rankings: Rankings, values: FloatArray) -> FloatArray:
+    """Shape (n_queries,); the values of the answerable queries, NaN for the others."""
+    result = np.full(rankings.start.size - 1, np.nan)
+    result[rankings.answerable] = values
+    return result
 
 
-def metrics_of(ap: str) -> dict[str, Callable[[Ranking], float]]:
-    """The reported metrics by name, under one convention of average precision: a new metric is one line here.
-
-    Raises:
-        KeyError: if the convention is unknown.
-    """
-
-    def at(rank: int) -> Callable[[Ranking], float]:
-        return lambda ranking: cumulative_match(ranking, rank)
-
-    return {
-        "map": AVERAGE_PRECISIONS[ap],
-        **{f"rank{rank}": at(rank) for rank in CMC_RANKS},
-        "minp": inverse_negative_penalty,
-    }
-
-
-def _mean_over_positives(ranking: Ranking, value: Callable[[FloatArray, FloatArray], FloatArray]) -> float:
-    """Mean over positives of `value(positives above it, its rank)`, which must be linear in the positives above."""
-    n_found = np.cumsum(ranking.n_positives) - ranking.n_positives  # positives in earlier runs
-    alone: BoolArray = ranking.n_images == 1
-    total = np.zeros(ranking.n_images.size)
-    total[alone] = value(n_found[alone].astype(np.float64), (ranking.n_above[alone] + 1).astype(np.float64))
-    for run in np.flatnonzero(~alone):
-        n_positives, n_images = int(ranking.n_positives[run]), int(ranking.n_images[run])
-        place = np.arange(n_images, dtype=np.float64)  # images above, inside the run
-        inside = place * ((n_positives - 1) / (n_images - 1))  # expected positives among them
-        terms = value(float(n_found[run]) + inside, float(ranking.n_above[run] + 1) + place)
-        total[run] = float(ordered_sum(terms)) * (n_positives / n_images)
-    return float(ordered_sum(total)) / int(ranking.n_positives.sum())
+def _each(value: Callable[..., float], *counts: IntArray) -> FloatArray:
+    """`value` of every row of counts; only once for equal rows, since ties repeat where embeddings do."""
+    if counts[0].size == 0:
+        return np.zeros(0)
+    distinct, of_row = np.unique(np.stack(counts, axis=1), axis=0, return_inverse=True)
+    return np.array([value(*row) for row in distinct.tolist()])[of_row.ravel()]

@@ -80,6 +80,11 @@ def find_candidates(benchmark: Benchmark, *, exclude_sequence: bool = False) -> 
     )
 
 
+def owners(lists: Ragged) -> IntArray:
+    """Shape (n_values,); the query of each value."""
+    return np.repeat(np.arange(len(lists)), np.diff(lists.start))
+
+
 def _duplicates(benchmark: Benchmark, query: IntArray, gallery: IntArray) -> Ragged:
     groups = benchmark.groups
     if groups is None:
@@ -141,17 +146,12 @@ def _empty(n_queries: int) -> Ragged:
     return Ragged(np.zeros(n_queries + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
-def _owner(lists: Ragged) -> IntArray:
-    """Shape (n_values,); the query of each value."""
-    return np.repeat(np.arange(len(lists)), np.diff(lists.start))
-
-
 def _union(one: Ragged, other: Ragged) -> Ragged:
-    return _ragged(np.concatenate([_owner(one), _owner(other)]), np.concatenate([one.values, other.values]), len(one))
+    return _ragged(np.concatenate([owners(one), owners(other)]), np.concatenate([one.values, other.values]), len(one))
 
 
 def _filter(lists: Ragged, keep: Callable[[IntArray, IntArray], BoolArray]) -> Ragged:
-    owner = _owner(lists)
+    owner = owners(lists)
     kept = keep(owner, lists.values)
     return _ragged(owner[kept], lists.values[kept], len(lists))
 
@@ -160,6 +160,6 @@ def _difference(one: Ragged, other: Ragged) -> Ragged:
     if other.values.size == 0:
         return one
     width = int(max(one.values.max(initial=0), other.values.max(initial=0))) + 1
-    pair = _owner(one) * width + one.values
-    kept = ~np.isin(pair, _owner(other) * width + other.values)
-    return _ragged(_owner(one)[kept], one.values[kept], len(one))
+    pair = owners(one) * width + one.values
+    kept = ~np.isin(pair, owners(other) * width + other.values)
+    return _ragged(owners(one)[kept], one.values[kept], len(one))

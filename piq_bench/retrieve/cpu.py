@@ -21,11 +21,11 @@ from queue import SimpleQueue
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from piq_bench.read.mapped import rows_of
-from piq_bench.records import Float32Array, FloatArray, IntArray
+from piq_bench.records import FloatArray, IntArray
 from piq_bench.retrieve import kernel, plain
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.definition import images_of, room_for_columns, stored_vectors
 from piq_bench.retrieve.similarity import Similarity
 
 ENGINE = "cpu (numba)"
@@ -132,11 +132,6 @@ class _Job:
     gallery_block: int
     threads: int
 
-    def vectors(self, rows: IntArray) -> Float32Array:
-        """Stored values of some test rows, shape (n_rows, dimension); exact, whatever the type in the file."""
-        stored = rows_of(self.similarity.embedding, self.similarity.order[rows])
-        return np.ascontiguousarray(stored, dtype=np.float32)
-
 
 class _Progress:
     """Turns work done, which may be done twice, into queries done."""
@@ -202,7 +197,7 @@ def _points(
     table = np.empty((queries.size, N_BUCKETS + 2), dtype=np.uint32 if many else np.uint16)
     base, scale = np.empty((2, queries.size), dtype=np.float32)
     kernel.fill_tables(low, high, start, table, base, scale)
-    vectors = job.vectors(queries)
+    vectors = stored_vectors(job.similarity, queries)
     return kernel.Points(
         vectors, norm, start, exact, target, reach, reach64, table, base, scale, job.left_out, *left_out
     )
@@ -260,28 +255,14 @@ class _Worker:
         n_queries, dimension = points.vectors.shape
         self.counts = np.zeros(points.exact.size + n_queries, dtype=np.int32)
         self.tied = np.zeros(points.exact.size, dtype=np.int32)
-        n_groups = -(-job.gallery_block // kernel.LANES)
         self.products = np.empty(min(job.query_block, n_queries) * job.gallery_block, dtype=np.float32)
-        self.columns = np.zeros((n_groups, dimension, kernel.LANES))
+        self.columns = room_for_columns(job.gallery_block, dimension)
 
     def count(self, block: slice) -> float:
         """Count a block of the gallery; how far products were off, in units of the bound."""
         job, points = self.job, self.points
         rows = job.gallery[block]
-        norm = job.similarity.norm[rows]
-        factor = 1.0 / norm if job.is_cosine else np.ones(rows.size)
-        offset = np.zeros(rows.size) if job.is_cosine else norm**2 / -2.0
-        images = kernel.Images(
-            vectors=job.vectors(rows),
-            norm=norm,
-            factor=factor.astype(np.float32),
-            offset=offset.astype(np.float32),
-            factor64=factor,
-            offset64=offset,
-            columns=self.columns,
-            built=np.zeros(-(-rows.size // kernel.LANES), dtype=bool),
-            first=block.start,
-        )
+        images = images_of(job.similarity, rows, self.columns, block.start)
         worst = 0.0
         n_queries = points.norm.size
         for first in range(0, n_queries, job.query_block):

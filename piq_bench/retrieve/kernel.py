@@ -321,49 +321,31 @@ def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatAr
 
 
 @njit(nogil=True, cache=True)
-def define_positives(
-    query_vectors: Float32Array,
-    query_norm: FloatArray,
-    members: IntArray,
-    images: Images,
-    places: IntArray,
-    start: IntArray,
-    positives: IntArray,
-    is_cosine: bool,
-    values: FloatArray,
+def define_table(
+    query_vectors: Float32Array, query_norm: FloatArray, images: Images, is_cosine: bool, table: FloatArray
 ) -> None:
-    """The definition for queries of one identity with their positives.
+    """The definition for all pairs.
 
     Args:
-        query_vectors: shape (n_members, dimension), float32.
-        query_norm: shape (n_members,).
-        members: shape (n_members,); which queries these are.
-        images: the identity's gallery images, with room for all groups of LANES.
-        places: shape (n_images,); their places in the gallery, ascending.
-        start: shape (n_queries + 1,).
-        positives: shape (n_positives,); places, ascending for a query, each among `places`.
+        query_vectors: shape (n_queries, dimension).
+        query_norm: shape (n_queries,).
+        images: with room for all groups of LANES.
         is_cosine: else euclidean.
-        values: shape (n_positives,), written.
+        table: shape (n_queries, n_images), written.
     """
     one = np.empty(query_vectors.shape[1], np.float64)
     sums = np.empty(LANES)
+    n_images = images.vectors.shape[0]
     for group in range(images.built.size):
         _fill_columns(images, group, is_cosine)
-        first, last = group * LANES, min((group + 1) * LANES, places.size)
-        for member in range(members.size):
-            query = members[member]
-            own = positives[start[query] : start[query + 1]]
-            index = np.searchsorted(own, places[first])
-            if index == own.size or own[index] > places[last - 1]:
-                continue
-            norm = query_norm[member] if is_cosine else 1.0
-            for dim in range(one.size):
-                one[dim] = np.float64(query_vectors[member, dim]) / norm
+        first, last = group * LANES, min((group + 1) * LANES, n_images)
+        for row in range(query_vectors.shape[0]):
+            norm = query_norm[row] if is_cosine else 1.0
+            for index in range(one.size):
+                one[index] = np.float64(query_vectors[row, index]) / norm
             _define(one, images.columns[group], is_cosine, sums)
             for lane in range(last - first):
-                if index < own.size and own[index] == places[first + lane]:
-                    values[start[query] + index] = sums[lane]
-                    index += 1
+                table[row, first + lane] = sums[lane]
 
 
 @njit(nogil=True, cache=True)
@@ -390,14 +372,6 @@ def measure_rows(
         for index in range(bit.size):
             code += U64(bit[index]) * multiplier[index]
         hashed[row] = code
-
-
-@njit(nogil=True, cache=True)
-def sort_lists(start: IntArray, values: FloatArray, order: IntArray) -> None:
-    """For each list its stable ascending order, as indices within the list, shape (n_values,), into `order`."""
-    for query in range(start.size - 1):
-        first, last = start[query], start[query + 1]
-        order[first:last] = np.argsort(values[first:last], kind="mergesort")
 
 
 @njit(nogil=True, cache=True)

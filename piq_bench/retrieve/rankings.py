@@ -1,34 +1,70 @@
-"""Similarities and candidates to one ranking per query, with and without its near-duplicates, in one retrieval.
+"""Similarities and candidates to the rankings of all queries, with and without near-duplicates, in one retrieval.
 
 The similarities of a query's positives and near-duplicates are computed by definition; an engine counts all other
 images around the positives. What exclusion changes is then a matter of adding those few or not.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from os import cpu_count
 
 import numpy as np
 
-from piq_bench.metrics.retrieval import Ranking
-from piq_bench.records import FloatArray, IntArray
-from piq_bench.retrieve.candidates import Candidates, Ragged
-from piq_bench.retrieve.contract import Engine
+from piq_bench.metrics.retrieval import Rankings
+from piq_bench.records import BoolArray, FloatArray, IntArray
+from piq_bench.retrieve.candidates import Candidates, Ragged, owners
+from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.similarity import Similarity
+
+COMPILE_FROM = 1 << 30  # pairs times dimensions: less is done before a compiler has started
+Values = IntArray | FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Rankings:
-    """All queries, ranked.
+class Retrieved:
+    """All queries' positives among their candidates.
 
     Attributes:
-        ranking: per query; None where no positive is left.
-        n_positives: shape (n_queries,).
-        n_candidates: shape (n_queries,); positives included.
+        start: shape (n_queries + 1,); query q has the positives start[q] to start[q + 1], near-duplicates included.
+        exact: shape (n_positives,); similarities by definition, ascending within a query.
+        is_duplicate: shape (n_positives,); whether the positive is a near-duplicate of its query.
+        others: images that are neither positives nor near-duplicates, around each positive.
+        near: near-duplicates that are no positives, around each positive.
+        n_positives: shape (n_queries,); near-duplicates left out.
+        n_candidates: shape (n_queries,); near-duplicates left out.
     """
 
-    ranking: tuple[Ranking | None, ...]
+    start: IntArray
+    exact: FloatArray
+    is_duplicate: BoolArray
+    others: Counts
+    near: Counts
     n_positives: IntArray
     n_candidates: IntArray
+
+    def rankings(self, first: int, last: int, *, exclude: bool) -> Rankings:
+        """The rankings of the queries from `first` up to `last`, without their near-duplicates or with them."""
+        own = slice(self.start[first], self.start[last])
+        length = np.diff(self.start[first : last + 1])
+        query = np.repeat(np.arange(last - first), length)
+        # From the last positive of a query to its first: most similar first.
+        begin = self.start[first:last] - self.start[first]
+        place = (2 * begin + length - 1)[query] - np.arange(query.size)
+        if exclude:
+            kept = ~self.is_duplicate[own][place]
+            place, query = place[kept], query[kept]
+        exact = self.exact[own][place]
+        above, tied = self.others.above[own][place], self.others.tied[own][place]
+        if not exclude:
+            above, tied = above + self.near.above[own][place], tied + self.near.tied[own][place]
+        is_first = np.ones(place.size, dtype=bool)
+        is_first[1:] = (exact[1:] != exact[:-1]) | (query[1:] != query[:-1])
+        run = np.flatnonzero(is_first)
+        n_positives = np.diff(np.concatenate([run, [place.size]]))
+        found = np.searchsorted(query, np.arange(last - first + 1))  # positives of earlier queries
+        n_above = above[run] + run - found[query[run]]
+        return Rankings(np.searchsorted(run, found), n_positives, n_positives + tied[run], n_above)
 
 
 def rank(
@@ -38,8 +74,8 @@ def rank(
     engine: Engine,
     *,
     advance: Callable[[int], None] = lambda steps: None,
-) -> tuple[Rankings, Rankings]:
-    """Rank every query's positives: first without its near-duplicates, then with them.
+) -> Retrieved:
+    """Rank every query's positives among its candidates.
 
     Args:
         similarity: of all test rows.
@@ -49,69 +85,118 @@ def rank(
         advance: told the number of queries done.
     """
     queries, gallery = test_row[candidates.query], test_row[candidates.gallery]
-    exact = _positive_similarities(similarity, candidates, queries, gallery)
-    others = [np.setdiff1d(candidates.duplicates[q], candidates.positives[q]) for q in range(queries.size)]
-    start = np.concatenate([[0], np.cumsum([other.size for other in others])]).astype(np.int64)
-    near = Ragged(start, np.concatenate([*others, np.zeros(0, dtype=np.int64)]))
-    owner = np.repeat(np.arange(queries.size), np.diff(start))
-    near_exact = similarity.exact_pairs(queries[owner], gallery[near.values])
+    positives, duplicates = candidates.positives, candidates.duplicates
+    of_query = owners(duplicates)
+    found = _find(positives.start, positives.values, of_query, duplicates.values)
+    is_positive = found < positives.start[of_query + 1]
+    is_positive[is_positive] = positives.values[found[is_positive]] == duplicates.values[is_positive]
+    is_duplicate = np.zeros(positives.values.size, dtype=bool)
+    is_duplicate[found[is_positive]] = True
 
-    ascending = [np.argsort(exact[q], kind="stable") for q in range(queries.size)]
-    points = np.concatenate([*(exact[q][ascending[q]] for q in range(queries.size)), np.zeros(0)])
-    left_out = _concatenated(candidates.positives, near, candidates.ignored)
-    counts = engine(similarity, queries, gallery, points, left_out, candidates.positives.start, advance=advance)
-
-    excluded: list[Ranking | None] = []
-    included: list[Ranking | None] = []
-    n_kept = np.zeros(queries.size, dtype=np.int64)
-    for query in range(queries.size):
-        own = slice(candidates.positives.start[query], candidates.positives.start[query + 1])
-        value, above, tied = points[own], counts.above[own], counts.tied[own]
-        kept = ~np.isin(candidates.positives[query][ascending[query]], candidates.duplicates[query])
-        n_kept[query] = int(kept.sum())
-        excluded.append(_ranking(value[kept], above[kept], tied[kept]))
-        duplicate = np.sort(near_exact[start[query] : start[query + 1]])
-        not_above = np.searchsorted(duplicate, value, "right")
-        n_tied = not_above - np.searchsorted(duplicate, value, "left")
-        included.append(_ranking(value, above + duplicate.size - not_above, tied + n_tied))
-
+    exact = _ordered_positives(similarity, candidates, queries, gallery, is_duplicate)
+    near_query, near = of_query[~is_positive], duplicates.values[~is_positive]
+    near_exact = similarity.exact_pairs(queries[near_query], gallery[near])
+    left_out = _joined(positives, (near_query, near), candidates.ignored)
+    others = engine(similarity, queries, gallery, exact, left_out, positives.start, advance=advance)
     n_all = gallery.size - np.diff(candidates.ignored.start)
-    return (
-        Rankings(tuple(excluded), n_kept, n_all - np.diff(candidates.duplicates.start)),
-        Rankings(tuple(included), np.diff(candidates.positives.start), n_all),
+    n_kept = np.bincount(owners(positives)[~is_duplicate], minlength=queries.size)
+    return Retrieved(
+        start=positives.start,
+        exact=exact,
+        is_duplicate=is_duplicate,
+        others=others,
+        near=_count_few(exact, positives.start, near_query, near_exact),
+        n_positives=n_kept.astype(np.int64),
+        n_candidates=n_all - np.diff(duplicates.start),
     )
 
 
-def _positive_similarities(
-    similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray
-) -> list[FloatArray]:
-    """Per query, the similarities of its positives; identity by identity, since its queries share them."""
-    values: list[FloatArray] = [np.zeros(0)] * queries.size
+def _ordered_positives(
+    similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray, is_duplicate: BoolArray
+) -> FloatArray:
+    """The similarities of all positives, ascending within a query; `is_duplicate` is brought into the same order.
+
+    Identity by identity, since its queries share their positives.
+    """
+    positives = candidates.positives
+    values = np.empty(positives.values.size)
     order = np.argsort(candidates.query_identity, kind="stable")
     starts = np.flatnonzero(np.diff(candidates.query_identity[order], prepend=-1))
-    for members in np.split(order, starts[1:]) if order.size else []:
-        shared = np.unique(np.concatenate([candidates.positives[q] for q in members]))
-        if shared.size:
-            table = similarity.exact_table(queries[members], gallery[shared])
-            for row, query in enumerate(members):
-                values[query] = table[row, np.searchsorted(shared, candidates.positives[query])]
+    table_of = _table_of(similarity, positives.values.size)
+
+    def define(members: IntArray) -> None:
+        shared = positives[members[0]]
+        lists = [slice(positives.start[q], positives.start[q + 1]) for q in members]
+        if candidates.ignored.values.size:
+            shared = np.unique(np.concatenate([positives.values[own] for own in lists]))
+        if shared.size == 0:
+            return
+        table = table_of(queries[members], gallery[shared])
+        for row, own in zip(table, lists, strict=True):
+            if own.stop - own.start < shared.size:
+                row = row[np.searchsorted(shared, positives.values[own])]
+            ascending = np.argsort(row)
+            values[own] = row[ascending]
+            is_duplicate[own] = is_duplicate[own][ascending]
+
+    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+        list(pool.map(define, np.split(order, starts[1:]) if order.size else []))
     return values
 
 
-def _concatenated(*parts: Ragged) -> Ragged:
-    """The lists of all parts, one after another, for each query; the parts do not overlap."""
-    length = sum((np.diff(part.start) for part in parts), start=np.zeros(len(parts[0]), dtype=np.int64))
-    owner = np.concatenate([np.repeat(np.arange(len(part)), np.diff(part.start)) for part in parts])
-    values = np.concatenate([part.values for part in parts])
-    start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-    return Ragged(start, values[np.argsort(owner, kind="stable")])
+def _table_of(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray], FloatArray]:
+    """What computes the definition for all pairs of some queries and gallery images."""
+    if n_pairs * similarity.dimension < COMPILE_FROM:
+        return similarity.exact_table
+    from piq_bench.retrieve.definition import exact_table  # the compiler takes its time to start
+
+    return lambda queries, gallery: exact_table(similarity, queries, gallery)
 
 
-def _ranking(value: FloatArray, above: IntArray, tied: IntArray) -> Ranking | None:
-    """From positives, ascending, with the counts of other candidates, to runs of equal similarity, descending."""
-    if value.size == 0:
-        return None
-    value, above, tied = value[::-1], above[::-1], tied[::-1]
-    first = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]]))
-    n_positives = np.diff(np.concatenate([first, [value.size]]))
-    return Ranking(n_positives=n_positives, n_images=n_positives + tied[first], n_above=above[first] + first)
+def _find(start: IntArray, values: Values, query: IntArray, value: Values, side: str = "left") -> IntArray:
+    """Where each value belongs in the ascending list of its query: an index into `values`."""
+    low, high = start[query], start[query + 1]
+    while (low < high).any():
+        is_open = low < high
+        middle = (low + high) // 2
+        seen = values[np.where(is_open, middle, 0)]
+        goes_on = is_open & ((seen < value) if side == "left" else (seen <= value))
+        low = np.where(goes_on, middle + 1, low)
+        high = np.where(is_open & ~goes_on, middle, high)
+    return low
+
+
+def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: FloatArray) -> Counts:
+    """What an engine does, for pairs whose similarity is known.
+
+    Args:
+        points: shape (n_points,); ascending within a query.
+        start: shape (n_queries + 1,); of the lists of points.
+        query: shape (n_pairs,).
+        exact: shape (n_pairs,).
+    """
+    n_queries = start.size - 1
+    place = np.arange(points.size) + np.repeat(np.arange(n_queries), np.diff(start))  # a query has one count more
+    first, last = (_find(start, points, query, exact, side) + query for side in ("left", "right"))
+    n_below = np.bincount(first, minlength=points.size + n_queries)  # by query and number of points below the image
+    until = np.cumsum(n_below)
+    above = np.repeat(until[start[1:] + np.arange(n_queries)], np.diff(start)) - until[place]
+    entered = n_below - np.bincount(last, minlength=points.size + n_queries)
+    return Counts(above, np.cumsum(entered)[place])
+
+
+def _joined(positives: Ragged, near: tuple[IntArray, IntArray], ignored: Ragged) -> Ragged:
+    """All lists of a query one after another; `near` holds queries, ascending, and their values."""
+    n_near = np.bincount(near[0], minlength=len(positives))
+    parts = [
+        (positives.start, owners(positives), positives.values),
+        (np.concatenate([[0], np.cumsum(n_near)]), *near),
+        (ignored.start, owners(ignored), ignored.values),
+    ]
+    start = np.sum([part_start for part_start, _, _ in parts], axis=0)
+    values = np.empty(int(start[-1]), dtype=np.int64)
+    shift = start[:-1].copy()  # where the next part of a query begins
+    for part_start, query, value in parts:
+        values[np.arange(value.size) + (shift - part_start[:-1])[query]] = value
+        shift += np.diff(part_start)
+    return Ragged(start, values)

@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from piq_bench.records import EmbeddingArray, FloatArray, IntArray, Submission
+from piq_bench.read.mapped import row_blocks, rows_of
+from piq_bench.records import EmbeddingArray, Float32Array, FloatArray, IntArray, Submission
 from piq_bench.sums import ordered_sum
 
 ROUNDING = 2.0**-53  # of one float64 operation
 CACHE_VALUES = 1 << 15  # float64 values that stay in a core's cache while a sum runs over the dimensions
 BLOCK_VALUES = 1 << 22
+COMPILE_FROM = 1 << 25  # values: fewer are measured before a compiler has started
+
+HashArray = NDArray[np.uint64]
+BitsArray = NDArray[np.uint16] | NDArray[np.uint32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,24 +54,15 @@ class Similarity:
         if submission.embedding is None:
             raise ValueError("the submission has no embedding")
         embedding, order = submission.embedding, submission.order
-        n_test, dimension = order.size, embedding.shape[1]
-        norm = np.empty(n_test)
-        hashed = np.empty(n_test, dtype=np.uint64)
-        multiplier = np.random.PCG64(0).random_raw(dimension) | np.uint64(1)
-        step = max(1, BLOCK_VALUES // dimension)
-        for first in range(0, n_test, step):
-            part = slice(first, first + step)
-            stored = np.ascontiguousarray(embedding[order[part]])
-            values = stored.astype(np.float64)
-            norm[part] = np.sqrt(ordered_sum(values * values))
-            bits = stored.view(np.uint16 if stored.itemsize == 2 else np.uint32).astype(np.uint64)
-            hashed[part] = (bits * multiplier).sum(axis=1)  # whole numbers modulo 2**64: any order, one result
-        twin = _first_of_equal(hashed)
-        for first in range(0, n_test, step):  # equal hashes are no proof
-            rows = np.arange(first, min(first + step, n_test))
-            rows = rows[twin[rows] != rows]
-            differs = (embedding[order[rows]] != embedding[order[twin[rows]]]).any(axis=1)
-            twin[rows[differs]] = rows[differs]
+        norm, hashed = _measure(embedding)
+        norm, twin = norm[order], _first_of_equal(hashed[order])
+        step = max(1, BLOCK_VALUES // embedding.shape[1])
+        repeated = np.flatnonzero(twin != np.arange(order.size))
+        for first in range(0, repeated.size, step):  # equal hashes are no proof
+            rows = repeated[first : first + step]
+            one, other = rows_of(embedding, order[rows]), rows_of(embedding, order[twin[rows]])
+            differs = rows[(one != other).any(axis=1)]
+            twin[differs] = differs
         return cls(embedding, order, submission.distance, norm, twin)
 
     @property
@@ -75,7 +72,7 @@ class Similarity:
 
     def vectors(self, rows: IntArray) -> FloatArray:
         """Shape (n_rows, dimension); float64, divided by their norm under cosine."""
-        values = np.asarray(self.embedding[self.order[rows]].astype(np.float64))
+        values = np.asarray(rows_of(self.embedding, self.order[rows]).astype(np.float64))
         if self.distance == "cosine":
             values /= self.norm[rows][:, None]
         return values
@@ -145,6 +142,37 @@ class Similarity:
             np.multiply(term, term, out=term)
             total += term
         return np.asarray(np.negative(total))
+
+
+def _measure(embedding: EmbeddingArray) -> tuple[FloatArray, HashArray]:
+    """Norms by definition, and hashes of the stored bits, as whole numbers modulo 2**64: any order, one result."""
+    norm = np.empty(embedding.shape[0])
+    hashed = np.empty(embedding.shape[0], dtype=np.uint64)
+    multiplier = np.asarray(np.random.PCG64(0).random_raw(embedding.shape[1]), dtype=np.uint64) | np.uint64(1)
+    measure = _measure_block
+    if embedding.size >= COMPILE_FROM:
+        from piq_bench.retrieve.kernel import measure_rows  # the compiler takes its time to start
+
+        measure = measure_rows
+
+    def work(block: tuple[int, EmbeddingArray]) -> None:
+        first, stored = block[0], np.ascontiguousarray(block[1])
+        part = slice(first, first + stored.shape[0])
+        bits: BitsArray = stored.view(np.uint16) if stored.itemsize == 2 else stored.view(np.uint32)
+        measure(stored.astype(np.float32), bits, multiplier, norm[part], hashed[part])
+
+    for block in row_blocks(embedding):
+        work(block)
+    return norm, hashed
+
+
+def _measure_block(
+    vectors: Float32Array, bits: BitsArray, multiplier: HashArray, norm: FloatArray, hashed: HashArray
+) -> None:
+    """Fill in norm and hash of each row, shape (n_rows,)."""
+    values = vectors.astype(np.float64)
+    norm[:] = np.sqrt(ordered_sum(values * values))
+    hashed[:] = (bits * multiplier).sum(axis=1)
 
 
 def _first_of_equal(values: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> IntArray:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.metrics.retrieval import (
-    Ranking,
+    Rankings,
     average_precision,
     average_precision_market1501,
     chance_average_precision,
@@ -19,9 +19,9 @@ from piq_bench.metrics.retrieval import (
 FAST = {
     "average precision": average_precision,
     "average precision of Market-1501": average_precision_market1501,
-    "CMC@1": lambda ranking: cumulative_match(ranking, 1),
-    "CMC@3": lambda ranking: cumulative_match(ranking, 3),
-    "CMC@10": lambda ranking: cumulative_match(ranking, 10),
+    "CMC@1": lambda rankings: cumulative_match(rankings, 1),
+    "CMC@3": lambda rankings: cumulative_match(rankings, 3),
+    "CMC@10": lambda rankings: cumulative_match(rankings, 10),
     "INP": inverse_negative_penalty,
 }
 CLOSED = {
@@ -47,14 +47,21 @@ def candidates_of(max_size: int, n_values: int) -> st.SearchStrategy[list[tuple[
     return st.lists(one, min_size=1, max_size=max_size).filter(lambda c: any(hit for _, hit in c))
 
 
-def ranking_of(candidates: list[tuple[float, bool]]) -> Ranking:
+def ranking_of(candidates: list[tuple[float, bool]]) -> Rankings:
     n_above, kept = 0, []
     for n_positives, n_images in oracles.runs(candidates):
         if n_positives:
             kept.append((n_positives, n_images, n_above))
         n_above += n_images
-    n_positives, n_images, above = np.transpose(kept)
-    return Ranking(n_positives, n_images, above)
+    n_positives, n_images, above = np.transpose(kept).tolist()
+    return Rankings.of_one(n_positives, n_images, above)
+
+
+def joined(rankings: list[Rankings]) -> Rankings:
+    """The rankings of several queries as one record."""
+    sizes = [ranking.n_images.size for ranking in rankings]
+    parts = zip(*((r.n_positives, r.n_images, r.n_above) for r in rankings), strict=True)
+    return Rankings(np.concatenate([[0], np.cumsum(sizes)]), *(np.concatenate(part) for part in parts))
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -62,26 +69,36 @@ def ranking_of(candidates: list[tuple[float, bool]]) -> Ranking:
 def test_metrics_are_the_mean_over_all_orders_of_the_ties(name: str, candidates: list[tuple[float, bool]]) -> None:
     expected = oracles.over_all_orders(candidates, STRICT[name])
     assert CLOSED[name](candidates) == expected
-    assert FAST[name](ranking_of(candidates)) == pytest.approx(float(expected), rel=1e-12)
+    assert FAST[name](ranking_of(candidates))[0] == pytest.approx(float(expected), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", FAST)
 @given(candidates=candidates_of(120, 12))
 def test_metrics_agree_with_exact_fractions(name: str, candidates: list[tuple[float, bool]]) -> None:
-    assert FAST[name](ranking_of(candidates)) == pytest.approx(float(CLOSED[name](candidates)), rel=1e-12)
+    assert FAST[name](ranking_of(candidates))[0] == pytest.approx(float(CLOSED[name](candidates)), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", FAST)
 def test_a_perfect_ranking_scores_1(name: str) -> None:
-    ranking = Ranking(np.ones(5, dtype=np.int64), np.ones(5, dtype=np.int64), np.arange(5))
-    assert FAST[name](ranking) == 1.0
+    ranking = Rankings.of_one([1] * 5, [1] * 5, [0, 1, 2, 3, 4])
+    assert FAST[name](ranking).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("name", FAST)
+@given(queries=st.lists(candidates_of(12, 4), max_size=6))
+def test_a_query_scores_the_same_alone_and_among_others(name: str, queries: list[list[tuple[float, bool]]]) -> None:
+    alone = [ranking_of(candidates) for candidates in queries]
+    nobody = Rankings.of_one([], [], [])
+    together = FAST[name](joined([nobody, *alone, nobody]))
+    assert np.isnan(together[[0, -1]]).all()
+    assert together[1:-1].tolist() == [float(FAST[name](ranking)[0]) for ranking in alone]
 
 
 def test_hits_1_0_1_by_hand() -> None:
-    ranking = Ranking(np.array([1, 1]), np.array([1, 1]), np.array([0, 2]))
-    assert average_precision(ranking) == pytest.approx((1 / 1 + 2 / 3) / 2)
-    assert average_precision_market1501(ranking) == pytest.approx((1 + (1 / 2 + 2 / 3) / 2) / 2)
-    assert inverse_negative_penalty(ranking) == pytest.approx(2 / 3)
+    ranking = Rankings.of_one([1, 1], [1, 1], [0, 2])
+    assert average_precision(ranking)[0] == pytest.approx((1 / 1 + 2 / 3) / 2)
+    assert average_precision_market1501(ranking)[0] == pytest.approx((1 + (1 / 2 + 2 / 3) / 2) / 2)
+    assert inverse_negative_penalty(ranking)[0] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(("n_positives", "n_images"), [(1, 1), (3, 50), (40, 50), (2, 20_000), (700, 20_000)])
@@ -89,19 +106,22 @@ def test_chance_follows_the_harmonic_closed_form(n_positives: int, n_images: int
     harmonic = sum((Fraction(1, i) for i in range(1, min(n_images, 60) + 1)), Fraction(0))
     total = float(harmonic) + sum(1 / i for i in range(61, n_images + 1))
     inside = (n_positives - 1) / (n_images - 1) * (n_images - total) if n_images > 1 else 0.0
-    assert chance_average_precision(n_positives, n_images) == pytest.approx((inside + total) / n_images, rel=1e-11)
+    chance = chance_average_precision(np.array([n_positives]), np.array([n_images]))[0]
+    assert chance == pytest.approx((inside + total) / n_images, rel=1e-11)
+
+
+@given(candidates=st.lists(st.booleans(), min_size=1, max_size=7).filter(any))
+def test_chance_is_the_average_precision_of_a_constant_embedding(candidates: list[bool]) -> None:
+    chance = chance_average_precision(np.array([sum(candidates)]), np.array([len(candidates)]))[0]
+    expected = oracles.average_precision([(0.0, hit) for hit in candidates])
+    assert chance == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_huge_ties_stay_finite() -> None:
-    ranking = Ranking(np.array([3]), np.array([90_000]), np.array([7]))
+    ranking = Rankings.of_one([3], [90_000], [7])
     expected = oracles.cumulative_match([(1.0, False)] * 7 + [(0.0, i < 3) for i in range(90_000)], 10)
-    assert cumulative_match(ranking, 10) == float(expected)
-    assert 3 / 90_007 < inverse_negative_penalty(ranking) < 1e-4
-
-
-def test_a_query_without_positives_has_no_ranking() -> None:
-    with pytest.raises(ValueError, match="no positive"):
-        Ranking(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    assert cumulative_match(ranking, 10)[0] == float(expected)
+    assert 3 / 90_007 < inverse_negative_penalty(ranking)[0] < 1e-4
 
 
 def test_an_unknown_convention_is_refused() -> None:

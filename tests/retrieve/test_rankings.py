@@ -1,6 +1,7 @@
 """Retrieval against a plain count over every candidate, on embeddings that are random, tied, and nearly tied."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 import builders
@@ -8,7 +9,7 @@ import numpy as np
 import oracles
 import pytest
 
-from piq_bench.metrics.retrieval import Ranking
+from piq_bench.metrics.retrieval import Rankings
 from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, EmbeddingArray, IntArray, Submission
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.candidates import Ragged, find_candidates
@@ -96,7 +97,7 @@ def plain_candidates(
 
 def rankings(
     benchmark: Benchmark, submission: Submission, *, exclude_sequence: bool = False, **options: int
-) -> tuple[list[Ranking | None], list[Ranking | None]]:
+) -> tuple[Rankings, Rankings]:
     candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
 
     def engine(
@@ -114,14 +115,14 @@ def rankings(
         )
 
     test_row = np.cumsum(benchmark.split != 0) - 1
-    excluded, included = rank(Similarity.of(submission), candidates, test_row, engine)
-    return list(excluded.ranking), list(included.ranking)
+    found = rank(Similarity.of(submission), candidates, test_row, engine)
+    n_queries = candidates.query.size
+    return found.rankings(0, n_queries, exclude=True), found.rankings(0, n_queries, exclude=False)
 
 
-def as_runs(ranking: Ranking | None) -> list[tuple[int, int, int]]:
-    if ranking is None:
-        return []
-    return list(zip(*(x.tolist() for x in (ranking.n_positives, ranking.n_images, ranking.n_above)), strict=True))
+def as_runs(rankings: Rankings) -> list[list[tuple[int, int, int]]]:
+    runs = list(zip(*(x.tolist() for x in (rankings.n_positives, rankings.n_images, rankings.n_above)), strict=True))
+    return [runs[first:last] for first, last in pairwise(rankings.start.tolist())]
 
 
 def expected_runs(candidates: list[oracles.Candidate]) -> list[tuple[int, int, int]]:
@@ -146,7 +147,7 @@ def test_rankings_equal_a_count_over_every_candidate(
     excluded, included = rankings(benchmark, submission, exclude_sequence=seed == 2)
     for exclude_groups, found in ((True, excluded), (False, included)):
         expected = plain_candidates(benchmark, submission, exclude_groups=exclude_groups, exclude_sequence=seed == 2)
-        assert [as_runs(ranking) for ranking in found] == [expected_runs(c) for _, c in expected]
+        assert as_runs(found) == [expected_runs(c) for _, c in expected]
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
@@ -155,10 +156,10 @@ def test_block_size_and_threads_change_nothing(make: Make, distance: Distance) -
     rng = np.random.default_rng(7)
     benchmark = builders.benchmark(rng, builders.Size(n_query=20, n_gallery=60))
     submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
-    plain = [[as_runs(r) for r in found] for found in rankings(benchmark, submission)]
+    plain = [as_runs(found) for found in rankings(benchmark, submission)]
     for query_block, gallery_block, threads in ((1, 1, 1), (3, 7, 2), (64, 5, 1), (2, 1000, 4)):
         blocks = rankings(benchmark, submission, query_block=query_block, gallery_block=gallery_block, threads=threads)
-        assert [[as_runs(r) for r in found] for found in blocks] == plain
+        assert [as_runs(found) for found in blocks] == plain
 
 
 def test_the_order_of_stored_rows_changes_nothing() -> None:
@@ -171,7 +172,7 @@ def test_the_order_of_stored_rows_changes_nothing() -> None:
     shuffled = builders.submission(rng, benchmark, stored)
     object.__setattr__(shuffled, "order", np.argsort(order))
     one, other = rankings(benchmark, submission), rankings(benchmark, shuffled)
-    assert [[as_runs(r) for r in x] for x in one] == [[as_runs(r) for r in x] for x in other]
+    assert [as_runs(x) for x in one] == [as_runs(x) for x in other]
 
 
 def test_the_definition_decides_where_float32_products_tie() -> None:

@@ -1,0 +1,63 @@
+"""Stored embeddings to what the compiled kernel works on, and the definition of similarity through that kernel.
+
+The numbers are those that `Similarity` computes with numpy, many times faster; worth a compiler's start on large jobs.
+"""
+
+import numpy as np
+
+from piq_bench.read.mapped import rows_of
+from piq_bench.records import Float32Array, FloatArray, IntArray
+from piq_bench.retrieve import kernel
+from piq_bench.retrieve.similarity import Similarity
+
+BLOCK_VALUES = 1 << 21
+
+
+def stored_vectors(similarity: Similarity, rows: IntArray) -> Float32Array:
+    """Stored values of some test rows, shape (n_rows, dimension); exact, since float16 fits into float32."""
+    stored = rows_of(similarity.embedding, similarity.order[rows])
+    return np.ascontiguousarray(stored, dtype=np.float32)
+
+
+def room_for_columns(n_images: int, dimension: int) -> FloatArray:
+    """Room for what the definition works on; memory is taken when it is written."""
+    return np.zeros((-(-n_images // kernel.LANES), dimension, kernel.LANES))
+
+
+def images_of(similarity: Similarity, rows: IntArray, columns: FloatArray, first: int = 0) -> kernel.Images:
+    """Gallery images for the kernel.
+
+    Args:
+        similarity: of all test rows.
+        rows: shape (n_images,); test rows.
+        columns: room for at least as many images.
+        first: place of the first one in the gallery.
+    """
+    norm = similarity.norm[rows]
+    is_cosine = similarity.distance == "cosine"
+    factor = 1.0 / norm if is_cosine else np.ones(rows.size)
+    offset = np.zeros(rows.size) if is_cosine else norm**2 / -2.0
+    return kernel.Images(
+        vectors=stored_vectors(similarity, rows),
+        norm=norm,
+        factor=factor.astype(np.float32),
+        offset=offset.astype(np.float32),
+        factor64=factor,
+        offset64=offset,
+        columns=columns,
+        built=np.zeros(-(-rows.size // kernel.LANES), dtype=bool),
+        first=first,
+    )
+
+
+def exact_table(similarity: Similarity, queries: IntArray, gallery: IntArray) -> FloatArray:
+    """`Similarity.exact_table`: shape (n_queries, n_gallery)."""
+    table = np.empty((queries.size, gallery.size))
+    vectors = stored_vectors(similarity, queries)
+    step = max(kernel.LANES, BLOCK_VALUES // similarity.dimension)
+    columns = room_for_columns(min(step, gallery.size), similarity.dimension)
+    for first in range(0, gallery.size, step):
+        images = images_of(similarity, gallery[first : first + step], columns)
+        part = table[:, first : first + step]
+        kernel.define_table(vectors, similarity.norm[queries], images, similarity.distance == "cosine", part)
+    return table
