@@ -1,0 +1,212 @@
+"""Neighbours against a plain sort of every candidate, on embeddings that are random, tied, and nearly tied."""
+
+import sys
+from collections.abc import Callable
+from typing import Literal
+
+import builders
+import numpy as np
+import oracles
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from piq_bench.records import NO_GROUP, TRAIN, Benchmark, EmbeddingArray, Submission
+from piq_bench.retrieve import neighbours as module
+from piq_bench.retrieve.candidates import find_candidates
+from piq_bench.retrieve.neighbours import nearest
+from piq_bench.retrieve.similarity import Similarity
+
+Distance = Literal["cosine", "euclidean"]
+Found = list[list[tuple[int, int, int, float, bool, bool]]]
+Make = Callable[[np.random.Generator, int], EmbeddingArray]
+
+
+def random_rows(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return rng.standard_normal((n, 6)).astype(np.float32)
+
+
+def few_distinct(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return rng.integers(-2, 3, (5, 3)).astype(np.float16)[rng.integers(0, 5, n)] + np.float16(0.5)
+
+
+def constant(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return np.full((n, 4), 0.3, dtype=np.float32)
+
+
+def nearly_tied(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    """Rows a bit apart in their last bit: float32 products cannot order them."""
+    base = np.tile(rng.standard_normal(5), (n, 1)).astype(np.float32)
+    return np.nextafter(base, base + rng.integers(-1, 2, base.shape).astype(np.float32), dtype=np.float32)
+
+
+def wide_range(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    """Norms from 1e-30 to 1e30."""
+    return (rng.standard_normal((n, 3)) * 10.0 ** rng.integers(-30, 31, (n, 1))).astype(np.float32)
+
+
+def one_dimension(rng: np.random.Generator, n: int) -> EmbeddingArray:
+    return rng.integers(1, 6, (n, 1)).astype(np.float32)
+
+
+MODES: tuple[Literal["components", "neighbours"] | None, ...] = ("components", "neighbours", None)
+MAKERS: list[Make] = [random_rows, few_distinct, constant, nearly_tied, wide_range, one_dimension]
+
+
+def expected(benchmark: Benchmark, submission: Submission, k: int, *, exclude_sequence: bool) -> Found:
+    """Every query's candidates, one by one, sorted."""
+    assert submission.embedding is not None
+    rows = submission.embedding[submission.order].astype(np.float64).tolist()
+    test_row = dict(zip(benchmark.test_rows.tolist(), rows, strict=True))
+    lists: Found = []
+    for query in range(len(benchmark.images)):
+        person = int(benchmark.identity[query])
+        if benchmark.split[query] != 1 or person < 0 or benchmark.junk[query]:
+            continue
+        candidates = []
+        for image in range(len(benchmark.images)):
+            if benchmark.split[image] != 2 or benchmark.junk[image]:
+                continue
+            groups = benchmark.groups
+            if groups is not None and groups.pairs is not None:
+                if [min(query, image), max(query, image)] in groups.pairs.tolist():
+                    continue
+            elif groups is not None and groups.group[query] == groups.group[image] != NO_GROUP:
+                continue
+            cameras, sequences, sources = benchmark.camera, benchmark.sequence, benchmark.source
+            assert cameras is not None and sequences is not None and sources is not None
+            same_person = benchmark.identity[image] == person
+            if benchmark.exclude_same_camera and same_person and cameras[image] == cameras[query] != "":
+                continue
+            own = (sources[query], sequences[query])
+            if exclude_sequence and own == (sources[image], sequences[image]) and sequences[query] != "":
+                continue
+            value = oracles.similarity(test_row[query], test_row[image], submission.distance)
+            candidates.append((-value, benchmark.images[image], image))
+        values = [value for value, _, _ in candidates]
+        lists.append(
+            [
+                (
+                    place + 1,
+                    image,
+                    int(benchmark.identity[image]),
+                    -value,
+                    bool(benchmark.identity[image] == person),
+                    values.count(value) > 1,
+                )
+                for place, (value, _, image) in enumerate(sorted(candidates)[:k])
+            ]
+        )
+    return lists
+
+
+def found(
+    benchmark: Benchmark,
+    submission: Submission,
+    k: int,
+    *,
+    exclude_sequence: bool = False,
+    engine: Literal["faiss", "numpy"] = "numpy",
+    block_values: int = 1 << 22,
+) -> Found:
+    candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
+    lists = nearest(
+        Similarity.of(submission),
+        candidates,
+        np.cumsum(benchmark.split != TRAIN) - 1,
+        identity=benchmark.identity,
+        queries=np.arange(candidates.query.size),
+        k=k,
+        engine=engine,
+        block_values=block_values,
+    )
+    return [[(n.rank, n.row, n.identity, n.similarity, n.is_positive, n.is_tied) for n in own] for own in lists]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("engine", ["numpy", "faiss"])
+def test_neighbours_are_the_first_of_all_candidates_sorted(
+    make: Make, distance: Distance, engine: Literal["faiss", "numpy"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "faiss":
+        pytest.importorskip("faiss")
+    monkeypatch.setattr(module, "SPARE", 1)
+    for seed, mode in enumerate(MODES):
+        rng = np.random.default_rng(seed)
+        benchmark = builders.benchmark(rng, builders.Size(4, 8, 60), mode=mode, exclude_same_camera=seed == 1)
+        embedding = make(rng, benchmark.test_rows.size)
+        submission = builders.submission(rng, benchmark, embedding, distance=distance)
+        for k in (1, 4, 100):
+            for exclude_sequence in (False, True):
+                wanted = expected(benchmark, submission, k, exclude_sequence=exclude_sequence)
+                assert found(benchmark, submission, k, exclude_sequence=exclude_sequence, engine=engine) == wanted
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 1000),
+    make=st.sampled_from(MAKERS),
+    block_values=st.integers(1, 200),
+    many=st.integers(1, 30),
+    query_block=st.integers(1, 9),
+)
+def test_no_size_of_a_block_changes_a_list(
+    seed: int, make: Make, block_values: int, many: int, query_block: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    benchmark = builders.benchmark(rng)
+    submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size))
+    whole = found(benchmark, submission, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MANY", many)
+        patch.setattr(module, "SPARE", 0)
+        patch.setattr(module, "QUERY_BLOCK", query_block)
+        assert found(benchmark, submission, 3, block_values=block_values) == whole
+    shuffled = rng.permutation(benchmark.test_rows.size)
+    assert submission.embedding is not None
+    object.__setattr__(submission, "order", np.argsort(shuffled))
+    object.__setattr__(submission, "embedding", submission.embedding[shuffled])
+    assert found(benchmark, submission, 3) == whole
+
+
+def test_products_alone_would_give_another_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the bound is for: without it the list follows the rounding of float32."""
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng, builders.Size(4, 8, 60))
+    submission = builders.submission(rng, benchmark, nearly_tied(rng, benchmark.test_rows.size))
+    right = found(benchmark, submission, 4)
+    monkeypatch.setattr(module, "ROUNDING", 0.0)
+    monkeypatch.setattr(module, "SPARE", 0)
+    assert found(benchmark, submission, 4) != right
+
+
+def test_the_bound_holds_for_every_pair() -> None:
+    rng = np.random.default_rng(0)
+    for make in MAKERS:
+        for distance in ("cosine", "euclidean"):
+            benchmark = builders.benchmark(rng, builders.Size(0, 20, 200), mode=None)
+            embedding = make(rng, benchmark.test_rows.size)
+            similarity = Similarity.of(builders.submission(rng, benchmark, embedding, distance=distance))
+            queries, gallery = np.arange(20), np.arange(20, 220)
+            side = module._Side.of(similarity, queries, gallery)
+            products = np.hstack([side.queries @ block.T for _, block in side.gallery_blocks(1 << 22)])
+            exact = similarity.exact_table(queries, gallery)
+            if distance == "euclidean":
+                exact = (exact + similarity.norm[queries][:, None] ** 2) / 2 / side.scale**2
+                exact_error = 1e-13 * (similarity.norm[queries][:, None] / side.scale) ** 2  # of the line above
+            else:
+                exact_error = np.zeros((20, 1))
+            assert (np.abs(products - exact) <= side.bound[:, None] + exact_error).all()
+
+
+def test_faiss_is_named_where_it_is_asked_for_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng)
+    submission = builders.submission(rng, benchmark)
+    with pytest.raises(ImportError, match="faiss"):
+        found(benchmark, submission, 3, engine="faiss")
+    candidates, test_row = find_candidates(benchmark), np.cumsum(benchmark.split != TRAIN) - 1
+    one = np.zeros(1, dtype=np.int64)
+    assert nearest(Similarity.of(submission), candidates, test_row, identity=benchmark.identity, queries=one, k=3)
