@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from types import ModuleType
 from typing import Literal
 
 import builders
@@ -11,7 +12,7 @@ import pytest
 
 from piq_bench.metrics.retrieval import Rankings
 from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, EmbeddingArray, IntArray, Submission
-from piq_bench.retrieve import plain
+from piq_bench.retrieve import cpu, plain
 from piq_bench.retrieve.candidates import Ragged, find_candidates
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.rankings import rank
@@ -96,7 +97,12 @@ def plain_candidates(
 
 
 def rankings(
-    benchmark: Benchmark, submission: Submission, *, exclude_sequence: bool = False, **options: int
+    benchmark: Benchmark,
+    submission: Submission,
+    *,
+    exclude_sequence: bool = False,
+    count: Callable[..., Counts] = plain.count_others,
+    **options: int,
 ) -> tuple[Rankings, Rankings]:
     candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
 
@@ -110,9 +116,7 @@ def rankings(
         *,
         advance: Callable[[int], None],
     ) -> Counts:
-        return plain.count_others(
-            similarity, queries, gallery, points, left_out, point_start, advance=advance, **options
-        )
+        return count(similarity, queries, gallery, points, left_out, point_start, advance=advance, **options)
 
     test_row = np.cumsum(benchmark.split != 0) - 1
     found = rank(Similarity.of(submission), candidates, test_row, engine)
@@ -138,13 +142,21 @@ def expected_runs(candidates: list[oracles.Candidate]) -> list[tuple[int, int, i
 @pytest.mark.parametrize("make", EMBEDDINGS)
 @pytest.mark.parametrize("mode", ["components", "neighbours", None])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("engine", [plain, cpu])
 def test_rankings_equal_a_count_over_every_candidate(
-    make: Make, distance: Distance, mode: Literal["components", "neighbours"] | None, seed: int
+    engine: ModuleType,
+    make: Make,
+    distance: Distance,
+    mode: Literal["components", "neighbours"] | None,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if engine is cpu:
+        monkeypatch.setattr("piq_bench.retrieve.rankings.COMPILE_FROM", 0)
     rng = np.random.default_rng(seed)
     benchmark = builders.benchmark(rng, mode=mode, exclude_same_camera=seed == 1)
     submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
-    excluded, included = rankings(benchmark, submission, exclude_sequence=seed == 2)
+    excluded, included = rankings(benchmark, submission, exclude_sequence=seed == 2, count=engine.count_others)
     for exclude_groups, found in ((True, excluded), (False, included)):
         expected = plain_candidates(benchmark, submission, exclude_groups=exclude_groups, exclude_sequence=seed == 2)
         assert as_runs(found) == [expected_runs(c) for _, c in expected]
