@@ -52,7 +52,7 @@ class Job:
 
 
 def equal(one: Counts, other: Counts) -> bool:
-    return one.above.tolist() == other.above.tolist() and one.tied.tolist() == other.tied.tolist()
+    return bool((one.above == other.above).all() and (one.tied == other.tied).all())
 
 
 def clustered(rng: np.random.Generator, n: int, dimension: int) -> EmbeddingArray:
@@ -98,8 +98,8 @@ def test_blocks_threads_and_passes_change_nothing(monkeypatch: pytest.MonkeyPatc
     job = Job(similarity_of(clustered(rng, 900, 8)), 60, 25)
     expected = plain.count_others(*job.given)
     for query_block, gallery_block, threads in ((1, 1, 1), (7, 100, 3), (64, 5000, 2)):
-        options = {"query_block": query_block, "gallery_block": gallery_block, "threads": threads}
-        assert equal(cpu.count_others(*job.given, **options), expected)
+        found = cpu.count_others(*job.given, query_block=query_block, gallery_block=gallery_block, threads=threads)
+        assert equal(found, expected)
     monkeypatch.setattr(cpu, "POINTS_AT_ONCE", 60)
     monkeypatch.setattr(cpu, "QUERIES_AT_ONCE", 7)
     assert equal(cpu.count_others(*job.given, threads=2), expected)
@@ -181,7 +181,7 @@ def test_the_compiled_definition_is_the_plain_one_to_the_last_bit(make: Make, di
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_compiled_norms_and_twins_are_the_plain_ones(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = np.random.default_rng(8).standard_normal((300, 17)).astype(dtype)
+    rows: EmbeddingArray = np.random.default_rng(8).standard_normal((300, 17)).astype(dtype)
     rows[100:200] = rows[:100]
     one = similarity_of(rows)
     monkeypatch.setattr("piq_bench.retrieve.similarity.COMPILE_FROM", 0)
