@@ -18,6 +18,8 @@ from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, BoolArray, EmbeddingArray, IntArray, Score
 from piq_bench.report.json import score_document
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.contract import Engine
 from piq_bench.score import score
 from piq_bench.write import write_submission
 
@@ -42,8 +44,13 @@ class Check:
         return self.digest == self.official
 
 
-def run_selftest(advance: Callable[[int], None] = lambda steps: None) -> list[Check]:
-    """Write, read and score every built-in submission."""
+def run_selftest(
+    advance: Callable[[int], None] = lambda steps: None,
+    *,
+    engine: Engine = plain.count_others,
+    engine_name: str = plain.ENGINE,
+) -> list[Check]:
+    """Write, read and score every built-in submission, with the engine that is to prove itself."""
     benchmark = read_benchmark(None)
     official = _official()
     checks = []
@@ -58,7 +65,8 @@ def run_selftest(advance: Callable[[int], None] = lambda steps: None) -> list[Ch
                 predictions=predictions,
                 meta={"name": name, "benchmark": benchmark.name, "distance": DISTANCES.get(name, "cosine")},
             )
-            result = score(benchmark, read_submission(path, benchmark), n_resamples=N_RESAMPLES)
+            entry = read_submission(path, benchmark)
+            result = score(benchmark, entry, n_resamples=N_RESAMPLES, engine=engine, engine_name=engine_name)
             protocol = score_document(result)["protocol"]
             assert isinstance(protocol, dict)  # noqa: S101
             checks.append(Check(name, result, str(protocol["digest"]), official.get(name)))

@@ -9,6 +9,8 @@ from piq_bench.cli import exit_codes, output_file
 
 FORMATS = ("table", "json", "markdown", "latex")
 AP_CONVENTIONS = ("non-interpolated", "market1501")
+ENGINES = ("auto", "cpu", "gpu")
+ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is large and one works."
 
 
 @click.command("piq-score", context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +25,7 @@ AP_CONVENTIONS = ("non-interpolated", "market1501")
     "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the score file here."
 )
 @click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--engine", type=click.Choice(["auto", "cpu"]), default="auto", show_default=True)
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
 @click.option("--partial", is_flag=True, help="Score what is there; PIQ is not reported.")
 @click.option("--ap", type=click.Choice(AP_CONVENTIONS), default=AP_CONVENTIONS[0], show_default=True)
 @click.option("--exclude", type=click.Choice(["sequence"]), help="Also leave out the query's own sequence.")
@@ -57,19 +59,22 @@ def score_command(
         from piq_bench.files import write_text
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.submission import read_submission
-        from piq_bench.records import QUERY
+        from piq_bench.records import GALLERY, QUERY
         from piq_bench.report.json import score_json
         from piq_bench.report.latex import score_latex
         from piq_bench.report.markdown import score_markdown
         from piq_bench.report.table import score_table
+        from piq_bench.retrieve.engines import choose
         from piq_bench.score import score
 
         benchmark = read_benchmark(dataset)
         if exclude == "sequence" and benchmark.sequence is None:
             remedy = "leave the option out, or add a column 'sequence' to the annotations"
             raise BadUsage("--exclude", [Problem("no-sequence", "sequence", "the data set names no sequences", remedy)])
+        n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
+        count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         entry = read_submission(submission, benchmark, partial=partial)
-        with progress_bar("queries", int((benchmark.split == QUERY).sum())) as advance:
+        with progress_bar("queries", n_queries) as advance:
             result = score(
                 benchmark,
                 entry,
@@ -77,6 +82,8 @@ def score_command(
                 exclude_sequence=exclude == "sequence",
                 n_resamples=n_resamples,
                 seed=seed,
+                engine=count,
+                engine_name=engine_name,
                 advance=advance,
             )
         if json_file is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli.score import ENGINES
 from piq_bench.errors import EXIT_INTERNAL
 
 
@@ -16,7 +17,8 @@ from piq_bench.errors import EXIT_INTERNAL
     callback=output_file,
     help="Write the digests found to this file, for maintainers.",
 )
-def selftest_command(update: Path | None) -> None:
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What has to prove it.")
+def selftest_command(update: Path | None, engine: str) -> None:
     """Score built-in submissions (perfect, random, constant, tied, ...) and compare with the official digits."""
     with exit_codes():
         from rich import box
@@ -26,10 +28,12 @@ def selftest_command(update: Path | None) -> None:
         from piq_bench.cli.progress import progress_bar
         from piq_bench.files import write_text
         from piq_bench.report.rows import percent
+        from piq_bench.retrieve.engines import choose
         from piq_bench.selftest import SUBMISSIONS, official_text, run_selftest
 
+        count, name = choose(engine, 0, tell=lambda message: click.echo(message, err=True))
         with progress_bar("submissions", len(SUBMISSIONS)) as advance:
-            checks = run_selftest(advance)
+            checks = run_selftest(advance, engine=count, engine_name=name)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for title in ("submission", "PIQ, %", "macro mAP, %", "digest", "official"):
             table.add_column(title, justify="right" if "%" in title else "left")
@@ -44,4 +48,4 @@ def selftest_command(update: Path | None) -> None:
             click.echo("this installation does not give the official digits: please report it", err=True)
             sys.exit(EXIT_INTERNAL)
         else:
-            click.echo("this installation gives the official digits")
+            click.echo(f"this installation gives the official digits; engine: {name}")

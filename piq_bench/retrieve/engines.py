@@ -1,0 +1,81 @@
+"""Which engine counts: in come a name and the size of the job, out comes what fulfils `retrieve.contract.Engine`.
+
+All engines give the same counts, so "auto" is a matter of time alone: numpy for small jobs, which would not repay
+compiling or torch's start; the compiled engine from there on; a GPU, if one works, from where it repays torch's start.
+Torch is imported nowhere but behind this choice.
+"""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+
+from piq_bench.errors import BadUsage, Problem, printable
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.contract import Engine
+
+ENGINES = ("auto", "cpu", "gpu")
+COMPILED_PAIRS = 200_000_000  # queries x gallery: a few seconds with numpy
+GPU_PAIRS = 1_000_000_000  # the compiled engine needs longer than torch takes to start
+INSTALL = "pip install 'piq-bench[gpu]'"
+
+
+def choose(
+    engine: str, n_pairs: int, *, faiss: bool = True, tell: Callable[[str], None] = lambda message: None
+) -> tuple[Engine, str]:
+    """The engine to use, and what a result calls it.
+
+    Args:
+        engine: a name from ENGINES.
+        n_pairs: queries times gallery images.
+        faiss: let a GPU engine use faiss where it can.
+        tell: takes a message for the user: why a GPU engine that was asked for does without faiss.
+
+    Raises:
+        BadUsage: if a GPU was asked for, and torch or a working GPU is missing.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"{engine!r} is none of {', '.join(ENGINES)}")
+    if engine == "gpu":
+        problem = _missing()
+        if problem is not None:
+            raise BadUsage("--engine gpu", [problem])
+        return _gpu(faiss, tell)
+    if engine == "auto" and n_pairs >= GPU_PAIRS and _missing() is None:
+        return _gpu(faiss, lambda message: None)
+    if n_pairs >= COMPILED_PAIRS:
+        from piq_bench.retrieve import cpu
+
+        return cpu.count_others, cpu.ENGINE
+    return plain.count_others, plain.ENGINE
+
+
+def _missing() -> Problem | None:
+    """What a GPU engine lacks here. Looks for torch before it imports it, which takes seconds."""
+    remedy = f"{INSTALL} on a machine with an NVIDIA GPU, or use --engine cpu: it gives the same score"
+    if find_spec("torch") is None:
+        return Problem("no-torch", "torch", "not installed", remedy)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an old driver: the answer below says enough
+            torch = import_module("torch")
+            works = bool(torch.cuda.is_available())
+            if works:
+                torch.zeros(1, device="cuda").add_(1).item()
+    except (ImportError, OSError, RuntimeError) as error:  # a missing library, or a GPU that this torch has no code for
+        return Problem("no-gpu", "torch", f"does not work here ({printable(error)})", remedy)
+    if not works:
+        version = printable(torch.__version__)
+        return Problem("no-gpu", "torch", f"version {version} sees no GPU (torch.cuda.is_available() is False)", remedy)
+    return None
+
+
+def _gpu(faiss: bool, tell: Callable[[str], None]) -> tuple[Engine, str]:
+    from piq_bench.retrieve import gpu
+
+    if faiss:
+        reason = gpu.why_no_faiss()
+        if reason:
+            tell(f"faiss {reason}: torch computes the similarities instead; for faiss: pip install faiss-gpu-cu12")
+    return partial(gpu.count_others, faiss=faiss), gpu.describe(faiss=faiss)
