@@ -249,7 +249,7 @@ def _long_tail(n_people: int) -> FloatArray:
 def _shares(total: int, weights: FloatArray, *, at_least: int) -> IntArray:
     """Whole numbers like the weights, `total` in all; the largest remainders are rounded up."""
     wanted = weights / weights.sum() * (total - at_least * weights.size)
-    share = np.floor(wanted).astype(np.int64)
+    share: IntArray = np.floor(wanted).astype(np.int64)
     share[np.argsort(share - wanted, kind="stable")[: total - at_least * weights.size - int(share.sum())]] += 1
     share += at_least
     return share
