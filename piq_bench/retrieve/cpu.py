@@ -39,7 +39,7 @@ N_BUCKETS = 2048
 ROUNDING = 2.0**-24  # of one float32 operation
 ROUNDING64 = 2.0**-53
 MARGIN = 1.05  # covers products of rounding errors and the rounding of the bound itself
-GUARD = 0.25  # of the tried bound: the largest error that may be seen
+GUARD = 0.5  # of the tried bound: the largest error that may be seen
 TAME = 2.0**40  # norms up to this, and down to its inverse, cannot make a float32 product overflow or vanish
 
 

@@ -4,7 +4,7 @@ The similarities of a query's positives and near-duplicates are computed by defi
 images around the positives. What exclusion changes is then a matter of adding those few or not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -17,6 +17,7 @@ from piq_bench.retrieve.candidates import Candidates, Ragged, owners
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.similarity import Similarity
 
+TABLE_VALUES = 1 << 21  # of the similarities of an identity's queries and images at a time
 COMPILE_FROM = 1 << 30  # pairs times dimensions: less is done before a compiler has started
 Values = IntArray | FloatArray
 
@@ -116,32 +117,46 @@ def _ordered_positives(
 ) -> FloatArray:
     """The similarities of all positives, ascending within a query; `is_duplicate` is brought into the same order.
 
-    Identity by identity, since its queries share their positives.
+    Identity by identity, since its queries share their positives but for those that they ignore.
     """
-    positives = candidates.positives
-    values = np.empty(positives.values.size)
+    start, listed = candidates.positives.start, candidates.positives.values
+    values = np.empty(listed.size)
     order = np.argsort(candidates.query_identity, kind="stable")
     starts = np.flatnonzero(np.diff(candidates.query_identity[order], prepend=-1))
-    table_of = _table_of(similarity, positives.values.size)
+    table_of = _table_of(similarity, listed.size)
 
     def define(members: IntArray) -> None:
-        shared = positives[members[0]]
-        lists = [slice(positives.start[q], positives.start[q + 1]) for q in members]
-        if candidates.ignored.values.size:
-            shared = np.unique(np.concatenate([positives.values[own] for own in lists]))
-        if shared.size == 0:
+        own = _spans(start[members], start[members + 1])
+        if candidates.ignored.values.size == 0:
+            own = own.reshape(members.size, -1)
+            table = table_of(queries[members], gallery[listed[own[0]]])
+            ascending = np.argsort(table, axis=1)
+            values[own] = np.take_along_axis(table, ascending, axis=1)
+            is_duplicate[own] = np.take_along_axis(is_duplicate[own], ascending, axis=1)
             return
-        table = table_of(queries[members], gallery[shared])
-        for row, own in zip(table, lists, strict=True):
-            if own.stop - own.start < shared.size:
-                row = row[np.searchsorted(shared, positives.values[own])]
-            ascending = np.argsort(row)
-            values[own] = row[ascending]
-            is_duplicate[own] = is_duplicate[own][ascending]
+        owner = np.repeat(np.arange(members.size), start[members + 1] - start[members])
+        shared, column = np.unique(listed[own], return_inverse=True)
+        exact = table_of(queries[members], gallery[shared])[owner, column]
+        ascending = np.lexsort((exact, owner))
+        values[own] = exact[ascending]
+        is_duplicate[own] = is_duplicate[own[ascending]]
+
+    def parts() -> Iterator[IntArray]:
+        for members in np.split(order, starts[1:]):
+            n_most = int((start[members + 1] - start[members]).max(initial=0))
+            if n_most:
+                step = max(1, TABLE_VALUES // n_most)
+                yield from (members[first : first + step] for first in range(0, members.size, step))
 
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
-        list(pool.map(define, np.split(order, starts[1:]) if order.size else []))
+        list(pool.map(define, parts()))
     return values
+
+
+def _spans(first: IntArray, last: IntArray) -> IntArray:
+    """The whole numbers from each `first` to before each `last`, one span after another."""
+    length = last - first
+    return np.arange(int(length.sum())) + np.repeat(first - np.cumsum(length) + length, length)
 
 
 def _table_of(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray], FloatArray]:
