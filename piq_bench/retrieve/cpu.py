@@ -21,24 +21,29 @@ from queue import SimpleQueue
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from piq_bench.records import FloatArray, IntArray
+from piq_bench.records import Float32Array, FloatArray, IntArray
 from piq_bench.retrieve import kernel, plain
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.definition import images_of, room_for_columns, stored_vectors
+from piq_bench.retrieve.kernel import Int32Array
 from piq_bench.retrieve.similarity import Similarity
 
 ENGINE = "cpu (numba)"
-QUERY_BLOCK = 512
-GALLERY_BLOCK = 4096
-BLOCK_VALUES = 1 << 21  # of a gallery block: it stays in the last cache
+QUERY_BLOCK = 1024
+GALLERY_BLOCK = 3072
+BLOCK_VALUES = 1 << 22  # of a gallery block: it stays in the last cache
 SMALLEST_BLOCK = 256
 QUERIES_AT_ONCE = 1 << 15
 POINTS_AT_ONCE = 1 << 25  # over all threads
 N_BUCKETS = 2048
+SAMPLE = 256  # gallery images that the spread of products is estimated from
+SPREADS = 4.5  # mean deviations above the mean; there are few products beyond
 ROUNDING = 2.0**-24  # of one float32 operation
 ROUNDING64 = 2.0**-53
 MARGIN = 1.05  # covers products of rounding errors and the rounding of the bound itself
+ROUNDINGS_AT_ZERO = 4.0  # tried for unit vectors: terms that cancel leave small sums all along, and small errors
+ROUNDINGS_BESIDE = 16.0  # tried beside the root of the dimension
 GUARD = 0.5  # of the tried bound: the largest error that may be seen
 TAME = 2.0**40  # norms up to this, and down to its inverse, cannot make a float32 product overflow or vanish
 
@@ -77,17 +82,15 @@ def count_others(
     if asked.size == 0 or gallery.size == 0:
         advance(queries.size)
         return counts
-    if not _is_tame(similarity, np.concatenate([queries[asked], gallery])):
+    if similarity.distance == "euclidean" and not _is_tame(similarity, np.concatenate([queries[asked], gallery])):
         return plain.count_others(
             similarity, queries, gallery, points, left_out, point_start, threads=threads, advance=advance
         )
     stored = np.argsort(similarity.order[gallery], kind="stable")  # places in the file, to read it from end to end
-    place = np.empty(gallery.size, dtype=np.int32)
-    place[stored] = np.arange(gallery.size, dtype=np.int32)
     job = _Job(
         similarity,
         gallery[stored],
-        place[left_out.values],
+        _places(stored, left_out),
         similarity.distance == "cosine",
         query_block,
         max(1, min(gallery_block, BLOCK_VALUES // similarity.dimension)),
@@ -100,11 +103,11 @@ def count_others(
         span = (left_out.start[part], left_out.start[part + 1])
         report = _Progress(part.size, advance)
         tried = (False, True) if guarded else (True,)
+        factors = _query_factors(job, queries[part])
         for proven in tried:
-            given = _points(job, queries[part], points[own], start, span, proven=proven)
-            found = _count(job, given, report, guarded=not proven)
-            if found is not None:
-                counts.above[own], counts.tied[own] = found
+            given = _points(job, queries[part], points[own], start, span, factors, proven=proven)
+            found = Counts(counts.above[own], counts.tied[own])
+            if _count(job, given, factors, found, report, guarded=not proven):
                 break
         report.finish()
     return counts
@@ -117,7 +120,7 @@ class _Job:
     Attributes:
         similarity: of all test rows.
         gallery: shape (n_gallery,); test rows, in the order in which they are stored: an image's place.
-        left_out: shape (n_left_out,); places.
+        left_out: shape (n_left_out,); places, ascending within a query.
         is_cosine: else euclidean.
         query_block: queries per product.
         gallery_block: gallery images per product, at most.
@@ -126,7 +129,7 @@ class _Job:
 
     similarity: Similarity
     gallery: IntArray
-    left_out: "np.ndarray[tuple[int], np.dtype[np.int32]]"
+    left_out: Int32Array
     is_cosine: bool
     query_block: int
     gallery_block: int
@@ -154,6 +157,17 @@ def _is_tame(similarity: Similarity, rows: IntArray) -> bool:
     return bool(((norm >= 1.0 / TAME) & (norm <= TAME)).all())
 
 
+def _places(stored: IntArray, left_out: Ragged) -> Int32Array:
+    """Where the images left out stand in the file, in ascending order for each query."""
+    if bool((stored[1:] > stored[:-1]).all()):
+        return left_out.values.astype(np.int32)
+    place = np.empty(stored.size, dtype=np.int64)
+    place[stored] = np.arange(stored.size)
+    owner = np.repeat(np.arange(len(left_out)), np.diff(left_out.start))
+    key = np.sort((owner << 32) | place[left_out.values])
+    return (key & 0xFFFFFFFF).astype(np.int32)
+
+
 def _passes(point_start: IntArray, asked: IntArray, n_points: int) -> Iterator[IntArray]:
     """The queries in parts whose points and tables fit into memory; each part is a walk over the gallery."""
     first = 0
@@ -170,51 +184,100 @@ def _points(
     exact: FloatArray,
     start: IntArray,
     left_out: tuple[IntArray, IntArray],
+    factors: Float32Array,
     *,
     proven: bool,
 ) -> kernel.Points:
-    """What products are compared with, in their own scale, and how far they may be off.
+    """What products are compared with, and how far they may be off.
 
-    Cosine: q.g / |g| is compared with p |q|. Euclidean, with p = -|q - g|^2: q.g - |g|^2 / 2 with (p + |q|^2) / 2. A
-    product of n terms is off by at most n u |q| |g|, the rest by a few u of the numbers at hand; euclidean, |q| |g|
-    is at most (|q|^2 + |g|^2) / 2.
+    Cosine: a product of unit vectors is compared with the similarity itself. Euclidean, with p = -|q - g|^2: the
+    product, q.g - |g|^2 / 2, with (p + |q|^2) / 2. A product of n terms is off by at most n u times the sum of their
+    magnitudes, and by a few u for the rounding of its factors. That sum is at most 1, or |q| |g| + |g|^2 / 2.
     """
     dimension = job.similarity.dimension
     norm = job.similarity.norm[queries]
-    owner = np.repeat(np.arange(queries.size), np.diff(start))
     if job.is_cosine:
-        size = norm
-        target = exact * norm[owner]
+        size = size64 = np.ones(norm.size)
+        target = exact
     else:
-        size = (norm**2 + float(job.similarity.norm[job.gallery].max()) ** 2) / 2.0
-        target = (exact + (norm**2)[owner]) / 2.0
-    n_roundings = dimension + 8.0 if proven else min(dimension + 8.0, sqrt(dimension) + 16.0)
-    reach = MARGIN * n_roundings * ROUNDING * size
-    reach64 = 2.0 * MARGIN * (dimension + 8.0) * ROUNDING64 * size  # the definition is off as well
-    low = np.nextafter((target - reach[owner]).astype(np.float32), np.float32(-np.inf))
-    high = np.nextafter((target + reach[owner]).astype(np.float32), np.float32(np.inf))
+        longest = float(job.similarity.norm[job.gallery].max())
+        size, size64 = norm * longest + longest**2 / 2.0, norm**2 + longest**2
+        target = (exact + np.repeat(norm**2, np.diff(start))) / 2.0
+    at_zero, per_unit = dimension + 8.0, 0.0  # of roundings
+    tried = sqrt(dimension) + ROUNDINGS_BESIDE
+    if not proven and tried < at_zero:
+        at_zero = tried
+        if job.is_cosine:
+            at_zero, per_unit = ROUNDINGS_AT_ZERO, tried - ROUNDINGS_AT_ZERO
+    reach = MARGIN * ROUNDING * at_zero * size
+    slope = np.full(norm.size, MARGIN * ROUNDING * (per_unit + 1.0))  # 1: edges are rounded as well
+    reach64 = 2.0 * MARGIN * (dimension + 8.0) * ROUNDING64 * size64  # the definition is off as well
     many = int(np.diff(start).max()) >= 1 << 15
-    table = np.empty((queries.size, N_BUCKETS + 2), dtype=np.uint32 if many else np.uint16)
-    base, scale = np.empty((2, queries.size), dtype=np.float32)
-    kernel.fill_tables(low, high, start, table, base, scale)
-    vectors = stored_vectors(job.similarity, queries)
-    return kernel.Points(
-        vectors, norm, start, exact, target, reach, reach64, table, base, scale, job.left_out, *left_out
+    shape = (queries.size, N_BUCKETS + 2)
+    table: kernel.UnsignedArray = np.empty(shape, dtype=np.uint32) if many else np.empty(shape, dtype=np.uint16)
+    given = kernel.Points(
+        vectors=stored_vectors(job.similarity, queries),
+        norm=norm,
+        start=start,
+        exact=exact,
+        target=target,
+        edges=np.empty((target.size, 2), dtype=np.float32),
+        reach=reach,
+        slope=slope,
+        reach64=reach64,
+        table=table,
+        base=np.empty(queries.size, dtype=np.float32),
+        scale=np.empty(queries.size, dtype=np.float32),
+        left_out=job.left_out,
+        left_out_first=left_out[0],
+        left_out_last=left_out[1],
     )
+    ceiling = _ceiling(job, factors)
+    _in_parts(job, queries.size, lambda first, last: kernel.fill_tables(given, ceiling, first, last))
+    return given
 
 
-def _count(job: _Job, points: kernel.Points, progress: _Progress, *, guarded: bool) -> tuple[IntArray, IntArray] | None:
-    """Counts above and equal to each point; None if products were further off than the guard allows."""
+def _query_factors(job: _Job, queries: IntArray) -> Float32Array:
+    """Shape (n_queries, n_terms); one side of the products: unit vectors, or with 1 for an image's half square norm."""
+    vectors = stored_vectors(job.similarity, queries)
+    if job.is_cosine:
+        return kernel.unit_rows(vectors, job.similarity.norm[queries])
+    return np.column_stack([vectors, np.ones(queries.size, dtype=np.float32)])
+
+
+def _image_factors(job: _Job, images: kernel.Images) -> Float32Array:
+    """Shape (n_images, n_terms); the other side."""
+    if job.is_cosine:
+        return kernel.unit_rows(images.vectors, images.norm)
+    return np.column_stack([images.vectors, (images.norm**2 / -2.0).astype(np.float32)])
+
+
+def _ceiling(job: _Job, factors: Float32Array) -> Float32Array:
+    """Shape (n_queries,); about what products of few images exceed, from a sample."""
+    rows = job.gallery[:: -(-job.gallery.size // SAMPLE)]
+    sample = images_of(job.similarity, rows, room_for_columns(0, job.similarity.dimension))
+    products = factors @ _image_factors(job, sample).T
+    mean = products.mean(axis=1)
+    products -= mean[:, None]
+    return np.asarray(mean + np.float32(SPREADS) * np.abs(products, out=products).mean(axis=1))
+
+
+def _count(
+    job: _Job, points: kernel.Points, factors: Float32Array, found: Counts, progress: _Progress, *, guarded: bool
+) -> bool:
+    """Write counts above and equal to each point; False if products were further off than the guard allows."""
+    counts = np.zeros((job.threads, points.exact.size + points.norm.size), dtype=np.int32)
+    tied = np.zeros((job.threads, points.exact.size), dtype=np.int32)
     idle: SimpleQueue[_Worker] = SimpleQueue()
-    workers = [_Worker(job, points) for _ in range(job.threads)]
-    for worker in workers:
-        idle.put(worker)
+    for thread in range(job.threads):
+        idle.put(_Worker(job, points, factors, counts[thread], tied[thread]))
 
     def work(block: slice) -> tuple[int, float]:
         worker = idle.get()
-        worst = worker.count(block)
-        idle.put(worker)
-        return block.stop - block.start, worst
+        try:
+            return block.stop - block.start, worker.count(block)
+        finally:
+            idle.put(worker)
 
     n_done = 0
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(job.threads) as pool:
@@ -223,19 +286,24 @@ def _count(job: _Job, points: kernel.Points, progress: _Progress, *, guarded: bo
             for future in as_completed(futures):
                 n_images, worst = future.result()
                 if guarded and worst > GUARD:
-                    return None
+                    return False
                 n_done += n_images
                 progress.reach(n_done / job.gallery.size)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)  # after an error or an interrupt: no block is begun any more
-    counts = workers[0].counts.astype(np.int64)
-    tied = workers[0].tied.astype(np.int64)
-    for worker in workers[1:]:
-        counts += worker.counts
-        tied += worker.tied
-    above = np.empty_like(tied)
-    kernel.sum_above(counts, points.start, above)
-    return above, tied
+    _in_parts(
+        job,
+        points.norm.size,
+        lambda first, last: kernel.sum_counts(counts, tied, points.start, first, last, found.above, found.tied),
+    )
+    return True
+
+
+def _in_parts(job: _Job, n_queries: int, work: Callable[[int, int], None]) -> None:
+    """Do something for all queries, some per thread."""
+    step = -(-n_queries // (4 * job.threads))
+    with ThreadPoolExecutor(job.threads) as pool:
+        list(pool.map(lambda first: work(first, min(first + step, n_queries)), range(0, n_queries, step)))
 
 
 def _blocks(n_images: int, block: int, threads: int) -> Iterator[slice]:
@@ -250,11 +318,11 @@ def _blocks(n_images: int, block: int, threads: int) -> Iterator[slice]:
 class _Worker:
     """One thread's counts and room to work in."""
 
-    def __init__(self, job: _Job, points: kernel.Points) -> None:
-        self.job, self.points = job, points
+    def __init__(
+        self, job: _Job, points: kernel.Points, factors: Float32Array, counts: Int32Array, tied: Int32Array
+    ) -> None:
+        self.job, self.points, self.factors, self.counts, self.tied = job, points, factors, counts, tied
         n_queries, dimension = points.vectors.shape
-        self.counts = np.zeros(points.exact.size + n_queries, dtype=np.int32)
-        self.tied = np.zeros(points.exact.size, dtype=np.int32)
         self.products = np.empty(min(job.query_block, n_queries) * job.gallery_block, dtype=np.float32)
         self.columns = room_for_columns(job.gallery_block, dimension)
 
@@ -263,12 +331,13 @@ class _Worker:
         job, points = self.job, self.points
         rows = job.gallery[block]
         images = images_of(job.similarity, rows, self.columns, block.start)
+        columns = _image_factors(job, images).T
         worst = 0.0
         n_queries = points.norm.size
         for first in range(0, n_queries, job.query_block):
             n_rows = min(job.query_block, n_queries - first)
             products = self.products[: n_rows * rows.size].reshape(n_rows, rows.size)
-            np.matmul(points.vectors[first : first + n_rows], images.vectors.T, out=products)
+            np.matmul(self.factors[first : first + n_rows], columns, out=products)
             off, _, _ = kernel.count_block(products, points, first, images, job.is_cosine, self.counts, self.tied)
             worst = max(worst, off)
         return worst

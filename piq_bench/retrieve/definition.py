@@ -33,17 +33,9 @@ def images_of(similarity: Similarity, rows: IntArray, columns: FloatArray, first
         columns: room for at least as many images.
         first: place of the first one in the gallery.
     """
-    norm = similarity.norm[rows]
-    is_cosine = similarity.distance == "cosine"
-    factor = 1.0 / norm if is_cosine else np.ones(rows.size)
-    offset = np.zeros(rows.size) if is_cosine else norm**2 / -2.0
     return kernel.Images(
         vectors=stored_vectors(similarity, rows),
-        norm=norm,
-        factor=factor.astype(np.float32),
-        offset=offset.astype(np.float32),
-        factor64=factor,
-        offset64=offset,
+        norm=similarity.norm[rows],
         columns=columns,
         built=np.zeros(-(-rows.size // kernel.LANES), dtype=bool),
         first=first,

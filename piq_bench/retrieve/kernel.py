@@ -23,7 +23,10 @@ UnsignedArray = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 
 LANES = 64  # images whose definitions are summed side by side, enough to hide the latency of an addition
 TERMS = 4  # of a definition added in one go: fewer loads and stores of the sums
+FEW_POINTS = 1024  # fewer are worth being read from end to end, since their error intervals are in no cache
+SAMPLED = 8  # a query's products with one in so many blocks are sampled
 RUN = 128  # values mapped at a time: they stay in the first cache
+LEAST_WIDTH = np.float32(2.0**-100)  # of all points of a query, if they are one
 F32 = np.float32
 U64 = np.uint64
 
@@ -37,13 +40,15 @@ class Points(NamedTuple):
         start: shape (n_queries + 1,); query q has points start[q] to start[q + 1].
         exact: shape (n_points,); similarities by definition, ascending within a query.
         target: shape (n_points,); the same as products would have them.
-        reach: shape (n_queries,); error bound of the float32 products; beyond it a product decides.
-        reach64: shape (n_queries,); likewise of float64 products.
+        edges: shape (n_points, 2), float32; products below the first lie below the point, above the second above it.
+        reach: shape (n_queries,); error bound of a product whose value is zero.
+        slope: shape (n_queries,); what the bound grows by for each unit of the value.
+        reach64: shape (n_queries,); error bound of float64 products.
         table: shape (n_queries, n_buckets + 2), uint16 or uint32; how many points lie below each bucket; the highest
-            bit marks buckets that overlap the error interval of a point.
+            bit marks buckets that overlap the interval from `low` to `high` of a point.
         base: shape (n_queries,); the product at which bucket 1 begins.
         scale: shape (n_queries,); buckets per unit.
-        left_out: shape (n_left_out,), int32; places in the gallery that are not counted.
+        left_out: shape (n_left_out,), int32; places in the gallery that are not counted, ascending within a query.
         left_out_first: shape (n_queries,); where a query's places begin in `left_out`.
         left_out_last: shape (n_queries,); and end.
     """
@@ -53,7 +58,9 @@ class Points(NamedTuple):
     start: IntArray
     exact: FloatArray
     target: FloatArray
+    edges: Float32Array
     reach: FloatArray
+    slope: FloatArray
     reach64: FloatArray
     table: UnsignedArray
     base: Float32Array
@@ -64,15 +71,11 @@ class Points(NamedTuple):
 
 
 class Images(NamedTuple):
-    """A block of the gallery. A product times `factor` plus `offset` is compared with targets.
+    """A block of the gallery.
 
     Attributes:
         vectors: shape (n_images, dimension); stored values.
         norm: shape (n_images,).
-        factor: shape (n_images,).
-        offset: shape (n_images,).
-        factor64: shape (n_images,).
-        offset64: shape (n_images,).
         columns: shape (n_groups, dimension, LANES); room for what the definition works on.
         built: shape (n_groups,); which of it is filled.
         first: place of the first image in the gallery.
@@ -80,10 +83,6 @@ class Images(NamedTuple):
 
     vectors: Float32Array
     norm: FloatArray
-    factor: Float32Array
-    offset: Float32Array
-    factor64: FloatArray
-    offset64: FloatArray
     columns: FloatArray
     built: BoolArray
     first: int
@@ -99,37 +98,35 @@ def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.floa
 
 
 @njit(nogil=True, cache=True)
-def fill_tables(
-    low: Float32Array,
-    high: Float32Array,
-    start: IntArray,
-    table: UnsignedArray,
-    base: Float32Array,
-    scale: Float32Array,
-) -> None:
-    """For each query and bucket: how many points lie wholly below it, marked if it overlaps a point's interval.
+def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_query: int) -> None:
+    """Make edges and tables of some queries.
 
     Args:
-        low: shape (n_points,), float32; lower ends of the points' error intervals, ascending within a query.
-        high: likewise the upper ends, above the lower ones.
-        start: shape (n_queries + 1,); every query has a point.
-        table: written, see `Points`.
-        base: written.
-        scale: written.
+        points: `edges`, `table`, `base` and `scale` are written; every query has a point.
+        ceiling: shape (n_queries,); products above it are few: they share a bucket if points are there.
+        first_query: the first of the queries.
+        last_query: the first after them.
     """
-    n_buckets = table.shape[1] - 2
+    edges, base, scale = points.edges, points.base, points.scale
+    n_buckets = points.table.shape[1] - 2
     top = F32(n_buckets)
-    mark = 1 << (8 * table.itemsize - 1)
-    for query in range(start.size - 1):
-        first, last = start[query], start[query + 1]
-        base[query] = low[first]
-        scale[query] = F32(n_buckets - 1) / (high[last - 1] - low[first])
-        row = table[query]
+    mark = 1 << (8 * points.table.itemsize - 1)
+    for query in range(first_query, last_query):
+        first, last = points.start[query], points.start[query + 1]
+        for point in range(first, last):
+            error = points.reach[query] + points.slope[query] * abs(points.target[point])
+            edges[point, 0] = F32(points.target[point] - error)
+            edges[point, 1] = F32(points.target[point] + error)
+        base[query], highest = edges[first, 0], edges[last - 1, 1]
+        if base[query] < ceiling[query] < highest:
+            highest = ceiling[query]
+        scale[query] = F32(n_buckets - 1) / max(highest - base[query], LEAST_WIDTH)
+        row = points.table[query]
         row[0] = 0
         filled = 1
         for point in range(first, last):
-            begin = _bucket(low[point], base[query], scale[query], top)
-            end = _bucket(high[point], base[query], scale[query], top)
+            begin = _bucket(edges[point, 0], base[query], scale[query], top)
+            end = _bucket(edges[point, 1], base[query], scale[query], top)
             while filled < begin:
                 row[filled] = point - first
                 filled += 1
@@ -172,98 +169,95 @@ def count_block(
     n_buckets = points.table.shape[1] - 2
     top = F32(n_buckets)
     mark = 1 << (8 * points.table.itemsize - 1)
-    bucket = np.empty(RUN, np.int32)
+    table = np.empty_like(points.table[0])
+    near_edges = np.empty((FEW_POINTS, 2), np.float32)
+    bucket = np.empty(RUN, np.uint16)
     open_image = np.empty(n_images, np.int64)
     open_point = np.empty(n_images, np.int64)
-    one = np.empty(dimension, np.float64)
     worst, n_again, n_defined = 0.0, 0, 0
     for row in range(n_rows):
         query = first_query + row
         products_of_row = products[row]
+        reach, slope = points.reach[query], points.slope[query]
         first, last = points.start[query], points.start[query + 1]
         count = counts[first + query : last + query + 1]
-        table = points.table[query]
+        vector, norm = points.vectors[query], points.norm[query]
+
+        # A sample of products, if possible of images left out, tells how far products are off.
+        end = points.left_out_last[query]
+        index = _first_not_below(points.left_out, points.left_out_first[query], end, images.first)
+        is_sampled = (query + images.first) % SAMPLED == 0
+        if is_sampled:
+            image = (query * 40503 + images.first) % n_images
+            if index < end:
+                image = min(points.left_out[index] - images.first, n_images - 1)
+            exact = _product(vector, norm, images, image, is_cosine)
+            worst = max(worst, abs(np.float64(products_of_row[image]) - exact) / (reach + slope * abs(exact)))
+        while index < end and points.left_out[index] - images.first < n_images:
+            products_of_row[points.left_out[index] - images.first] = -np.inf
+            index += 1
+
+        table[:] = points.table[query]  # read from end to end, since it is in no cache
         base, scale = points.base[query], points.scale[query]
-
-        # A sample of products, of which one is a positive if there is one, tells how far products are off.
-        open_image[0] = (query * 40503 + images.first) % n_images
-        n_open = 1
-        for index in range(points.left_out_first[query], points.left_out_last[query]):
-            place = np.int64(points.left_out[index]) - images.first
-            if 0 <= place < n_images and n_open == 1:
-                open_image[1] = place
-                n_open = 2
-        n_open = min(n_open, n_images)
-        for index in range(dimension):
-            one[index] = np.float64(points.vectors[query, index])
-        for index in range(n_open):
-            image = open_image[index]
-            fast = np.float64(products_of_row[image] * images.factor[image] + images.offset[image])
-            exact = _dot(one, images.vectors[image]) * images.factor64[image] + images.offset64[image]
-            worst = max(worst, abs(fast - exact) / points.reach[query])
-        for index in range(points.left_out_first[query], points.left_out_last[query]):
-            place = np.int64(points.left_out[index]) - images.first
-            if 0 <= place < n_images:
-                products_of_row[place] = -np.inf
-
         n_open = 0
         for run in range(0, n_images, RUN):
             some = products_of_row[run : run + RUN]
-            factor = images.factor[run : run + RUN]
-            offset = images.offset[run : run + RUN]
             highest = np.int32(0)
             for index in range(some.size):
-                found = _bucket(some[index] * factor[index] + offset[index], base, scale, top)
+                found = _bucket(some[index], base, scale, top)
                 bucket[index] = found
                 highest = max(highest, found)
             if highest == 0:
                 continue
             for index in range(some.size):
-                below = U64(table[U64(bucket[index])])
-                if below < U64(mark):
-                    count[below] += np.int32(1)
+                entry = U64(table[U64(bucket[index])])
+                if entry < U64(mark):
+                    count[entry] += np.int32(1)
                 else:
                     open_image[n_open] = run + index
-                    open_point[n_open] = np.int64(below) - mark
+                    open_point[n_open] = np.int64(entry) - mark
                     n_open += 1
         if n_open == 0:
             continue
-        exact_points = points.exact[first:last]
-        target = points.target[first:last]
-        reach = points.reach[query]
+
+        # Most open products lie beside the interval of their bucket's only point; without a branch, as it is a guess.
+        n_points = last - first
+        edges = points.edges[first:last]
+        if n_points <= near_edges.shape[0]:
+            near_edges[:n_points] = edges
+            edges = near_edges[:n_points]
         n_left = 0
         for index in range(n_open):
             image, below = open_image[index], open_point[index]
-            fast = np.float64(products_of_row[image] * images.factor[image] + images.offset[image])
-            while below < target.size and target[below] + reach < fast:
-                below += 1
-            if below < target.size and target[below] - reach <= fast:
-                open_image[n_left], open_point[n_left] = image, below
-                n_left += 1
-            else:
-                count[below] += np.int32(1)
-        n_again += n_left
-        reach64 = points.reach64[query]
+            value = products_of_row[image]
+            below += np.int64(edges[below, 1] < value)
+            is_left = int((below < n_points) & (edges[min(below, n_points - 1), 0] <= value))
+            count[below] += np.int32(1 - is_left)
+            open_image[n_left], open_point[n_left] = image, below
+            n_left += is_left
+        target, reach64 = points.target[first:last], points.reach64[query]
         n_open = n_left
         n_left = 0
         for index in range(n_open):
-            image, below = open_image[index], open_point[index]
-            fast = np.float64(products_of_row[image] * images.factor[image] + images.offset[image])
-            exact = _dot(one, images.vectors[image]) * images.factor64[image] + images.offset64[image]
-            worst = max(worst, abs(fast - exact) / reach)
-            while below < target.size and target[below] + reach64 < exact:
-                below += 1
-            if below < target.size and target[below] - reach64 <= exact:
-                open_image[n_left] = image
-                n_left += 1
-            else:
-                count[below] += np.int32(1)
+            image, value = open_image[index], products_of_row[open_image[index]]
+            below = _skip(edges[:, 1], open_point[index], np.float64(value))
+            if below < n_points and edges[below, 0] <= value:
+                n_again += 1
+                exact = _product(vector, norm, images, image, is_cosine)
+                worst = max(worst, abs(np.float64(value) - exact) / (reach + slope * abs(exact)))
+                below = _skip(target, below, exact - reach64)
+                if below < target.size and target[below] - reach64 <= exact:
+                    open_image[n_left] = image
+                    n_left += 1
+                    continue
+            count[below] += np.int32(1)
         if n_left == 0:
             continue
         n_defined += n_left
-        if is_cosine:
-            for index in range(dimension):
-                one[index] /= points.norm[query]
+        exact_points = points.exact[first:last]
+        one = np.empty(dimension, np.float64)
+        for index in range(dimension):
+            one[index] = np.float64(vector[index]) / norm if is_cosine else np.float64(vector[index])
         group = -1
         sums = np.empty(LANES)
         for index in range(n_left):
@@ -282,12 +276,51 @@ def count_block(
     return worst, n_again, n_defined
 
 
+@njit(nogil=True, cache=True)
+def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int:
+    """The first index from `low` to before `high` whose place is not below `place`, or `high`."""
+    while low < high:
+        middle = (low + high) // 2
+        if places[middle] < place:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(nogil=True, cache=True)
+def _product(vector: Float32Array, norm: float, images: Images, image: int, is_cosine: bool) -> float:
+    """What a product would be without rounding errors, but for those of float64."""
+    dot, other_norm = _dot(vector, images.vectors[image]), float(images.norm[image])
+    if is_cosine:
+        return dot / (norm * other_norm)
+    return dot - other_norm * other_norm / 2.0
+
+
+@njit(nogil=True, cache=True)
+def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
+    """The first index from `first` on whose target is not below the bound; it is near as a rule."""
+    step = 1
+    while first < target.size and target[first] < bound:
+        last, first, step = first, first + step, 2 * step
+    if step <= 2:
+        return first
+    low, high = last + 1, min(first, target.size)
+    while low < high:
+        middle = (low + high) // 2
+        if target[middle] < bound:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _dot(one: FloatArray, other: Float32Array) -> float:
+def _dot(one: Float32Array, other: Float32Array) -> float:
     """Sum of products in float64, in whatever order is fastest."""
     total = 0.0
     for index in range(one.size):
-        total += one[index] * np.float64(other[index])
+        total += np.float64(one[index]) * np.float64(other[index])
     return total
 
 
@@ -360,6 +393,16 @@ def define_table(
 
 
 @njit(nogil=True, cache=True)
+def unit_rows(vectors: Float32Array, norm: FloatArray) -> Float32Array:
+    """Each row divided by its norm, in float64, which holds all norms of float32 rows, and rounded once."""
+    unit = np.empty_like(vectors)
+    for row in range(vectors.shape[0]):
+        for index in range(vectors.shape[1]):
+            unit[row, index] = F32(np.float64(vectors[row, index]) / norm[row])
+    return unit
+
+
+@njit(nogil=True, cache=True)
 def measure_rows(
     vectors: Float32Array, bits: UnsignedArray, multiplier: UnsignedArray, norm: FloatArray, hashed: UnsignedArray
 ) -> None:
@@ -386,17 +429,32 @@ def measure_rows(
 
 
 @njit(nogil=True, cache=True)
-def sum_above(counts: IntArray, start: IntArray, above: IntArray) -> None:
-    """From how many images have 0, 1, ... points below them to how many lie above each point.
+def sum_counts(
+    counts: Int32Array,
+    ties: Int32Array,
+    start: IntArray,
+    first_query: int,
+    last_query: int,
+    above: IntArray,
+    tied: IntArray,
+) -> None:
+    """From what several threads counted to how many images lie above each point of some queries, and tie with it.
 
     Args:
-        counts: shape (n_points + n_queries,), as `count_block` has them.
+        counts: shape (n_threads, n_points + n_queries), as `count_block` has them.
+        ties: shape (n_threads, n_points).
         start: shape (n_queries + 1,).
+        first_query: the first of the queries.
+        last_query: the first after them.
         above: shape (n_points,), written.
+        tied: shape (n_points,), written.
     """
-    for query in range(start.size - 1):
-        first, last = start[query], start[query + 1]
+    for query in range(first_query, last_query):
         total = 0
-        for point in range(last - 1, first - 1, -1):
-            total += counts[point + query + 1]
+        for point in range(start[query + 1] - 1, start[query] - 1, -1):
+            here = 0
+            for thread in range(counts.shape[0]):
+                total += counts[thread, point + query + 1]
+                here += ties[thread, point]
             above[point] = total
+            tied[point] = here

@@ -97,7 +97,8 @@ def rank(
     exact = _ordered_positives(similarity, candidates, queries, gallery, is_duplicate)
     near_query, near = of_query[~is_positive], duplicates.values[~is_positive]
     near_exact = similarity.exact_pairs(queries[near_query], gallery[near])
-    left_out = _joined(positives, (near_query, near), candidates.ignored)
+    left_out = _merged(positives, near_query, near)
+    left_out = _merged(left_out, owners(candidates.ignored), candidates.ignored.values)
     others = engine(similarity, queries, gallery, exact, left_out, positives.start, advance=advance)
     n_all = gallery.size - np.diff(candidates.ignored.start)
     n_kept = np.bincount(owners(positives)[~is_duplicate], minlength=queries.size)
@@ -156,7 +157,7 @@ def _ordered_positives(
 def _spans(first: IntArray, last: IntArray) -> IntArray:
     """The whole numbers from each `first` to before each `last`, one span after another."""
     length = last - first
-    return np.arange(int(length.sum())) + np.repeat(first - np.cumsum(length) + length, length)
+    return np.asarray(np.arange(int(length.sum())) + np.repeat(first - np.cumsum(length) + length, length))
 
 
 def _table_of(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray], FloatArray]:
@@ -200,18 +201,10 @@ def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: Floa
     return Counts(above, np.cumsum(entered)[place])
 
 
-def _joined(positives: Ragged, near: tuple[IntArray, IntArray], ignored: Ragged) -> Ragged:
-    """All lists of a query one after another; `near` holds queries, ascending, and their values."""
-    n_near = np.bincount(near[0], minlength=len(positives))
-    parts = [
-        (positives.start, owners(positives), positives.values),
-        (np.concatenate([[0], np.cumsum(n_near)]), *near),
-        (ignored.start, owners(ignored), ignored.values),
-    ]
-    start = np.sum([part_start for part_start, _, _ in parts], axis=0)
-    values = np.empty(int(start[-1]), dtype=np.int64)
-    shift = start[:-1].copy()  # where the next part of a query begins
-    for part_start, query, value in parts:
-        values[np.arange(value.size) + (shift - part_start[:-1])[query]] = value
-        shift += np.diff(part_start)
-    return Ragged(start, values)
+def _merged(lists: Ragged, query: IntArray, values: IntArray) -> Ragged:
+    """The lists with further values, which stand in none of them; `query` is ascending, and so are its values."""
+    if values.size == 0:
+        return lists
+    n_more = np.bincount(query, minlength=len(lists))
+    start = lists.start + np.concatenate([[0], np.cumsum(n_more)])
+    return Ragged(start, np.insert(lists.values, _find(lists.start, lists.values, query, values), values))
