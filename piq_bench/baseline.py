@@ -6,22 +6,14 @@ multi-label task is given where the mean of the images that have it is nearer th
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 
-from piq_bench.errors import BadDataset, Problem, first_few, printable
-from piq_bench.features import N_COLOURS, features_of_files
-from piq_bench.group.hashing import available_cores
-from piq_bench.group.read_images import Unreadable
-from piq_bench.image_files import required_images_folder
+from piq_bench.features import N_COLOURS, features
+from piq_bench.pictures import map_pictures
 from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, BoolArray, EmbeddingArray, FloatArray, IntArray, Task
 from piq_bench.sums import ordered_sum
-
-CHUNK = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +44,8 @@ def answer(
     Raises:
         BadDataset: listing every image that cannot be read.
     """
-    table = _read(benchmark, workers or available_cores(), advance)
+    every = np.arange(benchmark.images.size)
+    table = np.array(list(map_pictures(benchmark, every, features, workers=workers, advance=advance)))
     edges = table[:, N_COLOURS:]
     train, test = np.flatnonzero(benchmark.split == TRAIN), benchmark.test_rows
     predictions: dict[str, IntArray | BoolArray] = {}
@@ -94,39 +87,3 @@ def _distance(test: IntArray, members: IntArray) -> FloatArray:
         return np.full(test.shape[0], np.inf)
     step = test - members.sum(axis=0) / members.shape[0]  # whole numbers: the sum is exact in any order
     return ordered_sum(step * step)
-
-
-def _read(benchmark: Benchmark, workers: int, advance: Callable[[int], None]) -> IntArray:
-    """Shape (n_images, n_features)."""
-    root = required_images_folder(benchmark)
-    images = [str(image) for image in benchmark.images]
-    chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
-    vectors: list[IntArray | Unreadable] = []
-    if workers == 1 or len(chunks) == 1:
-        for chunk in chunks:
-            vectors += features_of_files(chunk, root)
-            advance(len(chunk))
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for chunk, part in zip(chunks, pool.map(features_of_files, chunks, [root] * len(chunks)), strict=True):
-                vectors += part
-                advance(len(chunk))
-    _refuse_unreadable(benchmark, images, vectors, root)
-    return np.array([vector for vector in vectors if not isinstance(vector, Unreadable)])
-
-
-def _refuse_unreadable(
-    benchmark: Benchmark, images: list[str], vectors: list[IntArray | Unreadable], root: Path
-) -> None:
-    by_code: dict[str, list[str]] = {}
-    for image, vector in zip(images, vectors, strict=True):
-        if isinstance(vector, Unreadable):
-            by_code.setdefault(vector.code, []).append(f"{image} {vector.found}")
-    problems = [
-        Problem(
-            code, "images", f"{len(found)} images: {first_few(found, len(found))}", "mend or restore it", len(found)
-        )
-        for code, found in sorted(by_code.items())
-    ]
-    if problems:
-        raise BadDataset(f"{benchmark.name}, {printable(root.name)}", problems)

@@ -5,13 +5,9 @@ the last division is whole-number arithmetic, and a square root rounds the same 
 vector.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from piq_bench.group.read_images import DEFAULT_LIMIT_PIXELS, ImageFolder, Unreadable, decode, strict_decoding
 from piq_bench.records import FloatArray, IntArray
 
 STRIPES = 8  # horizontal: head, shoulders, ..., feet
@@ -35,19 +31,6 @@ def features(pixels: Pixels) -> IntArray:
     whole = colour.astype(np.int64)
     shares = np.concatenate([_colours(whole), _edges(whole)])
     return np.asarray(np.floor(np.sqrt(shares) * SCALE + 0.5), dtype=np.int64)
-
-
-def features_of_files(images: Sequence[str], root: Path) -> list[IntArray | Unreadable]:
-    """The vector of each image file, or why there is none."""
-    folder = ImageFolder(root)
-    found: list[IntArray | Unreadable] = []
-    with strict_decoding():
-        for image in images:
-            try:
-                found.append(features(decode(folder.read(image).data, limit_pixels=DEFAULT_LIMIT_PIXELS)))
-            except Unreadable as failure:
-                found.append(failure)
-    return found
 
 
 def _colours(whole: IntArray) -> FloatArray:
