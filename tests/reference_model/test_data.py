@@ -1,0 +1,126 @@
+"""Training data: nothing of query and gallery in it, answers numbered anew, pictures of one size."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import builders
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from piq_bench.errors import BadDataset
+from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, TRAIN, Benchmark
+from reference_model import data
+
+
+def drawn(seed: int, n_train: int = 60) -> Benchmark:
+    """A benchmark whose training images show several people, and some show nobody known."""
+    rng = np.random.default_rng(seed)
+    benchmark = builders.benchmark(rng, builders.Size(n_train=n_train))
+    identity = benchmark.identity.copy()
+    train = benchmark.split == TRAIN
+    names = (*benchmark.identities, *(f"t{number}" for number in range(9)))
+    identity[train] = rng.integers(len(benchmark.identities) - 1, len(names), int(train.sum()))
+    identity[train & (rng.random(identity.size) < 0.4)] = NO_IDENTITY
+    return replace(benchmark, identity=identity, identities=names)
+
+
+@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.6))
+def test_no_image_of_query_or_gallery_is_left_to_train_or_to_try_out_on(seed: int, share: float) -> None:
+    benchmark = drawn(seed)
+    train = set(benchmark.images[benchmark.split == TRAIN])
+    tried = data.held_out(benchmark, share, seed)
+    assert set(tried.images) == train
+    assert set(data.training_part(benchmark).images) == train
+
+
+@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.6))
+def test_people_and_scenes_held_out_are_not_trained_on(seed: int, share: float) -> None:
+    tried = data.held_out(drawn(seed), share, seed)
+    known = tried.identity != NO_IDENTITY
+    fit = tried.split == TRAIN
+    assert not set(tried.identity[fit & known]) & set(tried.identity[~fit & known])
+    assert tried.sequence is not None
+    scenes = [set(tried.sequence[rows & ~known]) - {""} for rows in (fit, ~fit)]
+    assert not scenes[0] & scenes[1]
+    for person in np.unique(tried.identity[~fit & known]):
+        splits = tried.split[tried.identity == person].tolist()
+        assert splits.count(QUERY) == (-(-len(splits) // data.QUERY_EVERY) if len(splits) > 1 else 0)
+        assert splits.count(GALLERY) == len(splits) - splits.count(QUERY)
+
+
+def test_the_same_seed_holds_out_the_same_images() -> None:
+    splits = [data.held_out(drawn(1), 0.3, seed).split.tolist() for seed in (5, 5, 6)]
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_images_without_a_scene_are_held_out_one_by_one() -> None:
+    benchmark = drawn(2)
+    alone = replace(benchmark, source=None, sequence=None)
+    nobody = data.training_part(alone).identity == NO_IDENTITY
+    n_held = int((data.held_out(alone, 0.5, 0).split[nobody] == GALLERY).sum())
+    assert n_held == round(0.5 * int(nobody.sum()))
+
+
+def test_a_benchmark_without_training_images_is_refused() -> None:
+    with pytest.raises(BadDataset, match="no image is for training"):
+        data.training_part(builders.benchmark(np.random.default_rng(0), builders.Size(n_train=0)))
+
+
+def test_identities_are_numbered_by_name_among_those_present() -> None:
+    benchmark = drawn(3)
+    rows = np.flatnonzero(benchmark.split == TRAIN)
+    targets, n_classes = data.targets_of(benchmark, rows)
+    names = [benchmark.identities[one] if one != NO_IDENTITY else None for one in benchmark.identity[rows]]
+    present = sorted({name for name in names if name is not None})
+    assert targets["reid"].tolist() == [NOT_ANNOTATED if name is None else present.index(name) for name in names]
+    assert n_classes == {"reid": len(present), "gender": 2, "age": 3, "mood": 3}
+    assert (targets["mood"] == benchmark.labels["mood"][rows]).all()
+
+
+def with_pictures(folder: Path, sizes: list[tuple[int, int]]) -> Benchmark:
+    """A benchmark whose images are drawn, the first in grey."""
+    benchmark = drawn(4)
+    rng = np.random.default_rng(4)
+    for number, image in enumerate(benchmark.images):
+        path = folder / "images" / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = sizes[number % len(sizes)]
+        shape = size if number == 0 else (*size, 3)
+        Image.fromarray(rng.integers(0, 256, shape).astype(np.uint8)).save(path, format="PNG")
+    return replace(benchmark, root=folder)
+
+
+def test_pictures_of_the_right_size_are_unchanged_and_others_resized(tmp_path: Path) -> None:
+    benchmark = with_pictures(tmp_path, [(16, 8), (9, 5)])
+    rows = np.array([0, 1, 2])
+    done: list[int] = []
+    found = data.labelled(benchmark, rows, (16, 8), workers=1, advance=done.append)
+    opened = [Image.open(tmp_path / "images" / image) for image in benchmark.images[rows]]
+    expected = [np.asarray(picture.convert("RGB").resize((8, 16), Image.Resampling.BILINEAR)) for picture in opened]
+    assert (found.pixels == np.stack(expected)).all()
+    assert (found.pixels[2] == np.asarray(opened[2])).all()
+    assert found.pixels.dtype == np.uint8
+    assert sum(done) == 3
+    assert set(found.targets) == set(found.n_classes) == {task.name for task in benchmark.tasks}
+
+
+def test_pixels_can_be_kept_in_a_file(tmp_path: Path) -> None:
+    benchmark = with_pictures(tmp_path, [(6, 4)])
+    rows = np.arange(5)
+    stored = data.read_pixels(benchmark, rows, (6, 4), store=tmp_path / "pixels.npy", workers=1)
+    assert isinstance(stored, np.memmap)
+    assert (stored == data.read_pixels(benchmark, rows, (6, 4), workers=1)).all()
+
+
+def test_every_unreadable_picture_is_named_at_once(tmp_path: Path) -> None:
+    benchmark = with_pictures(tmp_path, [(6, 4)])
+    (tmp_path / "images" / benchmark.images[1]).unlink()
+    (tmp_path / "images" / benchmark.images[3]).write_bytes(b"no picture")
+    with pytest.raises(BadDataset) as refusal:
+        data.read_pixels(benchmark, np.arange(5), (6, 4), workers=1)
+    text = str(refusal.value)
+    assert benchmark.images[1] in text
+    assert benchmark.images[3] in text
