@@ -5,10 +5,10 @@ by its own single-threaded BLAS call, and counts while the products are still in
 core. The gallery is walked once, in the order in which it is stored, so it may be memory-mapped.
 
 The error of a float32 product of n terms is at most (n + 1) 2**-24 times both norms (Higham, Accuracy and Stability of
-Numerical Algorithms, 2002, section 3.1). In practice it grows like the root of n and is many times smaller, and each
-value within the bound costs a float64 product. So a smaller bound is tried first and guarded: a sample of all products
-and all that were decided in float64 tell the largest error seen, and unless it stays below a quarter of the smaller
-bound, everything is counted again with the proven one.
+Numerical Algorithms, 2002, section 3.1). In practice it grows like the root of n, is smaller for small products, and
+each value within the bound costs a float64 product. So a smaller bound is tried first and guarded: a sample of all
+products, and all that were decided in float64, tell the largest error seen, and unless it stays below half of the
+smaller bound, everything is counted again with the proven one.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,6 +35,7 @@ GALLERY_BLOCK = 3072
 BLOCK_VALUES = 1 << 22  # of a gallery block: it stays in the last cache
 SMALLEST_BLOCK = 256
 QUERIES_AT_ONCE = 1 << 15
+QUERY_VALUES_AT_ONCE = 1 << 25
 POINTS_AT_ONCE = 1 << 25  # over all threads
 N_BUCKETS = 2048
 SAMPLE = 256  # gallery images that the spread of products is estimated from
@@ -97,7 +98,8 @@ def count_others(
         threads or cpu_count() or 1,
     )
     advance(queries.size - asked.size)
-    for part in _passes(point_start, asked, POINTS_AT_ONCE // job.threads):
+    n_queries = max(1, min(QUERIES_AT_ONCE, QUERY_VALUES_AT_ONCE // similarity.dimension))
+    for part in _passes(point_start, asked, n_queries, POINTS_AT_ONCE // job.threads):
         own = slice(point_start[part[0]], point_start[part[-1] + 1])
         start = np.concatenate([point_start[part], [own.stop]]) - own.start
         span = (left_out.start[part], left_out.start[part + 1])
@@ -168,12 +170,12 @@ def _places(stored: IntArray, left_out: Ragged) -> Int32Array:
     return (key & 0xFFFFFFFF).astype(np.int32)
 
 
-def _passes(point_start: IntArray, asked: IntArray, n_points: int) -> Iterator[IntArray]:
+def _passes(point_start: IntArray, asked: IntArray, n_queries: int, n_points: int) -> Iterator[IntArray]:
     """The queries in parts whose points and tables fit into memory; each part is a walk over the gallery."""
     first = 0
     while first < asked.size:
         last = int(np.searchsorted(point_start[asked + 1], point_start[asked[first]] + n_points, "right"))
-        last = min(max(last, first + 1), first + QUERIES_AT_ONCE)
+        last = min(max(last, first + 1), first + n_queries)
         yield asked[first:last]
         first = last
 

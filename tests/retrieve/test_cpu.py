@@ -146,6 +146,36 @@ def test_a_product_further_off_than_tried_is_counted_again_with_the_proven_bound
     assert first in ([False], [False, True])  # depends on the order in which this machine's BLAS sums
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_points_far_above_all_others_are_counted_as_well(distance: Distance, dtype: type) -> None:
+    """Near-duplicates of a query stretch the range of its points; all beyond the other images share a bucket."""
+    rng = np.random.default_rng(11)
+    queries = rng.standard_normal((20, 64))
+    copies = np.repeat(queries, 30, axis=0) + 1e-3 * rng.standard_normal((600, 64))
+    rows: EmbeddingArray = np.concatenate([queries, copies, rng.standard_normal((3000, 64))]).astype(dtype)
+    job = Job(similarity_of(rows, distance), 20, 400)
+    assert equal(cpu.count_others(*job.given, gallery_block=500), plain.count_others(*job.given))
+
+
+def test_places_in_the_file_are_those_left_out_in_ascending_order() -> None:
+    left_out = Ragged(np.array([0, 3, 3, 5]), np.array([0, 2, 3, 1, 3]))
+    assert cpu._places(np.array([0, 1, 2, 3]), left_out).tolist() == [0, 2, 3, 1, 3]
+    assert cpu._places(np.array([3, 0, 2, 1]), left_out).tolist() == [0, 1, 2, 0, 3]  # 3 is stored first, 1 last
+
+
+def test_a_failing_thread_ends_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(kernel, "count_block", fails)
+    job = Job(similarity_of(clustered(np.random.default_rng(12), 900, 8)), 40, 5)
+    n_threads = threading.active_count()
+    with pytest.raises(MemoryError):
+        cpu.count_others(*job.given, gallery_block=10, threads=2)
+    assert threading.active_count() == n_threads
+
+
 def test_progress_adds_up_to_the_number_of_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(similarity_of(clustered(np.random.default_rng(5), 500, 8)), 33, 5)
     for guard in (cpu.GUARD, 1e-9):
