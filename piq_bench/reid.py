@@ -76,9 +76,9 @@ def _tally(clusters: Clusters, candidates: Candidates, retrieved: Retrieved, ap:
     def measure(first: int) -> None:
         last = min(first + QUERY_BLOCK, n_queries)
         rankings = retrieved.rankings(first, last, exclude=exclude)
-        scored[first:last] = np.diff(rankings.start) > 0
+        scored[first:last] = (np.diff(rankings.start) > 0)[::-1]
         for name, metric in metrics.items():
-            values[name][first:last] = metric(rankings)
+            values[name][first:last] = metric(rankings)[::-1]
 
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
         list(pool.map(measure, range(0, n_queries, QUERY_BLOCK)))

@@ -45,24 +45,23 @@ class Retrieved:
     n_candidates: IntArray
 
     def rankings(self, first: int, last: int, *, exclude: bool) -> Rankings:
-        """The rankings of the queries from `first` up to `last`, without their near-duplicates or with them."""
+        """The rankings of the queries from `last` - 1 down to `first`, without their near-duplicates or with them.
+
+        Backwards, as each query's positives are read from the most similar to the least, and arrays in their own order
+        are read much faster than in any other.
+        """
         own = slice(self.start[first], self.start[last])
-        length = np.diff(self.start[first : last + 1])
-        query = np.repeat(np.arange(last - first), length)
-        # From the last positive of a query to its first: most similar first.
-        begin = self.start[first:last] - self.start[first]
-        place = (2 * begin + length - 1)[query] - np.arange(query.size)
+        query = np.repeat(np.arange(last - first), np.diff(self.start[first : last + 1])[::-1])
+        exact, above, tied = self.exact[own][::-1], self.others.above[own][::-1], self.others.tied[own][::-1]
         if exclude:
-            kept = ~self.is_duplicate[own][place]
-            place, query = place[kept], query[kept]
-        exact = self.exact[own][place]
-        above, tied = self.others.above[own][place], self.others.tied[own][place]
-        if not exclude:
-            above, tied = above + self.near.above[own][place], tied + self.near.tied[own][place]
-        is_first = np.ones(place.size, dtype=bool)
+            kept = ~self.is_duplicate[own][::-1]
+            query, exact, above, tied = query[kept], exact[kept], above[kept], tied[kept]
+        else:
+            above, tied = above + self.near.above[own][::-1], tied + self.near.tied[own][::-1]
+        is_first = np.ones(exact.size, dtype=bool)
         is_first[1:] = (exact[1:] != exact[:-1]) | (query[1:] != query[:-1])
         run = np.flatnonzero(is_first)
-        n_positives = np.diff(np.concatenate([run, [place.size]]))
+        n_positives = np.diff(run, append=exact.size)
         found = np.searchsorted(query, np.arange(last - first + 1))  # positives of earlier queries
         n_above = above[run] + run - found[query[run]]
         return Rankings(np.searchsorted(run, found), n_positives, n_positives + tied[run], n_above)
@@ -101,14 +100,14 @@ def rank(
     left_out = _merged(left_out, owners(candidates.ignored), candidates.ignored.values)
     others = engine(similarity, queries, gallery, exact, left_out, positives.start, advance=advance)
     n_all = gallery.size - np.diff(candidates.ignored.start)
-    n_kept = np.bincount(owners(positives)[~is_duplicate], minlength=queries.size)
+    n_kept = np.diff(positives.start) - np.bincount(of_query[is_positive], minlength=queries.size)
     return Retrieved(
         start=positives.start,
         exact=exact,
         is_duplicate=is_duplicate,
         others=others,
         near=_count_few(exact, positives.start, near_query, near_exact),
-        n_positives=n_kept.astype(np.int64),
+        n_positives=n_kept,
         n_candidates=n_all - np.diff(duplicates.start),
     )
 
@@ -191,14 +190,18 @@ def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: Floa
         query: shape (n_pairs,).
         exact: shape (n_pairs,).
     """
-    n_queries = start.size - 1
-    place = np.arange(points.size) + np.repeat(np.arange(n_queries), np.diff(start))  # a query has one count more
-    first, last = (_find(start, points, query, exact, side) + query for side in ("left", "right"))
-    n_below = np.bincount(first, minlength=points.size + n_queries)  # by query and number of points below the image
+    counts = Counts(np.zeros(points.size, dtype=np.int64), np.zeros(points.size, dtype=np.int64))
+    asked, row = np.unique(query, return_inverse=True)  # few queries have any
+    length = start[asked + 1] - start[asked]
+    own_start = np.concatenate([[0], np.cumsum(length)])
+    own, owner = _spans(start[asked], start[asked + 1]), np.repeat(np.arange(asked.size), length)
+    place = np.arange(own.size) + owner  # a query has one count more than points
+    first, last = (_find(own_start, points[own], row, exact, side) + row for side in ("left", "right"))
+    n_below = np.bincount(first, minlength=own.size + asked.size)  # by query and number of points below the image
     until = np.cumsum(n_below)
-    above = np.repeat(until[start[1:] + np.arange(n_queries)], np.diff(start)) - until[place]
-    entered = n_below - np.bincount(last, minlength=points.size + n_queries)
-    return Counts(above, np.cumsum(entered)[place])
+    counts.above[own] = until[own_start[1:] + np.arange(asked.size)][owner] - until[place]
+    counts.tied[own] = np.cumsum(n_below - np.bincount(last, minlength=own.size + asked.size))[place]
+    return counts
 
 
 def _merged(lists: Ragged, query: IntArray, values: IntArray) -> Ragged:

@@ -6,7 +6,9 @@ sum of squared differences. Two candidates tie if and only if these numbers are 
 with a fast product, whose difference from this number stays within `Similarity.error_bound`.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from os import cpu_count
 from typing import Literal
 
 import numpy as np
@@ -155,14 +157,18 @@ def _measure(embedding: EmbeddingArray) -> tuple[FloatArray, HashArray]:
 
         measure = measure_rows
 
-    def work(block: tuple[int, EmbeddingArray]) -> None:
-        first, stored = block[0], np.ascontiguousarray(block[1])
+    def work(first: int, rows: EmbeddingArray) -> None:
+        stored = np.ascontiguousarray(rows)
         part = slice(first, first + stored.shape[0])
         bits: BitsArray = stored.view(np.uint16) if stored.itemsize == 2 else stored.view(np.uint32)
-        measure(stored.astype(np.float32), bits, multiplier, norm[part], hashed[part])
+        measure(stored.astype(np.float32, copy=False), bits, multiplier, norm[part], hashed[part])
 
-    for block in row_blocks(embedding):
-        work(block)
+    n_threads = cpu_count() or 1
+    with ThreadPoolExecutor(n_threads) as pool:
+        for first, block in row_blocks(embedding):
+            step = -(-block.shape[0] // n_threads)
+            starts = range(0, block.shape[0], step)
+            list(pool.map(work, [first + start for start in starts], [block[start : start + step] for start in starts]))
     return norm, hashed
 
 

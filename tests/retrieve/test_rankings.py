@@ -126,7 +126,7 @@ def rankings(
 
 def as_runs(rankings: Rankings) -> list[list[tuple[int, int, int]]]:
     runs = list(zip(*(x.tolist() for x in (rankings.n_positives, rankings.n_images, rankings.n_above)), strict=True))
-    return [runs[first:last] for first, last in pairwise(rankings.start.tolist())]
+    return [runs[first:last] for first, last in pairwise(rankings.start.tolist())][::-1]  # last query first
 
 
 def expected_runs(candidates: list[oracles.Candidate]) -> list[tuple[int, int, int]]:
