@@ -170,6 +170,7 @@ def count_block(
     top = F32(n_buckets)
     mark = 1 << (8 * points.table.itemsize - 1)
     table = np.empty_like(points.table[0])
+    odd_counts = np.zeros(FEW_POINTS, np.int32)
     near_edges = np.empty((FEW_POINTS, 2), np.float32)
     bucket = np.empty(RUN, np.uint16)
     open_image = np.empty(n_images, np.int64)
@@ -197,34 +198,30 @@ def count_block(
             products_of_row[points.left_out[index] - images.first] = -np.inf
             index += 1
 
-        table[:] = points.table[query]  # read from end to end, since it is in no cache
+        _copy(points.table[query], table)  # from end to end, since it is in no cache
         base, scale = points.base[query], points.scale[query]
         n_open = 0
+        n_points = last - first
+        is_short = n_points < FEW_POINTS
+        odd = odd_counts if is_short else count
         for run in range(0, n_images, RUN):
-            some = products_of_row[run : run + RUN]
-            highest = np.int32(0)
-            for index in range(some.size):
-                found = _bucket(some[index], base, scale, top)
-                bucket[index] = found
-                highest = max(highest, found)
-            if highest == 0:
-                continue
-            for index in range(some.size):
-                entry = U64(table[U64(bucket[index])])
-                if entry < U64(mark):
-                    count[entry] += np.int32(1)
-                else:
-                    open_image[n_open] = run + index
-                    open_point[n_open] = np.int64(entry) - mark
-                    n_open += 1
+            if _to_buckets(products_of_row[run : run + RUN], base, scale, top, bucket):
+                end = min(run + RUN, n_images)
+                n_open = _look_up(
+                    bucket[: end - run], table, U64(mark), count, odd, run, open_image, open_point, n_open
+                )
+        if is_short:
+            for index in range(n_points + 1):
+                count[index] += odd[index]
+            for index in range(n_points + 1):
+                odd[index] = 0
         if n_open == 0:
             continue
 
         # Most open products lie beside the interval of their bucket's only point; without a branch, as it is a guess.
-        n_points = last - first
         edges = points.edges[first:last]
-        if n_points <= near_edges.shape[0]:
-            near_edges[:n_points] = edges
+        if is_short:
+            _copy(edges.ravel(), near_edges.ravel())
             edges = near_edges[:n_points]
         n_left = 0
         for index in range(n_open):
@@ -274,6 +271,70 @@ def count_block(
                 tied[first + below] += np.int32(1)
                 below += 1
     return worst, n_again, n_defined
+
+
+@njit(nogil=True, cache=True)
+def _to_buckets(
+    values: Float32Array, base: np.float32, scale: np.float32, top: np.float32, bucket: UnsignedArray
+) -> bool:
+    """Write the bucket of each value; whether any is above the lowest. In a form that compilers do with vectors."""
+    highest = np.int32(0)
+    for index in range(values.size):
+        found = _bucket(values[index], base, scale, top)
+        bucket[index] = found
+        highest = highest if highest > found else found
+    return bool(highest > 0)
+
+
+@njit(nogil=True, cache=True)
+def _look_up(
+    bucket: UnsignedArray,
+    table: UnsignedArray,
+    mark: np.uint64,
+    even: Int32Array,
+    odd: Int32Array,
+    first: int,
+    open_image: IntArray,
+    open_point: IntArray,
+    n_open: int,
+) -> int:
+    """Count the values whose bucket decides, and list the others from `n_open` on: images from `first`, and points.
+
+    Neighbours are counted apart: most fall below the same few points, and to add to a number that was just written
+    takes its time.
+    """
+    n_listed, whole = U64(n_open), bucket.size - bucket.size % 2
+    for index in range(0, whole, 2):
+        entry = U64(table[U64(bucket[index])])
+        if entry < mark:
+            even[entry] += np.int32(1)
+        else:
+            open_image[n_listed] = first + index
+            open_point[n_listed] = np.int64(entry - mark)
+            n_listed += U64(1)
+        neighbour = U64(table[U64(bucket[index + 1])])
+        if neighbour < mark:
+            odd[neighbour] += np.int32(1)
+        else:
+            open_image[n_listed] = first + index + 1
+            open_point[n_listed] = np.int64(neighbour - mark)
+            n_listed += U64(1)
+    for index in range(whole, bucket.size):
+        last = U64(table[U64(bucket[index])])
+        if last < mark:
+            even[last] += np.int32(1)
+        else:
+            open_image[n_listed] = first + index
+            open_point[n_listed] = np.int64(last - mark)
+            n_listed += U64(1)
+    return int(n_listed)
+
+
+@njit(nogil=True, cache=True)
+def _copy(source: UnsignedArray | Float32Array, target: UnsignedArray | Float32Array) -> None:
+    """As `target[: source.size] = source`, which numba does not compile to vectors."""
+    for index in range(source.size):
+        target[index] = source[index]
 
 
 @njit(nogil=True, cache=True)
