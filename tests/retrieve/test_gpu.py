@@ -1,0 +1,158 @@
+"""The GPU engine on torch's CPU device: the same whole numbers as any other engine. A GPU, if there is one, as well."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_builders import EMBEDDINGS, Distance, Make, Question, expected, question, random_half, random_rows
+
+from piq_bench.errors import LimitExceeded
+from piq_bench.records import IntArray
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.candidates import Ragged
+from piq_bench.retrieve.contract import Counts
+
+torch = pytest.importorskip("torch")
+gpu = pytest.importorskip("piq_bench.retrieve.gpu")
+products = pytest.importorskip("piq_bench.retrieve.gpu_products")
+
+DEVICES = [["cpu"], *([["cuda:0"]] if torch.cuda.is_available() else [])]
+
+
+def asked(make: Make, distance: Distance, dimension: int, seed: int = 0, **sizes: int) -> Question:
+    return question(np.random.default_rng(seed), make, distance, dimension=dimension, **sizes)
+
+
+def counted(question: Question, **options: Any) -> tuple[list[int], list[int]]:  # noqa: ANN401
+    found: Counts = gpu.count_others(*question, **{"devices": ["cpu"], **options})
+    return found.above.tolist(), found.tied.tolist()
+
+
+@pytest.mark.parametrize("devices", DEVICES, ids="".join)
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("dimension", [1, 2, 3, 64, 512])
+@pytest.mark.parametrize("make", EMBEDDINGS)
+def test_counts_are_those_of_the_definition(make: Make, dimension: int, distance: Distance, devices: list[str]) -> None:
+    one = asked(make, distance, dimension)
+    assert counted(one, devices=devices) == expected(one)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("make", [random_rows, random_half])
+def test_many_dimensions(make: Make, distance: Distance) -> None:
+    one = asked(make, distance, 4096, n_queries=4, n_gallery=20)
+    assert counted(one) == expected(one)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("make", EMBEDDINGS)
+def test_blocks_chunks_panels_devices_and_precision_change_nothing(make: Make, distance: Distance) -> None:
+    one = asked(make, distance, 16)
+    true = expected(one)
+    for options in (
+        {"query_block": 1, "gallery_block": 1},
+        {"query_block": 5, "gallery_block": 7, "chunk_bytes": 1},
+        {"query_block": 3, "panel_bytes": 1},
+        {"devices": ["cpu", "cpu", "cpu"], "gallery_block": 4, "chunk_bytes": 1},
+        {"precision": "single"},
+        {"precision": "double"},
+    ):
+        assert counted(one, **options) == true
+
+
+def test_a_gallery_and_queries_without_points_may_be_empty() -> None:
+    similarity, queries, gallery, _, _, _ = asked(random_rows, "cosine", 8)
+    none: IntArray = np.zeros(queries.size + 1, dtype=np.int64)
+    nothing = Ragged(none, none[:0])
+    found = gpu.count_others(similarity, queries, gallery, np.zeros(0), nothing, none, devices=["cpu"])
+    assert found.above.size == 0
+    start = np.arange(queries.size + 1)
+    points = np.zeros(queries.size)
+    found = gpu.count_others(similarity, queries, gallery[:0], points, nothing, start, devices=["cpu"])
+    assert found.above.tolist() == found.tied.tolist() == [0] * queries.size
+
+
+def test_larger_jobs_count_like_the_plain_engine() -> None:
+    one = asked(random_half, "cosine", 24, n_queries=150, n_gallery=3000, most_points=60)
+    true = plain.count_others(*one)
+    assert counted(one, gallery_block=700, query_block=64) == (true.above.tolist(), true.tied.tolist())
+
+
+def test_progress_adds_up_to_the_number_of_queries() -> None:
+    one = asked(random_rows, "cosine", 8)
+    done: list[int] = []
+    counted(one, query_block=3, gallery_block=20, chunk_bytes=1, advance=done.append)
+    assert sum(done) == one[1].size
+    assert min(done) > 0
+
+
+def test_the_definition_decides_ties(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of equal terms in another order: float64 in any order is not the definition."""
+    one = asked(EMBEDDINGS[7], "cosine", 64)
+    true = expected(one)
+    assert counted(one) == true
+
+    def any_order(queries: Any, gallery: Any, distance: Distance, row: Any, column: Any) -> Any:  # noqa: ANN401
+        return products.near_pairs(queries, gallery, distance, row, column)[0]
+
+    monkeypatch.setattr(products, "exact_pairs", any_order)
+    assert counted(one) != true
+
+
+def coarse(one: Any, other: Any) -> Any:  # noqa: ANN401
+    """A product that says float32 and is not."""
+    return (one.bfloat16() @ other.bfloat16().T).float()
+
+
+def test_a_table_further_off_than_its_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Float64 sums of open pairs show it."""
+    monkeypatch.setattr(gpu, "_products", lambda device, faiss: iter([coarse]))
+    monkeypatch.setattr(products, "stays_within_bound", lambda *_: True)
+    monkeypatch.setattr("piq_bench.retrieve.gpu_tally.OPEN_SHARE", 2.0)  # no float64 tables
+    make = products.single_table
+
+    def wide(*given: Any, **options: Any) -> Any:  # noqa: ANN401
+        table = make(*given, **options)
+        return replace(table, bound=table.bound * 100)  # enough for pairs to be open, too little for this product
+
+    monkeypatch.setattr(products, "single_table", wide)
+    with pytest.raises(RuntimeError, match="further from the definition than its error bound"):
+        counted(asked(random_rows, "cosine", 64, n_queries=40, n_gallery=2000, most_points=30))
+
+
+def test_a_product_that_is_not_as_precise_as_promised_is_not_used() -> None:
+    device = torch.device("cpu")
+    assert products.stays_within_bound(products.torch_multiply, torch.float32, 64, device)
+    assert not products.stays_within_bound(coarse, torch.float32, 64, device)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu, "_products", lambda device, faiss: iter([coarse]))
+        one = asked(random_rows, "cosine", 64)
+        assert counted(one) == expected(one)
+
+
+def test_float32_embeddings_have_no_half_precision() -> None:
+    with pytest.raises(ValueError, match="no table in half precision"):
+        counted(asked(random_rows, "cosine", 8), precision="half")
+
+
+def test_a_device_that_fails_stops_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(gpu.Tally, "add", full)
+    for devices in (["cpu"], ["cpu", "cpu"]):
+        with pytest.raises(LimitExceeded, match="too little free memory") as refusal:
+            counted(asked(random_rows, "cosine", 8), devices=devices)
+        assert "--engine cpu" in str(refusal.value)
+
+
+def test_the_precision_that_a_process_has_chosen_is_given_back() -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        one = asked(random_rows, "cosine", 64)
+        assert counted(one) == expected(one)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
