@@ -1,0 +1,134 @@
+"""Which engine is chosen, and what is said when there is no GPU to choose."""
+
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from piq_bench.cli.score import ENGINES, score_command
+from piq_bench.errors import BadUsage
+from piq_bench.retrieve import cpu, engines, plain
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, torch: ModuleType | SimpleNamespace | None) -> None:
+    """Let `import torch` find this."""
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if torch is None else ModuleSpec(name, None))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+
+
+def torch_with(*, gpu: bool, broken: bool = False) -> SimpleNamespace:
+    def zeros(*_: object, **__: object) -> SimpleNamespace:
+        if broken:
+            raise RuntimeError("no kernel image\nis available")
+        return SimpleNamespace(add_=lambda value: SimpleNamespace(item=lambda: value))
+
+    cuda = SimpleNamespace(is_available=lambda: gpu)
+    return SimpleNamespace(cuda=cuda, zeros=zeros, __version__="2.8.0")
+
+
+def pretend_gpu(monkeypatch: pytest.MonkeyPatch, why_no_faiss: str = "") -> list[bool]:
+    """A working GPU; returns what its engine was told about faiss."""
+    pretend(monkeypatch, torch_with(gpu=True))
+    told: list[bool] = []
+
+    def count_others(*_: object, faiss: bool) -> None:
+        told.append(faiss)
+
+    module = SimpleNamespace(
+        count_others=count_others, why_no_faiss=lambda: why_no_faiss, describe=lambda *, faiss: f"gpu (faiss: {faiss})"
+    )
+    monkeypatch.setitem(sys.modules, "piq_bench.retrieve.gpu", module)
+    monkeypatch.setattr("piq_bench.retrieve.gpu", module, raising=False)
+    return told
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu"])
+def test_small_jobs_wait_for_no_compiler_and_large_ones_use_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, None)
+    assert engines.choose(name, engines.COMPILED_PAIRS - 1) == (plain.count_others, plain.ENGINE)
+    assert engines.choose(name, engines.COMPILED_PAIRS) == (cpu.count_others, cpu.ENGINE)
+    assert engines.choose(name, 10**13) == (cpu.count_others, cpu.ENGINE)
+
+
+def test_auto_takes_a_working_gpu_for_large_jobs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = pretend_gpu(monkeypatch, "is missing")
+    said: list[str] = []
+    engine, name = engines.choose("auto", engines.GPU_PAIRS, tell=said.append)
+    assert name == "gpu (faiss: True)"
+    engine()  # type: ignore[call-arg]
+    assert told == [True]
+    assert said == []  # nobody asked for a GPU
+    assert engines.choose("auto", engines.GPU_PAIRS - 1)[1] == cpu.ENGINE
+
+
+def test_auto_does_without_a_gpu_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for torch in (torch_with(gpu=False), torch_with(gpu=True, broken=True)):
+        pretend(monkeypatch, torch)
+        assert engines.choose("auto", engines.GPU_PAIRS)[1] == cpu.ENGINE
+
+
+def test_a_gpu_that_was_asked_for_says_why_it_does_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpu(monkeypatch, "1.7 is older than 1.8")
+    said: list[str] = []
+    engines.choose("gpu", 1, tell=said.append)
+    assert said == ["faiss 1.7 is older than 1.8: torch computes the similarities instead; for faiss: pip install "
+                    "faiss-gpu-cu12"]  # fmt: skip
+    said.clear()
+    assert engines.choose("gpu", 1, faiss=False, tell=said.append)[1] == "gpu (faiss: False)"
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("torch", "found"),
+    [
+        (None, "not installed"),
+        (torch_with(gpu=False), "version 2.8.0 sees no GPU"),
+        (torch_with(gpu=True, broken=True), "does not work here (no kernel image"),
+    ],
+    ids=["no torch", "no GPU", "broken"],
+)
+def test_a_gpu_that_is_missing_is_refused_with_the_install_line(
+    torch: SimpleNamespace | None, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, torch)
+    with pytest.raises(BadUsage) as refusal:
+        engines.choose("gpu", 1)
+    text = str(refusal.value)
+    assert found in text
+    assert engines.INSTALL in text
+    assert "--engine cpu" in text
+
+
+def test_an_unknown_name_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="'tpu' is none of auto, cpu, gpu"):
+        engines.choose("tpu", 1)
+
+
+def test_commands_offer_the_engines_that_there_are() -> None:
+    assert engines.ENGINES == ENGINES
+
+
+def test_piq_score_refuses_a_missing_gpu_as_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, None)
+    result = CliRunner().invoke(score_command, ["submissions/colour-shape/submission.npz", "--engine", "gpu"])
+    assert result.exit_code == 2
+    assert "pip install 'piq-bench[gpu]'" in " ".join(result.output.split())
+
+
+def use(monkeypatch: pytest.MonkeyPatch, name: str, count: Callable[..., object]) -> None:
+    monkeypatch.setattr(engines, "choose", lambda *_, **__: (count, name))
+
+
+def test_the_result_says_which_engine_ran_and_its_digest_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = []
+    for name, count in (("cpu (numba)", cpu.count_others), ("cpu (numpy)", plain.count_others)):
+        use(monkeypatch, name, count)
+        arguments = ["submissions/colour-shape/submission.npz", "--bootstrap", "0", "--format", "json"]
+        result = CliRunner().invoke(score_command, arguments)
+        assert result.exit_code == 0, result.output
+        assert f'"{name}"' in result.stdout
+        texts.append(next(line for line in result.stdout.splitlines() if '"digest"' in line))
+    assert texts[0] == texts[1]
