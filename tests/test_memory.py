@@ -1,0 +1,25 @@
+"""Memory at scale, at a hundredth of the size: five million gallery images have 3 GiB, so one has some 600 bytes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.five_million import Sizes, score, write
+
+FULL_BYTES = 3 << 30
+FULL_IMAGES = Sizes().n_images
+SMALL, LARGE = Sizes(70_000, 20, 512), Sizes(130_000, 20, 512)  # both large enough for a compiler to be loaded
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="peak memory is measured by wait4")
+@pytest.mark.parametrize("everyday", [True, False], ids=["parquet, in order", "csv, in no order"])
+def test_scoring_takes_no_more_memory_per_image_than_five_million_have(everyday: bool, tmp_path: Path) -> None:
+    peaks = []
+    for sizes in (SMALL, LARGE):
+        folder = tmp_path / str(sizes.n_gallery)
+        folder.mkdir()
+        write(folder, sizes, csv=not everyday, shuffled=not everyday)
+        peaks.append(score(folder).peak_bytes)
+    n_more = LARGE.n_images - SMALL.n_images
+    assert n_more * LARGE.dimension * 2 > n_more * FULL_BYTES / FULL_IMAGES  # embeddings in memory would be too much
+    assert peaks[1] - peaks[0] < n_more * FULL_BYTES / FULL_IMAGES
