@@ -8,7 +8,6 @@ scores them in a process of its own. 500 people with 40 gallery images each, eve
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,12 @@ IN_A_FILM = 10_000  # images
 BLOCK_ROWS = 1 << 16
 SIGNAL = 0.35  # length of a person's own part of an embedding, beside noise of length 1
 NAME = "five-million"
+LAUNCHER = """\
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(status)
+"""  # a small process in between, since the peak of a process begins with that of its parent
 BENCHMARK = f"""\
 schema = "piq-bench/benchmark/1"
 name = "{NAME}"
@@ -151,16 +156,12 @@ def start_array(stream: IO[bytes], descr: str, shape: tuple[int, ...]) -> None:
 def measured(command: Sequence[str]) -> Run:
     """Run a command; its peak memory is what the system counts as resident, pages of mapped files included."""
     start = time.perf_counter()
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(command, stdout=output)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - start
-        output.seek(0)
-        text = output.read().decode()
-    if child.returncode:
-        raise RuntimeError(f"{command[0]} ended with {child.returncode}")
-    return Run(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), text)
+    with tempfile.TemporaryDirectory() as folder:
+        peak, output = Path(folder, "peak"), Path(folder, "output")
+        with output.open("wb") as stream:
+            subprocess.run([sys.executable, "-S", "-c", LAUNCHER, str(peak), *command], stdout=stream, check=True)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return Run(time.perf_counter() - start, int(peak.read_text()) * unit, output.read_text())
 
 
 def score(folder: Path, *options: str) -> Run:
