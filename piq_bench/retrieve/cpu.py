@@ -21,12 +21,11 @@ from queue import SimpleQueue
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from piq_bench.records import Float32Array, FloatArray, IntArray
+from piq_bench.records import Float32Array, FloatArray, Int32Array, IntArray
 from piq_bench.retrieve import kernel, plain
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.definition import images_of, room_for_columns, stored_vectors
-from piq_bench.retrieve.kernel import Int32Array
 from piq_bench.retrieve.similarity import Similarity
 
 ENGINE = "cpu (numba)"
@@ -105,9 +104,10 @@ def count_others(
         span = (left_out.start[part], left_out.start[part + 1])
         report = _Progress(part.size, advance)
         tried = (False, True) if guarded else (True,)
-        factors = _query_factors(job, queries[part])
+        vectors = stored_vectors(job.similarity, queries[part])
+        factors = _query_factors(job, vectors, similarity.norm[queries[part]])
         for proven in tried:
-            given = _points(job, queries[part], points[own], start, span, factors, proven=proven)
+            given = _points(job, queries[part], vectors, points[own], start, span, factors, proven=proven)
             found = Counts(counts.above[own], counts.tied[own])
             if _count(job, given, factors, found, report, guarded=not proven):
                 break
@@ -137,6 +137,11 @@ class _Job:
     gallery_block: int
     threads: int
 
+    @property
+    def n_terms(self) -> int:
+        """Of a product."""
+        return self.similarity.dimension + (0 if self.is_cosine else 1)
+
 
 class _Progress:
     """Turns work done, which may be done twice, into queries done."""
@@ -162,7 +167,7 @@ def _is_tame(similarity: Similarity, rows: IntArray) -> bool:
 def _places(stored: IntArray, left_out: Ragged) -> Int32Array:
     """Where the images left out stand in the file, in ascending order for each query."""
     if bool((stored[1:] > stored[:-1]).all()):
-        return left_out.values.astype(np.int32)
+        return left_out.values
     place = np.empty(stored.size, dtype=np.int64)
     place[stored] = np.arange(stored.size)
     owner = np.repeat(np.arange(len(left_out)), np.diff(left_out.start))
@@ -183,6 +188,7 @@ def _passes(point_start: IntArray, asked: IntArray, n_queries: int, n_points: in
 def _points(
     job: _Job,
     queries: IntArray,
+    vectors: Float32Array,
     exact: FloatArray,
     start: IntArray,
     left_out: tuple[IntArray, IntArray],
@@ -212,18 +218,17 @@ def _points(
         if job.is_cosine:
             at_zero, per_unit = ROUNDINGS_AT_ZERO, tried - ROUNDINGS_AT_ZERO
     reach = MARGIN * ROUNDING * at_zero * size
-    slope = np.full(norm.size, MARGIN * ROUNDING * (per_unit + 1.0))  # 1: edges are rounded as well
+    slope = np.full(norm.size, MARGIN * ROUNDING * (per_unit + 1.0))  # 1: ends of intervals are rounded as well
     reach64 = 2.0 * MARGIN * (dimension + 8.0) * ROUNDING64 * size64  # the definition is off as well
     many = int(np.diff(start).max()) >= 1 << 15
     shape = (queries.size, N_BUCKETS + 2)
     table: kernel.UnsignedArray = np.empty(shape, dtype=np.uint32) if many else np.empty(shape, dtype=np.uint16)
     given = kernel.Points(
-        vectors=stored_vectors(job.similarity, queries),
+        vectors=vectors,
         norm=norm,
         start=start,
         exact=exact,
         target=target,
-        edges=np.empty((target.size, 2), dtype=np.float32),
         reach=reach,
         slope=slope,
         reach64=reach64,
@@ -239,26 +244,38 @@ def _points(
     return given
 
 
-def _query_factors(job: _Job, queries: IntArray) -> Float32Array:
+def _query_factors(job: _Job, vectors: Float32Array, norm: FloatArray) -> Float32Array:
     """Shape (n_queries, n_terms); one side of the products: unit vectors, or with 1 for an image's half square norm."""
-    vectors = stored_vectors(job.similarity, queries)
-    if job.is_cosine:
-        return kernel.unit_rows(vectors, job.similarity.norm[queries])
-    return np.column_stack([vectors, np.ones(queries.size, dtype=np.float32)])
+    factors = np.empty((norm.size, job.n_terms), dtype=np.float32)
+
+    def write(first: int, last: int) -> None:
+        if job.is_cosine:
+            kernel.unit_rows(vectors[first:last], norm[first:last], factors[first:last])
+        else:
+            factors[first:last, :-1] = vectors[first:last]
+            factors[first:last, -1] = 1.0
+
+    _in_parts(job, norm.size, write)
+    return factors
 
 
-def _image_factors(job: _Job, images: kernel.Images) -> Float32Array:
-    """Shape (n_images, n_terms); the other side."""
+def _image_factors(job: _Job, images: kernel.Images, room: Float32Array) -> Float32Array:
+    """Shape (n_images, n_terms); the other side, written into the first rows of `room`."""
+    factors = room[: images.norm.size]
     if job.is_cosine:
-        return kernel.unit_rows(images.vectors, images.norm)
-    return np.column_stack([images.vectors, (images.norm**2 / -2.0).astype(np.float32)])
+        kernel.unit_rows(images.vectors, images.norm, factors)
+    else:
+        factors[:, :-1] = images.vectors
+        factors[:, -1] = images.norm**2 / -2.0
+    return factors
 
 
 def _ceiling(job: _Job, factors: Float32Array) -> Float32Array:
     """Shape (n_queries,); about what products of few images exceed, from a sample."""
     rows = job.gallery[:: -(-job.gallery.size // SAMPLE)]
     sample = images_of(job.similarity, rows, room_for_columns(0, job.similarity.dimension))
-    products = factors @ _image_factors(job, sample).T
+    room = np.empty((rows.size, job.n_terms), dtype=np.float32)
+    products = factors @ _image_factors(job, sample, room).T
     mean = products.mean(axis=1)
     products -= mean[:, None]
     return np.asarray(mean + np.float32(SPREADS) * np.abs(products, out=products).mean(axis=1))
@@ -327,13 +344,14 @@ class _Worker:
         n_queries, dimension = points.vectors.shape
         self.products = np.empty(min(job.query_block, n_queries) * job.gallery_block, dtype=np.float32)
         self.columns = room_for_columns(job.gallery_block, dimension)
+        self.image_factors = np.empty((job.gallery_block, job.n_terms), dtype=np.float32)
 
     def count(self, block: slice) -> float:
         """Count a block of the gallery; how far products were off, in units of the bound."""
         job, points = self.job, self.points
         rows = job.gallery[block]
         images = images_of(job.similarity, rows, self.columns, block.start)
-        columns = _image_factors(job, images).T
+        columns = _image_factors(job, images, self.image_factors).T
         worst = 0.0
         n_queries = points.norm.size
         for first in range(0, n_queries, job.query_block):

@@ -5,7 +5,7 @@ The numbers are those that `Similarity` computes with numpy, many times faster; 
 
 import numpy as np
 
-from piq_bench.read.mapped import rows_of
+from piq_bench.read.mapped import is_mapped, rows_of
 from piq_bench.records import Float32Array, FloatArray, IntArray
 from piq_bench.retrieve import kernel
 from piq_bench.retrieve.similarity import Similarity
@@ -14,9 +14,14 @@ BLOCK_VALUES = 1 << 21
 
 
 def stored_vectors(similarity: Similarity, rows: IntArray) -> Float32Array:
-    """Stored values of some test rows, shape (n_rows, dimension); exact, since float16 fits into float32."""
-    stored = rows_of(similarity.embedding, similarity.order[rows])
-    return np.ascontiguousarray(stored, dtype=np.float32)
+    """Stored values of some test rows, shape (n_rows, dimension); exact, since float16 fits into float32.
+
+    Not to be written to: they may be the submission's own memory.
+    """
+    stored = similarity.order[rows]
+    if stored.size and not is_mapped(similarity.embedding) and bool((np.diff(stored) == 1).all()):
+        return np.ascontiguousarray(similarity.embedding[stored[0] : stored[0] + stored.size], dtype=np.float32)
+    return np.ascontiguousarray(rows_of(similarity.embedding, stored), dtype=np.float32)
 
 
 def room_for_columns(n_images: int, dimension: int) -> FloatArray:

@@ -16,19 +16,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from piq_bench.records import BoolArray, Float32Array, FloatArray, IntArray
+from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 
-Int32Array = NDArray[np.int32]
 UnsignedArray = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 
 LANES = 64  # images whose definitions are summed side by side, enough to hide the latency of an addition
 TERMS = 4  # of a definition added in one go: fewer loads and stores of the sums
-FEW_POINTS = 1024  # fewer are worth being read from end to end, since their error intervals are in no cache
+FEW_POINTS = 1024  # fewer are worth that their error intervals are all computed
 SAMPLED = 8  # a query's products with one in so many blocks are sampled
 RUN = 128  # values mapped at a time: they stay in the first cache
+WORD = 4  # buckets that are looked at in one go
+MANY_WORDS = 24  # of a run: more are not worth being picked
 LEAST_WIDTH = np.float32(2.0**-100)  # of all points of a query, if they are one
 F32 = np.float32
 U64 = np.uint64
+HALF, LOWER_HALF = U64(32), U64(0xFFFFFFFF)  # of a number
+AROUND = 1.001  # covers the growth of a point's interval with a target that is not the product itself
 
 
 class Points(NamedTuple):
@@ -40,12 +43,12 @@ class Points(NamedTuple):
         start: shape (n_queries + 1,); query q has points start[q] to start[q + 1].
         exact: shape (n_points,); similarities by definition, ascending within a query.
         target: shape (n_points,); the same as products would have them.
-        edges: shape (n_points, 2), float32; products below the first lie below the point, above the second above it.
         reach: shape (n_queries,); error bound of a product whose value is zero.
         slope: shape (n_queries,); what the bound grows by for each unit of the value.
         reach64: shape (n_queries,); error bound of float64 products.
         table: shape (n_queries, n_buckets + 2), uint16 or uint32; how many points lie below each bucket; the highest
-            bit marks buckets that overlap the interval from `low` to `high` of a point.
+            bit marks buckets that overlap the interval of a point: products below it lie below the point, and
+            products above it above.
         base: shape (n_queries,); the product at which bucket 1 begins.
         scale: shape (n_queries,); buckets per unit.
         left_out: shape (n_left_out,), int32; places in the gallery that are not counted, ascending within a query.
@@ -58,7 +61,6 @@ class Points(NamedTuple):
     start: IntArray
     exact: FloatArray
     target: FloatArray
-    edges: Float32Array
     reach: FloatArray
     slope: FloatArray
     reach64: FloatArray
@@ -99,43 +101,52 @@ def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.floa
 
 @njit(nogil=True, cache=True)
 def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_query: int) -> None:
-    """Make edges and tables of some queries.
+    """Make the tables of some queries.
 
     Args:
-        points: `edges`, `table`, `base` and `scale` are written; every query has a point.
+        points: `table`, `base` and `scale` are written; every query has a point.
         ceiling: shape (n_queries,); products above it are few: they share a bucket if points are there.
         first_query: the first of the queries.
         last_query: the first after them.
     """
-    edges, base, scale = points.edges, points.base, points.scale
+    base, scale = points.base, points.scale
     n_buckets = points.table.shape[1] - 2
     top = F32(n_buckets)
     mark = 1 << (8 * points.table.itemsize - 1)
     for query in range(first_query, last_query):
-        first, last = points.start[query], points.start[query + 1]
-        for point in range(first, last):
-            error = points.reach[query] + points.slope[query] * abs(points.target[point])
-            edges[point, 0] = F32(points.target[point] - error)
-            edges[point, 1] = F32(points.target[point] + error)
-        base[query], highest = edges[first, 0], edges[last - 1, 1]
+        target = points.target[points.start[query] : points.start[query + 1]]
+        reach, slope = points.reach[query], points.slope[query]
+        base[query], highest = _low(target[0], reach, slope), _high(target[-1], reach, slope)
         if base[query] < ceiling[query] < highest:
             highest = ceiling[query]
         scale[query] = F32(n_buckets - 1) / max(highest - base[query], LEAST_WIDTH)
         row = points.table[query]
         row[0] = 0
         filled = 1
-        for point in range(first, last):
-            begin = _bucket(edges[point, 0], base[query], scale[query], top)
-            end = _bucket(edges[point, 1], base[query], scale[query], top)
+        for point in range(target.size):
+            begin = _bucket(_low(target[point], reach, slope), base[query], scale[query], top)
+            end = _bucket(_high(target[point], reach, slope), base[query], scale[query], top)
             while filled < begin:
-                row[filled] = point - first
+                row[filled] = point
                 filled += 1
             while filled <= end:
-                row[filled] = (point - first) | mark
+                row[filled] = point | mark
                 filled += 1
         while filled < n_buckets + 2:
-            row[filled] = last - first
+            row[filled] = target.size
             filled += 1
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _low(target: float, reach: float, slope: float) -> np.float32:
+    """Products below it lie below the point."""
+    return F32(target - (reach + slope * abs(target)))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _high(target: float, reach: float, slope: float) -> np.float32:
+    """Products above it lie above the point."""
+    return F32(target + (reach + slope * abs(target)))
 
 
 @njit(nogil=True, cache=True)
@@ -171,10 +182,11 @@ def count_block(
     mark = 1 << (8 * points.table.itemsize - 1)
     table = np.empty_like(points.table[0])
     odd_counts = np.zeros(FEW_POINTS, np.int32)
-    near_edges = np.empty((FEW_POINTS, 2), np.float32)
+    low, high = np.empty(FEW_POINTS + 1, np.float32), np.empty(FEW_POINTS + 1, np.float32)
     bucket = np.empty(RUN, np.uint16)
-    open_image = np.empty(n_images, np.int64)
-    open_point = np.empty(n_images, np.int64)
+    words = bucket.view(np.uint64)
+    picked = np.empty(RUN // WORD + 1, np.int64)
+    listed = np.empty(n_images + 1, np.uint64)  # an image and how many points are surely below it, in one number
     worst, n_again, n_defined = 0.0, 0, 0
     for row in range(n_rows):
         query = first_query + row
@@ -205,10 +217,15 @@ def count_block(
         is_short = n_points < FEW_POINTS
         odd = odd_counts if is_short else count
         for run in range(0, n_images, RUN):
-            if _to_buckets(products_of_row[run : run + RUN], base, scale, top, bucket):
-                end = min(run + RUN, n_images)
-                n_open = _look_up(
-                    bucket[: end - run], table, U64(mark), count, odd, run, open_image, open_point, n_open
+            if not _to_buckets(products_of_row[run : run + RUN], base, scale, top, bucket):
+                continue
+            n_values = min(RUN, n_images - run)
+            n_picked = _pick(words, picked)
+            if n_picked > MANY_WORDS or n_values < RUN:
+                n_open = _look_up(bucket[:n_values], table, U64(mark), count, odd, U64(run), listed, U64(n_open))
+            else:
+                n_open = _look_up_words(
+                    picked[:n_picked], bucket, table, U64(mark), count, odd, U64(run), listed, U64(n_open)
                 )
         if is_short:
             for index in range(n_points + 1):
@@ -218,33 +235,23 @@ def count_block(
         if n_open == 0:
             continue
 
-        # Most open products lie beside the interval of their bucket's only point; without a branch, as it is a guess.
-        edges = points.edges[first:last]
-        if is_short:
-            _copy(edges.ravel(), near_edges.ravel())
-            edges = near_edges[:n_points]
-        n_left = 0
-        for index in range(n_open):
-            image, below = open_image[index], open_point[index]
-            value = products_of_row[image]
-            below += np.int64(edges[below, 1] < value)
-            is_left = int((below < n_points) & (edges[min(below, n_points - 1), 0] <= value))
-            count[below] += np.int32(1 - is_left)
-            open_image[n_left], open_point[n_left] = image, below
-            n_left += is_left
         target, reach64 = points.target[first:last], points.reach64[query]
-        n_open = n_left
+        if is_short:
+            n_open = _settle(products_of_row, target, reach, slope, count, listed, n_open, low, high)
         n_left = 0
         for index in range(n_open):
-            image, value = open_image[index], products_of_row[open_image[index]]
-            below = _skip(edges[:, 1], open_point[index], np.float64(value))
-            if below < n_points and edges[below, 0] <= value:
+            image, below = _signed(listed[index] >> HALF), _signed(listed[index] & LOWER_HALF)
+            count[below] -= np.int32(1)
+            value = np.float64(products_of_row[image])
+            around = AROUND * (reach + slope * abs(value))
+            below = _skip(target, below, value - around)
+            if below < n_points and target[below] - around <= value:
                 n_again += 1
                 exact = _product(vector, norm, images, image, is_cosine)
-                worst = max(worst, abs(np.float64(value) - exact) / (reach + slope * abs(exact)))
+                worst = max(worst, abs(value - exact) / (reach + slope * abs(exact)))
                 below = _skip(target, below, exact - reach64)
-                if below < target.size and target[below] - reach64 <= exact:
-                    open_image[n_left] = image
+                if below < n_points and target[below] - reach64 <= exact:
+                    listed[n_left] = U64(image)
                     n_left += 1
                     continue
             count[below] += np.int32(1)
@@ -258,7 +265,7 @@ def count_block(
         group = -1
         sums = np.empty(LANES)
         for index in range(n_left):
-            image = open_image[index]
+            image = _signed(listed[index])
             if image // LANES != group:
                 group = image // LANES
                 if not images.built[group]:
@@ -287,47 +294,127 @@ def _to_buckets(
 
 
 @njit(nogil=True, cache=True)
+def _pick(words: UnsignedArray, picked: IntArray) -> int:
+    """List the words of buckets that are not all the lowest; how many there are. Without a branch, as it is a guess."""
+    n_picked = U64(0)
+    for index in range(words.size):
+        picked[n_picked] = index
+        n_picked += U64(words[U64(index)] != U64(0))
+    return int(n_picked)
+
+
+@njit(nogil=True, cache=True)
 def _look_up(
     bucket: UnsignedArray,
     table: UnsignedArray,
     mark: np.uint64,
     even: Int32Array,
     odd: Int32Array,
-    first: int,
-    open_image: IntArray,
-    open_point: IntArray,
-    n_open: int,
+    first: np.uint64,
+    listed: UnsignedArray,
+    n_open: np.uint64,
 ) -> int:
-    """Count the values whose bucket decides, and list the others from `n_open` on: images from `first`, and points.
+    """Count the points below each value; list those that their bucket leaves open from `n_open` on, as from `first`.
 
     Neighbours are counted apart: most fall below the same few points, and to add to a number that was just written
     takes its time.
     """
-    n_listed, whole = U64(n_open), bucket.size - bucket.size % 2
+    whole = bucket.size - bucket.size % 2
     for index in range(0, whole, 2):
-        entry = U64(table[U64(bucket[index])])
-        if entry < mark:
-            even[entry] += np.int32(1)
-        else:
-            open_image[n_listed] = first + index
-            open_point[n_listed] = np.int64(entry - mark)
-            n_listed += U64(1)
-        neighbour = U64(table[U64(bucket[index + 1])])
-        if neighbour < mark:
-            odd[neighbour] += np.int32(1)
-        else:
-            open_image[n_listed] = first + index + 1
-            open_point[n_listed] = np.int64(neighbour - mark)
-            n_listed += U64(1)
+        n_open = _look_up_one(bucket, U64(index), table, mark, even, first, listed, n_open)
+        n_open = _look_up_one(bucket, U64(index) + U64(1), table, mark, odd, first, listed, n_open)
     for index in range(whole, bucket.size):
-        last = U64(table[U64(bucket[index])])
-        if last < mark:
-            even[last] += np.int32(1)
-        else:
-            open_image[n_listed] = first + index
-            open_point[n_listed] = np.int64(last - mark)
-            n_listed += U64(1)
-    return int(n_listed)
+        n_open = _look_up_one(bucket, U64(index), table, mark, even, first, listed, n_open)
+    return int(n_open)
+
+
+@njit(nogil=True, cache=True)
+def _look_up_words(
+    picked: IntArray,
+    bucket: UnsignedArray,
+    table: UnsignedArray,
+    mark: np.uint64,
+    even: Int32Array,
+    odd: Int32Array,
+    first: np.uint64,
+    listed: UnsignedArray,
+    n_open: np.uint64,
+) -> int:
+    """As `_look_up`, of the words at `picked` only."""
+    for index in range(picked.size):
+        image = U64(picked[index]) * U64(WORD)
+        n_open = _look_up_one(bucket, image, table, mark, even, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(1), table, mark, odd, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(2), table, mark, even, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(3), table, mark, odd, first, listed, n_open)
+    return int(n_open)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _look_up_one(
+    bucket: UnsignedArray,
+    image: np.uint64,
+    table: UnsignedArray,
+    mark: np.uint64,
+    count: Int32Array,
+    first: np.uint64,
+    listed: UnsignedArray,
+    n_open: np.uint64,
+) -> np.uint64:
+    """One value; the number of listed ones. Without a branch, as it is a guess: what is listed is counted as well."""
+    entry = U64(table[U64(bucket[image])])
+    below = entry & (mark - U64(1))
+    count[below] += np.int32(1)
+    listed[n_open] = ((first + image) << HALF) | below
+    return n_open + U64(entry >= mark)
+
+
+@njit(nogil=True, cache=True)
+def _settle(
+    values: Float32Array,
+    target: FloatArray,
+    reach: float,
+    slope: float,
+    count: Int32Array,
+    listed: UnsignedArray,
+    n_open: int,
+    low: Float32Array,
+    high: Float32Array,
+) -> int:
+    """Count what lies beside the interval of its bucket's only point, as most listed values do; how many are left.
+
+    Args:
+        values: shape (n_images,); products.
+        target: shape (n_points,).
+        reach: see `Points`.
+        slope: likewise.
+        count: shape (n_points + 1,), changed.
+        listed: shape (n_images + 1,); those left are moved to its front.
+        n_open: how many are listed.
+        low: room for n_points + 1 numbers.
+        high: likewise.
+    """
+    n_points = U64(target.size)
+    for point in range(target.size):
+        low[point], high[point] = _low(target[point], reach, slope), _high(target[point], reach, slope)
+    low[n_points] = high[n_points] = np.inf
+    n_left = U64(0)
+    for index in range(n_open):
+        image, below = listed[U64(index)] >> HALF, listed[U64(index)] & LOWER_HALF
+        value = values[image]
+        count[below] -= np.int32(1)
+        below += U64(high[below] < value)
+        is_left = U64(low[below] <= value)
+        count[below] += np.int32(1)
+        listed[n_left] = (image << HALF) | below
+        n_left += is_left
+    return int(n_left)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _signed(number: np.uint64) -> int:
+    """Mixed with signed numbers, one without sign would become a float."""
+    return int(np.int64(number))
 
 
 @njit(nogil=True, cache=True)
@@ -454,13 +541,11 @@ def define_table(
 
 
 @njit(nogil=True, cache=True)
-def unit_rows(vectors: Float32Array, norm: FloatArray) -> Float32Array:
-    """Each row divided by its norm, in float64, which holds all norms of float32 rows, and rounded once."""
-    unit = np.empty_like(vectors)
+def unit_rows(vectors: Float32Array, norm: FloatArray, unit: Float32Array) -> None:
+    """Write each row divided by its norm, in float64, which holds all norms of float32 rows, and rounded once."""
     for row in range(vectors.shape[0]):
         for index in range(vectors.shape[1]):
             unit[row, index] = F32(np.float64(vectors[row, index]) / norm[row])
-    return unit
 
 
 @njit(nogil=True, cache=True)

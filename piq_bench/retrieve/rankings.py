@@ -12,14 +12,14 @@ from os import cpu_count
 import numpy as np
 
 from piq_bench.metrics.retrieval import Rankings
-from piq_bench.records import BoolArray, FloatArray, IntArray
+from piq_bench.records import BoolArray, FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.candidates import Candidates, Ragged, owners
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.similarity import Similarity
 
 TABLE_VALUES = 1 << 21  # of the similarities of an identity's queries and images at a time
 COMPILE_FROM = 1 << 30  # pairs times dimensions: less is done before a compiler has started
-Values = IntArray | FloatArray
+Values = IntArray | Int32Array | FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class Retrieved:
         exact: shape (n_positives,); similarities by definition, ascending within a query.
         is_duplicate: shape (n_positives,); whether the positive is a near-duplicate of its query.
         others: images that are neither positives nor near-duplicates, around each positive.
-        near: near-duplicates that are no positives, around each positive.
+        near: near-duplicates that are no positives, around the positives at `near_place`.
+        near_place: shape (n_near,), ascending; all positives of the few queries that have such near-duplicates.
         n_positives: shape (n_queries,); near-duplicates left out.
         n_candidates: shape (n_queries,); near-duplicates left out.
     """
@@ -41,6 +42,7 @@ class Retrieved:
     is_duplicate: BoolArray
     others: Counts
     near: Counts
+    near_place: IntArray
     n_positives: IntArray
     n_candidates: IntArray
 
@@ -57,7 +59,11 @@ class Retrieved:
             kept = ~self.is_duplicate[own][::-1]
             query, exact, above, tied = query[kept], exact[kept], above[kept], tied[kept]
         else:
-            above, tied = above + self.near.above[own][::-1], tied + self.near.tied[own][::-1]
+            near = slice(*np.searchsorted(self.near_place, (own.start, own.stop)).tolist())
+            place = own.stop - 1 - self.near_place[near]
+            above, tied = above.copy(), tied.copy()
+            above[place] += self.near.above[near]
+            tied[place] += self.near.tied[near]
         is_first = np.ones(exact.size, dtype=bool)
         is_first[1:] = (exact[1:] != exact[:-1]) | (query[1:] != query[:-1])
         run = np.flatnonzero(is_first)
@@ -99,6 +105,7 @@ def rank(
     left_out = _merged(positives, near_query, near)
     left_out = _merged(left_out, owners(candidates.ignored), candidates.ignored.values)
     others = engine(similarity, queries, gallery, exact, left_out, positives.start, advance=advance)
+    near_counts, near_place = _count_few(exact, positives.start, near_query, near_exact)
     n_all = gallery.size - np.diff(candidates.ignored.start)
     n_kept = np.diff(positives.start) - np.bincount(of_query[is_positive], minlength=queries.size)
     return Retrieved(
@@ -106,7 +113,8 @@ def rank(
         exact=exact,
         is_duplicate=is_duplicate,
         others=others,
-        near=_count_few(exact, positives.start, near_query, near_exact),
+        near=near_counts,
+        near_place=near_place,
         n_positives=n_kept,
         n_candidates=n_all - np.diff(duplicates.start),
     )
@@ -181,8 +189,8 @@ def _find(start: IntArray, values: Values, query: IntArray, value: Values, side:
     return low
 
 
-def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: FloatArray) -> Counts:
-    """What an engine does, for pairs whose similarity is known.
+def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: FloatArray) -> tuple[Counts, IntArray]:
+    """What an engine does, for pairs whose similarity is known, and around which points: those of queries in pairs.
 
     Args:
         points: shape (n_points,); ascending within a query.
@@ -190,7 +198,6 @@ def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: Floa
         query: shape (n_pairs,).
         exact: shape (n_pairs,).
     """
-    counts = Counts(np.zeros(points.size, dtype=np.int64), np.zeros(points.size, dtype=np.int64))
     asked, row = np.unique(query, return_inverse=True)  # few queries have any
     length = start[asked + 1] - start[asked]
     own_start = np.concatenate([[0], np.cumsum(length)])
@@ -199,15 +206,16 @@ def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: Floa
     first, last = (_find(own_start, points[own], row, exact, side) + row for side in ("left", "right"))
     n_below = np.bincount(first, minlength=own.size + asked.size)  # by query and number of points below the image
     until = np.cumsum(n_below)
-    counts.above[own] = until[own_start[1:] + np.arange(asked.size)][owner] - until[place]
-    counts.tied[own] = np.cumsum(n_below - np.bincount(last, minlength=own.size + asked.size))[place]
-    return counts
+    above = until[own_start[1:] + np.arange(asked.size)][owner] - until[place]
+    tied = np.cumsum(n_below - np.bincount(last, minlength=own.size + asked.size))[place]
+    return Counts(above, tied), own
 
 
-def _merged(lists: Ragged, query: IntArray, values: IntArray) -> Ragged:
+def _merged(lists: Ragged, query: IntArray, values: Int32Array) -> Ragged:
     """The lists with further values, which stand in none of them; `query` is ascending, and so are its values."""
     if values.size == 0:
         return lists
     n_more = np.bincount(query, minlength=len(lists))
     start = lists.start + np.concatenate([[0], np.cumsum(n_more)])
-    return Ragged(start, np.insert(lists.values, _find(lists.start, lists.values, query, values), values))
+    place = _find(lists.start, lists.values, query, values)
+    return Ragged(start, np.insert(lists.values, place, values.astype(np.int32)))

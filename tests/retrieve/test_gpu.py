@@ -64,7 +64,7 @@ def test_blocks_chunks_panels_devices_and_precision_change_nothing(make: Make, d
 def test_a_gallery_and_queries_without_points_may_be_empty() -> None:
     similarity, queries, gallery, _, _, _ = asked(random_rows, "cosine", 8)
     none: IntArray = np.zeros(queries.size + 1, dtype=np.int64)
-    nothing = Ragged(none, none[:0])
+    nothing = Ragged(none, np.zeros(0, dtype=np.int32))
     found = gpu.count_others(similarity, queries, gallery, np.zeros(0), nothing, none, devices=["cpu"])
     assert found.above.size == 0
     start = np.arange(queries.size + 1)
