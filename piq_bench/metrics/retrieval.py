@@ -101,7 +101,12 @@ def cumulative_match(rankings: Rankings, rank: int) -> FloatArray:
             possible *= n_images - place
         return (possible - missed) / possible
 
-    return _of_runs(rankings, rankings.start[rankings.answerable], hit)
+    first = rankings.start[rankings.answerable]
+    n_positives, n_images, n_above = rankings.n_positives[first], rankings.n_images[first], rankings.n_above[first]
+    values = np.where(n_above < rank, 1.0, 0.0)
+    tied = np.flatnonzero(n_images != n_positives)
+    values[tied] = _each(hit, n_positives[tied], n_images[tied], n_above[tied])
+    return _of_queries(rankings, values)
 
 
 def inverse_negative_penalty(rankings: Rankings) -> FloatArray:
@@ -191,12 +196,6 @@ def _expected_penalty(n_positives: int, n_images: int, n_above: int, total: int)
     step[1:] = (place[:-1] - n_positives) / (place[:-1] - 1.0)
     chance = np.multiply.accumulate(step)
     return float(ordered_sum(chance * (total / (n_above + place))))
-
-
-def _of_runs(rankings: Rankings, run: IntArray, value: Callable[[int, int, int], float]) -> FloatArray:
-    """Shape (n_queries,); `value` of one run of each answerable query."""
-    runs = (rankings.n_positives[run], rankings.n_images[run], rankings.n_above[run])
-    return _of_queries(rankings, _each(value, *runs))
 
 
 def _of_queries(rankings: Rankings, values: FloatArray) -> FloatArray:

@@ -11,17 +11,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from piq_bench.records import FloatArray, IntArray
+import numpy as np
+
+from piq_bench.records import FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Shape (n_points,) each: gallery images above the point, and gallery images equal to it."""
+    """Shape (n_points,) each, int32 to be half as large: gallery images above the point, and images equal to it."""
 
-    above: IntArray
-    tied: IntArray
+    above: Int32Array
+    tied: Int32Array
+
+    @classmethod
+    def zero(cls, n_points: int) -> "Counts":
+        """Nothing counted yet."""
+        return cls(np.zeros(n_points, dtype=np.int32), np.zeros(n_points, dtype=np.int32))
 
 
 class Engine(Protocol):

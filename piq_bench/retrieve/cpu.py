@@ -77,7 +77,7 @@ def count_others(
         guarded: try a smaller error bound than the proven one first.
         advance: likewise.
     """
-    counts = Counts(np.zeros(points.size, dtype=np.int64), np.zeros(points.size, dtype=np.int64))
+    counts = Counts.zero(points.size)
     asked = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
     if asked.size == 0 or gallery.size == 0:
         advance(queries.size)

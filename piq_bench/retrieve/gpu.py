@@ -70,7 +70,7 @@ def count_others(
         LimitExceeded: if a GPU has too little memory even for small blocks.
         RuntimeError: if a table is further from the definition than its bound: a bug, or a broken device.
     """
-    counts = Counts(np.zeros(points.size, dtype=np.int64), np.zeros(points.size, dtype=np.int64))
+    counts = Counts.zero(points.size)
     n_points = np.diff(point_start)
     asked = np.flatnonzero(n_points > 0)
     asked = asked[np.argsort(n_points[asked], kind="stable")]  # like numbers of points together: little padding

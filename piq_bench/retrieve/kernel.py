@@ -581,8 +581,8 @@ def sum_counts(
     start: IntArray,
     first_query: int,
     last_query: int,
-    above: IntArray,
-    tied: IntArray,
+    above: Int32Array,
+    tied: Int32Array,
 ) -> None:
     """From what several threads counted to how many images lie above each point of some queries, and tie with it.
 
@@ -593,7 +593,7 @@ def sum_counts(
         first_query: the first of the queries.
         last_query: the first after them.
         above: shape (n_points,), written.
-        tied: shape (n_points,), written.
+        tied: shape (n_points,), zero; written where there are ties, which are few, so most of it takes no memory.
     """
     for query in range(first_query, last_query):
         total = 0
@@ -603,4 +603,5 @@ def sum_counts(
                 total += counts[thread, point + query + 1]
                 here += ties[thread, point]
             above[point] = total
-            tied[point] = here
+            if here > 0:
+                tied[point] = here

@@ -10,7 +10,7 @@ from os import cpu_count
 
 import numpy as np
 
-from piq_bench.records import FloatArray, IntArray
+from piq_bench.records import FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.similarity import Similarity
@@ -47,7 +47,7 @@ def count_others(
         gallery_block: gallery images per matrix product.
         threads: that count; all cores if None.
     """
-    counts = Counts(np.zeros(points.size, dtype=np.int64), np.zeros(points.size, dtype=np.int64))
+    counts = Counts.zero(points.size)
     asked = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
     order = np.argsort(similarity.norm[gallery], kind="stable")  # blocks of like norms have tight error bounds
     n_threads = threads or cpu_count() or 1
@@ -109,8 +109,8 @@ def _count_row(
     ordered: FloatArray,
     points: FloatArray,
     bound: float,
-    above: IntArray,
-    tied: IntArray,
+    above: Int32Array,
+    tied: Int32Array,
 ) -> None:
     """Add one query's counts over one block of the gallery to `above` and `tied`, shape (n_points,).
 
@@ -144,7 +144,7 @@ def _count_row(
 
 
 def _decide(
-    similarity: Similarity, query: int, undecided: IntArray, points: FloatArray, above: IntArray, tied: IntArray
+    similarity: Similarity, query: int, undecided: IntArray, points: FloatArray, above: Int32Array, tied: Int32Array
 ) -> None:
     """The same for gallery images that only the definition can place."""
     rows, n_rows = np.unique(similarity.twin[undecided], return_counts=True)

@@ -70,7 +70,8 @@ class Retrieved:
         n_positives = np.diff(run, append=exact.size)
         found = np.searchsorted(query, np.arange(last - first + 1))  # positives of earlier queries
         n_above = above[run] + run - found[query[run]]
-        return Rankings(np.searchsorted(run, found), n_positives, n_positives + tied[run], n_above)
+        n_images = np.asarray(tied[run] + n_positives, dtype=np.int64)
+        return Rankings(np.searchsorted(run, found), n_positives, n_images, n_above)
 
 
 def rank(
@@ -208,7 +209,7 @@ def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: Floa
     until = np.cumsum(n_below)
     above = until[own_start[1:] + np.arange(asked.size)][owner] - until[place]
     tied = np.cumsum(n_below - np.bincount(last, minlength=own.size + asked.size))[place]
-    return Counts(above, tied), own
+    return Counts(above.astype(np.int32), tied.astype(np.int32)), own
 
 
 def _merged(lists: Ragged, query: IntArray, values: Int32Array) -> Ragged:
