@@ -22,7 +22,7 @@ UnsignedArray = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 
 LANES = 64  # images whose definitions are summed side by side, enough to hide the latency of an addition
 TERMS = 4  # of a definition added in one go: fewer loads and stores of the sums
-FEW_POINTS = 1024  # fewer are worth that their error intervals are all computed
+FEW_POINTS = 4096  # fewer are worth that their error intervals are all computed
 SAMPLED = 8  # a query's products with one in so many blocks are sampled
 RUN = 128  # values mapped at a time: they stay in the first cache
 WORD = 4  # buckets that are looked at in one go
@@ -181,7 +181,7 @@ def count_block(
     top = F32(n_buckets)
     mark = 1 << (8 * points.table.itemsize - 1)
     table = np.empty_like(points.table[0])
-    odd_counts = np.zeros(FEW_POINTS, np.int32)
+    others = np.zeros((WORD - 1, FEW_POINTS), np.int32)
     low, high = np.empty(FEW_POINTS + 1, np.float32), np.empty(FEW_POINTS + 1, np.float32)
     bucket = np.empty(RUN, np.uint16)
     words = bucket.view(np.uint64)
@@ -215,23 +215,34 @@ def count_block(
         n_open = 0
         n_points = last - first
         is_short = n_points < FEW_POINTS
-        odd = odd_counts if is_short else count
+        second, third, fourth = (others[0], others[1], others[2]) if is_short else (count, count, count)
         for run in range(0, n_images, RUN):
             if not _to_buckets(products_of_row[run : run + RUN], base, scale, top, bucket):
                 continue
             n_values = min(RUN, n_images - run)
             n_picked = _pick(words, picked)
             if n_picked > MANY_WORDS or n_values < RUN:
-                n_open = _look_up(bucket[:n_values], table, U64(mark), count, odd, U64(run), listed, U64(n_open))
+                n_open = _look_up(
+                    bucket[:n_values], table, U64(mark), count, second, third, fourth, U64(run), listed, U64(n_open)
+                )
             else:
                 n_open = _look_up_words(
-                    picked[:n_picked], bucket, table, U64(mark), count, odd, U64(run), listed, U64(n_open)
+                    picked[:n_picked],
+                    bucket,
+                    table,
+                    U64(mark),
+                    count,
+                    second,
+                    third,
+                    fourth,
+                    U64(run),
+                    listed,
+                    U64(n_open),
                 )
         if is_short:
             for index in range(n_points + 1):
-                count[index] += odd[index]
-            for index in range(n_points + 1):
-                odd[index] = 0
+                count[index] += second[index] + third[index] + fourth[index]
+            others[:, : n_points + 1] = 0
         if n_open == 0:
             continue
 
@@ -308,8 +319,10 @@ def _look_up(
     bucket: UnsignedArray,
     table: UnsignedArray,
     mark: np.uint64,
-    even: Int32Array,
-    odd: Int32Array,
+    count: Int32Array,
+    second: Int32Array,
+    third: Int32Array,
+    fourth: Int32Array,
     first: np.uint64,
     listed: UnsignedArray,
     n_open: np.uint64,
@@ -319,12 +332,15 @@ def _look_up(
     Neighbours are counted apart: most fall below the same few points, and to add to a number that was just written
     takes its time.
     """
-    whole = bucket.size - bucket.size % 2
-    for index in range(0, whole, 2):
-        n_open = _look_up_one(bucket, U64(index), table, mark, even, first, listed, n_open)
-        n_open = _look_up_one(bucket, U64(index) + U64(1), table, mark, odd, first, listed, n_open)
+    whole = bucket.size - bucket.size % WORD
+    for index in range(0, whole, WORD):
+        image = U64(index)
+        n_open = _look_up_one(bucket, image, table, mark, count, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(1), table, mark, second, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(2), table, mark, third, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(3), table, mark, fourth, first, listed, n_open)
     for index in range(whole, bucket.size):
-        n_open = _look_up_one(bucket, U64(index), table, mark, even, first, listed, n_open)
+        n_open = _look_up_one(bucket, U64(index), table, mark, count, first, listed, n_open)
     return int(n_open)
 
 
@@ -334,8 +350,10 @@ def _look_up_words(
     bucket: UnsignedArray,
     table: UnsignedArray,
     mark: np.uint64,
-    even: Int32Array,
-    odd: Int32Array,
+    count: Int32Array,
+    second: Int32Array,
+    third: Int32Array,
+    fourth: Int32Array,
     first: np.uint64,
     listed: UnsignedArray,
     n_open: np.uint64,
@@ -343,10 +361,10 @@ def _look_up_words(
     """As `_look_up`, of the words at `picked` only."""
     for index in range(picked.size):
         image = U64(picked[index]) * U64(WORD)
-        n_open = _look_up_one(bucket, image, table, mark, even, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(1), table, mark, odd, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(2), table, mark, even, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(3), table, mark, odd, first, listed, n_open)
+        n_open = _look_up_one(bucket, image, table, mark, count, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(1), table, mark, second, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(2), table, mark, third, first, listed, n_open)
+        n_open = _look_up_one(bucket, image + U64(3), table, mark, fourth, first, listed, n_open)
     return int(n_open)
 
 
