@@ -71,7 +71,7 @@ def count_others(
         points: likewise.
         left_out: likewise.
         point_start: likewise.
-        query_block: queries per matrix product.
+        query_block: queries per matrix product, at most.
         gallery_block: gallery images per matrix product, at most.
         threads: that count; all cores if None.
         guarded: try a smaller error bound than the proven one first.
@@ -124,7 +124,7 @@ class _Job:
         gallery: shape (n_gallery,); test rows, in the order in which they are stored: an image's place.
         left_out: shape (n_left_out,); places, ascending within a query.
         is_cosine: else euclidean.
-        query_block: queries per product.
+        query_block: queries per product, at most.
         gallery_block: gallery images per product, at most.
         threads: that count.
     """
@@ -342,7 +342,9 @@ class _Worker:
     ) -> None:
         self.job, self.points, self.factors, self.counts, self.tied = job, points, factors, counts, tied
         n_queries, dimension = points.vectors.shape
-        self.products = np.empty(min(job.query_block, n_queries) * job.gallery_block, dtype=np.float32)
+        n_blocks = -(-n_queries // job.query_block)
+        self.n_rows = -(-n_queries // n_blocks)  # all alike: a product of few queries takes longer for each
+        self.products = np.empty(self.n_rows * job.gallery_block, dtype=np.float32)
         self.columns = room_for_columns(job.gallery_block, dimension)
         self.image_factors = np.empty((job.gallery_block, job.n_terms), dtype=np.float32)
 
@@ -354,8 +356,8 @@ class _Worker:
         columns = _image_factors(job, images, self.image_factors).T
         worst = 0.0
         n_queries = points.norm.size
-        for first in range(0, n_queries, job.query_block):
-            n_rows = min(job.query_block, n_queries - first)
+        for first in range(0, n_queries, self.n_rows):
+            n_rows = min(self.n_rows, n_queries - first)
             products = self.products[: n_rows * rows.size].reshape(n_rows, rows.size)
             np.matmul(self.factors[first : first + n_rows], columns, out=products)
             off, _, _ = kernel.count_block(products, points, first, images, job.is_cosine, self.counts, self.tied)
