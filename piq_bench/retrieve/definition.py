@@ -10,7 +10,7 @@ from piq_bench.records import Float32Array, FloatArray, IntArray
 from piq_bench.retrieve import kernel
 from piq_bench.retrieve.similarity import Similarity
 
-BLOCK_VALUES = 1 << 21
+BLOCK_VALUES = 1 << 18  # of images at a time: they stay in the cache, and their memory is used again
 
 
 def stored_vectors(similarity: Similarity, rows: IntArray) -> Float32Array:
@@ -47,14 +47,21 @@ def images_of(similarity: Similarity, rows: IntArray, columns: FloatArray, first
     )
 
 
-def exact_table(similarity: Similarity, queries: IntArray, gallery: IntArray) -> FloatArray:
-    """`Similarity.exact_table`: shape (n_queries, n_gallery)."""
-    table = np.empty((queries.size, gallery.size))
-    vectors = stored_vectors(similarity, queries)
-    step = max(kernel.LANES, BLOCK_VALUES // similarity.dimension)
+def write_exact(
+    similarity: Similarity, queries: IntArray, gallery: IntArray, values: FloatArray, first: IntArray
+) -> None:
+    """The numbers of `Similarity.exact_table`, each query's in a row.
+
+    Args:
+        similarity: of all test rows.
+        queries: shape (n_queries,); test rows.
+        gallery: shape (n_gallery,); test rows.
+        values: written.
+        first: shape (n_queries,); where a query's n_gallery numbers begin in `values`.
+    """
+    vectors, norm = stored_vectors(similarity, queries), similarity.norm[queries]
+    step = max(1, BLOCK_VALUES // (similarity.dimension * kernel.LANES)) * kernel.LANES
     columns = room_for_columns(min(step, gallery.size), similarity.dimension)
-    for first in range(0, gallery.size, step):
-        images = images_of(similarity, gallery[first : first + step], columns)
-        part = table[:, first : first + step]
-        kernel.define_table(vectors, similarity.norm[queries], images, similarity.distance == "cosine", part)
-    return table
+    for image in range(0, gallery.size, step):
+        images = images_of(similarity, gallery[image : image + step], columns)
+        kernel.write_definitions(vectors, norm, images, similarity.distance == "cosine", values, first + image)

@@ -531,8 +531,13 @@ def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatAr
 
 
 @njit(nogil=True, cache=True)
-def define_table(
-    query_vectors: Float32Array, query_norm: FloatArray, images: Images, is_cosine: bool, table: FloatArray
+def write_definitions(
+    query_vectors: Float32Array,
+    query_norm: FloatArray,
+    images: Images,
+    is_cosine: bool,
+    values: FloatArray,
+    first_value: IntArray,
 ) -> None:
     """The definition for all pairs.
 
@@ -541,7 +546,8 @@ def define_table(
         query_norm: shape (n_queries,).
         images: with room for all groups of LANES.
         is_cosine: else euclidean.
-        table: shape (n_queries, n_images), written.
+        values: written.
+        first_value: shape (n_queries,); where a query's n_images numbers begin in `values`.
     """
     one = np.empty(query_vectors.shape[1], np.float64)
     sums = np.empty(LANES)
@@ -555,7 +561,7 @@ def define_table(
                 one[index] = np.float64(query_vectors[row, index]) / norm
             _define(one, images.columns[group], is_cosine, sums)
             for lane in range(last - first):
-                table[row, first + lane] = sums[lane]
+                values[first_value[row] + first + lane] = sums[lane]
 
 
 @njit(nogil=True, cache=True)

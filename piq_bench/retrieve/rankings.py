@@ -17,7 +17,8 @@ from piq_bench.retrieve.candidates import Candidates, Ragged, owners
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.similarity import Similarity
 
-TABLE_VALUES = 1 << 21  # of the similarities of an identity's queries and images at a time
+TABLE_VALUES = 1 << 19  # of the similarities of an identity's queries and images at a time
+SORTED_AT_ONCE = 256  # queries
 COMPILE_FROM = 1 << 30  # pairs times dimensions: less is done before a compiler has started
 Values = IntArray | Int32Array | FloatArray
 
@@ -97,10 +98,10 @@ def rank(
     found = _find(positives.start, positives.values, of_query, duplicates.values)
     is_positive = found < positives.start[of_query + 1]
     is_positive[is_positive] = positives.values[found[is_positive]] == duplicates.values[is_positive]
-    is_duplicate = np.zeros(positives.values.size, dtype=bool)
-    is_duplicate[found[is_positive]] = True
-
-    exact = _ordered_positives(similarity, candidates, queries, gallery, is_duplicate)
+    exact = _similarities(similarity, candidates, queries, gallery)
+    near_positives = exact[found[is_positive]]
+    _sort_lists(exact, positives.start)
+    is_duplicate = _marked(exact, positives.start, of_query[is_positive], near_positives)
     near_query, near = of_query[~is_positive], duplicates.values[~is_positive]
     near_exact = similarity.exact_pairs(queries[near_query], gallery[near])
     left_out = _merged(positives, near_query, near)
@@ -121,10 +122,8 @@ def rank(
     )
 
 
-def _ordered_positives(
-    similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray, is_duplicate: BoolArray
-) -> FloatArray:
-    """The similarities of all positives, ascending within a query; `is_duplicate` is brought into the same order.
+def _similarities(similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray) -> FloatArray:
+    """The similarities of all positives, in their order.
 
     Identity by identity, since its queries share their positives but for those that they ignore.
     """
@@ -132,23 +131,19 @@ def _ordered_positives(
     values = np.empty(listed.size)
     order = np.argsort(candidates.query_identity, kind="stable")
     starts = np.flatnonzero(np.diff(candidates.query_identity[order], prepend=-1))
-    table_of = _table_of(similarity, listed.size)
+    define = _definer(similarity, listed.size)
 
-    def define(members: IntArray) -> None:
-        own = _spans(start[members], start[members + 1])
+    def define_part(members: IntArray) -> None:
         if candidates.ignored.values.size == 0:
-            own = own.reshape(members.size, -1)
-            table = table_of(queries[members], gallery[listed[own[0]]])
-            ascending = np.argsort(table, axis=1)
-            values[own] = np.take_along_axis(table, ascending, axis=1)
-            is_duplicate[own] = np.take_along_axis(is_duplicate[own], ascending, axis=1)
+            shared = listed[start[members[0]] : start[members[0] + 1]]
+            define(queries[members], gallery[shared], values, start[members])
             return
+        own = _spans(start[members], start[members + 1])
         owner = np.repeat(np.arange(members.size), start[members + 1] - start[members])
         shared, column = np.unique(listed[own], return_inverse=True)
-        exact = table_of(queries[members], gallery[shared])[owner, column]
-        ascending = np.lexsort((exact, owner))
-        values[own] = exact[ascending]
-        is_duplicate[own] = is_duplicate[own[ascending]]
+        table = np.empty(members.size * shared.size)
+        define(queries[members], gallery[shared], table, np.arange(members.size) * shared.size)
+        values[own] = table[owner * shared.size + column]
 
     def parts() -> Iterator[IntArray]:
         for members in np.split(order, starts[1:]):
@@ -158,8 +153,30 @@ def _ordered_positives(
                 yield from (members[first : first + step] for first in range(0, members.size, step))
 
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
-        list(pool.map(define, parts()))
+        list(pool.map(define_part, parts()))
     return values
+
+
+def _sort_lists(values: FloatArray, start: IntArray) -> None:
+    """Bring the values of each query into ascending order."""
+    bounds = start.tolist()
+
+    def sort(first: int) -> None:
+        for query in range(first, min(first + SORTED_AT_ONCE, len(bounds) - 1)):
+            values[bounds[query] : bounds[query + 1]].sort()
+
+    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+        list(pool.map(sort, range(0, len(bounds) - 1, SORTED_AT_ONCE)))
+
+
+def _marked(values: FloatArray, start: IntArray, query: IntArray, value: FloatArray) -> BoolArray:
+    """Where the given values of some queries stand in their ascending lists; as many equal ones as are given."""
+    order = np.lexsort((value, query))
+    first = _find(start, values, query[order], value[order])
+    place = np.arange(first.size)
+    is_marked = np.zeros(values.size, dtype=bool)
+    is_marked[first + place - np.searchsorted(first, first)] = True
+    return is_marked
 
 
 def _spans(first: IntArray, last: IntArray) -> IntArray:
@@ -168,13 +185,18 @@ def _spans(first: IntArray, last: IntArray) -> IntArray:
     return np.asarray(np.arange(int(length.sum())) + np.repeat(first - np.cumsum(length) + length, length))
 
 
-def _table_of(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray], FloatArray]:
-    """What computes the definition for all pairs of some queries and gallery images."""
-    if n_pairs * similarity.dimension < COMPILE_FROM:
-        return similarity.exact_table
-    from piq_bench.retrieve.definition import exact_table  # the compiler takes its time to start
+def _definer(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray, FloatArray, IntArray], None]:
+    """What writes the definition for all pairs of some queries and gallery images, each query's from its place on."""
+    if n_pairs * similarity.dimension >= COMPILE_FROM:
+        from piq_bench.retrieve.definition import write_exact  # the compiler takes its time to start
 
-    return lambda queries, gallery: exact_table(similarity, queries, gallery)
+        return lambda queries, gallery, values, first: write_exact(similarity, queries, gallery, values, first)
+
+    def write(queries: IntArray, gallery: IntArray, values: FloatArray, first: IntArray) -> None:
+        for place, row in zip(first.tolist(), similarity.exact_table(queries, gallery), strict=True):
+            values[place : place + gallery.size] = row
+
+    return write
 
 
 def _find(start: IntArray, values: Values, query: IntArray, value: Values, side: str = "left") -> IntArray:
