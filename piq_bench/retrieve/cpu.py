@@ -30,8 +30,8 @@ from piq_bench.retrieve.similarity import Similarity
 
 ENGINE = "cpu (numba)"
 QUERY_BLOCK = 1024
-GALLERY_BLOCK = 3072
-BLOCK_VALUES = 1 << 22  # of a gallery block: it stays in the last cache
+GALLERY_BLOCK = 6144
+BLOCK_VALUES = 3 << 20  # of a gallery block: it stays in the last cache, and its size is no power of 2, which is slow
 SMALLEST_BLOCK = 256
 QUERIES_AT_ONCE = 1 << 15
 QUERY_VALUES_AT_ONCE = 1 << 25
