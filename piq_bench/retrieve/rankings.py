@@ -4,6 +4,7 @@ The similarities of a query's positives and near-duplicates are computed by defi
 images around the positives. What exclusion changes is then a matter of adding those few or not.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from piq_bench.retrieve.similarity import Similarity
 
 TABLE_VALUES = 1 << 19  # of the similarities of an identity's queries and images at a time
 SORTED_AT_ONCE = 256  # queries
-COMPILE_FROM = 1 << 30  # pairs times dimensions: less is done before a compiler has started
+FEW_PAIRS = 1 << 10  # fewer are summed pair by pair: a sum over a table takes many steps, whatever its size
+COMPILE_FROM = 1 << 28  # pairs times dimensions: less is done before a compiler has started
 Values = IntArray | Int32Array | FloatArray
 
 
@@ -187,16 +189,25 @@ def _spans(first: IntArray, last: IntArray) -> IntArray:
 
 def _definer(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray, FloatArray, IntArray], None]:
     """What writes the definition for all pairs of some queries and gallery images, each query's from its place on."""
-    if n_pairs * similarity.dimension >= COMPILE_FROM:
-        from piq_bench.retrieve.definition import write_exact  # the compiler takes its time to start
+    if _is_worth_compiling(n_pairs * similarity.dimension):
+        from piq_bench.retrieve.definition import write_exact
 
         return lambda queries, gallery, values, first: write_exact(similarity, queries, gallery, values, first)
 
     def write(queries: IntArray, gallery: IntArray, values: FloatArray, first: IntArray) -> None:
-        for place, row in zip(first.tolist(), similarity.exact_table(queries, gallery), strict=True):
+        if queries.size * gallery.size < FEW_PAIRS:
+            table = similarity.exact_pairs(np.repeat(queries, gallery.size), np.tile(gallery, queries.size))
+        else:
+            table = similarity.exact_table(queries, gallery)
+        for place, row in zip(first.tolist(), table.reshape(queries.size, -1), strict=True):
             values[place : place + gallery.size] = row
 
     return write
+
+
+def _is_worth_compiling(n_values: int) -> bool:
+    """Whether so many values pay for the start of the compiler, or nothing is to be paid since it has started."""
+    return "numba" in sys.modules or n_values >= COMPILE_FROM
 
 
 def _find(start: IntArray, values: Values, query: IntArray, value: Values, side: str = "left") -> IntArray:

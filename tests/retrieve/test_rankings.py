@@ -151,8 +151,8 @@ def test_rankings_equal_a_count_over_every_candidate(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if engine is cpu:
-        monkeypatch.setattr("piq_bench.retrieve.rankings.COMPILE_FROM", 0)
+    monkeypatch.setattr("piq_bench.retrieve.rankings._is_worth_compiling", lambda n_values: engine is cpu)
+    monkeypatch.setattr("piq_bench.retrieve.rankings.FEW_PAIRS", 4 * seed)
     rng = np.random.default_rng(seed)
     benchmark = builders.benchmark(rng, mode=mode, exclude_same_camera=seed == 1)
     submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
