@@ -1,0 +1,281 @@
+"""What a batch costs: in come features, logits and targets, out come each task's losses and one number for all tasks.
+
+The rule that lives here: what is not annotated, NOT_ANNOTATED in the target, adds nothing to a value or a gradient, and
+a batch without annotations costs exactly 0. Each loss comes with the number of samples it is a mean over. Shapes and
+branches never depend on the data, so that all of it can be compiled and captured in a CUDA graph, and everything is
+computed in float32 or better, also under autocast.
+
+Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022; numbers of equations are the paper's.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional
+
+from piq_bench.records import NOT_ANNOTATED
+
+Alike = Literal["equal", "overlap"]
+
+MARGIN = 0.3  # Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019
+GUARD = 10.0  # of the exponent in `Uncertainty`
+SHORTEST = 1e-6  # a feature of a smaller norm has no direction, and its gradient would be as large as 1 / norm
+HIDDEN = 1e4  # beyond any similarity; infinity would give 0 * infinity in the gradient of a row without partners
+COINCIDENT = 1e-12  # least squared distance: the root has no gradient at 0
+
+
+@dataclass(frozen=True)
+class BatchRank:
+    """How eq. (4) is read; the defaults take it literally.
+
+    Attributes:
+        positives: "sum" of the costs of an anchor's positives, or their "mean". The sum weighs a task by how many
+            samples share a label: with features that tell nothing, gender costs about 300 in a batch of 128.
+        temperature: what cosines are divided by. At 1 the loss cannot come near 0: of 126 negatives that are all
+            orthogonal, a perfect positive costs ln(1 + 126 / e).
+        unlabelled: "left_out" of the comparison, or in it "as_negatives" of the labelled anchors.
+        divide_by: the samples that are "valid", the "anchors" that have positives, or the whole "batch".
+        alike: when samples of a multi-label task are positives: "equal" sets of labels, or "overlap" of the sets.
+        empty_sets: whether a sample without any label takes part; if so, it equals others without any.
+    """
+
+    positives: Literal["sum", "mean"] = "sum"
+    temperature: float = 1.0
+    unlabelled: Literal["left_out", "as_negatives"] = "left_out"
+    divide_by: Literal["valid", "anchors", "batch"] = "valid"
+    alike: Alike = "equal"
+    empty_sets: bool = True
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """How triplets are formed.
+
+    Attributes:
+        margin: by which the farthest positive shall be nearer than the nearest negative.
+        squared: compare squared distances.
+        alike: as for `BatchRank`.
+        empty_sets: as for `BatchRank`.
+    """
+
+    margin: float = MARGIN
+    squared: bool = False
+    alike: Alike = "equal"
+    empty_sets: bool = True
+
+
+BATCH_RANK = BatchRank()
+TRIPLET = Triplet()
+
+
+def classification_loss(logits: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Cross-entropy, mean over the annotated samples.
+
+    Args:
+        logits: shape (n, n_classes).
+        target: shape (n,), int64: index of the class, or NOT_ANNOTATED.
+        label_smoothing: share of each target that is spread evenly over all classes.
+
+    Returns:
+        The loss and the number of annotated samples, both of shape ().
+    """
+    cost = functional.cross_entropy(
+        _precise(logits), target, ignore_index=NOT_ANNOTATED, reduction="sum", label_smoothing=label_smoothing
+    )
+    n_valid = (target != NOT_ANNOTATED).sum()
+    return cost / n_valid.clamp(min=1), n_valid
+
+
+def multilabel_loss(
+    logits: Tensor, target: Tensor, *, form: Literal["mean", "sum", "softmax"] = "mean"
+) -> tuple[Tensor, Tensor]:
+    """Cost of a multi-label task, mean over the annotated samples.
+
+    Args:
+        logits: shape (n, n_labels).
+        target: shape (n, n_labels), int64: 0 and 1, or a row of NOT_ANNOTATED.
+        form: "mean" or "sum" over labels of the binary cross-entropy, or the cross-entropy of a "softmax" against the
+            labels in equal shares, for which samples without any label count as not annotated.
+
+    Returns:
+        The loss and the number of annotated samples, both of shape ().
+    """
+    logits = _precise(logits)
+    label = target.clamp(min=0).to(logits.dtype)
+    valid = (target != NOT_ANNOTATED).all(dim=1)
+    if form == "softmax":
+        n_labels = label.sum(dim=1)
+        valid = valid & (n_labels > 0)
+        cost = -(label * logits.log_softmax(dim=1)).sum(dim=1) / n_labels.clamp(min=1)
+    else:
+        each = functional.binary_cross_entropy_with_logits(logits, label, reduction="none")
+        cost = each.mean(dim=1) if form == "mean" else each.sum(dim=1)
+    return _mean(cost, valid)
+
+
+def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH_RANK) -> tuple[Tensor, Tensor]:
+    """Batch Rank loss, eq. (4): each positive's cosine against those of all the batch.
+
+    Args:
+        features: shape (n, dimension), of any norm; a row of zeros counts as not annotated.
+        target: shape (n,) or (n, n_labels), int64, as for the losses above.
+        options: how the equation is read.
+
+    Returns:
+        The loss and the number of samples, anchors or not, that were annotated, both of shape (); both are of the
+        samples of all processes, see `over_all`.
+    """
+    features, target = over_all(features), over_all(target)
+    cosine, directed = _cosines(features)
+    positive, annotated = positive_pairs(target, alike=options.alike, empty_sets=options.empty_sets)
+    valid = annotated & directed
+    partner = directed if options.unlabelled == "as_negatives" else valid
+    compared = _pairs(valid, partner)
+    positive = positive & compared
+
+    similarity = cosine / options.temperature
+    log_total = torch.where(compared, similarity, -HIDDEN).logsumexp(dim=1)
+    n_positives = positive.sum(dim=1)
+    cost = n_positives * log_total - torch.where(positive, similarity, 0.0).sum(dim=1)
+    if options.positives == "mean":
+        cost = cost / n_positives.clamp(min=1)
+    n_valid = valid.sum()
+    n_anchors = (n_positives > 0).sum()
+    divisor = {"valid": n_valid, "anchors": n_anchors, "batch": torch.full_like(n_valid, len(target))}
+    return cost.sum() / divisor[options.divide_by].clamp(min=1), n_valid
+
+
+def triplet_loss(features: Tensor, target: Tensor, options: Triplet = TRIPLET) -> tuple[Tensor, Tensor]:
+    """Triplet loss on normalised features: of each anchor, its farthest positive and its nearest negative.
+
+    Args:
+        features: shape (n, dimension), of any norm; a row of zeros counts as not annotated.
+        target: shape (n,) or (n, n_labels), int64, as for the losses above.
+        options: how triplets are formed.
+
+    Returns:
+        The mean over the anchors that have a positive and a negative, and their number, both of shape (); both are of
+        the samples of all processes, see `over_all`.
+
+    Hermans, Beyer, Leibe, In Defense of the Triplet Loss for Person Re-Identification, 2017; distances by eq. (3).
+    """
+    features, target = over_all(features), over_all(target)
+    cosine, directed = _cosines(features)
+    positive, annotated = positive_pairs(target, alike=options.alike, empty_sets=options.empty_sets)
+    compared = _pairs(annotated & directed, annotated & directed)
+    positive, negative = positive & compared, ~positive & compared
+
+    distance = (2 - 2 * cosine).clamp(min=COINCIDENT)
+    if not options.squared:
+        distance = distance.sqrt()
+    farthest = torch.where(positive, distance, -HIDDEN).amax(dim=1)
+    nearest = torch.where(negative, distance, HIDDEN).amin(dim=1)
+    anchor = positive.any(dim=1) & negative.any(dim=1)
+    return _mean((farthest - nearest + options.margin).relu(), anchor)
+
+
+def positive_pairs(target: Tensor, *, alike: Alike = "equal", empty_sets: bool = True) -> tuple[Tensor, Tensor]:
+    """Which samples a metric loss draws together.
+
+    Args:
+        target: shape (n,), index of the class or NOT_ANNOTATED; or (n, n_labels), 0 and 1 or a row of NOT_ANNOTATED.
+        alike: for several labels, "equal" sets or "overlap" of the sets.
+        empty_sets: whether samples without any of several labels count as annotated.
+
+    Returns:
+        Shape (n, n), which pairs are positives, no sample with itself; and (n,), which samples are annotated.
+    """
+    labels = target if target.ndim == 2 else target[:, None]
+    annotated = (labels != NOT_ANNOTATED).all(dim=1)
+    if target.ndim == 2 and not empty_sets:
+        annotated = annotated & labels.any(dim=1)
+    one, other = labels[:, None], labels[None]
+    if target.ndim == 2 and alike == "overlap":
+        same = ((one == 1) & (other == 1)).any(dim=2)
+    else:
+        same = (one == other).all(dim=2)
+    return same & _pairs(annotated, annotated), annotated
+
+
+def over_all(tensor: Tensor) -> Tensor:
+    """The rows of all processes in order of rank, the same in each; `tensor` itself in a run of one process.
+
+    Every process has to call it, with the same shape. A loss of all rows is then the same in each process; its gradient
+    arrives at the process's own rows, multiplied with the number of processes, since DistributedDataParallel takes the
+    mean of the processes' gradients: parameters get the gradient of one process that holds all rows.
+
+    The metric losses call this by themselves, because their pairs go across processes. The other losses are means over
+    the samples they are given: for the same numbers as in one process, give them `over_all` of logits and targets.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return tensor
+    n_processes = distributed.get_world_size()
+    fixed = tensor.detach().contiguous()
+    parts = [torch.empty_like(fixed) for _ in range(n_processes)]
+    distributed.all_gather(parts, fixed)
+    parts[distributed.get_rank()] = fixed + n_processes * (tensor - fixed)  # its value is the tensor's, to the bit
+    return torch.cat(parts)
+
+
+def averaged(losses: Tensor, n_valid: Tensor) -> Tensor:
+    """The mean over all tasks, shape (); a task that is absent from the batch counts with a loss of 0.
+
+    Args:
+        losses: shape (n_tasks,).
+        n_valid: shape (n_tasks,), samples behind each; 0 for an absent task.
+    """
+    return torch.where(n_valid > 0, losses, 0.0).mean()
+
+
+class Uncertainty(nn.Module):
+    """Uncertainty weighting, eq. (6): the sum over tasks of exp(-s) * loss + s, with a learned s for each task.
+
+    An absent task adds neither term, and its s stays; it would sink otherwise. With a loss that does not change, s goes
+    to its logarithm and the weight to 1 / loss, so that the total may be negative. Weight decay would pull the weights
+    towards 1: leave `log_loss` out of it.
+
+    Attributes:
+        log_loss: s, shape (n_tasks,), zeros at first.
+        guard: within which s counts in the exponent; infinity for no guard. Beyond it the loss no longer moves s.
+    """
+
+    def __init__(self, n_tasks: int, *, guard: float = GUARD) -> None:
+        super().__init__()
+        self.log_loss = nn.Parameter(torch.zeros(n_tasks))
+        self.guard = guard
+
+    def forward(self, losses: Tensor, n_valid: Tensor) -> Tensor:
+        """The weighted sum, shape (), of what `averaged` takes."""
+        return torch.where(n_valid > 0, self.weights() * losses + self.log_loss, 0.0).sum()
+
+    def weights(self) -> Tensor:
+        """What each task's loss is multiplied with, shape (n_tasks,)."""
+        return (-self.log_loss.clamp(-self.guard, self.guard)).exp()
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    """In float32, or in float64 if it was."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _mean(cost: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cost of the valid samples, 0 if there are none, and their number."""
+    n_valid = valid.sum()
+    return torch.where(valid, cost, 0.0).sum() / n_valid.clamp(min=1), n_valid
+
+
+def _cosines(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines of all pairs, shape (n, n), and which rows have a direction, (n,)."""
+    features = _precise(features)
+    norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    unit = features / norm.clamp(min=SHORTEST)
+    with torch.autocast(features.device.type, enabled=False):  # bfloat16 loses the small differences that count here
+        return unit @ unit.T, norm[:, 0] >= SHORTEST
+
+
+def _pairs(anchor: Tensor, partner: Tensor) -> Tensor:
+    """Pairs of an anchor and another sample that is a partner, shape (n, n)."""
+    itself = torch.eye(len(anchor), dtype=torch.bool, device=anchor.device)
+    return anchor[:, None] & partner & ~itself

@@ -1,0 +1,63 @@
+"""The learning rate of an epoch: in comes its number from 1, out comes the rate of all its steps.
+
+Rate and epochs are the paper's (section 6); where warm-up and the last epoch at a rate end is Bag of Tricks' formula
+(Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019), which the paper refers to.
+"""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the rate runs.
+
+    Attributes:
+        n_epochs: in all.
+        base_rate: after warm-up and before the first milestone.
+        n_warm_up: epochs over which the rate rises in equal steps, the last of them at the base rate; 0 for none.
+        milestones: the last epoch before each fall.
+        factor: what the rate is multiplied with at each fall.
+    """
+
+    n_epochs: int = 100
+    base_rate: float = 3.5e-4
+    n_warm_up: int = 10
+    milestones: tuple[int, ...] = (30, 60, 90)
+    factor: float = 0.1
+
+
+PAPER = Schedule()
+
+
+def learning_rate(epoch: int, schedule: Schedule = PAPER) -> float:
+    """The rate of one epoch.
+
+    Args:
+        epoch: from 1.
+        schedule: what it follows.
+
+    Raises:
+        ValueError: if the schedule has no such epoch.
+
+    >>> [f"{learning_rate(epoch):.2g}" for epoch in (1, 10, 30, 31, 100)]
+    ['3.5e-05', '0.00035', '0.00035', '3.5e-05', '3.5e-07']
+    """
+    if not 1 <= epoch <= schedule.n_epochs:
+        raise ValueError(f"epoch {epoch}: the schedule has epochs 1 to {schedule.n_epochs}")
+    n_falls = sum(epoch > milestone for milestone in schedule.milestones)
+    warm = epoch / schedule.n_warm_up if epoch < schedule.n_warm_up else 1.0
+    return schedule.base_rate * warm * schedule.factor**n_falls
+
+
+def scaled(schedule: Schedule, n_epochs: int) -> Schedule:
+    """The same course in another number of epochs, each boundary at the nearest one; a short run may lose its warm-up.
+
+    >>> scaled(PAPER, 10)
+    Schedule(n_epochs=10, base_rate=0.00035, n_warm_up=1, milestones=(3, 6, 9), factor=0.1)
+    """
+
+    def moved(epoch: int) -> int:
+        return round(epoch * n_epochs / schedule.n_epochs)
+
+    milestones = tuple(moved(milestone) for milestone in schedule.milestones)
+    return replace(schedule, n_epochs=n_epochs, n_warm_up=moved(schedule.n_warm_up), milestones=milestones)
