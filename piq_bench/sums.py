@@ -35,6 +35,5 @@ def segment_sums(values: FloatArray, segment: IntArray, n_segments: int) -> Floa
         segment: shape (n_values,); index below n_segments.
         n_segments: number of sums.
     """
-    totals = np.zeros(n_segments)
-    np.add.at(totals, segment, values)  # unbuffered and in index order, unlike reduceat
-    return totals
+    totals = np.bincount(segment, weights=values, minlength=n_segments)  # in index order, unlike reduceat
+    return totals.astype(np.float64, copy=False)  # whole numbers for no value at all
