@@ -1,0 +1,237 @@
+"""HRNet with its classification head (HRNetV2-"C"): images to one pooled feature each; 2048 numbers for W32.
+
+Several resolutions run side by side and are summed into one another after every few blocks; the head folds them from
+fine to coarse and the average over the last map is the feature. Names and order of all members are those of the
+authors' and timm's code, so that their ImageNet weights load strictly.
+
+Wang et al., Deep High-Resolution Representation Learning for Visual Recognition, 2020 (arXiv 1908.07919).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EXPANSION = 4  # a bottleneck gives so many times its planes
+MULTIPLE = 32  # the coarsest map's share of the image; maps of other sizes could not be summed
+
+
+@dataclass(frozen=True)
+class HRNetShape:
+    """Sizes of an HRNet; its structure is fixed.
+
+    Attributes:
+        stem_width: channels after the two convolutions that quarter the image.
+        stage1_planes, stage1_blocks: the bottlenecks before the resolutions part.
+        modules: of stages 2, 3 and 4, which have 2, 3 and 4 branches.
+        blocks: of each branch of a module in stages 2, 3 and 4.
+        channels: of the branches, finest first; every stage uses as many of them as it has branches.
+        head_planes: of the head's bottleneck on each branch.
+        feature_dim: length of the feature.
+    """
+
+    stem_width: int
+    stage1_planes: int
+    stage1_blocks: int
+    modules: tuple[int, int, int]
+    blocks: tuple[int, int, int]
+    channels: tuple[int, int, int, int]
+    head_planes: tuple[int, int, int, int]
+    feature_dim: int
+
+
+W32 = HRNetShape(64, 64, 4, (1, 4, 3), (4, 4, 4), (32, 64, 128, 256), (32, 64, 128, 256), 2048)
+TINY = HRNetShape(16, 8, 1, (1, 1, 1), (1, 1, 1), (8, 16, 32, 64), (8, 16, 16, 32), 64)  # to try things on a CPU
+
+
+class HRNet(nn.Module):
+    """The backbone.
+
+    Args:
+        shape: the sizes.
+        n_classes: gives the model a linear `classifier` of the feature; None leaves it out. `forward` never uses it.
+
+    Attributes:
+        feature_dim: length of the feature.
+    """
+
+    def __init__(self, shape: HRNetShape = W32, *, n_classes: int | None = None) -> None:
+        super().__init__()
+        self.feature_dim = shape.feature_dim
+        stage1 = EXPANSION * shape.stage1_planes
+        first, second, third, fourth = shape.channels
+        self.conv1 = nn.Conv2d(3, shape.stem_width, 3, stride=2, padding=1, bias=False)
+        self.bn1 = BatchNorm2d(shape.stem_width)
+        self.conv2 = nn.Conv2d(shape.stem_width, shape.stem_width, 3, stride=2, padding=1, bias=False)
+        self.bn2 = BatchNorm2d(shape.stem_width)
+        self.layer1 = nn.Sequential(
+            Bottleneck(shape.stem_width, shape.stage1_planes),
+            *(Bottleneck(stage1, shape.stage1_planes) for _ in range(shape.stage1_blocks - 1)),
+        )
+        # A transition's index is its branch; Identity stands where there is nothing to do and leaves no key.
+        self.transition1 = nn.ModuleList([_step(stage1, first), nn.Sequential(_step(stage1, second, stride=2))])
+        self.stage2 = _stage(shape, 2)
+        self.transition2 = nn.ModuleList([*_identities(2), nn.Sequential(_step(second, third, stride=2))])
+        self.stage3 = _stage(shape, 3)
+        self.transition3 = nn.ModuleList([*_identities(3), nn.Sequential(_step(third, fourth, stride=2))])
+        self.stage4 = _stage(shape, 4)
+        widths = [EXPANSION * planes for planes in shape.head_planes]
+        self.incre_modules = nn.ModuleList(
+            nn.Sequential(Bottleneck(channels, planes))
+            for channels, planes in zip(shape.channels, shape.head_planes, strict=True)
+        )
+        self.downsamp_modules = nn.ModuleList(
+            _step(widths[i], widths[i + 1], stride=2, bias=True) for i in range(len(widths) - 1)
+        )
+        self.final_layer = _step(widths[-1], shape.feature_dim, kernel=1, bias=True)
+        if n_classes is not None:
+            self.classifier = nn.Linear(shape.feature_dim, n_classes)
+        _initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The pooled feature.
+
+        Args:
+            images: shape (n_images, 3, height, width); sides are multiples of 32.
+
+        Returns:
+            Shape (n_images, feature_dim), not negative; float32 where autocast computed in 16 bits.
+
+        Raises:
+            ValueError: if a side is no multiple of 32.
+        """
+        height, width = images.shape[-2:]
+        if height % MULTIPLE or width % MULTIPLE:
+            raise ValueError(f"images are {height} x {width}: an HRNet needs multiples of {MULTIPLE}")
+        stem = functional.relu(self.bn1(self.conv1(images)))
+        stem = self.layer1(functional.relu(self.bn2(self.conv2(stem))))
+        branches = self.stage2([transition(stem) for transition in self.transition1])
+        branches = self.stage3([*branches, self.transition2[-1](branches[-1])])
+        branches = self.stage4([*branches, self.transition3[-1](branches[-1])])
+        total = self.incre_modules[0](branches[0])
+        for i, down in enumerate(self.downsamp_modules, start=1):
+            total = self.incre_modules[i](branches[i]) + down(total)
+        last: Tensor = self.final_layer(total)
+        return last.mean((2, 3), dtype=torch.promote_types(last.dtype, torch.float32))
+
+
+class HRModule(nn.Module):
+    """Branches of falling resolution, then each as the sum of all.
+
+    Args:
+        channels: of each branch; each has half the height and width of the one before.
+        n_blocks: of each branch.
+    """
+
+    def __init__(self, channels: Sequence[int], n_blocks: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(*(BasicBlock(width) for _ in range(n_blocks))) for width in channels
+        )
+        self.fuse_layers = nn.ModuleList(
+            Fusion(_fuse(channels, source, target) for source in range(len(channels)))
+            for target in range(len(channels))
+        )
+
+    def forward(self, inputs: list[Tensor]) -> list[Tensor]:
+        """One map per branch to one map per branch, of the same shapes."""
+        maps = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
+        return [fuse(maps) for fuse in self.fuse_layers]
+
+
+class Fusion(nn.ModuleList):
+    """One output of a module: what brings each branch's map to its shape."""
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """The sum of the maps, in the order of the branches."""
+        total, *others = (layer(x) for layer, x in zip(self, maps, strict=True))
+        for other in others:
+            total = total + other  # not in place, nor the ReLU: the first may be a map that other outputs still need
+        return functional.relu(total)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside an identity; the shape stays."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1 = BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (n_images, channels, height, width), in and out."""
+        y = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(y)) + x)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions beside an identity, or beside a 1x1 convolution where the channels change."""
+
+    def __init__(self, channels: int, planes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, planes, 1, bias=False)
+        self.bn1 = BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
+        self.bn2 = BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, EXPANSION * planes, 1, bias=False)
+        self.bn3 = BatchNorm2d(EXPANSION * planes)
+        self.downsample: nn.Module = nn.Identity()
+        if channels != EXPANSION * planes:
+            convolution = nn.Conv2d(channels, EXPANSION * planes, 1, bias=False)
+            self.downsample = nn.Sequential(convolution, BatchNorm2d(EXPANSION * planes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (n_images, channels, height, width) to (n_images, 4 planes, height, width)."""
+        y = functional.relu(self.bn1(self.conv1(x)))
+        y = functional.relu(self.bn2(self.conv2(y)))
+        return functional.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Keeps the buffer that counts batches, for its key, but does not count: that would be a kernel per layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (n_images, channels, height, width), in and out."""
+        mean, variance = self.running_mean, self.running_var
+        return functional.batch_norm(
+            x, mean, variance, self.weight, self.bias, self.training, self.momentum or 0.0, self.eps
+        )
+
+
+def _stage(shape: HRNetShape, n_branches: int) -> nn.Sequential:
+    """Stage s has s branches."""
+    n_modules, n_blocks = shape.modules[n_branches - 2], shape.blocks[n_branches - 2]
+    return nn.Sequential(*(HRModule(shape.channels[:n_branches], n_blocks) for _ in range(n_modules)))
+
+
+def _fuse(channels: Sequence[int], source: int, target: int) -> nn.Module:
+    """What brings one branch's map to another's shape; coarse to fine by repeating pixels, fine to coarse in steps."""
+    width, wanted = channels[source], channels[target]
+    if source == target:
+        return nn.Identity()
+    if source > target:
+        larger = nn.Upsample(scale_factor=2 ** (source - target), mode="nearest")
+        return nn.Sequential(nn.Conv2d(width, wanted, 1, bias=False), BatchNorm2d(wanted), larger)
+    last = nn.Sequential(nn.Conv2d(width, wanted, 3, stride=2, padding=1, bias=False), BatchNorm2d(wanted))
+    return nn.Sequential(*(_step(width, width, stride=2) for _ in range(target - source - 1)), last)
+
+
+def _step(channels: int, width: int, *, kernel: int = 3, stride: int = 1, bias: bool = False) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
+    convolution = nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=bias)
+    return nn.Sequential(convolution, BatchNorm2d(width), nn.ReLU(inplace=True))
+
+
+def _identities(n: int) -> list[nn.Module]:
+    return [nn.Identity() for _ in range(n)]
+
+
+def _initialise(model: nn.Module) -> None:
+    """Kaiming normal for every convolution; batch normalisation starts as the identity by itself."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,173 @@
+"""A file of pre-trained weights into a backbone: every key must fit, or the file is refused.
+
+Loading what happens to fit would hide a wrong file: a network with some layers left random still runs. Two things may
+differ. The file may have the classifier of its 1000 classes where the model has none, and old files lack the counters
+of batches. Files come from strangers: nothing in them is executed.
+"""
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from piq_bench.errors import BadUsage, Problem, first_few, printable
+from reference_model.hrnet import HRNet
+
+MAX_BYTES = 2 << 30  # W32 with the state of its optimiser has 0.5 GB
+WRAPPERS = ("state_dict", "model")  # under which training scripts keep the weights
+PREFIX = "module."  # left by training on several devices
+COUNTER = ".num_batches_tracked"
+SAFETENSORS = ".safetensors"
+REMEDY = "give a state dict alone, as torch.save or safetensors wrote it; get the file again if it was cut off"
+FINEST, COARSEST = (f"stage4.0.branches.{branch}.0.conv1.weight" for branch in (0, 3))  # of an HRNet's branches
+WEIGHT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+class WrongCheckpoint(BadUsage):
+    """A file that is no weights, or those of another model."""
+
+
+def load_backbone(model: nn.Module, path: Path) -> None:
+    """Fill a backbone with the weights of a file.
+
+    Args:
+        model: an HRNet or a ResNet50; left as it is if the file is refused.
+        path: .safetensors, or anything that torch.save wrote (.pth, .bin), a state dict or a checkpoint around it.
+
+    Raises:
+        WrongCheckpoint: if it cannot be read, or a key is missing, unknown or of another shape.
+    """
+    own: dict[str, Tensor] = model.state_dict()
+    state = _state_dict(path)
+    head = "classifier" if isinstance(model, HRNet) else "fc"
+    unused = {f"{head}.weight", f"{head}.bias"} - own.keys()
+    state = {key: value for key, value in state.items() if key not in unused}
+    counters = {key: value for key, value in own.items() if key.endswith(COUNTER)}
+    problems = _misfits(own, counters | state)
+    if problems:
+        if _kind(state) != _kind(own):
+            found = f"looks like {_kind(state)}; the model is {_kind(own)}"
+            problems.insert(0, Problem("wrong-architecture", "file", found, f"give {_right(model)}"))
+        raise WrongCheckpoint(str(path), problems)
+    model.load_state_dict(counters | state)
+
+
+def _state_dict(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a file, without what training scripts put around them."""
+    content = _opened(path)
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping):
+        raise _refusal(path, "not-weights", f"holds a {type(content).__name__}", REMEDY)
+    strange = [key for key, value in content.items() if not (isinstance(key, str) and _is_plain(value))]
+    if strange:
+        names = first_few(strange, len(strange))
+        found = f"{len(strange)} of {len(content)} entries are no dense tensors with a name: {names}"
+        raise _refusal(path, "not-weights", found, REMEDY)
+    if all(key.startswith(PREFIX) for key in content):
+        return {key.removeprefix(PREFIX): value for key, value in content.items()}
+    return dict(content)
+
+
+def _opened(path: Path) -> object:
+    """Whatever the file holds, on the CPU."""
+    try:
+        n_bytes = _unpacked_bytes(path)
+        if n_bytes <= MAX_BYTES:
+            return _read(path)
+    except OSError as error:
+        raise _refusal(path, "unreadable", str(error.strerror or error), REMEDY) from None
+    except pickle.UnpicklingError as error:
+        culprit = re.search(r"GLOBAL (\S+)", str(error))  # the rest of torch's text tells how to run what is in there
+        held = f"holds {printable(culprit[1])} beside tensors" if culprit else "is no pickle of tensors"
+        raise _refusal(path, "not-weights", f"{held}; nothing was executed", REMEDY) from None
+    except Exception as error:  # a stranger's bytes can fail in any way
+        first_line = str(error).partition("\n")[0]
+        found = f"cannot be read: {printable(f'{type(error).__name__} {first_line}', 160)}"
+        raise _refusal(path, "unreadable", found, REMEDY) from None
+    raise _refusal(path, "too-large", f"{n_bytes:,} bytes", f"weights have at most {MAX_BYTES:,} bytes")
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """Torch's files are zip archives, whose records may unpack to more than the file has."""
+    n_bytes = path.stat().st_size
+    if path.suffix == SAFETENSORS or not zipfile.is_zipfile(path):
+        return n_bytes
+    with zipfile.ZipFile(path) as archive:
+        return max(n_bytes, sum(record.file_size for record in archive.infolist()))
+
+
+def _read(path: Path) -> object:
+    """By the file's ending."""
+    if path.suffix == SAFETENSORS:
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of other pickles than torch's own, which are then refused
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+
+
+def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[Problem]:
+    """Every key that is missing, too much, or of another shape or kind of number."""
+    problems = []
+    missing = [key for key in own if key not in state]
+    extra = [key for key in state if key not in own]
+    wrong = [key for key in own if key in state and _described(state[key]) != _described(own[key])]
+    if missing:
+        problems.append(_listed("missing-key", "missing", missing, "every key of the model must be in the file"))
+    if extra:
+        problems.append(_listed("unknown-key", "unknown", extra, "no key may be left over"))
+    if wrong:
+        remedy = f"the first is {_described(state[wrong[0]])}, expected {_described(own[wrong[0]])}"
+        problems.append(_listed("wrong-shape", "shape", wrong, remedy))
+    return problems
+
+
+def _described(value: Tensor) -> str:
+    """What must agree: the shape, and that weights are numbers with a fraction, of whatever precision."""
+    shape = " x ".join(map(str, value.shape)) or "a single number"
+    return shape if value.dtype in WEIGHT_TYPES else f"{shape} of {value.dtype}"
+
+
+def _kind(state: Mapping[str, Tensor]) -> str:
+    """What a file's keys say it is."""
+    shapes = {key.removeprefix("backbone."): tuple(value.shape) for key, value in state.items()}
+    if COARSEST in shapes:
+        if any(key.startswith("neck.") for key in shapes):
+            return "mmpretrain's port of an HRNet, whose head has no biases"
+        if not any(key.startswith("incre_modules.") for key in shapes):
+            return "an HRNet without the classification head, as for pose estimation or segmentation"
+        if "final_layer.0.bias" not in shapes:
+            return "an HRNet whose head has no biases, as in the 'ssld' variants"
+        return f"an HRNet-W{shapes[FINEST][0] if shapes.get(FINEST) else '?'}"
+    blocks = {match[0] for key in shapes if (match := re.match(r"layer[1-4]\.\d+\.", key))}
+    if any(block.startswith("layer4.") for block in blocks):
+        n_convolutions = 3 if "layer4.0.conv3.weight" in shapes else 2
+        return f"a ResNet-{n_convolutions * len(blocks) + 2}"
+    return "neither an HRNet nor a ResNet"
+
+
+def _right(model: nn.Module) -> str:
+    if isinstance(model, HRNet):
+        return "ImageNet classification weights: hrnetv2_w32_imagenet_pretrained.pth or timm's hrnet_w32.ms_in1k"
+    return "ImageNet classification weights: torchvision's resnet50-0676ba61.pth"
+
+
+def _listed(code: str, where: str, offenders: Sequence[str], remedy: str) -> Problem:
+    n = len(offenders)
+    return Problem(code, where, f"{n} key{'s' if n > 1 else ''}: {first_few(offenders, n)}", remedy, n)
+
+
+def _refusal(path: Path, code: str, found: str, remedy: str) -> WrongCheckpoint:
+    return WrongCheckpoint(str(path), [Problem(code, "file", found, remedy)])
