@@ -154,8 +154,9 @@ def near_pairs(
     n_values = queries.stored.shape[1]
     step = max(1, STEP_VALUES // n_values)
     found = [row.new_zeros(0, dtype=torch.float64)]
-    for rows, columns in zip(row.split(step), column.split(step), strict=True):
-        one, other = queries.vectors(distance, rows), gallery.vectors(distance, columns)
+    for first in range(0, len(row), step):
+        part = slice(first, first + step)
+        one, other = queries.vectors(distance, row[part]), gallery.vectors(distance, column[part])
         if distance == "cosine":
             found.append(one.mul_(other).sum(1))
         else:
