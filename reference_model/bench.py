@@ -1,0 +1,87 @@
+"""How fast a configuration is here: in come its numbers, out come images per second and memory.
+
+Pixels and answers are random; reading pictures and sampling take no part. The device is waited for before every look
+at the clock, and as many steps as are timed go before, in which kernels are chosen and compiled.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from piq_bench.read.vocabulary import DEFAULT_TASKS
+from piq_bench.records import RETRIEVAL
+from reference_model.augment import draw
+from reference_model.config import Configuration
+from reference_model.predict import inferred
+from reference_model.trainer import Trainer
+
+N_IDENTITIES = 640  # in the paper's training images
+KIB = 1024
+
+
+def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -> dict[str, Any]:
+    """Train and predict with random images.
+
+    Args:
+        configuration: of the run that would be.
+        device: to compute on.
+        n_steps: timed, of each kind.
+
+    Returns:
+        Images per second of both kinds, and the most memory, in MiB: of the device, or of the process on a CPU.
+    """
+    counts = {task.name: len(task.labels) or N_IDENTITIES for task in DEFAULT_TASKS}
+    if configuration.models != "all":
+        counts = {task.name: counts[task.name] for task in DEFAULT_TASKS if task.kind == RETRIEVAL}
+    trainer = Trainer(configuration, DEFAULT_TASKS, counts, device)
+    trainer.set_rate(configuration.schedule.base_rate)
+    rng = np.random.Generator(np.random.PCG64(configuration.seed))
+    n = configuration.sampling.batch_size
+    pixels = torch.from_numpy(rng.integers(0, 256, (n, *configuration.size, 3)).astype(np.uint8)).to(device)
+    shapes = [((n, counts[task.name]), 2) if task.multi_label else ((n,), counts[task.name]) for task in trainer.tasks]
+    targets = [torch.from_numpy(rng.integers(0, most, shape)).to(device) for shape, most in shapes]
+    drawn = draw(n, configuration.size, rng, configuration.augmentation).to(device)
+
+    trained = _seconds(lambda: trainer.step(pixels, targets, drawn), n_steps, device)
+    trainer.model.eval()
+    predicted = _seconds(lambda: inferred(trainer.model, pixels, configuration), n_steps, device)
+    return {
+        "preset": configuration.preset,
+        "backbone": configuration.backbone,
+        "size": list(configuration.size),
+        "batch_size": n,
+        "precision": configuration.precision if device.type == "cuda" else "float32",
+        "compiled": configuration.compiled,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "torch": str(torch.__version__),
+        "training_images_per_second": round(n / trained, 1),
+        "inference_images_per_second": round(n / predicted, 1),
+        "memory_mib": round(_bytes(device) / KIB**2),
+    }
+
+
+def _seconds(step: Callable[[], object], n_steps: int, device: torch.device) -> float:
+    """Of one step, the mean."""
+
+    def run() -> float:
+        start = time.perf_counter()
+        for _ in range(n_steps):
+            step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
+    run()
+    return run() / n_steps
+
+
+def _bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * KIB

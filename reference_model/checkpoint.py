@@ -1,0 +1,165 @@
+"""A run's state to a file and back: written whole or not at all, read without executing anything.
+
+A checkpoint holds all that a run needs to go on exactly as if it had never stopped, and all that a prediction needs
+but the images. It is refused, with a reason, where it is none, is damaged, or answers another vocabulary.
+"""
+
+import os
+import pickle
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from piq_bench.errors import BadInput, BadUsage, LimitExceeded, Problem, first_few, printable, quoted
+from piq_bench.files import written_whole
+from piq_bench.records import RETRIEVAL, Benchmark, Task
+from reference_model.config import Configuration, from_json, to_json
+from reference_model.heads import PortraitModel, build_model
+from reference_model.weights import WrongCheckpoint
+
+FILE = "checkpoint.pt"
+FORMAT = "piq-bench/checkpoint/1"
+REMEDY = "give the checkpoint.pt of a run of `python -m reference_model train`"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A run after some epochs.
+
+    Attributes:
+        configuration: of the run.
+        vocabulary: all tasks of the benchmark that it was trained on.
+        n_classes: of the tasks that the model learns.
+        fingerprint: of that benchmark.
+        n_epochs: done.
+        facts: what a reader of results wants to know: pre-trained weights, device, time, images.
+        log: one row per epoch.
+        model, objective, optimiser: states.
+    """
+
+    configuration: Configuration
+    vocabulary: tuple[Task, ...]
+    n_classes: Mapping[str, int]
+    fingerprint: str
+    n_epochs: int
+    model: Mapping[str, Any]
+    objective: Mapping[str, Any]
+    optimiser: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    log: Sequence[Mapping[str, Any]] = ()
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; whatever happens, the file is the old one or the new one, complete.
+
+    Raises:
+        LimitExceeded: if the disk does not take it.
+    """
+    plain = {part.name: getattr(checkpoint, part.name) for part in fields(checkpoint)}
+    plain |= {
+        "format": FORMAT,
+        "configuration": to_json(checkpoint.configuration),
+        "vocabulary": [asdict(task) | {"labels": list(task.labels)} for task in checkpoint.vocabulary],
+        "n_classes": dict(checkpoint.n_classes),
+        "log": [dict(row) for row in checkpoint.log],
+    }
+    try:
+        with written_whole(path) as temporary, temporary.open("wb") as stream:
+            torch.save(plain, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except (OSError, RuntimeError) as error:  # torch tells of a full disk as a RuntimeError
+        found = f"cannot be written: {printable(error)}"
+        raise LimitExceeded(str(path), [Problem("unwritable", "file", found, "free some space, then resume")]) from None
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint, onto the CPU.
+
+    Args:
+        path: the file, or the folder of its run.
+
+    Raises:
+        WrongCheckpoint: if it is none.
+    """
+    path = path / FILE if path.is_dir() else path
+    content = _opened(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = f"is no checkpoint of format {FORMAT}"
+        raise WrongCheckpoint(str(path), [Problem("not-a-checkpoint", "file", found, REMEDY)])
+    try:
+        del content["format"]
+        content["configuration"] = from_json(content["configuration"])
+        content["vocabulary"] = tuple(Task(**one | {"labels": tuple(one["labels"])}) for one in content["vocabulary"])
+        return Checkpoint(**content)
+    except BadInput as refusal:
+        raise WrongCheckpoint(str(path), refusal.problems) from None
+    except (KeyError, TypeError) as error:
+        found = f"is damaged: {printable(f'{type(error).__name__} {error}')}"
+        raise WrongCheckpoint(str(path), [Problem("damaged", "file", found, REMEDY)]) from None
+
+
+def restored(checkpoint: Checkpoint, path: Path) -> PortraitModel:
+    """The checkpoint's model, with its weights.
+
+    Args:
+        checkpoint: as loaded.
+        path: what a refusal names.
+
+    Raises:
+        WrongCheckpoint: if the weights are not those of the model that the configuration describes.
+    """
+    model = build_model(checkpoint.configuration, checkpoint.vocabulary, checkpoint.n_classes)
+    try:
+        model.load_state_dict(checkpoint.model)
+    except (RuntimeError, TypeError) as error:
+        found = printable(" ".join(str(error).split()), 300)
+        raise WrongCheckpoint(str(path), [Problem("wrong-weights", "model", found, REMEDY)]) from None
+    return model
+
+
+def require_vocabulary(checkpoint: Checkpoint, benchmark: Benchmark, path: Path) -> None:
+    """Refuse a checkpoint that answers tasks which the benchmark does not have, or has with other labels.
+
+    Raises:
+        BadUsage: listing every such task.
+    """
+    asked = {task.name: task for task in benchmark.tasks}
+    problems = []
+    for task in checkpoint.vocabulary:
+        other = asked.get(task.name)
+        if task.name not in checkpoint.n_classes:
+            continue
+        if other is None:
+            found, remedy = "the benchmark has no such task", f"its tasks are {first_few(asked, len(asked), 20)}"
+        elif _form(task) != _form(other):
+            found, remedy = f"learned {_form(task)}", f"the benchmark asks for {_form(other)}"
+        else:
+            continue
+        problems.append(Problem("other-vocabulary", printable(task.name), found, remedy))
+    if problems:
+        raise BadUsage(f"{path} for {quoted(benchmark.name)}", problems)
+
+
+def _form(task: Task) -> str:
+    if task.kind == RETRIEVAL:
+        return "retrieval"
+    return f"{'any' if task.multi_label else 'one'} of {first_few(task.labels, len(task.labels), len(task.labels))}"
+
+
+def _opened(path: Path) -> object:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other pickles than torch's own, which are then refused
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        found = printable(error.strerror or error)
+    except pickle.UnpicklingError:
+        found = "holds something else beside plain values; nothing was executed"
+    except Exception as error:  # a stranger's bytes can fail in any way
+        found = f"cannot be read: {printable(f'{type(error).__name__} {error}'.splitlines()[0], 160)}"
+    raise WrongCheckpoint(str(path), [Problem("unreadable", "file", found, REMEDY)])

@@ -1,0 +1,362 @@
+"""Every number of a run in one frozen record, the paper's rows as named presets, and both to JSON and back.
+
+What the paper leaves open is a field like any other, so that a result file shows what was chosen. Reading is strict:
+whoever misspells a field learns of it, and of everything else that is wrong, before anything is trained.
+
+Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022: the presets are the rows of its Tables 4 and 5.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
+from itertools import repeat
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from piq_bench.errors import BadUsage, Problem, first_few, printable, quoted
+from reference_model.augment import Augmentation
+from reference_model.hrnet import MULTIPLE
+from reference_model.losses import GUARD, BatchRank, Triplet
+from reference_model.samplers import BATCH_SIZE, N_IMAGES, Kind, Mix
+from reference_model.schedule import Schedule
+from reference_model.split import GRANULARITY, LEAST_UNASSIGNED, OVERLAP, REID_ASPECT, SHARED_ASPECT
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+SOURCE = "configuration"  # what a refusal is about
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Features:
+    """What each task reads of the backbone's feature; see `split.split_features` for all but the first.
+
+    Attributes:
+        kind: the "whole" feature for every task, or the feature space split, "fss".
+        slices: the task, start and stop of each slice, for another split than the computed one; nothing else counts
+            then but the names of aspects.
+    """
+
+    kind: Literal["whole", "fss"] = "fss"
+    dims_per_label: int | None = None
+    granularity: int = GRANULARITY
+    overlap: float = OVERLAP
+    least_unassigned: float = LEAST_UNASSIGNED
+    reid_aspect: str = REID_ASPECT
+    shared_aspect: str = SHARED_ASPECT
+    slices: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How batches are formed; see `samplers.batches`.
+
+    Attributes:
+        batch_size: over all processes.
+    """
+
+    kind: Kind = "random"
+    batch_size: int = BATCH_SIZE
+    n_images: int = N_IMAGES
+    mix: Mix = "batches"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A run.
+
+    Attributes:
+        preset: which preset it was made from.
+        backbone: HRNet-W32 or ResNet-50, or their tiny kin for a CPU.
+        last_stride: of a ResNet's last stage; the paper does not tell.
+        size: height and width of the network's input.
+        models: one for "all" tasks, or one for "each", or one for the "retrieval" task alone.
+        task: the only task of this model, where a run makes one for each.
+        features: what each task reads.
+        metric: the metric learning loss beside the classification loss, and
+        metric_ratio: its weight, the latter's being 1.
+        triplet, batch_rank: how those losses are read.
+        combination: of the tasks' losses.
+        guard: of the "uncertainty" combination, see `losses.Uncertainty`.
+        multi_label: form of the loss of multi-label tasks; see `losses.multilabel_loss`.
+        multi_label_bias: whether their classifiers have a bias. Without it, the mean logit over a batch is 0, and a
+            rare label's should be far below.
+        label_smoothing: of single-label tasks and identities.
+        reid_feature: what is compared at test time, the feature "after" its BNNeck or "before" it.
+        sampling: which images form a batch.
+        augmentation: how images are changed.
+        schedule: epochs and learning rate.
+        betas, epsilon: of Adam.
+        weight_decay: of Adam, on all but the weights of the tasks.
+        seed: of initial weights, batches and augmentation.
+        precision: of the backbone on a GPU; a CPU always computes in float32.
+        channels_last: memory format, which changes the speed alone.
+        compiled: whether the backbone is compiled, which takes minutes before the first step.
+        held_out: share of the training people and scenes that are not trained on, but tried on during training.
+        evaluate_every: epochs between two such trials; the last epoch always has one.
+    """
+
+    preset: str = ""
+    backbone: Literal["w32", "r50", "tiny", "tiny-r50"] = "w32"
+    last_stride: Literal[1, 2] = 1
+    size: tuple[int, int] = (256, 128)
+    models: Literal["all", "each", "retrieval"] = "all"
+    task: str | None = None
+    features: Features = field(default_factory=Features)
+    metric: Literal["none", "triplet", "batch_rank"] = "none"
+    metric_ratio: float = 0.5
+    triplet: Triplet = field(default_factory=Triplet)
+    batch_rank: BatchRank = field(default_factory=BatchRank)
+    combination: Literal["average", "uncertainty"] = "average"
+    guard: float = GUARD
+    multi_label: Literal["mean", "sum", "softmax"] = "mean"
+    multi_label_bias: bool = True
+    label_smoothing: float = 0.0
+    reid_feature: Literal["after", "before"] = "after"
+    sampling: Sampling = field(default_factory=Sampling)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    schedule: Schedule = field(default_factory=Schedule)
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    weight_decay: float = 5e-4
+    seed: int = 0
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    channels_last: bool = True
+    compiled: bool = False
+    held_out: float = 0.0
+    evaluate_every: int = 10
+
+
+WHOLE = Features(kind="whole")
+P_K = Sampling(kind="pk")
+FSS = Configuration()
+SIM_MTL = Configuration(features=WHOLE)
+REID_ONLY = Configuration(features=WHOLE, models="retrieval", sampling=P_K)  # the paper names no sampler
+
+PRESETS: Mapping[str, Configuration] = {
+    name: replace(configuration, preset=name)
+    for name, configuration in {
+        "single-task": replace(SIM_MTL, models="each"),
+        "sim-mtl": SIM_MTL,
+        "fss": FSS,
+        "fss-triplet": replace(FSS, metric="triplet"),
+        "fss-br": replace(FSS, metric="batch_rank"),
+        "fss-br-uncertainty": replace(FSS, metric="batch_rank", combination="uncertainty"),
+        "sim-mtl-pk": replace(SIM_MTL, sampling=P_K),
+        "sim-mtl-shuffle": replace(SIM_MTL, sampling=Sampling(kind="shuffle")),
+        "sim-mtl-r50": replace(SIM_MTL, backbone="r50"),
+        "reid-only": REID_ONLY,
+        "reid-only-triplet": replace(REID_ONLY, metric="triplet"),
+        "reid-only-br": replace(REID_ONLY, metric="batch_rank"),
+    }.items()
+}
+"""The nine rows of Table 4 in their order, then the three of Table 5."""
+
+TINY_SIZE = (64, 32)
+TINY_BATCH = 32
+# Random weights need a high rate for longer than pre-trained ones, for which the paper's course is made.
+TINY_SCHEDULE = Schedule(n_epochs=60, base_rate=5e-3, n_warm_up=3, milestones=(40, 54))
+
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "size": (8, 4096),
+    "features.dims_per_label": (1, 65536),
+    "features.granularity": (1, 65536),
+    "features.overlap": (0, 1),
+    "features.least_unassigned": (0, 1),
+    "metric_ratio": (0, math.inf),
+    "triplet.margin": (0, math.inf),
+    "batch_rank.temperature": (1e-3, math.inf),
+    "guard": (0, math.inf),
+    "label_smoothing": (0, 1),
+    "sampling.batch_size": (2, 65536),
+    "sampling.n_images": (1, 65536),
+    "augmentation.flip": (0, 1),
+    "augmentation.pad": (0, 1),
+    "augmentation.erase": (0, 1),
+    "augmentation.area": (1e-6, 1),
+    "augmentation.ratio": (1e-3, 1e3),
+    "schedule.n_epochs": (1, 1_000_000),
+    "schedule.base_rate": (0, 10),
+    "schedule.n_warm_up": (0, 1_000_000),
+    "schedule.milestones": (0, 1_000_000),
+    "schedule.factor": (0, 1),
+    "betas": (0, 0.999999),
+    "epsilon": (1e-16, 1),
+    "weight_decay": (0, 1),
+    "seed": (0, MAX_SEED),
+    "held_out": (0, 0.9),
+    "evaluate_every": (1, 1_000_000),
+}
+"""Least and greatest value, of each number where there are several; both are allowed."""
+
+
+def tiny(configuration: Configuration) -> Configuration:
+    """The same row in minutes on a CPU: a tiny backbone, small images, small batches, few epochs.
+
+    Args:
+        configuration: any; what makes the row, its losses and samplers and split, is kept.
+    """
+    return replace(
+        configuration,
+        backbone="tiny-r50" if configuration.backbone in ("r50", "tiny-r50") else "tiny",
+        size=TINY_SIZE,
+        features=replace(configuration.features, granularity=1),
+        sampling=replace(configuration.sampling, batch_size=TINY_BATCH),
+        schedule=TINY_SCHEDULE,
+    )
+
+
+def to_json(configuration: Configuration) -> dict[str, Any]:
+    """Plain values."""
+    return cast(dict[str, Any], json.loads(json.dumps(asdict(configuration))))
+
+
+def from_json(value: object) -> Configuration:
+    """What `to_json` gave; fields that are missing have their default.
+
+    Raises:
+        BadUsage: listing every unknown field, and every value that a field cannot have.
+    """
+    problems: list[Problem] = []
+    found = _record(Configuration, value, "", problems)
+    if isinstance(found, Configuration) and not problems:
+        problems = list(_misfits(found))
+    if problems:
+        raise BadUsage(SOURCE, problems)
+    return cast(Configuration, found)
+
+
+def read(path: Path) -> Configuration:
+    """A configuration from a file of JSON.
+
+    Raises:
+        BadUsage: as `from_json`, or if the file cannot be read.
+    """
+    try:
+        return from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        remedy = "a file of JSON, as `presets` prints it and every run has it"
+        raise BadUsage(str(path), [Problem("unreadable", "file", printable(error), remedy)]) from None
+
+
+def changed(configuration: Configuration, settings: Sequence[str]) -> Configuration:
+    """Some fields with other values, checked.
+
+    Args:
+        configuration: to change.
+        settings: such as "schedule.n_epochs=20" or "metric=triplet"; values are JSON, or texts without quotes.
+
+    Raises:
+        BadUsage: as `from_json`, or if there is no "=".
+
+    >>> changed(PRESETS["fss"], ["sampling.kind=pk", "size=[128, 64]"]).size
+    (128, 64)
+    """
+    plain = to_json(configuration)
+    problems = []
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        *parents, last = path.strip().split(".")
+        place = plain
+        for name in parents:
+            place = place.setdefault(name, {}) if isinstance(place, dict) else {}
+        if not equals or not isinstance(place, dict):
+            problems.append(Problem("bad-setting", printable(setting), "sets nothing", "such as schedule.n_epochs=20"))
+        else:
+            place[last] = _value(text.strip())
+    if problems:
+        raise BadUsage(SOURCE, problems)
+    return from_json(plain)
+
+
+def differences(one: Configuration, other: Configuration) -> list[str]:
+    """Paths of the fields in which two runs differ."""
+    first, second = dict(_leaves(one)), dict(_leaves(other))
+    return [path for path in first if first[path] != second[path]]
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _leaves(record: "DataclassInstance", path: str = "") -> Iterator[tuple[str, object]]:
+    """Every field that is no record itself, with its dotted path."""
+    for part in fields(record):
+        value = getattr(record, part.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from _leaves(value, f"{path}{part.name}.")
+        else:
+            yield f"{path}{part.name}", value
+
+
+def _misfits(configuration: Configuration) -> Iterator[Problem]:
+    """Values out of their bounds, and what does not go together."""
+    for path, value in _leaves(configuration):
+        least, most = BOUNDS.get(path, (-math.inf, math.inf))
+        numbers = value if isinstance(value, tuple) else (value,)
+        if path in BOUNDS and not all(least <= number <= most for number in numbers if number is not None):
+            yield Problem("out-of-bounds", path, f"is {printable(value)}", f"from {least:g} to {most:g}")
+    if "r50" not in configuration.backbone and any(side % MULTIPLE for side in configuration.size):
+        found = "{} x {}".format(*configuration.size)
+        yield Problem("bad-size", "size", f"is {found}", f"an HRNet needs multiples of {MULTIPLE}")
+    augmentation = configuration.augmentation
+    for path, (least, most) in (("augmentation.area", augmentation.area), ("augmentation.ratio", augmentation.ratio)):
+        if least > most:
+            yield Problem("out-of-order", path, f"is from {least:g} to {most:g}", "the smaller number first")
+
+
+def _parsed(wanted: type[Any], value: object, path: str, problems: list[Problem]) -> object:
+    """A value as a type says, or None with a problem."""
+    if is_dataclass(wanted):
+        return _record(wanted, value, f"{path}.", problems)
+    origin, choices = get_origin(wanted), get_args(wanted)
+    if origin in (Union, UnionType):
+        inner = next(choice for choice in choices if choice is not NoneType)
+        return None if value is None else _parsed(inner, value, path, problems)
+    if origin is Literal:
+        if any(type(value) is type(choice) and value == choice for choice in choices):
+            return value
+        expected = "one of " + ", ".join(map(str, choices))
+    elif origin is tuple:
+        endless = choices[-1] is Ellipsis
+        if isinstance(value, list) and (endless or len(value) == len(choices)):
+            parts = zip(repeat(choices[0]) if endless else choices, value, strict=False)
+            return tuple(_parsed(part, item, path, problems) for part, item in parts)
+        expected = "a list" if endless else f"a list of {len(choices)}"
+    else:
+        if wanted is float and type(value) in (int, float) and math.isfinite(cast(float, value)):
+            return float(cast(float, value))
+        if wanted is not float and type(value) is wanted:
+            return value
+        expected = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}[wanted]
+    problems.append(_bad(path, value, expected))
+    return None
+
+
+def _record(
+    wanted: "type[DataclassInstance]", value: object, path: str, problems: list[Problem]
+) -> "DataclassInstance | None":
+    """The same for a record, whose fields' paths begin with `path`."""
+    if not isinstance(value, Mapping):
+        problems.append(_bad(path.rstrip(".") or SOURCE, value, "an object"))
+        return None
+    types = get_type_hints(wanted)
+    for name in value:
+        if name not in types:
+            near = get_close_matches(str(name), types, n=1)
+            hint = f"did you mean {quoted(near[0])}? " if near else ""
+            remedy = f"{hint}known are {first_few(types, len(types), shown=len(types))}"
+            problems.append(Problem("unknown-field", printable(f"{path}{name}"), "there is no such field", remedy))
+    known = {name: kind for name, kind in types.items() if name in value}
+    return wanted(**{name: _parsed(kind, value[name], f"{path}{name}", problems) for name, kind in known.items()})
+
+
+def _bad(path: str, value: object, expected: str) -> Problem:
+    return Problem("bad-value", path, f"is {quoted(value)}", f"expected {expected}")

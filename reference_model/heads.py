@@ -1,0 +1,149 @@
+"""The whole model: images to each task's feature and logits.
+
+A task reads its slice of the backbone's feature; a BNNeck of its own normalises it and a linear classifier judges it.
+Metric losses take the feature before the neck, classification the one after it, so that each finds its geometry:
+Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019. All of this is computed in
+float32, also under autocast.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from piq_bench.records import Task
+from reference_model.config import Configuration
+from reference_model.hrnet import TINY as TINY_HRNET
+from reference_model.hrnet import HRNet
+from reference_model.resnet import TINY as TINY_RESNET
+from reference_model.resnet import ResNet50
+from reference_model.split import Split, given_split, split_features, whole
+
+DEVIATION = 1e-3  # of a classifier's initial weights, as in Bag of Tricks
+
+
+class Answers(NamedTuple):
+    """What the model says of a batch; by task, in the order of its tasks.
+
+    Attributes:
+        features: shape (n_images, width) each, before the BNNeck.
+        necks: of the same shape, after it.
+        logits: shape (n_images, n_classes) each.
+    """
+
+    features: list[Tensor]
+    necks: list[Tensor]
+    logits: list[Tensor]
+
+
+class PortraitModel(nn.Module):
+    """Backbone and heads.
+
+    Args:
+        backbone: images to features.
+        split: which dimensions of the feature each task reads.
+        n_classes: by task, in the order of `Answers`: labels, or identities.
+        biased: tasks whose classifier has a bias.
+    """
+
+    def __init__(
+        self, backbone: HRNet | ResNet50, split: Split, n_classes: Mapping[str, int], *, biased: Sequence[str] = ()
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.split = split
+        self.tasks = tuple(n_classes)
+        self.heads = nn.ModuleList(  # a list, since a ModuleDict cannot hold every name that a task may have
+            Head(split.slices[task].width, n, bias=task in biased) for task, n in n_classes.items()
+        )
+
+    def forward(self, images: Tensor) -> Answers:
+        """Images of shape (n_images, 3, height, width), normalised, to what every head says."""
+        return self.judged(self.backbone(images))
+
+    def judged(self, feature: Tensor) -> Answers:
+        """The same from the backbone's feature, shape (n_images, feature_dim)."""
+        slices = [self.split.slices[task] for task in self.tasks]
+        features = [feature[:, part.start : part.stop] for part in slices]
+        found = [head(part) for head, part in zip(self.heads, features, strict=True)]
+        return Answers(features, [neck for neck, _ in found], [logits for _, logits in found])
+
+
+class Head(nn.Module):
+    """A BNNeck and a classifier.
+
+    Args:
+        width: length of the feature.
+        n_classes: of the classifier.
+        bias: whether the classifier has one.
+    """
+
+    def __init__(self, width: int, n_classes: int, *, bias: bool) -> None:
+        super().__init__()
+        self.neck = nn.BatchNorm1d(width)
+        self.neck.bias.requires_grad_(False)  # features stay around the origin, where angles are compared
+        self.classifier = nn.Linear(width, n_classes, bias=bias)
+        nn.init.normal_(self.classifier.weight, std=DEVIATION)
+        if bias:
+            nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Shape (n_images, width) to the normalised feature, of the same shape, and logits (n_images, n_classes)."""
+        with torch.autocast(feature.device.type, enabled=False):
+            neck = self.neck(feature)
+            return neck, self.classifier(neck)
+
+
+def build_model(configuration: Configuration, tasks: Sequence[Task], n_classes: Mapping[str, int]) -> PortraitModel:
+    """A model with random weights, by the configuration's seed.
+
+    Args:
+        configuration: of the run.
+        tasks: the vocabulary that the feature is split for.
+        n_classes: of the tasks that the model learns, some of `tasks`.
+
+    Raises:
+        BadUsage: if the feature cannot be split.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(configuration.seed)
+        backbone = _backbone(configuration)
+        split = split_of(configuration, backbone.feature_dim, tasks)
+        biased = [task.name for task in tasks if task.multi_label and configuration.multi_label_bias]
+        return PortraitModel(backbone, split, n_classes, biased=biased)
+
+
+def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]) -> Split:
+    """How the configuration cuts a feature of some length.
+
+    Raises:
+        BadUsage: if it cannot be cut like that.
+    """
+    features = configuration.features
+    if features.slices:
+        table = {task: (start, stop) for task, start, stop in features.slices}
+        aspects = {"reid_aspect": features.reid_aspect, "shared_aspect": features.shared_aspect}
+        return given_split(dimension, tasks, table, **aspects)
+    if features.kind == "whole":
+        return whole(dimension, tasks)
+    return split_features(
+        dimension,
+        tasks,
+        dims_per_label=features.dims_per_label,
+        granularity=features.granularity,
+        overlap=features.overlap,
+        least_unassigned=features.least_unassigned,
+        reid_aspect=features.reid_aspect,
+        shared_aspect=features.shared_aspect,
+    )
+
+
+def _backbone(configuration: Configuration) -> HRNet | ResNet50:
+    if configuration.backbone == "w32":
+        return HRNet()
+    if configuration.backbone == "tiny":
+        return HRNet(TINY_HRNET)
+    if configuration.backbone == "r50":
+        return ResNet50(last_stride=configuration.last_stride)
+    return ResNet50(TINY_RESNET, last_stride=configuration.last_stride)

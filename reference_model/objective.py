@@ -1,0 +1,98 @@
+"""What is minimised: in come the model's answers and the targets, out comes one number, and what each task adds to it.
+
+A task costs its classification loss and, by eq. (6) of the paper and the ratio of its section 6, a share of its metric
+learning loss. Nothing here waits for the device.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from piq_bench.records import Task
+from reference_model.config import Configuration
+from reference_model.heads import Answers
+from reference_model.losses import (
+    Uncertainty,
+    averaged,
+    batch_rank_loss,
+    classification_loss,
+    multilabel_loss,
+    over_all,
+    triplet_loss,
+)
+
+
+class Cost(NamedTuple):
+    """Of a batch.
+
+    Attributes:
+        total: shape (), to be minimised.
+        by_task: shape (n_tasks,), each task's loss; 0 where it is absent.
+        n_valid: shape (n_tasks,), annotated samples.
+    """
+
+    total: Tensor
+    by_task: Tensor
+    n_valid: Tensor
+
+
+class Objective(nn.Module):
+    """All losses of a run.
+
+    Args:
+        configuration: which losses, and how they are read and combined.
+        tasks: those that the model learns, in its order.
+
+    Attributes:
+        uncertainty: the learned weights of the tasks; None where losses are averaged.
+    """
+
+    def __init__(self, configuration: Configuration, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.configuration = configuration
+        self.multi_label = [task.multi_label for task in tasks]
+        self.uncertainty: Uncertainty | None = None
+        if configuration.combination == "uncertainty":
+            self.uncertainty = Uncertainty(len(tasks), guard=configuration.guard)
+
+    def forward(self, answers: Answers, targets: Sequence[Tensor]) -> Cost:
+        """The cost of a batch.
+
+        Args:
+            answers: for n images.
+            targets: by task, shape (n,) or (n, n_labels), int64; NOT_ANNOTATED where unknown.
+        """
+        found = [
+            self._of_task(*one) for one in zip(answers.features, answers.logits, targets, self.multi_label, strict=True)
+        ]
+        losses = torch.stack([loss for loss, _ in found])
+        n_valid = torch.stack([n for _, n in found])
+        combined = averaged if self.uncertainty is None else self.uncertainty
+        return Cost(combined(losses, n_valid), losses, n_valid)
+
+    def _of_task(self, feature: Tensor, logits: Tensor, target: Tensor, multi_label: bool) -> tuple[Tensor, Tensor]:
+        """Loss and number of annotated samples, of all processes together."""
+        options = self.configuration
+        classified = (
+            partial(multilabel_loss, form=options.multi_label)
+            if multi_label
+            else partial(classification_loss, label_smoothing=options.label_smoothing)
+        )
+        loss, n_valid = classified(over_all(logits), over_all(target))
+        if options.metric == "triplet":
+            loss = loss + options.metric_ratio * triplet_loss(feature, target, options.triplet)[0]
+        elif options.metric == "batch_rank":
+            loss = loss + options.metric_ratio * batch_rank_loss(feature, target, options.batch_rank)[0]
+        return loss, n_valid
+
+
+def parameter_groups(model: nn.Module, objective: Objective, weight_decay: float) -> list[dict[str, Any]]:
+    """What the optimiser takes: all that is learned, with the weights of the tasks free from weight decay."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": learned, "weight_decay": weight_decay}]
+    if objective.uncertainty is not None:
+        groups.append({"params": [objective.uncertainty.log_loss], "weight_decay": 0.0})
+    return groups

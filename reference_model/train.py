@@ -1,0 +1,333 @@
+"""The training loop: a benchmark's training images and a configuration to a folder with a checkpoint and a log.
+
+The folder holds `config.json`, `checkpoint.pt`, the state after the last full epoch, and `log.csv`, a row per epoch.
+Seed and epoch alone decide what an epoch does, so that a run which was interrupted goes on from its checkpoint exactly
+as it would have. No image of query or gallery is read.
+
+The images lie on the device as 8-bit pixels, and the host waits for it only once in a while. Started by torchrun, each
+process computes its share of every batch; the first one writes and tells.
+"""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from piq_bench.errors import BadDataset, BadUsage, Problem, first_few
+from piq_bench.files import sha256_of, write_text
+from piq_bench.fingerprint import fingerprint
+from piq_bench.pictures import Pixels
+from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Task
+from reference_model.augment import Drawn, draw
+from reference_model.checkpoint import FILE, Checkpoint, load, save
+from reference_model.config import Configuration, differences, to_json
+from reference_model.data import Labelled, held_out, labelled, read_pixels, training_part
+from reference_model.predict import Progress, quiet
+from reference_model.samplers import batches, n_seen, share
+from reference_model.schedule import learning_rate
+from reference_model.trainer import Trainer, memory, n_processes, rank
+from reference_model.trial import trial
+from reference_model.weights import WrongCheckpoint, load_backbone
+
+CONFIG = "config.json"
+LOG = "log.csv"
+CHECK_EVERY = 100  # steps after which the host waits, to see whether losses are finite
+AUGMENTATION = 1  # beside seed and epoch, what sets these random numbers apart from the samplers'
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What runs are made from.
+
+    Attributes:
+        benchmark: of training images alone; what is held out from training is its query and gallery.
+        fingerprint: of the benchmark that these come from.
+        fitted: the images to train on.
+        identity: shape (n_fitted,), NO_IDENTITY where unidentified.
+        tried: pixels of the images held out, in the order of `benchmark.test_rows`.
+    """
+
+    benchmark: Benchmark
+    fingerprint: str
+    fitted: Labelled
+    identity: IntArray
+    tried: Pixels | None
+
+
+def train(
+    benchmark: Benchmark,
+    configuration: Configuration,
+    folder: Path,
+    *,
+    device: torch.device,
+    weights: Path | None = None,
+    resume: bool = False,
+    workers: int | None = None,
+    progress: Progress = quiet,
+    tell: Tell = lambda line: None,
+) -> None:
+    """Train what the configuration says; one model for each task goes to a folder of its own.
+
+    Args:
+        benchmark: with image files; what is not of split train is not looked at.
+        configuration: of the run.
+        folder: of the run; made if it is not there.
+        device: to compute on.
+        weights: of the backbone, to start from; see `weights.load_backbone`.
+        resume: go on with the run in the folder, rather than refuse to.
+        workers: processes that decode; None for one per free core.
+        progress: told what is done.
+        tell: given a line per epoch, and what a user should know.
+
+    Raises:
+        BadUsage: if the configuration does not suit the data, the folder holds a run, or a loss is not finite.
+        WrongCheckpoint: if the run to resume is another, or `weights` are.
+        BadDataset: if there is nothing to learn, or listing every picture that cannot be read.
+        LimitExceeded: if memory or disk do not suffice; the last checkpoint stays.
+    """
+    asked = _asked(benchmark, configuration)
+    runs = {folder: configuration}
+    if configuration.models == "each" and configuration.task is None:
+        runs = {folder / task.name: replace(configuration, task=task.name) for task in asked}
+    for place in runs:
+        _require_place(place, resume=resume)
+    material = prepare(benchmark, configuration, workers=workers, progress=progress)
+    unknown = [task.name for task in asked if not _annotated(material.fitted.targets[task.name])]
+    if len(unknown) == len(asked):
+        found = f"no training image is annotated for {first_few(unknown, len(unknown))}"
+        remedy = "annotate some, or train another preset"
+        raise BadDataset(benchmark.name, [Problem("nothing-to-learn", "annotations", found, remedy)])
+    if unknown:
+        tell(f"left out, since no training image is annotated for them: {first_few(unknown, len(unknown))}")
+    with memory(configuration.sampling.batch_size, "--set sampling.batch_size"):
+        for place, one in runs.items():
+            learned = [task for task in _asked(benchmark, one) if task.name not in unknown]
+            if learned:
+                _run(material, one, learned, place, device, weights, resume, progress, tell)
+
+
+def prepare(
+    benchmark: Benchmark, configuration: Configuration, *, workers: int | None = None, progress: Progress = quiet
+) -> Material:
+    """Read the training images and decide which of them are held out.
+
+    Raises:
+        BadDataset: if there are none, or listing every picture that cannot be read.
+        BadUsage: if nothing is left to train on, or nothing is held out.
+    """
+    part = training_part(benchmark)
+    if configuration.held_out:
+        part = held_out(benchmark, configuration.held_out, configuration.seed)
+    fitted, tried = np.flatnonzero(part.split == TRAIN), part.test_rows
+    if not fitted.size or (configuration.held_out and not tried.size):
+        found = f"{configuration.held_out:g} of {part.images.size} images leave {fitted.size} to train on"
+        remedy = "another share, or 0 to train on all of them"
+        raise BadUsage("configuration", [Problem("bad-share", "held_out", found, remedy)])
+    with progress("reading pictures", part.images.size) as advance:
+        images = labelled(part, fitted, configuration.size, workers=workers, advance=advance)
+        pixels = None
+        if tried.size:
+            pixels = read_pixels(part, tried, configuration.size, workers=workers, advance=advance)
+    return Material(part, fingerprint(benchmark), images, part.identity[fitted], pixels)
+
+
+def _run(
+    material: Material,
+    configuration: Configuration,
+    tasks: Sequence[Task],
+    folder: Path,
+    device: torch.device,
+    weights: Path | None,
+    resume: bool,
+    progress: Progress,
+    tell: Tell,
+) -> None:
+    """One model from its first epoch, or the next one, to its last."""
+    n_classes = {task.name: material.fitted.n_classes[task.name] for task in tasks}
+    trainer = Trainer(configuration, material.benchmark.tasks, n_classes, device)
+    facts: dict[str, Any] = {"torch": str(torch.__version__), "device": _name(device), "n_processes": n_processes()}
+    facts["n_images"] = len(material.fitted.pixels)
+    state = None
+    if resume and (folder / FILE).exists():
+        state = load(folder / FILE)
+        _require_same(state, configuration, material, n_classes, folder / FILE)
+        trainer.restore(state)
+    elif weights is not None:
+        load_backbone(trainer.model.backbone, weights)
+        facts |= {"weights": weights.name, "weights_sha256": sha256_of(weights)}
+    log: list[dict[str, Any]] = [] if state is None else [dict(row) for row in state.log]
+    facts |= {} if state is None else dict(state.facts)
+    if rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / CONFIG, json.dumps(to_json(configuration), indent=2) + "\n")
+        for name, start, stop in trainer.model.split.table():
+            tell(f"  {name:16} {start:5} to {stop:5}")
+    pixels = torch.from_numpy(material.fitted.pixels).to(device)
+    targets = [torch.from_numpy(material.fitted.targets[task.name]).to(device) for task in tasks]
+    n_epochs = configuration.schedule.n_epochs
+    for epoch in range(len(log) + 1, n_epochs + 1):
+        row = _epoch(trainer, pixels, targets, material.identity, epoch, progress)
+        is_due = epoch % configuration.evaluate_every == 0 or epoch == n_epochs
+        if rank() == 0:
+            if is_due and material.tried is not None:
+                row |= trial(trainer, material.benchmark, material.tried)
+            log.append(row)
+            state = Checkpoint(
+                configuration=configuration,
+                vocabulary=material.benchmark.tasks,
+                n_classes=n_classes,
+                fingerprint=material.fingerprint,
+                n_epochs=epoch,
+                model=trainer.model.state_dict(),
+                objective=trainer.objective.state_dict(),
+                optimiser=trainer.optimiser.state_dict(),
+                facts=facts | {"seconds": round(sum(row["seconds"] for row in log), 1)},
+                log=log,
+            )
+            save(folder / FILE, state)
+            write_text(folder / LOG, _csv(log))
+            tell(_line(row, n_epochs))
+
+
+def _epoch(
+    trainer: Trainer, pixels: Tensor, targets: Sequence[Tensor], identity: IntArray, epoch: int, progress: Progress
+) -> dict[str, Any]:
+    """All batches of an epoch, and its row of the log."""
+    options = trainer.configuration
+    rows = _batches(options, identity, epoch)
+    rate = learning_rate(epoch, options.schedule)
+    trainer.set_rate(rate)
+    rng = np.random.Generator(np.random.PCG64([options.seed, epoch, AUGMENTATION]))
+    drawn = draw(rows.size, options.size, rng, options.augmentation)
+    mine = share(np.arange(rows.size).reshape(rows.shape), rank(), n_processes())
+    order = torch.from_numpy(rows.ravel()[mine]).to(trainer.device)
+    parts = [part[torch.from_numpy(mine)].to(trainer.device) for part in drawn]
+
+    start = time.perf_counter()
+    n_tasks = len(trainer.tasks)
+    total = torch.zeros((), device=trainer.device)
+    losses = torch.zeros(n_tasks, device=trainer.device)
+    n_present = torch.zeros(n_tasks, device=trainer.device)
+    with progress(f"epoch {epoch} of {options.schedule.n_epochs}", len(order)) as advance:
+        for step, chosen in enumerate(order, start=1):
+            batch = [target.index_select(0, chosen) for target in targets]
+            found = trainer.step(pixels.index_select(0, chosen), batch, Drawn(*(part[step - 1] for part in parts)))
+            total += found.total
+            losses += found.by_task
+            n_present += found.n_valid > 0
+            if step % CHECK_EVERY == 0 or step == len(order):
+                _require_finite(total, losses, trainer.tasks, epoch)
+            advance(1)
+    seconds = time.perf_counter() - start
+    row: dict[str, Any] = {
+        "epoch": epoch,
+        "rate": rate,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(rows.size / seconds, 1),
+        "images_seen": n_seen(rows),
+        "loss": total.item() / len(order),
+    }
+    means = (losses / n_present.clamp(min=1)).tolist()
+    row |= {f"loss.{task.name}": mean for task, mean in zip(trainer.tasks, means, strict=True)}
+    if trainer.objective.uncertainty is not None:
+        learned = trainer.objective.uncertainty.weights().tolist()
+        row |= {f"weight.{task.name}": weight for task, weight in zip(trainer.tasks, learned, strict=True)}
+    return row
+
+
+def _batches(configuration: Configuration, identity: IntArray, epoch: int) -> IntArray:
+    options = configuration.sampling
+    try:
+        found = batches(
+            options.kind,
+            identity,
+            epoch,
+            configuration.seed,
+            batch_size=options.batch_size,
+            n_images=options.n_images,
+            mix=options.mix,
+        )
+        share(found, rank(), n_processes())
+        return found
+    except ValueError as error:
+        remedy = f"such as --set sampling.batch_size={max(2, options.batch_size // 2)}"
+        raise BadUsage("configuration", [Problem("bad-sampling", "sampling", str(error), remedy)]) from None
+
+
+def _require_finite(total: Tensor, losses: Tensor, tasks: Sequence[Task], epoch: int) -> None:
+    """Stop before weights that are lost replace good ones."""
+    if not torch.isfinite(total + losses.sum()).item():
+        names = [task.name for task, is_fine in zip(tasks, torch.isfinite(losses).tolist(), strict=True) if not is_fine]
+        found = f"in epoch {epoch} the loss of {first_few(names, len(names)) or 'all tasks together'} is not finite"
+        remedy = "a lower schedule.base_rate; the checkpoint holds the last epoch before"
+        raise BadUsage("training", [Problem("diverged", "loss", found, remedy)])
+
+
+def _asked(benchmark: Benchmark, configuration: Configuration) -> list[Task]:
+    """The tasks that a run, or all its models together, shall learn."""
+    if configuration.task is not None:
+        return [task for task in benchmark.tasks if task.name == configuration.task]
+    if configuration.models != "retrieval":
+        return list(benchmark.tasks)
+    if benchmark.retrieval_task is None:
+        found = "the benchmark has no re-identification"
+        raise BadUsage(benchmark.name, [Problem("no-retrieval", "tasks", found, "a preset that learns all tasks")])
+    return [benchmark.retrieval_task]
+
+
+def _annotated(target: IntArray) -> bool:
+    return bool((target != NOT_ANNOTATED).any())
+
+
+def _require_place(folder: Path, *, resume: bool) -> None:
+    if (folder / FILE).exists() and not resume:
+        remedy = "--resume to go on with it, or another folder"
+        raise BadUsage(str(folder), [Problem("has-a-run", FILE, "the folder holds a run", remedy)])
+
+
+def _require_same(
+    state: Checkpoint, configuration: Configuration, material: Material, n_classes: Mapping[str, int], path: Path
+) -> None:
+    """Only the same run is continued."""
+    problems = []
+    other = differences(state.configuration, configuration)
+    if other:
+        found = f"the run has another {first_few(other, len(other))}"
+        problems.append(Problem("other-configuration", "configuration", found, "resume it as it was started"))
+    if state.fingerprint != material.fingerprint or dict(state.n_classes) != dict(n_classes):
+        problems.append(Problem("other-data", "dataset", "the run is of other data", "resume it with its data set"))
+    if problems:
+        raise WrongCheckpoint(str(path), problems)
+
+
+def _name(device: torch.device) -> str:
+    return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else device.type
+
+
+def _csv(log: Sequence[Mapping[str, Any]]) -> str:
+    """Columns in the order of their first appearance; empty where an epoch has no such number."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(dict.fromkeys(name for row in log for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(log)
+    return stream.getvalue()
+
+
+def _line(row: Mapping[str, Any], n_epochs: int) -> str:
+    """An epoch for a person to read."""
+    parts = [f"epoch {row['epoch']}/{n_epochs}", f"rate {row['rate']:.2g}", f"{row['images_per_second']:,.0f} images/s"]
+    parts += [f"loss {row['loss']:.3f}", *(f"{key[5:]} {row[key]:.3f}" for key in row if key.startswith("loss."))]
+    scores = {key[6:]: value for key, value in row.items() if key.startswith("score.") and value is not None}
+    if scores:
+        parts += ["held out:", *(f"{name} {value:.3f}" for name, value in scores.items())]
+    return "  ".join(parts)

@@ -1,0 +1,138 @@
+"""One step of training: in come 8-bit pixels, targets and what is random about them, out comes the cost; weights move.
+
+Everything between pixels and weights happens on the device. With several processes, each computes its share of every
+batch, while losses are of the whole batch.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from piq_bench.errors import LimitExceeded, Problem, printable
+from piq_bench.records import Task
+from reference_model.augment import Drawn, augmented
+from reference_model.checkpoint import Checkpoint
+from reference_model.config import Configuration
+from reference_model.heads import build_model
+from reference_model.mirror import mirrored, mirrored_labels
+from reference_model.objective import Cost, Objective, parameter_groups
+from reference_model.predict import autocast
+
+
+class Trainer:
+    """A model on its way: weights, losses and optimiser on a device.
+
+    Args:
+        configuration: of the run.
+        vocabulary: all tasks of the benchmark.
+        n_classes: of the tasks to learn, in the vocabulary's order.
+        device: to compute on.
+
+    Attributes:
+        tasks: those that the model learns, in its order.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        vocabulary: Sequence[Task],
+        n_classes: Mapping[str, int],
+        device: torch.device,
+    ) -> None:
+        self.configuration = configuration
+        self.device = device
+        self.tasks = [task for task in vocabulary if task.name in n_classes]
+        self.model = build_model(configuration, vocabulary, n_classes).to(device)
+        if configuration.channels_last:
+            for parameter in self.model.parameters():
+                if parameter.ndim == 4:  # of a convolution
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        self.objective = Objective(configuration, self.tasks).to(device)
+        torch.backends.cudnn.benchmark = True  # of kernels, since all batches have one shape
+        if configuration.compiled:
+            self.model.backbone.compile(dynamic=False)
+        self.parallel: nn.Module = self.model
+        if n_processes() > 1:
+            self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
+        self.optimiser = torch.optim.Adam(
+            parameter_groups(self.model, self.objective, configuration.weight_decay),
+            betas=configuration.betas,
+            eps=configuration.epsilon,
+            fused=True,
+        )
+        self.mirrored: dict[int, Tensor] = {}
+        if configuration.augmentation.flip:
+            labels = {place: mirrored_labels(task) for place, task in enumerate(self.tasks) if task.labels}
+            sided = {place: other for place, other in labels.items() if (other != np.arange(other.size)).any()}
+            self.mirrored = {place: torch.from_numpy(other).to(device) for place, other in sided.items()}
+
+    def set_rate(self, rate: float) -> None:
+        """The learning rate of the steps to come."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    def step(self, pixels: Tensor, targets: Sequence[Tensor], drawn: Drawn) -> Cost:
+        """One step on a batch, of which this process has n images; nothing waits for the device.
+
+        Args:
+            pixels: shape (n, height, width, 3), uint8.
+            targets: by task, shape (n,) or (n, n_labels).
+            drawn: how the images are changed.
+        """
+        self.model.train()
+        images = augmented(pixels, drawn, self.configuration.augmentation)
+        if not self.configuration.channels_last:
+            images = images.contiguous()
+        answered = [
+            mirrored(target, drawn.flip, self.mirrored[place]) if place in self.mirrored else target
+            for place, target in enumerate(targets)
+        ]
+        with autocast(self.device, self.configuration):
+            answers = self.parallel(images)
+        cost: Cost = self.objective(answers, answered)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(cost.total)
+        self.optimiser.step()
+        return Cost(*(part.detach() for part in cost))
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of the same configuration."""
+        self.model.load_state_dict(checkpoint.model)
+        self.objective.load_state_dict(checkpoint.objective)
+        self.optimiser.load_state_dict(dict(checkpoint.optimiser))
+
+
+def n_processes() -> int:
+    """How many train together."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this one is; the first writes and tells."""
+    return distributed.get_rank() if n_processes() > 1 else 0
+
+
+@contextmanager
+def memory(batch_size: int, option: str) -> Iterator[None]:
+    """Say what helps where the device's memory does not suffice.
+
+    Args:
+        batch_size: that was too large.
+        option: which sets it.
+
+    Raises:
+        LimitExceeded: if memory did not suffice.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        reason = printable(str(error).splitlines()[0], 160)
+        found = f"does not suffice for batches of {batch_size}: {reason}"
+        remedy = f"a smaller one, such as {option}={max(2, batch_size // 2)}; nothing that was written is lost"
+        raise LimitExceeded("memory", [Problem("out-of-memory", "device", found, remedy)]) from None

@@ -1,0 +1,126 @@
+"""`python -m reference_model`: from a data set to a score, and every failure with its exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+import training_builders
+from click.testing import CliRunner, Result
+
+from piq_bench.cli import load_command
+
+torch = pytest.importorskip("torch")
+program = pytest.importorskip("reference_model.__main__")
+config = pytest.importorskip("reference_model.config")
+trainers = pytest.importorskip("reference_model.trainer")
+
+QUICK = ["--tiny", "--epochs", "2", "--set", "backbone=tiny-r50", "--set", "sampling.batch_size=16"]
+HERE = ["--device", "cpu", "--workers", "1"]
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(program.main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return training_builders.portraits(tmp_path_factory.mktemp("data") / "small")
+
+
+def test_from_a_data_set_to_a_score(folder: Path, tmp_path: Path) -> None:
+    run, entry = tmp_path / "run", tmp_path / "entry.npz"
+    done = call("train", folder, "--out", run, "--preset", "fss-br", *QUICK, *HERE)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"wrote {run}; try: python -m reference_model predict {run} {folder}\n"
+    assert "epoch 2/2  rate " in done.stderr
+    done = call("predict", run, folder, "--out", entry, *HERE)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"wrote {entry}; try: piq-score {entry} --dataset {folder}\n"
+    found = CliRunner().invoke(load_command("score"), [str(entry), "--dataset", str(folder), "--format", "json"])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["submission"]["name"] == "fss-br"
+
+
+def test_a_run_is_resumed_by_its_folder_alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, n_steps = trainers.Trainer.step, 0
+
+    def step(self: object, *batch: object) -> object:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 6:  # of 4 in an epoch
+            raise KeyboardInterrupt
+        return real(self, *batch)
+
+    monkeypatch.setattr(trainers.Trainer, "step", step)
+    stopped = call("train", folder, "--out", tmp_path, "--preset", "fss", *QUICK, *HERE)
+    assert stopped.exit_code == 130
+    assert f"the last full epoch is in {tmp_path}; go on with --resume" in stopped.stderr
+    early = call("predict", tmp_path, folder, "--out", tmp_path / "entry.npz", *HERE)
+    assert "the run is not at its end, 1 of 2 epochs" in early.stderr
+    done = call("train", folder, "--out", tmp_path, "--resume", *HERE)
+    assert done.exit_code == 0, done.output
+    assert "epoch 1/2" not in done.stderr
+    assert "epoch 2/2" in done.stderr
+
+
+def test_re_identification_alone_makes_a_partial_submission(folder: Path, tmp_path: Path) -> None:
+    done = call("train", folder, "--out", tmp_path / "run", "--preset", "reid-only", *QUICK, *HERE)
+    assert done.exit_code == 0, done.output
+    done = call("predict", tmp_path / "run", folder, "--out", tmp_path / "entry.npz", "--name", "people", *HERE)
+    assert "not answered, since not learned: 'gender', 'age', 'physique' and 4 more" in done.stderr
+    assert done.stdout.endswith("--partial\n")
+
+
+def test_presets_are_listed_and_printed_as_a_file_that_can_be_used(folder: Path, tmp_path: Path) -> None:
+    listed = call("presets").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == list(config.PRESETS)
+    printed = call("presets", "fss-triplet", "--tiny").stdout
+    assert config.from_json(json.loads(printed)) == config.tiny(config.PRESETS["fss-triplet"])
+    (tmp_path / "mine.json").write_text(printed, encoding="utf-8")
+    done = call("train", folder, "--out", tmp_path / "run", "--config", tmp_path / "mine.json", *QUICK[1:], *HERE)
+    assert done.exit_code == 0, done.output
+
+
+def test_bench_measures_both_directions() -> None:
+    done = call("bench", "--preset", "reid-only", *QUICK, "--steps", "1", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["batch_size"], found["device"], found["precision"]) == (16, "cpu", "float32")
+    assert min(found[f"{kind}_images_per_second"] for kind in ("training", "inference")) > 0
+    assert found["memory_mib"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ([], 2, "neither a preset nor a file"),
+        (["--preset", "fsss"], 2, "there is no 'fsss'"),
+        (["--preset", "fss", "--config", "x.json"], 2, "both a preset and a file"),
+        (["--preset", "fss", "--set", "sede=1"], 2, "did you mean 'seed'?"),
+        (["--preset", "fss", "--device", "tpu"], 2, "'tpu' does not work here"),
+        (["--preset", "fss", "--device", "cuda:77"], 2, "'cuda:77' does not work here"),
+        (["--resume"], 2, "the folder holds no run"),
+        (["--preset", "fss"], 2, "64 images do not fill one batch of 128"),
+        (["--preset", "fss", "--tiny", "--weights", "none.pth"], 2, "No such file or directory"),
+    ],
+)
+def test_wrong_options_are_refused(options: list[str], code: int, message: str, folder: Path, tmp_path: Path) -> None:
+    refused = call("train", folder, "--out", tmp_path / "run", "--workers", "1", *options)
+    assert refused.exit_code == code, refused.output
+    assert message in refused.stderr
+    assert "Traceback" not in refused.output
+
+
+def test_failures_have_their_exit_codes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--preset", "fss", *QUICK, *HERE]
+    assert call("train", tmp_path / "none", "--out", tmp_path / "run", *options).exit_code == 4
+    (tmp_path / "checkpoint.pt").write_bytes(b"none")
+    assert call("predict", tmp_path, folder, "--out", tmp_path / "entry.npz", *HERE).exit_code == 2
+
+    def step(self: object, *batch: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(trainers.Trainer, "step", step)
+    full = call("train", folder, "--out", tmp_path / "run", *options)
+    assert full.exit_code == 6
+    assert "--set sampling.batch_size=8" in full.stderr

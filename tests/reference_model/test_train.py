@@ -1,0 +1,420 @@
+"""The loop: it learns, it goes on where it stopped to the bit, and what is not for training is never looked at."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+import training_builders
+
+from piq_bench.errors import BadDataset, BadUsage, LimitExceeded
+from piq_bench.read.dataset import inspect_dataset, read_benchmark
+from piq_bench.read.vocabulary import DEFAULT_TASKS
+from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, TRAIN, Benchmark
+
+torch = pytest.importorskip("torch")
+config = pytest.importorskip("reference_model.config")
+training = pytest.importorskip("reference_model.train")
+trainers = pytest.importorskip("reference_model.trainer")
+checkpoints = pytest.importorskip("reference_model.checkpoint")
+augment = pytest.importorskip("reference_model.augment")
+prediction = pytest.importorskip("reference_model.predict")
+weights = pytest.importorskip("reference_model.weights")
+
+Configuration: TypeAlias = Any  # types are checked without torch
+Trainer: TypeAlias = Any
+Checkpoint: TypeAlias = Any
+CPU = torch.device("cpu")
+STILL = ["augmentation.flip=0", "augmentation.pad=0", "augmentation.erase=0"]
+SHORT = ["schedule.n_epochs=4", "schedule.n_warm_up=0", "sampling.batch_size=16"]
+QUICK = "backbone=tiny-r50"  # where the backbone does not matter
+
+
+def small(name: str, *settings: str) -> Configuration:
+    return config.changed(config.tiny(config.PRESETS[name]), [*SHORT, QUICK, *settings])
+
+
+def run(benchmark: Benchmark, configuration: Configuration, folder: Path, **options: Any) -> Checkpoint:  # noqa: ANN401
+    training.train(benchmark, configuration, folder, device=CPU, workers=1, **options)
+    return checkpoints.load(folder) if (folder / checkpoints.FILE).exists() else None
+
+
+def same(one: object, other: object) -> bool:
+    """To the last bit, through all that is nested."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and bool(torch.equal(one, other))
+    if isinstance(one, dict):
+        return isinstance(other, dict) and list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return isinstance(other, list | tuple) and all(map(same, one, other)) and len(one) == len(other)
+    return one == other
+
+
+def same_run(one: Checkpoint, other: Checkpoint) -> bool:
+    """Weights, optimiser and log; but for the clock."""
+    timed = {"seconds", "images_per_second"}
+    logs = [[{key: row[key] for key in row if key not in timed} for row in state.log] for state in (one, other)]
+    states = [
+        (state.model, state.objective, state.optimiser, log) for state, log in zip((one, other), logs, strict=True)
+    ]
+    return same(*states)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return training_builders.portraits(tmp_path_factory.mktemp("data") / "small")
+
+
+@pytest.fixture(scope="module")
+def benchmark(folder: Path) -> Benchmark:
+    return read_benchmark(folder)
+
+
+@pytest.fixture(scope="module")
+def whole_run(benchmark: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """Four epochs without a break, with people held out."""
+    configuration = small("fss-br-uncertainty", "held_out=0.25", "evaluate_every=3")
+    return run(benchmark, configuration, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.mark.parametrize("name", config.PRESETS)
+def test_every_row_learns_within_three_steps(name: str, benchmark: Benchmark) -> None:
+    configuration = config.changed(config.tiny(config.PRESETS[name]), [*STILL, "sampling.batch_size=16"])
+    if configuration.models == "each":
+        configuration = replace(configuration, task="gender")
+    material = training.prepare(benchmark, configuration, workers=1)
+    tasks = training._asked(benchmark, configuration)
+    n_classes = {task.name: material.fitted.n_classes[task.name] for task in tasks}
+    trainer = trainers.Trainer(configuration, benchmark.tasks, n_classes, CPU)
+    trainer.set_rate(configuration.schedule.base_rate)
+    rows = training._batches(configuration, material.identity, 1)[0]
+    pixels = torch.from_numpy(material.fitted.pixels[rows])
+    targets = [torch.from_numpy(material.fitted.targets[task.name][rows]) for task in tasks]
+    drawn = augment.draw(rows.size, configuration.size, np.random.default_rng(0), configuration.augmentation)
+    costs = [trainer.step(pixels, targets, drawn).total.item() for _ in range(4)]
+    assert np.isfinite(costs).all()
+    assert costs[3] < costs[0]
+
+
+def test_a_tiny_model_learns_64_images_by_heart_in_all_eight_tasks(benchmark: Benchmark, tmp_path: Path) -> None:
+    settings = ["schedule.n_epochs=60", "schedule.n_warm_up=0", "schedule.milestones=[50]", "schedule.base_rate=5e-3"]
+    configuration = config.changed(config.tiny(config.PRESETS["fss"]), [*STILL, *settings])
+    state = run(benchmark, configuration, tmp_path / "run")
+    material = training.prepare(benchmark, configuration, workers=1)
+    model = checkpoints.restored(state, tmp_path).eval()
+    answers = prediction.inferred(model, torch.from_numpy(material.fitted.pixels), configuration)
+    assert len(DEFAULT_TASKS) == 8
+    for task, logits in zip(DEFAULT_TASKS, answers.logits, strict=True):
+        target = torch.from_numpy(material.fitted.targets[task.name])
+        known = target[:, 0] >= 0 if task.multi_label else target >= 0
+        found = logits > 0 if task.multi_label else logits.argmax(dim=1)
+        assert (found[known] == target[known]).float().mean().item() > 0.97, task.name
+
+
+@pytest.mark.parametrize("moment", ["between epochs", "within an epoch"])
+def test_an_interrupted_run_goes_on_to_the_same_bits(
+    moment: str, benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path
+) -> None:
+    def tell(line: str) -> None:
+        if line.startswith("epoch 2/") and moment == "between epochs":
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+        def advance(steps: int) -> None:
+            if description.startswith("epoch 3 ") and moment == "within an epoch":
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        run(benchmark, whole_run.configuration, tmp_path, tell=tell, progress=progress)
+    assert checkpoints.load(tmp_path).n_epochs == 2
+    assert same_run(run(benchmark, whole_run.configuration, tmp_path, resume=True), whole_run)
+    before = (tmp_path / checkpoints.FILE).read_bytes()
+    run(benchmark, whole_run.configuration, tmp_path, resume=True)  # there is nothing left to do
+    assert (tmp_path / checkpoints.FILE).read_bytes() == before
+
+
+def test_the_seed_makes_the_run(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
+    again = run(benchmark, whole_run.configuration, tmp_path / "again")
+    other = run(benchmark, replace(whole_run.configuration, seed=1), tmp_path / "other")
+    assert same_run(again, whole_run)
+    assert not same(other.model, whole_run.model)
+
+
+def test_neither_images_nor_labels_of_query_and_gallery_change_a_bit(
+    folder: Path, benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(folder, changed)
+    for image in benchmark.images[benchmark.split != TRAIN]:
+        (changed / "images" / image).unlink()
+    training_builders.rewritten(
+        changed / "annotations.csv",
+        lambda text: "".join(
+            line if ",train," in line else line.replace("female", "male") for line in text.splitlines(keepends=True)
+        ),
+    )
+    assert same_run(run(read_benchmark(changed), whole_run.configuration, tmp_path / "run"), whole_run)
+
+
+def test_a_data_set_needs_no_test_images(folder: Path, benchmark: Benchmark, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(folder, alone)
+    training_builders.rewritten(
+        alone / "annotations.csv",
+        lambda text: "".join(
+            line for line in text.splitlines(keepends=True) if ",query," not in line and ",gallery," not in line
+        ),
+    )
+    state = run(inspect_dataset(alone).benchmark, small("fss", "schedule.n_epochs=1"), tmp_path / "run")
+    assert state.facts["n_images"] == training_builders.N_TRAIN
+
+
+def test_who_is_held_out_is_not_learned_but_tried(benchmark: Benchmark, whole_run: Checkpoint) -> None:
+    material = training.prepare(benchmark, whole_run.configuration, workers=1)
+    part = material.benchmark
+    assert set(part.images) == set(benchmark.images[benchmark.split == TRAIN])
+    assert material.fitted.n_classes["reid"] == whole_run.n_classes["reid"] == 6  # of 8 people
+    assert len(material.fitted.pixels) + len(material.tried) == training_builders.N_TRAIN
+    assert not set(part.identity[part.split == TRAIN]) & set(part.identity[part.split == QUERY])
+    assert set(part.identity[part.split == QUERY]) <= set(part.identity[part.split == GALLERY])
+    assert NO_IDENTITY in part.identity[part.split == TRAIN]
+    tried = [row["epoch"] for row in whole_run.log if "score.piq" in row]
+    assert tried == [3, 4]
+    assert all(0 <= whole_run.log[3][f"score.{task.name}"] <= 1 for task in DEFAULT_TASKS)
+
+
+def test_the_folder_of_a_run_says_what_it_is_and_how_it_went(benchmark: Benchmark, tmp_path: Path) -> None:
+    configuration = small("fss-br-uncertainty", "schedule.n_epochs=2", "held_out=0.25")
+    lines: list[str] = []
+    state = run(benchmark, configuration, tmp_path / "a" / "run", tell=lines.append)
+    assert {path.name for path in (tmp_path / "a" / "run").iterdir()} == {"checkpoint.pt", "config.json", "log.csv"}
+    assert config.read(tmp_path / "a" / "run" / "config.json") == configuration == state.configuration
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a" / "run" / "log.csv").read_text(encoding="utf-8"))))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert {f"{kind}.{task.name}" for kind in ("loss", "weight", "score") for task in DEFAULT_TASKS} < set(rows[0])
+    assert rows[0]["score.piq"] == ""
+    assert float(rows[1]["score.piq"]) > 0
+    assert rows[1]["images_seen"] == str(
+        len(training.prepare(benchmark, configuration, workers=1).fitted.pixels) // 16 * 16
+    )
+    assert float(rows[0]["weight.age"]) < 1  # its loss is above 1
+    assert [line.split()[0] for line in lines[:9]] == [*(task.name for task in DEFAULT_TASKS), "(shared)"]
+    assert lines[-1].startswith("epoch 2/2  rate 0.005  ")
+
+
+def test_the_weights_of_tasks_do_not_decay_and_frozen_biases_stay(benchmark: Benchmark, tmp_path: Path) -> None:
+    configuration = small("fss-br-uncertainty", "schedule.n_epochs=2", "weight_decay=0.5")
+    state = run(benchmark, configuration, tmp_path)
+    assert [group["weight_decay"] for group in state.optimiser["param_groups"]] == [0.5, 0]
+    biases = [value for key, value in state.model.items() if key.endswith("neck.bias")]
+    assert len(biases) == 8
+    assert not any(bias.any() for bias in biases)
+
+
+def test_a_model_for_each_task(benchmark: Benchmark, tmp_path: Path) -> None:
+    configuration = small("single-task", "schedule.n_epochs=1", "sampling.batch_size=32")
+    run(benchmark, configuration, tmp_path)
+    names = [task.name for task in benchmark.tasks]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    for name in names:
+        state = checkpoints.load(tmp_path / name)
+        assert list(state.n_classes) == [name]
+        assert state.configuration == replace(configuration, task=name)
+    (tmp_path / "age" / checkpoints.FILE).unlink()  # as if interrupted before
+    before = (tmp_path / "body" / checkpoints.FILE).read_bytes()
+    run(benchmark, configuration, tmp_path, resume=True)
+    assert (tmp_path / "age" / checkpoints.FILE).exists()
+    assert (tmp_path / "body" / checkpoints.FILE).read_bytes() == before
+
+
+def test_people_alone_are_learned_from_a_market1501_folder(tmp_path: Path) -> None:
+    benchmark = read_benchmark(training_builders.market(tmp_path / "market"))
+    state = run(benchmark, small("reid-only-br", "schedule.n_epochs=1"), tmp_path / "run")
+    assert dict(state.n_classes) == {"reid": 8}
+
+
+def test_another_vocabulary_is_learned_and_left_becomes_right_in_a_mirror(tmp_path: Path) -> None:
+    benchmark = read_benchmark(
+        training_builders.portraits(tmp_path / "other", tasks=training_builders.OTHER_TASKS, name="other")
+    )
+    state = run(benchmark, small("fss-br-uncertainty", "schedule.n_epochs=1"), tmp_path / "run")
+    assert dict(state.n_classes) == {"who": 8, "eyes": 2, "pose": 4}
+
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 16, 3))
+    symmetric = torch.from_numpy(np.concatenate([pixels, pixels[:, :, ::-1]], axis=2).astype(np.uint8))
+    pose, mirrored = torch.tensor([0, 1, 2, 3, 1, 1, -1, 2]), torch.tensor([0, 2, 1, 3, 2, 2, -1, 1])
+    costs = []
+    for flip, target in ((1, pose), (0, mirrored), (0, pose)):
+        configuration = small("fss", *STILL, f"augmentation.flip={flip}")
+        trainer = trainers.Trainer(configuration, benchmark.tasks, {"pose": 4}, CPU)
+        trainer.set_rate(0)
+        torch.nn.init.normal_(trainer.model.heads[0].classifier.weight, generator=torch.Generator().manual_seed(0))
+        drawn = augment.draw(8, configuration.size, np.random.default_rng(0), configuration.augmentation)
+        costs.append(trainer.step(symmetric, [target], drawn).total.item())
+    assert costs[0] == costs[1] != costs[2]
+
+
+def test_a_task_that_nobody_annotated_is_left_out(folder: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(folder, changed)
+    training_builders.without(changed, "age")
+    lines: list[str] = []
+    benchmark = inspect_dataset(changed).benchmark
+    state = run(benchmark, small("fss", "schedule.n_epochs=1"), tmp_path / "run", tell=lines.append)
+    assert "age" not in state.n_classes
+    assert len(state.n_classes) == 7
+    assert lines[0] == "left out, since no training image is annotated for them: 'age'"
+    alone = replace(small("single-task"), task="age")
+    with pytest.raises(BadDataset, match="no training image is annotated for 'age'"):
+        run(benchmark, alone, tmp_path / "other")
+
+
+def test_every_picture_that_cannot_be_read_is_named_before_anything_is_trained(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    (broken / "images" / "m0" / "000.png").unlink()
+    (broken / "images" / "m1" / "001.png").write_bytes(b"no picture")
+    with pytest.raises(BadDataset) as refusal:
+        run(read_benchmark(broken), small("fss"), tmp_path / "run")
+    assert "m0/000.png" in str(refusal.value)
+    assert "m1/001.png" in str(refusal.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_epoch(
+    benchmark: Benchmark, tmp_path: Path
+) -> None:
+    configuration = small("fss", "schedule.base_rate=10", "schedule.n_warm_up=3")
+    good = run(
+        benchmark, replace(configuration, schedule=replace(configuration.schedule, n_epochs=1)), tmp_path / "one"
+    )
+    real = trainers.Trainer.step
+
+    def step(self: Trainer, *batch: object) -> object:
+        cost = real(self, *batch)
+        return cost._replace(total=cost.total * float("nan")) if self.optimiser.param_groups[0]["lr"] > 4 else cost
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers.Trainer, "step", step)
+        with pytest.raises(BadUsage, match="in epoch 2 the loss of all tasks together is not finite"):
+            run(benchmark, configuration, tmp_path / "run")
+    assert same(checkpoints.load(tmp_path / "run").model, good.model)
+
+
+def test_too_little_memory_is_said_with_what_helps(benchmark: Benchmark, tmp_path: Path) -> None:
+    def step(self: Trainer, *batch: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 5 GiB")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers.Trainer, "step", step)
+        with pytest.raises(LimitExceeded, match=r"such as --set sampling.batch_size=8;"):
+            run(benchmark, small("fss"), tmp_path / "run")
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(whole_run: Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(LimitExceeded, match="No space left on device"):
+            checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_folder_with_a_run_is_not_written_over(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    with pytest.raises(BadUsage, match="the folder holds a run"):
+        run(benchmark, whole_run.configuration, tmp_path)
+
+
+def test_only_the_same_run_is_resumed(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    other = config.changed(whole_run.configuration, ["schedule.base_rate=1e-4", "seed=3"])
+    with pytest.raises(weights.WrongCheckpoint, match=r"the run has another 'schedule\.base_rate', 'seed'"):
+        run(benchmark, other, tmp_path, resume=True)
+    elsewhere = replace(benchmark, labels={**benchmark.labels, "age": benchmark.labels["body"] % 4})
+    with pytest.raises(weights.WrongCheckpoint, match="the run is of other data"):
+        run(elsewhere, whole_run.configuration, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("preset", "setting", "message"),
+    [
+        ("fss", "sampling.batch_size=128", "64 images do not fill one batch of 128"),
+        ("sim-mtl-pk", "sampling.batch_size=64", "8 identities, and a batch of 64 takes 16"),
+        ("sim-mtl-pk", "sampling.n_images=5", "a batch of 16 and 5 images per identity"),
+        ("fss", "held_out=0.01", "0.01 of 64 images leave 64 to train on"),
+        ("fss", "features.granularity=16", "D = 64 does not suffice"),
+    ],
+)
+def test_what_does_not_suit_the_data_is_refused(
+    preset: str, setting: str, message: str, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    with pytest.raises(BadUsage, match=message):
+        run(benchmark, small(preset, setting), tmp_path / "run")
+
+
+def test_re_identification_alone_needs_a_task_of_that_kind(benchmark: Benchmark, tmp_path: Path) -> None:
+    without = replace(benchmark, tasks=benchmark.tasks[1:])
+    with pytest.raises(BadUsage, match="the benchmark has no re-identification"):
+        run(without, small("reid-only"), tmp_path)
+    state = run(without, small("fss", "schedule.n_epochs=1"), tmp_path)
+    assert list(state.n_classes) == [task.name for task in DEFAULT_TASKS[1:]]
+
+
+def test_pretrained_weights_are_loaded_and_named(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
+    state = {key[9:]: value for key, value in whole_run.model.items() if key.startswith("backbone.")}
+    torch.save(state, tmp_path / "backbone.pth")
+    configuration = small("fss", "schedule.n_epochs=1", "schedule.base_rate=0")
+    found = run(benchmark, configuration, tmp_path / "run", weights=tmp_path / "backbone.pth")
+    assert found.facts["weights"] == "backbone.pth"
+    assert len(found.facts["weights_sha256"]) == 64
+    assert torch.equal(found.model["backbone.conv1.weight"], state["conv1.weight"])
+
+
+def test_two_processes_train_one_model(folder: Path, tmp_path: Path) -> None:
+    settings = ["schedule.n_epochs=1", "sampling.batch_size=16", "held_out=0.25"]
+    command = [sys.executable, "-m", "reference_model", "train", str(folder), "--out", str(tmp_path / "run")]
+    command += ["--preset", "fss-br-uncertainty", "--tiny", "--device", "cpu", "--workers", "1"]
+    command += [part for setting in settings for part in ("--set", setting)]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # free a moment later
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            command,
+            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    ended = [process.communicate(timeout=60) for process in started]
+    assert [process.returncode for process in started] == [0, 0], ended
+    assert ended[0][0].startswith("wrote ")
+    assert ended[1][0] == ""
+    state = checkpoints.load(tmp_path / "run")
+    assert state.facts["n_processes"] == 2
+    assert all(torch.isfinite(value).all() for value in state.model.values())
+    assert json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["held_out"] == 0.25
