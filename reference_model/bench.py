@@ -57,6 +57,7 @@ def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -
         "batch_size": n,
         "precision": configuration.precision if device.type == "cuda" else "float32",
         "compiled": configuration.compiled,
+        "graphs": configuration.graphs,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": str(torch.__version__),
         "training_images_per_second": round(n / trained, 1),

@@ -96,6 +96,8 @@ class Configuration:
         precision: of the backbone on a GPU; a CPU always computes in float32.
         channels_last: memory format, which changes the speed alone.
         compiled: whether the backbone is compiled, which takes minutes before the first step.
+        graphs: whether the compiled backbone's kernels are launched as CUDA graphs, one call for all of them: at small
+            batches the host is slower than the GPU.
         held_out: share of the training people and scenes that are not trained on, but tried on during training.
         evaluate_every: epochs between two such trials; the last epoch always has one.
     """
@@ -127,6 +129,7 @@ class Configuration:
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     channels_last: bool = True
     compiled: bool = False
+    graphs: bool = False
     held_out: float = 0.0
     evaluate_every: int = 10
 
@@ -306,6 +309,8 @@ def _misfits(configuration: Configuration) -> Iterator[Problem]:
     if "r50" not in configuration.backbone and any(side % MULTIPLE for side in configuration.size):
         found = "{} x {}".format(*configuration.size)
         yield Problem("bad-size", "size", f"is {found}", f"an HRNet needs multiples of {MULTIPLE}")
+    if configuration.graphs and not configuration.compiled:
+        yield Problem("not-compiled", "graphs", "needs a compiled backbone", "set compiled=true as well")
     augmentation = configuration.augmentation
     for path, (least, most) in (("augmentation.area", augmentation.area), ("augmentation.ratio", augmentation.ratio)):
         if least > most:

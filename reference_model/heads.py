@@ -96,7 +96,7 @@ class Head(nn.Module):
 
 
 def build_model(configuration: Configuration, tasks: Sequence[Task], n_classes: Mapping[str, int]) -> PortraitModel:
-    """A model with random weights, by the configuration's seed.
+    """A model with random weights, by the configuration's seed, in its memory format, compiled if it says so.
 
     Args:
         configuration: of the run.
@@ -111,7 +111,14 @@ def build_model(configuration: Configuration, tasks: Sequence[Task], n_classes: 
         backbone = _backbone(configuration)
         split = split_of(configuration, backbone.feature_dim, tasks)
         biased = [task.name for task in tasks if task.multi_label and configuration.multi_label_bias]
-        return PortraitModel(backbone, split, n_classes, biased=biased)
+        model = PortraitModel(backbone, split, n_classes, biased=biased)
+    if configuration.channels_last:
+        for parameter in model.parameters():
+            if parameter.ndim == 4:  # of a convolution
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    if configuration.compiled:  # at the first call
+        model.backbone.compile(dynamic=False, mode="reduce-overhead" if configuration.graphs else None)
+    return model
 
 
 def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]) -> Split:

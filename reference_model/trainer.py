@@ -47,14 +47,8 @@ class Trainer:
         self.device = device
         self.tasks = [task for task in vocabulary if task.name in n_classes]
         self.model = build_model(configuration, vocabulary, n_classes).to(device)
-        if configuration.channels_last:
-            for parameter in self.model.parameters():
-                if parameter.ndim == 4:  # of a convolution
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.objective = Objective(configuration, self.tasks).to(device)
         torch.backends.cudnn.benchmark = True  # of kernels, since all batches have one shape
-        if configuration.compiled:
-            self.model.backbone.compile(dynamic=False)
         self.parallel: nn.Module = self.model
         if n_processes() > 1:
             self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
@@ -84,6 +78,7 @@ class Trainer:
             drawn: how the images are changed.
         """
         self.model.train()
+        self.optimiser.zero_grad()  # first of all: a CUDA graph writes its gradients where those of the last step are
         images = augmented(pixels, drawn, self.configuration.augmentation)
         if not self.configuration.channels_last:
             images = images.contiguous()
@@ -94,7 +89,6 @@ class Trainer:
         with autocast(self.device, self.configuration):
             answers = self.parallel(images)
         cost: Cost = self.objective(answers, answered)
-        self.optimiser.zero_grad()
         torch.autograd.backward(cost.total)
         self.optimiser.step()
         return Cost(*(part.detach() for part in cost))

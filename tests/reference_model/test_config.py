@@ -110,6 +110,7 @@ def test_every_mistake_is_named_at_once_with_what_would_be_right() -> None:
         ("augmentation.area=[0.4, 0.02]", "augmentation.area"),
         ("schedule.base_rate=NaN", "schedule.base_rate"),
         ("seed=-1", "seed"),
+        ("graphs=true", "graphs"),
         ("seed", "seed"),
         ("seed.left=3", "seed.left=3"),
         ("nothing.at.all=3", "nothing"),
