@@ -19,10 +19,9 @@ from piq_bench.files import written_whole
 from piq_bench.records import RETRIEVAL, Benchmark, Task
 from reference_model.config import Configuration, from_json, to_json
 from reference_model.heads import PortraitModel, build_model
-from reference_model.weights import WrongCheckpoint
+from reference_model.weights import FORMAT, WrongCheckpoint
 
 FILE = "checkpoint.pt"
-FORMAT = "piq-bench/checkpoint/1"
 REMEDY = "give the checkpoint.pt of a run of `python -m reference_model train`"
 
 

@@ -71,7 +71,7 @@ class Configuration:
 
     Attributes:
         preset: which preset it was made from.
-        backbone: HRNet-W32 or ResNet-50, or their tiny kin for a CPU.
+        backbone: HRNet-W32 or ResNet-50, or their small and tiny kin for a CPU.
         last_stride: of a ResNet's last stage; the paper does not tell.
         size: height and width of the network's input.
         models: one for "all" tasks, or one for "each", or one for the "retrieval" task alone.
@@ -103,7 +103,7 @@ class Configuration:
     """
 
     preset: str = ""
-    backbone: Literal["w32", "r50", "tiny", "tiny-r50"] = "w32"
+    backbone: Literal["w32", "r50", "small", "small-r50", "tiny", "tiny-r50"] = "w32"
     last_stride: Literal[1, 2] = 1
     size: tuple[int, int] = (256, 128)
     models: Literal["all", "each", "retrieval"] = "all"

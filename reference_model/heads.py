@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from piq_bench.records import Task
+from reference_model import hrnet, resnet
 from reference_model.config import Configuration
-from reference_model.hrnet import TINY as TINY_HRNET
 from reference_model.hrnet import HRNet
-from reference_model.resnet import TINY as TINY_RESNET
 from reference_model.resnet import ResNet50
 from reference_model.split import Split, given_split, split_features, whole
 
@@ -147,10 +146,8 @@ def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]
 
 
 def _backbone(configuration: Configuration) -> HRNet | ResNet50:
-    if configuration.backbone == "w32":
-        return HRNet()
-    if configuration.backbone == "tiny":
-        return HRNet(TINY_HRNET)
-    if configuration.backbone == "r50":
-        return ResNet50(last_stride=configuration.last_stride)
-    return ResNet50(TINY_RESNET, last_stride=configuration.last_stride)
+    shapes = {"w32": hrnet.W32, "small": hrnet.SMALL, "tiny": hrnet.TINY}
+    if configuration.backbone in shapes:
+        return HRNet(shapes[configuration.backbone])
+    kin = {"r50": resnet.R50, "small-r50": resnet.SMALL, "tiny-r50": resnet.TINY}
+    return ResNet50(kin[configuration.backbone], last_stride=configuration.last_stride)

@@ -43,6 +43,7 @@ class HRNetShape:
 
 
 W32 = HRNetShape(64, 64, 4, (1, 4, 3), (4, 4, 4), (32, 64, 128, 256), (32, 64, 128, 256), 2048)
+SMALL = HRNetShape(16, 16, 1, (1, 1, 1), (1, 1, 1), (8, 16, 32, 64), (16, 16, 32, 64), 256)  # to train on a CPU
 TINY = HRNetShape(16, 8, 1, (1, 1, 1), (1, 1, 1), (8, 16, 32, 64), (8, 16, 16, 32), 64)  # to try things on a CPU
 
 

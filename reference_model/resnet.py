@@ -34,6 +34,7 @@ class ResNetShape:
 
 
 R50 = ResNetShape(64, (64, 128, 256, 512), (3, 4, 6, 3))
+SMALL = ResNetShape(16, (8, 16, 32, 64), (1, 1, 1, 1))  # to train on a CPU
 TINY = ResNetShape(8, (4, 8, 8, 16), (1, 2, 1, 1))  # to try things on a CPU
 
 

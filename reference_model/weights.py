@@ -2,7 +2,8 @@
 
 Loading what happens to fit would hide a wrong file: a network with some layers left random still runs. Two things may
 differ. The file may have the classifier of its 1000 classes where the model has none, and old files lack the counters
-of batches. Files come from strangers: nothing in them is executed.
+of batches. Of a checkpoint of ours, the backbone is taken and its heads are not. Files come from strangers: nothing in
+them is executed.
 """
 
 import pickle
@@ -18,9 +19,11 @@ from torch import Tensor, nn
 from piq_bench.errors import BadUsage, Problem, first_few, printable
 from reference_model.hrnet import HRNet
 
+FORMAT = "piq-bench/checkpoint/1"  # of a checkpoint of ours, see `checkpoint`
 MAX_BYTES = 2 << 30  # W32 with the state of its optimiser has 0.5 GB
 WRAPPERS = ("state_dict", "model")  # under which training scripts keep the weights
 PREFIX = "module."  # left by training on several devices
+BACKBONE = "backbone."  # before the keys that a checkpoint of ours has for it
 COUNTER = ".num_batches_tracked"
 SAFETENSORS = ".safetensors"
 REMEDY = "give a state dict alone, as torch.save or safetensors wrote it; get the file again if it was cut off"
@@ -60,6 +63,7 @@ def load_backbone(model: nn.Module, path: Path) -> None:
 def _state_dict(path: Path) -> dict[str, Tensor]:
     """The named tensors of a file, without what training scripts put around them."""
     content = _opened(path)
+    is_ours = isinstance(content, Mapping) and content.get("format") == FORMAT
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -70,6 +74,8 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         names = first_few(strange, len(strange))
         found = f"{len(strange)} of {len(content)} entries are no dense tensors with a name: {names}"
         raise _refusal(path, "not-weights", found, REMEDY)
+    if is_ours:
+        return {key.removeprefix(BACKBONE): value for key, value in content.items() if key.startswith(BACKBONE)}
     if all(key.startswith(PREFIX) for key in content):
         return {key.removeprefix(PREFIX): value for key, value in content.items()}
     return dict(content)

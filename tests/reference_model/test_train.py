@@ -389,6 +389,9 @@ def test_pretrained_weights_are_loaded_and_named(benchmark: Benchmark, whole_run
     assert found.facts["weights"] == "backbone.pth"
     assert len(found.facts["weights_sha256"]) == 64
     assert torch.equal(found.model["backbone.conv1.weight"], state["conv1.weight"])
+    checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    other = run(benchmark, configuration, tmp_path / "again", weights=tmp_path / "checkpoint.pt")
+    assert torch.equal(other.model["backbone.conv1.weight"], state["conv1.weight"])
 
 
 def test_two_processes_train_one_model(folder: Path, tmp_path: Path) -> None:
