@@ -25,6 +25,8 @@ DATASET = click.argument("dataset", type=click.Path(path_type=Path))
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1. auto: a GPU if there is one."
 )
+SMALL = click.option("--small", "scale", flag_value="small", help="Small network, images and batches: for a CPU.")
+TINY = click.option("--tiny", "scale", flag_value="tiny", help="Even smaller, to try things out.")
 WORKERS = click.option("--workers", type=click.IntRange(1, 64), help="Processes that decode. [default: one per core]")
 
 
@@ -33,7 +35,8 @@ def configured(command: F) -> F:
     options = (
         click.option("--preset", help="A row of the paper; see `presets`."),
         click.option("--config", "file", type=click.Path(path_type=Path), help="A config.json instead of a preset."),
-        click.option("--tiny", is_flag=True, help="Small network, images and batches, few epochs: for a CPU."),
+        SMALL,
+        TINY,
         click.option("--epochs", type=click.IntRange(1), help="The same course of the rate in so many epochs."),
         click.option(
             "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another value: schedule.base_rate=1e-3."
@@ -62,7 +65,7 @@ def train_command(
     out: Path,
     preset: str | None,
     file: Path | None,
-    tiny: bool,
+    scale: str | None,
     epochs: int | None,
     settings: tuple[str, ...],
     weights: Path | None,
@@ -72,8 +75,8 @@ def train_command(
 ) -> None:
     """Train on the images of split train of DATASET, in any layout that piq-bench reads.
 
-    The configuration is a preset or a file, then changed by --tiny, --epochs and --set, in this order. With torchrun,
-    several processes train together.
+    The configuration is a preset or a file, then changed by --small or --tiny, --epochs and --set, in this order. With
+    torchrun, several processes train together.
     """
     with exit_codes(), torch_needed():
         from piq_bench.cli.progress import progress_bar
@@ -84,7 +87,7 @@ def train_command(
 
         if resume and preset is None and file is None:
             file = run_file(out)
-        configuration = chosen(preset, file, tiny, epochs, settings)
+        configuration = chosen(preset, file, scale, epochs, settings)
         inspection = inspect_dataset(dataset)
         if inspection.integrity:
             raise BadDataset(str(dataset), inspection.integrity)
@@ -168,10 +171,49 @@ def predict_command(
         click.echo(f"wrote {out}; try: piq-score {out} --dataset {dataset}{partial}")
 
 
+@main.command("baselines")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--preset", "presets", multiple=True, help="Only this row; may be given several times. [default: all nine]"
+)
+@DEVICE
+@WORKERS
+def baselines_command(out: Path, presets: tuple[str, ...], device: str, workers: int | None) -> None:
+    """Make the baseline submissions of the bundled benchmark from nothing, into the folder OUT.
+
+    Draws the benchmark and portraits of other people, trains a backbone on the latter and every row on the former's
+    training images, then predicts and scores. Run it again to go on after an interrupt.
+    """
+    with exit_codes(), torch_needed():
+        from piq_bench.cli.progress import progress_bar
+        from piq_bench.errors import BadUsage, Problem, first_few
+        from reference_model.baselines import ROWS, make_baselines
+        from reference_model.config import CPU_BATCH
+        from reference_model.trainer import memory
+
+        unknown = [name for name in presets if name not in ROWS]
+        if unknown:
+            found = f"{first_few(unknown, len(unknown))} makes no whole submission"
+            remedy = f"one of {first_few(ROWS, len(ROWS), shown=len(ROWS))}"
+            raise BadUsage("baselines", [Problem("no-preset", "--preset", found, remedy)])
+        with memory(CPU_BATCH, "sampling.batch_size"):
+            scores = make_baselines(
+                out,
+                presets or ROWS,
+                device=device_of(device),
+                workers=workers,
+                progress=progress_bar,
+                tell=lambda line: click.echo(line, err=True),
+            )
+        for name, score in scores.items():
+            click.echo(f"{name:20} PIQ {100 * float(score.piq or 0):.2f}  {out / name}")
+
+
 @main.command("presets")
 @click.argument("name", required=False)
-@click.option("--tiny", is_flag=True, help="As it is for a CPU.")
-def presets_command(name: str | None, tiny: bool) -> None:
+@SMALL
+@TINY
+def presets_command(name: str | None, scale: str | None) -> None:
     """List the presets, or print all of one's configuration as JSON."""
     with exit_codes(), torch_needed():
         import json
@@ -179,7 +221,7 @@ def presets_command(name: str | None, tiny: bool) -> None:
         from reference_model.config import PRESETS, to_json
 
         if name is not None:
-            click.echo(json.dumps(to_json(chosen(name, None, tiny, None, ())), indent=2))
+            click.echo(json.dumps(to_json(chosen(name, None, scale, None, ())), indent=2))
             return
         for known, one in PRESETS.items():
             parts = (one.features.kind, one.backbone, f"metric {one.metric}", one.combination, one.sampling.kind)
@@ -193,7 +235,7 @@ def presets_command(name: str | None, tiny: bool) -> None:
 def bench_command(
     preset: str | None,
     file: Path | None,
-    tiny: bool,
+    scale: str | None,
     epochs: int | None,
     settings: tuple[str, ...],
     steps: int,
@@ -206,13 +248,13 @@ def bench_command(
         from reference_model.bench import bench
         from reference_model.trainer import memory
 
-        configuration = chosen(preset, file, tiny, epochs, settings)
+        configuration = chosen(preset, file, scale, epochs, settings)
         with memory(configuration.sampling.batch_size, "--set sampling.batch_size"):
             click.echo(json.dumps(bench(configuration, device_of(device), n_steps=steps), indent=2))
 
 
 def chosen(
-    preset: str | None, file: Path | None, tiny: bool, epochs: int | None, settings: tuple[str, ...]
+    preset: str | None, file: Path | None, scale: str | None, epochs: int | None, settings: tuple[str, ...]
 ) -> "Configuration":
     """The configuration that the options describe.
 
@@ -233,8 +275,8 @@ def chosen(
             "configuration", [Problem("no-preset", "--preset", f"there is no {preset!r}", f"one of {known}")]
         )
     found_one = config.PRESETS[preset] if preset is not None else config.read(file or Path())
-    if tiny:
-        found_one = config.tiny(found_one)
+    if scale is not None:
+        found_one = config.SCALES[scale](found_one)
     if epochs is not None:
         found_one = replace(found_one, schedule=schedule.scaled(found_one.schedule, epochs))
     return config.changed(found_one, settings)

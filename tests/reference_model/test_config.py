@@ -56,15 +56,17 @@ def test_fields_that_a_file_does_not_name_have_their_defaults(tmp_path: Path) ->
     assert config.read(tmp_path / "config.json").seed == 3
 
 
+@pytest.mark.parametrize(("scale", "size"), [("small", (128, 64)), ("tiny", (64, 32))])
 @pytest.mark.parametrize("name", ROWS)
-def test_tiny_keeps_what_makes_the_row(name: str) -> None:
-    row, small = config.PRESETS[name], config.tiny(config.PRESETS[name])
-    shrunk = {"backbone", "size", "features", "sampling", "schedule"}
-    assert {part.name for part in fields(row) if getattr(row, part.name) != getattr(small, part.name)} == shrunk
-    assert small.features.kind == row.features.kind
-    assert small.sampling.kind == row.sampling.kind
-    assert small.backbone == ("tiny-r50" if row.backbone == "r50" else "tiny")
-    assert small.size == (64, 32)
+def test_smaller_scales_keep_what_makes_the_row(name: str, scale: str, size: tuple[int, int]) -> None:
+    row, found = config.PRESETS[name], config.SCALES[scale](config.PRESETS[name])
+    shrunk = {"backbone", "size", "features", "sampling", "schedule", "weight_decay"}
+    assert {part.name for part in fields(row) if getattr(row, part.name) != getattr(found, part.name)} == shrunk
+    assert found.features.kind == row.features.kind
+    assert found.sampling.kind == row.sampling.kind
+    assert found.backbone == scale + "-r50" * (row.backbone == "r50")
+    assert found.size == size
+    assert found == config.SCALES[scale](found)
 
 
 def test_settings_change_one_field_each() -> None:

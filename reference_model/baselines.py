@@ -1,0 +1,144 @@
+"""The baseline submissions from nothing: in comes an empty folder, out come entries for the bundled benchmark.
+
+The paper starts from ImageNet weights, which nobody may pass on here. What stands for them is a backbone that was
+trained on portraits of other people, drawn from another seed; then every row is trained on the training images of the
+bundled benchmark alone. Each step is skipped where its result lies in the folder already, so that a run which was
+interrupted goes on.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from piq_bench.demo.build import DEFAULT_IMAGES, build_demo
+from piq_bench.files import write_text
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.submission import read_submission
+from piq_bench.records import Benchmark, Score
+from piq_bench.report.json import score_json
+from piq_bench.retrieve.engines import choose
+from piq_bench.score import score
+from piq_bench.write import write_submission
+from reference_model.checkpoint import FILE, load
+from reference_model.config import PRESETS, Configuration, small, to_json
+from reference_model.predict import Progress, checkpoints_in, predict, quiet
+from reference_model.schedule import scaled
+from reference_model.train import CONFIG, LOG, train
+
+ROWS = tuple(name for name, preset in PRESETS.items() if preset.models != "retrieval")
+"""Table 4's nine rows, which answer all tasks."""
+
+OTHERS = "others"  # the data set to start from
+N_OTHERS, SEED_OF_OTHERS = 30_000, 1
+EPOCHS_OF_OTHERS, BATCH_OF_OTHERS = 14, 64
+EPOCHS, RATE = 12, 1e-3
+
+
+def make_baselines(
+    out: Path,
+    rows: Sequence[str] = ROWS,
+    *,
+    device: torch.device,
+    n_others: int = N_OTHERS,
+    n_images: int = DEFAULT_IMAGES,
+    workers: int | None = None,
+    progress: Progress = quiet,
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict[str, Score]:
+    """Draw, pre-train, train each row, predict, score.
+
+    Args:
+        out: a folder; data sets and runs go to `work` in it, and an entry into a folder of each row's name.
+        rows: names of presets that answer all tasks.
+        device: to compute on.
+        n_others: pictures of other people to start from.
+        n_images: pictures of the benchmark; others than the default are for tests.
+        workers: processes that draw and decode; None for one per free core.
+        progress: told what is done.
+        tell: given a line per epoch.
+
+    Returns:
+        By row, the score.
+
+    Raises:
+        BadUsage: as the steps do.
+    """
+    work = out / "work"
+    benchmark = _drawn(work / "benchmark", n_images, 0, workers, progress)
+    scores: dict[str, Score] = {}
+    for row in rows:
+        run = work / row
+        start = _start(work, n_others, PRESETS[row], device, workers, progress, tell)
+        preset = small(PRESETS[row])
+        configuration = replace(preset, schedule=replace(scaled(preset.schedule, EPOCHS), base_rate=RATE))
+        tell(f"{row}: training")
+        options = {"device": device, "workers": workers, "progress": progress, "tell": tell}
+        train(benchmark, configuration, run, weights=start, resume=True, **options)
+        scores[row] = _entry(benchmark, run, out / row, row, device, workers, progress)
+    return scores
+
+
+def _drawn(folder: Path, n_images: int, seed: int, workers: int | None, progress: Progress) -> Benchmark:
+    """A synthetic benchmark with its pictures."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with progress(f"drawing {n_images} portraits", n_images + n_images * 7 // 15) as advance:
+            build_demo(folder, n_images=n_images, seed=seed, workers=workers, advance=advance)
+    return read_benchmark(folder)
+
+
+def _start(
+    work: Path,
+    n_others: int,
+    preset: Configuration,
+    device: torch.device,
+    workers: int | None,
+    progress: Progress,
+    tell: Callable[[str], None],
+) -> Path:
+    """A checkpoint of the preset's backbone, trained on other people."""
+    backbone = small(preset).backbone
+    run = work / f"{OTHERS}-{backbone}"
+    row = "sim-mtl-r50" if "r50" in backbone else "sim-mtl"
+    found = small(PRESETS[row])
+    configuration = replace(
+        found,
+        schedule=scaled(found.schedule, EPOCHS_OF_OTHERS),
+        sampling=replace(found.sampling, batch_size=BATCH_OF_OTHERS),
+    )
+    if not (run / FILE).exists() or load(run).n_epochs < EPOCHS_OF_OTHERS:
+        others = _drawn(work / OTHERS, n_others, SEED_OF_OTHERS, workers, progress)
+        tell(f"{backbone}: training on other people")
+        train(others, configuration, run, device=device, resume=True, workers=workers, progress=progress, tell=tell)
+    return run / FILE
+
+
+def _entry(
+    benchmark: Benchmark,
+    run: Path,
+    entry: Path,
+    name: str,
+    device: torch.device,
+    workers: int | None,
+    progress: Progress,
+) -> Score:
+    """Submission, configuration, logs and score of a run."""
+    paths = checkpoints_in(run)
+    found, meta = predict(benchmark, paths, name=name, device=device, workers=workers, progress=progress)
+    entry.mkdir(parents=True, exist_ok=True)
+    submission = entry / "submission.npz"
+    images = benchmark.images[benchmark.test_rows]
+    write_submission(submission, images=images, embedding=found.embedding, predictions=found.scores, meta=meta)
+    whole = replace(load(paths[0]).configuration, task=None)
+    write_text(entry / CONFIG, json.dumps(to_json(whole), indent=2) + "\n")
+    for path in paths:
+        log = LOG if len(paths) == 1 else f"log-{path.parent.name}.csv"
+        shutil.copyfile(path.parent / LOG, entry / log)
+    count, engine = choose("cpu", len(images) ** 2)
+    result = score(benchmark, read_submission(submission, benchmark), engine=count, engine_name=engine)
+    write_text(entry / "score.json", score_json(result))
+    return result

@@ -1,0 +1,64 @@
+"""The script of the baseline submissions, in small: from an empty folder to entries that score, and on after a stop."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from piq_bench.demo.sizes import MIN_IMAGES
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.submission import read_submission
+
+torch = pytest.importorskip("torch")
+baselines = pytest.importorskip("reference_model.baselines")
+checkpoints = pytest.importorskip("reference_model.checkpoint")
+config = pytest.importorskip("reference_model.config")
+program = pytest.importorskip("reference_model.__main__")
+CPU = torch.device("cpu")
+
+
+def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "EPOCHS", 1)
+    monkeypatch.setattr(baselines, "EPOCHS_OF_OTHERS", 1)
+    monkeypatch.setattr(baselines, "small", lambda preset: replace(config.tiny(preset), size=(32, 32)))
+    sizes = {"n_others": 2 * MIN_IMAGES, "n_images": MIN_IMAGES, "workers": 1}
+    lines: list[str] = []
+    scores = baselines.make_baselines(tmp_path, ["fss", "sim-mtl"], device=CPU, tell=lines.append, **sizes)
+    assert list(scores) == ["fss", "sim-mtl"]
+    assert lines.count("tiny: training on other people") == 1  # both rows start from it
+    benchmark, others = (read_benchmark(tmp_path / "work" / name) for name in ("benchmark", "others"))
+    assert len(others.images) > len(benchmark.images)
+    start = checkpoints.load(tmp_path / "work" / "others-tiny")
+    for row in scores:
+        entry = tmp_path / row
+        assert sorted(path.name for path in entry.iterdir()) == [
+            "config.json",
+            "log.csv",
+            "score.json",
+            "submission.npz",
+        ]
+        assert len((entry / "log.csv").read_text(encoding="utf-8").splitlines()) == 2
+        assert config.read(entry / "config.json").preset == row
+        submission = read_submission(entry / "submission.npz", benchmark)
+        score = json.loads((entry / "score.json").read_text(encoding="utf-8"))
+        assert score["submission"]["content"] == submission.content
+        assert score["submission"]["name"] == row
+        state = checkpoints.load(tmp_path / "work" / row)
+        assert state.facts["weights"] == "checkpoint.pt"
+        assert state.fingerprint != start.fingerprint
+
+    before = (tmp_path / "fss" / "submission.npz").read_bytes()
+    lines.clear()
+    baselines.make_baselines(tmp_path, ["fss"], device=CPU, tell=lines.append, **sizes)  # nothing is left to do
+    assert (tmp_path / "fss" / "submission.npz").read_bytes() == before
+    assert not any(line.startswith("epoch") for line in lines)
+
+
+def test_a_row_without_all_tasks_is_no_baseline(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(program.main, ["baselines", str(tmp_path), "--preset", "reid-only"])
+    assert refused.exit_code == 2
+    assert "'reid-only' makes no whole submission" in refused.stderr
