@@ -8,9 +8,10 @@ interrupted goes on.
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,18 +25,26 @@ from piq_bench.retrieve.engines import choose
 from piq_bench.score import score
 from piq_bench.write import write_submission
 from reference_model.checkpoint import FILE, load
-from reference_model.config import PRESETS, Configuration, small, to_json
+from reference_model.config import CPU_SCHEDULE, PRESETS, Configuration, small, to_json
 from reference_model.predict import Progress, checkpoints_in, predict, quiet
-from reference_model.schedule import scaled
+from reference_model.schedule import Schedule
 from reference_model.train import CONFIG, LOG, train
 
 ROWS = tuple(name for name, preset in PRESETS.items() if preset.models != "retrieval")
 """Table 4's nine rows, which answer all tasks."""
 
 OTHERS = "others"  # the data set to start from
-N_OTHERS, SEED_OF_OTHERS = 30_000, 1
-EPOCHS_OF_OTHERS, BATCH_OF_OTHERS = 14, 64
-EPOCHS, RATE = 12, 1e-3
+N_OTHERS, SEED_OF_OTHERS, BATCH_OF_OTHERS = 30_000, 1, 64
+STAGES: Sequence[Mapping[str, Any]] = (  # bodies are learned from small images, faces need larger ones
+    {"size": (128, 64), "schedule": replace(CPU_SCHEDULE, n_epochs=14, n_warm_up=1, milestones=(9, 13))},
+    {
+        "size": (192, 96),
+        "schedule": Schedule(n_epochs=8, base_rate=2e-3, n_warm_up=1, milestones=(5, 7)),
+        "combination": "uncertainty",
+    },
+)
+SIZE = (192, 96)
+SCHEDULE = Schedule(n_epochs=8, base_rate=1e-3, n_warm_up=1, milestones=(5, 7))
 
 
 def make_baselines(
@@ -73,8 +82,7 @@ def make_baselines(
     for row in rows:
         run = work / row
         start = _start(work, n_others, PRESETS[row], device, workers, progress, tell)
-        preset = small(PRESETS[row])
-        configuration = replace(preset, schedule=replace(scaled(preset.schedule, EPOCHS), base_rate=RATE))
+        configuration = replace(small(PRESETS[row]), size=SIZE, schedule=SCHEDULE)
         tell(f"{row}: training")
         options = {"device": device, "workers": workers, "progress": progress, "tell": tell}
         train(benchmark, configuration, run, weights=start, resume=True, **options)
@@ -99,22 +107,22 @@ def _start(
     workers: int | None,
     progress: Progress,
     tell: Callable[[str], None],
-) -> Path:
+) -> Path | None:
     """A checkpoint of the preset's backbone, trained on other people."""
-    backbone = small(preset).backbone
-    run = work / f"{OTHERS}-{backbone}"
-    row = "sim-mtl-r50" if "r50" in backbone else "sim-mtl"
+    row = "sim-mtl-r50" if preset.backbone == "r50" else "sim-mtl"
     found = small(PRESETS[row])
-    configuration = replace(
-        found,
-        schedule=scaled(found.schedule, EPOCHS_OF_OTHERS),
-        sampling=replace(found.sampling, batch_size=BATCH_OF_OTHERS),
-    )
-    if not (run / FILE).exists() or load(run).n_epochs < EPOCHS_OF_OTHERS:
-        others = _drawn(work / OTHERS, n_others, SEED_OF_OTHERS, workers, progress)
-        tell(f"{backbone}: training on other people")
-        train(others, configuration, run, device=device, resume=True, workers=workers, progress=progress, tell=tell)
-    return run / FILE
+    sampling = replace(found.sampling, batch_size=BATCH_OF_OTHERS)
+    start: Path | None = None
+    for number, stage in enumerate(STAGES, start=1):
+        configuration = replace(found, sampling=sampling, **stage)
+        run = work / f"{OTHERS}-{found.backbone}-{number}"
+        if not (run / FILE).exists() or load(run).n_epochs < configuration.schedule.n_epochs:
+            others = _drawn(work / OTHERS, n_others, SEED_OF_OTHERS, workers, progress)
+            tell(f"{found.backbone}: training on other people, stage {number} of {len(STAGES)}")
+            options = {"device": device, "workers": workers, "progress": progress, "tell": tell}
+            train(others, configuration, run, weights=start, resume=True, **options)
+        start = run / FILE
+    return start
 
 
 def _entry(

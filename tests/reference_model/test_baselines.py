@@ -22,17 +22,19 @@ CPU = torch.device("cpu")
 def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines, "EPOCHS", 1)
-    monkeypatch.setattr(baselines, "EPOCHS_OF_OTHERS", 1)
-    monkeypatch.setattr(baselines, "small", lambda preset: replace(config.tiny(preset), size=(32, 32)))
+    short = replace(baselines.SCHEDULE, n_epochs=1)
+    monkeypatch.setattr(baselines, "SCHEDULE", short)
+    monkeypatch.setattr(baselines, "STAGES", [{"size": (32, 32), "schedule": short}, {"schedule": short}])
+    monkeypatch.setattr(baselines, "SIZE", (32, 32))
+    monkeypatch.setattr(baselines, "small", config.tiny)
     sizes = {"n_others": 2 * MIN_IMAGES, "n_images": MIN_IMAGES, "workers": 1}
     lines: list[str] = []
     scores = baselines.make_baselines(tmp_path, ["fss", "sim-mtl"], device=CPU, tell=lines.append, **sizes)
     assert list(scores) == ["fss", "sim-mtl"]
-    assert lines.count("tiny: training on other people") == 1  # both rows start from it
+    assert sum(line.startswith("tiny: training on other people, stage ") for line in lines) == 2  # once for both rows
     benchmark, others = (read_benchmark(tmp_path / "work" / name) for name in ("benchmark", "others"))
     assert len(others.images) > len(benchmark.images)
-    start = checkpoints.load(tmp_path / "work" / "others-tiny")
+    start = checkpoints.load(tmp_path / "work" / "others-tiny-2")
     for row in scores:
         entry = tmp_path / row
         assert sorted(path.name for path in entry.iterdir()) == [
