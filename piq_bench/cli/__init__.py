@@ -17,6 +17,7 @@ from piq_bench.errors import EXIT_INTERRUPTED, EXIT_LIMIT, BadInput
 
 COMMANDS = {
     "score": "Score a submission and print the result.",
+    "compare": "Compare submissions pairwise: is a difference more than luck?",
     "stats": "Describe a data set and check it.",
     "check": "Check a submission's format; needs no labels.",
     "template": "Write a valid example submission to start from.",

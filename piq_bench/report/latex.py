@@ -14,7 +14,7 @@ ESCAPES = {
 
 def score_latex(score: Score, benchmark: Benchmark) -> str:
     """The text to print: one row of scores, one of intervals."""
-    columns = [("Method", _escaped(str(score.submission["name"])), "")]
+    columns = [("Method", escaped(str(score.submission["name"])), "")]
     ends = score.intervals
     for task in benchmark.tasks:
         if task.kind == RETRIEVAL:
@@ -30,7 +30,7 @@ def score_latex(score: Score, benchmark: Benchmark) -> str:
         f" fingerprint {score.benchmark['fingerprint']}",
         rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
         r"\hline",
-        " & ".join(_escaped(title) for title, _, _ in columns) + r" \\",
+        " & ".join(escaped(title) for title, _, _ in columns) + r" \\",
         r"\hline",
         " & ".join(value for _, value, _ in columns) + r" \\",
     ]
@@ -39,5 +39,6 @@ def score_latex(score: Score, benchmark: Benchmark) -> str:
     return "\n".join([*lines, r"\hline", r"\end{tabular}"]) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A stranger's text as plain text of LaTeX."""
     return "".join(ESCAPES.get(c, c) for c in printable(text))

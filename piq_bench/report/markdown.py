@@ -9,10 +9,10 @@ SPECIAL = "\\`*_{}[]<>()#+-.!|&~"
 
 def score_markdown(score: Score, benchmark: Benchmark) -> str:
     """The text to print."""
-    lines = [f"- **{name}**: {_escaped(text)}" for name, text in summary(score)]
+    lines = [f"- **{name}**: {escaped(text)}" for name, text in summary(score)]
     lines += ["", "| | score, % | interval, % | chance, % | majority, % |", "|---|---:|---:|---:|---:|"]
     for row in main_rows(score, benchmark):
-        name = "&nbsp;" * 4 * row.level + (f"**{_escaped(row.name)}**" if row.level < 2 else _escaped(row.name))
+        name = "&nbsp;" * 4 * row.level + (f"**{escaped(row.name)}**" if row.level < 2 else escaped(row.name))
         lines.append(f"| {name} | {row.value} | {row.interval} | {row.chance} | {row.majority} |")
     if score.reid is not None:
         lines += ["", "| re-id | macro, % | plain, % |", "|---|---:|---:|"]
@@ -24,9 +24,10 @@ def score_markdown(score: Score, benchmark: Benchmark) -> str:
                 for row in metric_rows(score)
             ]
     if score.notes:
-        lines += ["", *(f"- note: {_escaped(note)}" for note in score.notes)]
+        lines += ["", *(f"- note: {escaped(note)}" for note in score.notes)]
     return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A stranger's text as plain text of Markdown."""
     return "".join(f"\\{c}" if c in SPECIAL else c for c in printable(text, 200))

@@ -1,0 +1,166 @@
+"""`piq compare`: submissions and a benchmark to paired differences, printed and written."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli.score import AP_CONVENTIONS, ENGINE_HELP, ENGINES, FORMATS
+
+if TYPE_CHECKING:
+    from piq_bench.compare import Comparison
+    from piq_bench.records import Benchmark
+
+MAX_SCORE_FILE = 16 << 20
+
+
+@click.command("compare", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--dataset",
+    envvar="PIQ_DATASET",
+    type=click.Path(path_type=Path),
+    help="Benchmark to compare on: a folder. [default: the bundled portrait-mini]",
+)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the result here."
+)
+@click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
+@click.option("--partial", is_flag=True, help="Compare the tasks that both have; PIQ may then be missing.")
+@click.option("--ap", type=click.Choice(AP_CONVENTIONS), default=AP_CONVENTIONS[0], show_default=True)
+@click.option("--exclude", type=click.Choice(["sequence"]), help="Also leave out the query's own sequence.")
+@click.option("--bootstrap", "n_resamples", type=click.IntRange(1, 100_000), default=1000, show_default=True)
+@click.option("--swaps", "n_swaps", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--fail-if-worse", is_flag=True, help="Exit with 5 if one is significantly worse than the first.")
+def compare_command(
+    submissions: tuple[Path, ...],
+    dataset: Path | None,
+    json_file: Path | None,
+    layout: str,
+    engine: str,
+    partial: bool,
+    ap: str,
+    exclude: str | None,
+    n_resamples: int,
+    n_swaps: int,
+    seed: int,
+    fail_if_worse: bool,
+) -> None:
+    """Compare two or more SUBMISSIONS pairwise: is a difference more than luck?
+
+    Differences are the later minus the earlier, with paired bootstrap intervals and p-values of a paired randomisation
+    test over people, corrected by Holm's method.
+    """
+    with exit_codes():
+        from piq_bench.cli.progress import progress_bar
+        from piq_bench.compare import compare, tallied
+        from piq_bench.files import write_text
+        from piq_bench.read.dataset import read_benchmark
+        from piq_bench.read.submission import read_submission
+        from piq_bench.records import GALLERY, QUERY
+        from piq_bench.report.compare_json import compare_json
+        from piq_bench.report.compare_latex import compare_latex
+        from piq_bench.report.compare_markdown import compare_markdown
+        from piq_bench.report.compare_table import compare_table
+        from piq_bench.retrieve.engines import choose
+
+        benchmark = read_benchmark(dataset)
+        refuse_unfit(submissions, benchmark, exclude)
+        n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
+        count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
+        systems = []
+        for path in submissions:
+            entry = read_submission(path, benchmark, partial=partial)
+            with progress_bar(f"queries of {path.name}", n_queries) as advance:
+                own = exclude == "sequence"
+                systems.append(tallied(benchmark, entry, ap=ap, exclude_sequence=own, engine=count, advance=advance))
+        with progress_bar("pairs", len(systems) * (len(systems) - 1) // 2) as advance:
+            result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
+        if json_file is not None:
+            write_text(json_file, compare_json(result))
+        if layout == "table":
+            text = compare_table(result, colour=sys.stdout.isatty())
+        else:
+            text = {"json": compare_json, "markdown": compare_markdown, "latex": compare_latex}[layout](result)
+        click.echo(text, nl=False)
+        if fail_if_worse:
+            refuse_worse(result)
+
+
+def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", exclude: str | None) -> None:
+    """Refuse what cannot be compared before anything takes time.
+
+    Raises:
+        BadUsage: listing everything: too few submissions, score files, results of another benchmark.
+    """
+    from piq_bench.errors import BadUsage, Problem
+    from piq_bench.fingerprint import fingerprint
+
+    problems = []
+    if len(submissions) < 2:
+        problems.append(Problem("too-few", "SUBMISSIONS", f"got {len(submissions)}", "name at least two"))
+    if exclude == "sequence" and benchmark.sequence is None:
+        remedy = "leave the option out, or add a column 'sequence' to the annotations"
+        problems.append(Problem("no-sequence", "--exclude", "the data set names no sequences", remedy))
+    own = fingerprint(benchmark)
+    for path in submissions:
+        if path.suffix == ".json":
+            other = fingerprint_in(path)
+            if other != own:
+                found = f"is a result of benchmark {other[:12]}, and this is {own[:12]}"
+                remedy = "results of different benchmarks cannot be compared"
+                problems.append(Problem("other-benchmark", path.name, found, remedy))
+            else:
+                remedy = "give the submission itself: differences are paired person by person"
+                problems.append(Problem("score-file", path.name, "is a score file", remedy))
+    if problems:
+        raise BadUsage("compare", problems)
+
+
+def fingerprint_in(path: Path) -> str:
+    """The benchmark's fingerprint in a score file.
+
+    Raises:
+        BadUsage: if it is none.
+    """
+    from piq_bench.errors import BadUsage, Problem, printable
+
+    try:
+        if path.stat().st_size > MAX_SCORE_FILE:
+            raise ValueError(f"more than {MAX_SCORE_FILE} bytes")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        benchmark = document.get("benchmark") if isinstance(document, Mapping) else None
+        if not isinstance(benchmark, Mapping):
+            raise ValueError("no score file")
+        return printable(benchmark.get("fingerprint"))
+    except (OSError, ValueError, RecursionError) as error:
+        remedy = "a submission: .npz, .parquet or a folder"
+        raise BadUsage(str(path), [Problem("unreadable", "file", printable(error), remedy)]) from None
+
+
+def refuse_worse(comparison: "Comparison") -> None:
+    """Exit with 5 where a submission is significantly worse than the first: in PIQ, or in anything if PIQ is missing.
+
+    Raises:
+        GateNotMet: naming every such submission and metric.
+    """
+    from piq_bench.errors import GateNotMet, Problem
+    from piq_bench.report.compare_rows import pair_title, signed
+
+    problems = []
+    for pair in comparison.pairs:
+        has_piq = any(one.metric == "piq" for one in pair.differences)
+        for one in pair.differences:
+            counts = one.metric == "piq" or not has_piq
+            if pair.first == 0 and counts and one.significant and one.difference < 0:
+                first, second = pair_title(comparison, pair)
+                found = f"{signed(one.difference)} per cent against {first} (p {one.p_adjusted:.4f})"
+                problems.append(Problem("worse", f"{second}: {one.metric}", found, "--fail-if-worse"))
+    if problems:
+        raise GateNotMet("compare", problems)

@@ -1,0 +1,337 @@
+"""Paired comparison of submissions to one benchmark: is the second better than the first, or is it luck?
+
+In come tallies per cluster of images, out come differences with intervals and p-values. All submissions are asked the
+same questions, so differences are much more certain than the scores themselves, whose intervals may overlap widely.
+
+* Intervals: percentile bootstrap of the difference, with the draws that the scores' own intervals have.
+* p-values: randomisation test. If two submissions were equally good, it would not matter which of them answered for a
+  person; answers are swapped person by person, and a difference counts as seen by chance as often as swapping makes
+  one as large. Two-sided, and the observed assignment counts as one of the swaps, so that no p-value is 0.
+* Holm's correction over everything tested, since the smallest of many p-values is small by itself.
+
+Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for Information Retrieval Evaluation, 2007;
+Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import NormalDist
+
+import numpy as np
+
+from piq_bench.bootstrap import BLOCK_VALUES, Clusters, clusters_of, interval, resamples
+from piq_bench.errors import BadUsage, Problem, quoted
+from piq_bench.fingerprint import fingerprint
+from piq_bench.records import Benchmark, BoolArray, FloatArray, Interval, Submission
+from piq_bench.reid import score_reid
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.contract import Engine
+from piq_bench.tally import LabelTally, ReidTally, f1_estimates, piq_estimates, reid_estimates, tally_labels
+
+LEVEL = 0.95
+POWER = 0.8
+RESAMPLES = 1000
+SWAPS = 10_000
+SWAP_STREAM = 2  # beside the two of the bootstrap
+RETRIEVAL_METRICS = ("rank1", "map")
+SAME = 1e-12  # differences so close are equal: sums of the same values in another order
+
+Estimates = Mapping[str, FloatArray]
+"""By metric, shape (n_weightings,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tallied:
+    """A submission, counted: everything that a comparison asks of it.
+
+    Attributes:
+        name, content: as in the submission.
+        reid: None where it is not scored on re-id.
+        labels: by task.
+    """
+
+    name: str
+    content: str
+    reid: ReidTally | None
+    labels: Mapping[str, LabelTally]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of a pair of submissions.
+
+    Attributes:
+        metric: "piq", "aspects.NAME", "reid.macro_map", "reid.macro_rank1" or "f1.TASK".
+        first, second: the scores.
+        difference: second minus first.
+        interval: of the difference; None where it is undefined in every resample.
+        p: of the randomisation test.
+        p_adjusted: the same after Holm's correction over all metrics and pairs.
+        detectable: the smallest difference that would have been seen, at a level of 5%, in 80% of such data sets.
+    """
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    interval: Interval
+    p: float
+    p_adjusted: float
+    detectable: float | None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected p-value is below 5%."""
+        return self.p_adjusted < 1.0 - LEVEL
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two submissions.
+
+    Attributes:
+        first, second: their places among the systems.
+        differences: by metric, in the order of a score.
+        identities: people for whom the second has a higher, the same and a lower macro average precision; None
+            without re-id.
+    """
+
+    first: int
+    second: int
+    differences: tuple[Difference, ...]
+    identities: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All pairs.
+
+    Attributes:
+        systems: name and content of each submission.
+        benchmark: name, version and fingerprint.
+        pairs: every two submissions, in their order.
+        level: of intervals.
+        resamples, swaps, seed: of the draws.
+    """
+
+    systems: tuple[Mapping[str, str], ...]
+    benchmark: Mapping[str, str]
+    pairs: tuple[Pair, ...]
+    level: float
+    resamples: int
+    swaps: int
+    seed: int
+
+
+def tallied(
+    benchmark: Benchmark,
+    submission: Submission,
+    *,
+    ap: str = "non-interpolated",
+    exclude_sequence: bool = False,
+    engine: Engine = plain.count_others,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Tallied:
+    """Count what a submission gets right; options as for `score.score`."""
+    clusters = clusters_of(benchmark)
+    reid: ReidTally | None = None
+    if submission.embedding is not None and benchmark.retrieval_task is not None:
+        tally, _, _ = score_reid(
+            benchmark, submission, clusters, engine, ap=ap, exclude_sequence=exclude_sequence, advance=advance
+        )
+        reid = ReidTally(tally.n_queries, {name: tally.total[name] for name in RETRIEVAL_METRICS})
+    return Tallied(submission.name, submission.content, reid, tally_labels(benchmark, submission, clusters))
+
+
+def compare(
+    benchmark: Benchmark,
+    systems: Sequence[Tallied],
+    *,
+    n_resamples: int = RESAMPLES,
+    n_swaps: int = SWAPS,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Comparison:
+    """Compare every two of some submissions.
+
+    Args:
+        benchmark: that all of them were counted on.
+        systems: at least two.
+        n_resamples: of the bootstrap.
+        n_swaps: of the randomisation test.
+        seed: of both.
+        advance: told the number of pairs done.
+
+    Raises:
+        BadUsage: if there are fewer than two, or two have no task in common.
+    """
+    if len(systems) < 2:
+        raise BadUsage("compare", [Problem("too-few", "submissions", f"got {len(systems)}", "at least two")])
+    clusters = clusters_of(benchmark)
+    found: list[tuple[int, int, tuple[int, int, int] | None, list[Difference]]] = []
+    for first, second in combinations(range(len(systems)), 2):
+        a, b = systems[first], systems[second]
+        differences = _differences(benchmark, clusters, a, b, n_resamples, n_swaps, seed)
+        if not differences:
+            names = f"{quoted(a.name)} and {quoted(b.name)}"
+            raise BadUsage("compare", [Problem("nothing-common", "tasks", f"{names} share none", "submit the same")])
+        found.append((first, second, _identities(a.reid, b.reid), differences))
+        advance(1)
+    adjusted = iter(holm([one.p for _, _, _, differences in found for one in differences]))
+    pairs = tuple(
+        Pair(first, second, tuple(_corrected(one, next(adjusted)) for one in differences), identities)
+        for first, second, identities, differences in found
+    )
+    return Comparison(
+        systems=tuple({"name": system.name, "content": system.content} for system in systems),
+        benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
+        pairs=pairs,
+        level=LEVEL,
+        resamples=n_resamples,
+        swaps=n_swaps,
+        seed=seed,
+    )
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's corrected p-values, in the order given.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = [0.0] * len(p)
+    least = 0.0
+    for place, index in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
+        least = max(least, min(1.0, (len(p) - place) * p[index]))
+        adjusted[index] = least
+    return adjusted
+
+
+def swaps(clusters: Clusters, n_swaps: int, seed: int) -> Iterator[BoolArray]:
+    """Blocks of shape (some swaps, n_clusters): whether the two submissions change places for a cluster."""
+    source = np.random.PCG64(np.random.SeedSequence([seed, SWAP_STREAM]))
+    n_words = -(-clusters.total // 64)
+    step = max(1, BLOCK_VALUES // max(1, 2 * clusters.total))
+    for first in range(0, n_swaps, step):
+        n_rows = min(step, n_swaps - first)
+        words = np.asarray(source.random_raw(n_rows * n_words)).astype("<u8").reshape(n_rows, n_words)
+        yield np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, : clusters.total].astype(bool)
+
+
+def _differences(
+    benchmark: Benchmark, clusters: Clusters, a: Tallied, b: Tallied, n_resamples: int, n_swaps: int, seed: int
+) -> list[Difference]:
+    """Of every metric that both have, with p-values not yet corrected."""
+    both = _common(a, b)
+    scores = [_estimates(benchmark, system, clusters.once, clusters.once) for system in both]
+    first, second = ({name: float(values[0]) for name, values in one.items()} for one in scores)
+    names = [name for name in first if not np.isnan(first[name] + second[name])]
+
+    drawn: dict[str, list[FloatArray]] = {name: [] for name in names}
+    for weights in resamples(clusters, n_resamples, seed, with_groups=bool(both[0].labels)):
+        one, other = (_estimates(benchmark, system, weights, weights) for system in both)
+        for name in names:
+            drawn[name].append(other[name] - one[name])
+
+    joined = _joined(*both)
+    n_as_large = dict.fromkeys(names, 0)
+    for swapped in swaps(clusters, n_swaps, seed):
+        one = _swapped(benchmark, joined, clusters, swapped)
+        other = _swapped(benchmark, joined, clusters, ~swapped)
+        for name in names:
+            observed = abs(second[name] - first[name])
+            n_as_large[name] += int((np.abs(other[name] - one[name]) >= observed - SAME).sum())
+
+    found = []
+    for name in names:
+        values = np.concatenate(drawn[name]) if drawn[name] else np.empty(0)
+        found.append(
+            Difference(
+                metric=name,
+                first=first[name],
+                second=second[name],
+                difference=second[name] - first[name],
+                interval=interval(values, LEVEL),
+                p=(1 + n_as_large[name]) / (1 + n_swaps),
+                p_adjusted=1.0,
+                detectable=_detectable(values),
+            )
+        )
+    return found
+
+
+def _estimates(benchmark: Benchmark, system: Tallied, weights: FloatArray, label_weights: FloatArray) -> Estimates:
+    """All metrics of a comparison, for weights of the identities and of all clusters; no undefined ones."""
+    reid = {} if system.reid is None else reid_estimates(system.reid, weights)
+    f1 = f1_estimates(system.labels, label_weights)
+    aspects, piq = piq_estimates(benchmark, reid, f1)
+    found: dict[str, FloatArray | None] = {"piq": piq}
+    found |= {f"aspects.{name}": values for name, values in aspects.items()}
+    found |= {f"reid.macro_{name}": reid[f"macro_{name}"] for name in RETRIEVAL_METRICS if reid}
+    found |= {f"f1.{name}": f1[name] for name in f1}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _common(a: Tallied, b: Tallied) -> tuple[Tallied, Tallied]:
+    """Both with the tasks that both have."""
+    tasks = [task for task in a.labels if task in b.labels]
+    has_reid = a.reid is not None and b.reid is not None
+    one, other = (
+        Tallied(
+            system.name,
+            system.content,
+            system.reid if has_reid else None,
+            {task: system.labels[task] for task in tasks},
+        )
+        for system in (a, b)
+    )
+    return one, other
+
+
+def _joined(a: Tallied, b: Tallied) -> Tallied:
+    """Clusters answered by the first, then the same answered by the second."""
+    reid = None
+    if a.reid is not None and b.reid is not None:
+        total = {name: np.concatenate([a.reid.total[name], b.reid.total[name]]) for name in a.reid.total}
+        reid = ReidTally(np.concatenate([a.reid.n_queries, b.reid.n_queries]), total)
+    labels = {
+        task: LabelTally(
+            *(
+                np.concatenate([getattr(one.labels[task], part) for one in (a, b)])
+                for part in ("hits", "predicted", "true")
+            )
+        )
+        for task in a.labels
+    }
+    return Tallied(a.name, a.content, reid, labels)
+
+
+def _swapped(benchmark: Benchmark, joined: Tallied, clusters: Clusters, swapped: BoolArray) -> Estimates:
+    """What the first submission would have reached, had the second answered where it says so."""
+    owners = swapped[:, : clusters.identity.size]
+    weights = np.concatenate([~owners, owners], axis=1).astype(np.float64)
+    label_weights = np.concatenate([~swapped, swapped], axis=1).astype(np.float64) if joined.labels else weights
+    return _estimates(benchmark, joined, weights, label_weights)
+
+
+def _detectable(differences: FloatArray) -> float | None:
+    """From the spread of the paired difference over resamples, by the normal approximation."""
+    known = differences[~np.isnan(differences)]
+    if known.size < 2:
+        return None
+    normal = NormalDist()
+    return float((normal.inv_cdf((1.0 + LEVEL) / 2.0) + normal.inv_cdf(POWER)) * known.std(ddof=1))
+
+
+def _identities(a: ReidTally | None, b: ReidTally | None) -> tuple[int, int, int] | None:
+    if a is None or b is None:
+        return None
+    has_query = a.n_queries > 0
+    gain = (b.total["map"] - a.total["map"])[has_query]
+    higher, lower = int((gain > SAME).sum()), int((gain < -SAME).sum())
+    return higher, gain.size - higher - lower, lower
+
+
+def _corrected(one: Difference, p_adjusted: float) -> Difference:
+    return replace(one, p_adjusted=p_adjusted)
