@@ -115,7 +115,7 @@ class Configuration:
     batch_rank: BatchRank = field(default_factory=BatchRank)
     combination: Literal["average", "uncertainty"] = "average"
     guard: float = GUARD
-    multi_label: Literal["mean", "sum", "softmax"] = "mean"
+    multi_label: Literal["mean", "sum", "softmax", "balanced"] = "mean"
     multi_label_bias: bool = True
     label_smoothing: float = 0.0
     reid_feature: Literal["after", "before"] = "after"

@@ -89,15 +89,17 @@ def classification_loss(logits: Tensor, target: Tensor, *, label_smoothing: floa
 
 
 def multilabel_loss(
-    logits: Tensor, target: Tensor, *, form: Literal["mean", "sum", "softmax"] = "mean"
+    logits: Tensor, target: Tensor, *, form: Literal["mean", "sum", "softmax", "balanced"] = "mean"
 ) -> tuple[Tensor, Tensor]:
-    """Cost of a multi-label task, mean over the annotated samples.
+    """Cost of a multi-label task, mean over the annotated samples, or over those with each label and those without.
 
     Args:
         logits: shape (n, n_labels).
         target: shape (n, n_labels), int64: 0 and 1, or a row of NOT_ANNOTATED.
         form: "mean" or "sum" over labels of the binary cross-entropy, or the cross-entropy of a "softmax" against the
-            labels in equal shares, for which samples without any label count as not annotated.
+            labels in equal shares, for which samples without any label count as not annotated; or "balanced", which
+            is the mean over all labels of the mean binary cross-entropy of the samples that have it and of those that
+            have not, so that a rare label is answered with yes where it is likelier than usual.
 
     Returns:
         The loss and the number of annotated samples, both of shape ().
@@ -111,6 +113,11 @@ def multilabel_loss(
         cost = -(label * logits.log_softmax(dim=1)).sum(dim=1) / n_labels.clamp(min=1)
     else:
         each = functional.binary_cross_entropy_with_logits(logits, label, reduction="none")
+        if form == "balanced":
+            sides = torch.stack([label, 1 - label]) * valid[:, None]  # (2, n, n_labels)
+            n_samples = sides.sum(dim=1)
+            means = (sides * each).sum(dim=1) / n_samples.clamp(min=1)
+            return means.sum() / (n_samples > 0).sum().clamp(min=1), valid.sum()
         cost = each.mean(dim=1) if form == "mean" else each.sum(dim=1)
     return _mean(cost, valid)
 

@@ -27,7 +27,7 @@ Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 Make = Callable[..., Tensor]
 
 EXACT: dict[str, Any] = {"rel": 1e-12, "abs": 1e-12}
-FORMS = ["mean", "sum", "softmax"]
+FORMS = ["mean", "sum", "softmax", "balanced"]
 few = settings(deadline=None, max_examples=40)
 
 
@@ -118,6 +118,18 @@ def expected_cross_entropy(rows: Rows, target: list[int], smoothing: float) -> t
 
 
 def expected_multilabel(rows: Rows, target: list[list[int]], form: str) -> tuple[float, int]:
+    if form == "balanced":
+        known = [(logits, answer) for logits, answer in zip(rows, target, strict=True) if -1 not in answer]
+        means = []
+        for label in range(len(rows[0])):
+            for side in (0, 1):
+                own = [
+                    math.log(1 + math.exp(-logits[label] if side else logits[label]))
+                    for logits, answer in known
+                    if answer[label] == side
+                ]
+                means += [sum(own) / len(own)] if own else []
+        return sum(means) / max(1, len(means)), len(known)
     costs = []
     for logits, answer in zip(rows, target, strict=True):
         if -1 in answer or (form == "softmax" and not any(answer)):
