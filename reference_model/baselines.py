@@ -25,7 +25,7 @@ from piq_bench.retrieve.engines import choose
 from piq_bench.score import score
 from piq_bench.write import write_submission
 from reference_model.checkpoint import FILE, load
-from reference_model.config import CPU_SCHEDULE, PRESETS, Configuration, small, to_json
+from reference_model.config import PRESETS, Configuration, small, to_json
 from reference_model.predict import Progress, checkpoints_in, predict, quiet
 from reference_model.schedule import Schedule
 from reference_model.train import CONFIG, LOG, train
@@ -36,11 +36,20 @@ ROWS = tuple(name for name, preset in PRESETS.items() if preset.models != "retri
 OTHERS = "others"  # the data set to start from
 N_OTHERS, SEED_OF_OTHERS, BATCH_OF_OTHERS = 30_000, 1, 64
 STAGES: Sequence[Mapping[str, Any]] = (  # bodies are learned from small images, faces need larger ones
-    {"size": (128, 64), "schedule": replace(CPU_SCHEDULE, n_epochs=14, n_warm_up=1, milestones=(9, 13))},
+    {
+        "size": (128, 64),
+        "schedule": Schedule(n_epochs=14, base_rate=3e-3, n_warm_up=1, milestones=(9, 13)),
+        "multi_label": "mean",
+    },
     {
         "size": (192, 96),
-        "schedule": Schedule(n_epochs=8, base_rate=2e-3, n_warm_up=1, milestones=(5, 7)),
+        "schedule": Schedule(n_epochs=6, base_rate=2e-3, n_warm_up=1, milestones=(5,)),
+        "multi_label": "mean",
         "combination": "uncertainty",
+    },
+    {
+        "size": (192, 96),
+        "schedule": Schedule(n_epochs=6, base_rate=2e-3, n_warm_up=1, milestones=(4, 5)),
     },
 )
 SIZE = (192, 96)

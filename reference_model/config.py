@@ -200,8 +200,9 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
 def small(configuration: Configuration) -> Configuration:
     """The same row in minutes on a CPU: a small backbone, small images, small batches, few epochs.
 
-    What makes the row, its losses and samplers and split, is kept; weight decay is not, which would take the weights of
-    a small network to 0 before it has learned anything from few images.
+    What makes the row, its losses and samplers and split, is kept. Weight decay is not, which would take the weights of
+    a small network to 0 before it has learned anything from few images; and multi-label tasks are balanced, without
+    which such a network never says yes.
 
     Args:
         configuration: any.
@@ -301,6 +302,7 @@ def _shrunk(
         sampling=replace(configuration.sampling, batch_size=CPU_BATCH),
         schedule=CPU_SCHEDULE,
         weight_decay=0.0,
+        multi_label="balanced",
     )
 
 

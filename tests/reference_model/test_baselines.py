@@ -31,7 +31,9 @@ def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_
     lines: list[str] = []
     scores = baselines.make_baselines(tmp_path, ["fss", "sim-mtl"], device=CPU, tell=lines.append, **sizes)
     assert list(scores) == ["fss", "sim-mtl"]
-    assert sum(line.startswith("tiny: training on other people, stage ") for line in lines) == 2  # once for both rows
+    assert (
+        sum(line.startswith("tiny: training on other people, stage ") for line in lines) == 2
+    )  # each once, for both rows
     benchmark, others = (read_benchmark(tmp_path / "work" / name) for name in ("benchmark", "others"))
     assert len(others.images) > len(benchmark.images)
     start = checkpoints.load(tmp_path / "work" / "others-tiny-2")
