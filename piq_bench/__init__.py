@@ -1,3 +1,33 @@
-"""Scores portrait interpretation: re-identification and person attributes, summed up as PIQ."""
+"""Scores portrait interpretation: re-identification and person attributes, summed up as PIQ.
+
+`score` is for notebooks and training loops, `read_benchmark` and `make_benchmark` give what it scores against.
+"""
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from piq_bench.api import make_benchmark, score
+    from piq_bench.read.dataset import read_benchmark
+    from piq_bench.records import Task
+    from piq_bench.result import Result
+
+__all__ = ["Result", "Task", "make_benchmark", "read_benchmark", "score"]
+
+_HOMES = {
+    "Result": "piq_bench.result",
+    "Task": "piq_bench.records",
+    "make_benchmark": "piq_bench.api",
+    "read_benchmark": "piq_bench.read.dataset",
+    "score": "piq_bench.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for, so that commands start at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -133,7 +133,7 @@ def tallied(
     engine: Engine = plain.count_others,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Tallied:
-    """Count what a submission gets right; options as for `score.score`."""
+    """Count what a submission gets right; options as for `scoring.score`."""
     clusters = clusters_of(benchmark)
     reid: ReidTally | None = None
     if submission.embedding is not None and benchmark.retrieval_task is not None:

@@ -20,7 +20,7 @@ from piq_bench.records import Benchmark, BoolArray, EmbeddingArray, IntArray, Sc
 from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.score import score
+from piq_bench.scoring import score
 from piq_bench.write import write_submission
 
 OFFICIAL = "selftest.json"

@@ -22,7 +22,7 @@ from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, Score
 from piq_bench.report.json import score_json
 from piq_bench.retrieve.engines import choose
-from piq_bench.score import score
+from piq_bench.scoring import score
 from piq_bench.write import write_submission
 from reference_model.checkpoint import FILE, load
 from reference_model.config import PRESETS, Configuration, small, to_json

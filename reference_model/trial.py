@@ -7,7 +7,7 @@ import numpy as np
 from piq_bench.pictures import Pixels
 from piq_bench.records import RETRIEVAL, Benchmark, BoolArray, IntArray, Submission, Task
 from piq_bench.retrieve.engines import choose
-from piq_bench.score import score
+from piq_bench.scoring import score
 from reference_model.predict import Predictions, answer
 from reference_model.trainer import Trainer
 

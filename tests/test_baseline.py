@@ -15,7 +15,7 @@ from piq_bench.errors import BadDataset
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Task
-from piq_bench.score import score
+from piq_bench.scoring import score
 
 ENTRY = Path(__file__).resolve().parents[1] / "submissions" / "colour-shape" / "submission.npz"
 

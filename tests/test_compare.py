@@ -16,7 +16,7 @@ from piq_bench.bootstrap import Clusters, clusters_of, interval, resamples
 from piq_bench.compare import Comparison, Difference, Tallied, compare, holm, swaps, tallied
 from piq_bench.errors import BadUsage
 from piq_bench.records import Benchmark, BoolArray, FloatArray
-from piq_bench.score import score
+from piq_bench.scoring import score
 from piq_bench.tally import LabelTally, ReidTally
 
 SMALL = builders.Size(n_train=2, n_query=4, n_gallery=8, n_identities=3)

@@ -14,7 +14,7 @@ from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, EmbeddingArray, Score
 from piq_bench.retrieve import cpu, plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.score import score
+from piq_bench.scoring import score
 from piq_bench.write import write_submission
 
 Distance = Literal["cosine", "euclidean"]

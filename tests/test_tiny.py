@@ -8,7 +8,7 @@ import pytest
 
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
-from piq_bench.score import score
+from piq_bench.scoring import score
 from piq_bench.write import write_submission
 
 TINY = Path(__file__).parent / "data" / "tiny"

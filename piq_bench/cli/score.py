@@ -65,7 +65,7 @@ def score_command(
         from piq_bench.report.markdown import score_markdown
         from piq_bench.report.table import score_table
         from piq_bench.retrieve.engines import choose
-        from piq_bench.score import score
+        from piq_bench.scoring import score
 
         benchmark = read_benchmark(dataset)
         if exclude == "sequence" and benchmark.sequence is None:

@@ -17,7 +17,7 @@ from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.read.vocabulary import DEFAULT_TASKS
 from piq_bench.records import Benchmark, Score
-from piq_bench.score import score
+from piq_bench.scoring import score
 from piq_bench.write import write_submission
 
 torch = pytest.importorskip("torch")

@@ -15,7 +15,7 @@ from retrieve.test_rankings import EMBEDDINGS, Make, plain_candidates
 from piq_bench.bootstrap import clusters_of, resamples
 from piq_bench.records import NOT_ANNOTATED, RETRIEVAL, Benchmark, Grouping, Groups, Submission, Task
 from piq_bench.report.json import digest, score_document, score_json
-from piq_bench.score import score
+from piq_bench.scoring import score
 
 
 def sets(benchmark: Benchmark, submission: Submission, task: Task) -> tuple[list[set[str] | None], list[set[str]]]:

@@ -1,0 +1,111 @@
+"""A Score for people who compute: its numbers as attributes, as tables of pandas, and as a table in a notebook."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from piq_bench.records import RETRIEVAL, Benchmark, Interval, Score
+from piq_bench.report.json import score_document
+from piq_bench.report.rows import main_rows, summary
+from piq_bench.report.table import score_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INSTALL = "pip install 'piq-bench[notebook]'"
+STYLES = ("font-weight:bold", "font-weight:bold", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What `score` gives.
+
+    Attributes:
+        score: every number, as a record.
+        benchmark: that it was scored against.
+    """
+
+    score: Score
+    benchmark: Benchmark
+
+    @property
+    def piq(self) -> float | None:
+        """In [0, 1]; None where a task is missing."""
+        return self.score.piq
+
+    def to_dict(self) -> dict[str, object]:
+        """The score file as plain values: what `piq-score --json` writes."""
+        return score_document(self.score)
+
+    def summary(self) -> "pd.DataFrame":
+        """PIQ, aspects and tasks, a row each: score, low and high end of its interval, chance, majority; fractions."""
+        score, ends = self.score, self.score.intervals
+        rows: list[tuple[str, float | None, Interval, float | None, float | None]] = [
+            ("PIQ", score.piq, ends.piq if ends else None, None, None)
+        ]
+        for aspect, value in score.aspects.items():
+            rows.append((aspect, value, ends.aspects[aspect] if ends else None, None, None))
+            for task in self.benchmark.tasks:
+                if task.aspect == aspect and task.kind == RETRIEVAL and score.reid is not None:
+                    for key in ("macro_rank1", "macro_map"):
+                        span = ends.reid.get(key) if ends else None
+                        rows.append((key, score.reid.values[key], span, score.reid.chance[key], None))
+                elif task.aspect == aspect and task.name in score.f1:
+                    span = ends.f1.get(task.name) if ends else None
+                    guesses = score.chance_f1[task.name], score.majority_f1[task.name]
+                    rows.append((f"{task.name} F1", score.f1[task.name], span, *guesses))
+        table = {
+            "score": [row[1] for row in rows],
+            "low": [row[2][0] if row[2] else None for row in rows],
+            "high": [row[2][1] if row[2] else None for row in rows],
+            "chance": [row[3] for row in rows],
+            "majority": [row[4] for row in rows],
+        }
+        return _frame(table, index=[row[0] for row in rows], dtype="float64")
+
+    def labels(self) -> "pd.DataFrame":
+        """Every label of every task: precision, recall, f1, support, predicted."""
+        found = [
+            (task, name, label.precision, label.recall, label.f1, label.support, label.predicted)
+            for task, labels in self.score.labels.items()
+            for name, label in labels.items()
+        ]
+        columns = ["task", "label", "precision", "recall", "f1", "support", "predicted"]
+        return _frame(found, columns=columns).set_index(["task", "label"])
+
+    def confusion(self, task: str) -> "pd.DataFrame":
+        """Images of each true label, a row each, by the label that they were given.
+
+        Raises:
+            KeyError: if the task was not scored or is multi-label.
+        """
+        names = list(self.score.labels[task])
+        return _frame(self.score.confusion[task], index=names, columns=names)
+
+    def __str__(self) -> str:
+        return score_table(self.score, self.benchmark)
+
+    def __repr__(self) -> str:
+        return f"Result(piq={self.piq!r}, submission={self.score.submission['name']!r})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks; whatever a stranger wrote is escaped."""
+        head = "".join(f"<th>{name}</th>" for name in ("in per cent", "score", "interval", "chance", "majority"))
+        body = "".join(
+            f'<tr style="{STYLES[row.level]}"><td style="text-align:left;padding-left:{1 + row.level}em">'
+            + "</td><td>".join(map(escape, (row.name, row.value, row.interval, row.chance, row.majority)))
+            + "</td></tr>"
+            for row in main_rows(self.score, self.benchmark)
+        )
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.score.notes)
+        lines = "<br>".join(f"{escape(name)}: {escape(text)}" for name, text in summary(self.score))
+        return f"<p>{lines}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
+
+
+def _frame(*values: Any, **options: Any) -> "pd.DataFrame":  # noqa: ANN401
+    """A table of pandas, which nothing else here needs."""
+    try:
+        import pandas as pd
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(f"pandas is not installed: {INSTALL}", name="pandas") from None
+    return pd.DataFrame(*values, **options)

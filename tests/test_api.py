@@ -1,0 +1,124 @@
+"""Scores from memory: the same to the last bit as from files, and the same refusals."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import piq_bench
+from piq_bench.cli import load_command
+from piq_bench.errors import BadDataset, BadSubmission
+
+ENTRY = Path(__file__).parents[1] / "submissions" / "colour-shape" / "submission.npz"
+TASKS = (
+    piq_bench.Task("who", "reid", kind="retrieval"),
+    piq_bench.Task("age", "appearance", labels=("child", "adult")),
+    piq_bench.Task("mood", "emotion", labels=("happy", "sad"), multi_label=True),
+)
+N = 12
+
+
+def annotations() -> dict[str, list[object]]:
+    return {
+        "image": [f"{i:02}.jpg" for i in range(N)],
+        "split": ["query", "gallery", "gallery"] * 4,
+        "identity": [f"p{i // 3}" for i in range(N)],
+        "age": [("child", "adult", None, float("nan"))[i % 4] for i in range(N)],
+        "mood": [("happy", "happy|sad", "-", "")[i % 4] for i in range(N)],
+    }
+
+
+def predictions() -> dict[str, object]:
+    rng = np.random.default_rng(0)
+    return {
+        "image": [f"{i:02}.jpg" for i in reversed(range(N))],
+        "embedding": rng.standard_normal((N, 4)).astype(np.float32),
+        "age": np.array(["child", "adult"] * 6, dtype=object),
+        "mood": rng.random((N, 2)),
+    }
+
+
+def test_arrays_of_a_file_score_as_the_file_does() -> None:
+    with np.load(ENTRY) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    meta = json.loads(str(arrays.pop("meta")))
+    order = np.random.default_rng(0).permutation(len(arrays["image"]))
+    found = piq_bench.score({name: values[order] for name, values in arrays.items()}, meta=meta, n_resamples=20)
+    scored = CliRunner().invoke(load_command("score"), [str(ENTRY), "--format", "json", "--bootstrap", "20"])
+    expected = json.loads(scored.stdout)
+    assert json.loads(json.dumps(found.to_dict()))["protocol"]["digest"] == expected["protocol"]["digest"]
+    assert found.piq == expected["piq"]
+    assert piq_bench.score(ENTRY, n_resamples=20).to_dict()["protocol"] == found.to_dict()["protocol"]
+
+
+def test_labels_in_memory_are_those_of_a_folder(tmp_path: Path) -> None:
+    benchmark = piq_bench.make_benchmark(annotations(), TASKS, name="mine")
+    lines = ["image,split,identity,age,mood"]
+    rows = zip(*annotations().values(), strict=True)
+    lines += [",".join("" if cell is None or cell != cell else str(cell) for cell in row) for row in rows]
+    (tmp_path / "annotations.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / "benchmark.toml").write_text(
+        'schema = "piq-bench/benchmark/1"\nname = "mine"\nversion = "1"\nlicence = ""\n'
+        '[tasks.who]\naspect = "reid"\nkind = "retrieval"\n'
+        '[tasks.age]\naspect = "appearance"\nlabels = ["child", "adult"]\n'
+        '[tasks.mood]\naspect = "emotion"\nlabels = ["happy", "sad"]\nmulti_label = true\n',
+        encoding="utf-8",
+    )
+    other = piq_bench.read_benchmark(tmp_path)
+    found, expected = (piq_bench.score(predictions(), one, n_resamples=10).to_dict() for one in (benchmark, other))
+    assert found["benchmark"] == expected["benchmark"]
+    assert found["protocol"] == expected["protocol"]
+
+
+def test_tables_of_pandas_come_in_and_go_out() -> None:
+    pandas = pytest.importorskip("pandas")
+    benchmark = piq_bench.make_benchmark(pandas.DataFrame(annotations()), TASKS)
+    given = predictions()
+    embedding, mood = given.pop("embedding"), given.pop("mood")
+    partly = piq_bench.score(pandas.DataFrame(given), benchmark, embedding=embedding, partial=True, n_resamples=0)
+    assert partly.piq is None
+    result = piq_bench.score({**given, "mood": mood}, benchmark, embedding=embedding, n_resamples=10)
+    summary = result.summary()
+    assert list(summary.index) == [
+        *("PIQ", "reid", "macro_rank1", "macro_map", "appearance", "age F1", "emotion", "mood F1"),
+    ]
+    assert summary.loc["PIQ", "score"] == result.piq
+    assert (summary["low"] <= summary["high"]).all()
+    assert summary.loc["age F1", "chance"] == result.score.chance_f1["age"]
+    labels = result.labels()
+    assert labels.loc[("age", "child"), "f1"] == result.score.labels["age"]["child"].f1
+    confusion = result.confusion("age")
+    assert confusion.loc["child"].sum() == labels.loc[("age", "child"), "support"]
+    assert partly.summary()["low"].isna().all()
+
+
+def test_a_result_shows_itself_and_escapes_what_strangers_wrote() -> None:
+    benchmark = piq_bench.make_benchmark(annotations(), TASKS)
+    result = piq_bench.score(predictions(), benchmark, meta={"name": "<script>alert(1)</script>"}, n_resamples=0)
+    assert "<script>" not in result._repr_html_()
+    assert "&lt;script&gt;" in result._repr_html_()
+    assert str(result).startswith("submission <script>")
+    assert repr(result) == f"Result(piq={result.piq!r}, submission='<script>alert(1)</script>')"
+
+
+def test_mistakes_are_refused_as_in_files() -> None:
+    benchmark = piq_bench.make_benchmark(annotations(), TASKS)
+    given = predictions()
+    with pytest.raises(BadSubmission, match="did you mean 'mood'"):
+        piq_bench.score({**given, "moods": given["mood"]}, benchmark)
+    with pytest.raises(BadSubmission, match="image  is missing"):
+        piq_bench.score({"age": given["age"]}, benchmark)
+    with pytest.raises(BadSubmission, match="there are 11 images"):
+        piq_bench.score({**given, "image": given["image"][:-1]}, benchmark)  # type: ignore[index]
+    with pytest.raises(BadDataset, match="aduld"):
+        piq_bench.make_benchmark({**annotations(), "age": ["aduld"] * N}, TASKS)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, piq_bench; print('numpy' in sys.modules, hasattr(piq_bench, 'nothing'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
