@@ -23,6 +23,8 @@ COMMANDS = {
     "template": "Write a valid example submission to start from.",
     "groups": "Hash and group the near-duplicate images of a data set.",
     "demo": "Draw the synthetic benchmark.",
+    "grade": "Score a leaderboard entry anew and compare what it claims.",
+    "board": "Write the leaderboard of graded entries.",
     "baseline": "Write a submission made without learning.",
     "selftest": "Prove that this installation gives the official digits.",
 }

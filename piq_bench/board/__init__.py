@@ -1,0 +1,1 @@
+"""Entries from strangers to grades, and grades to the leaderboard."""

@@ -1,0 +1,195 @@
+"""An entry to its grade: what it reaches, computed anew; what it claims, to the last bit; and whether it is a copy."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from piq_bench.board.entries import Entry, read_entry
+from piq_bench.errors import BadInput, printable
+from piq_bench.read.submission import read_submission
+from piq_bench.records import Benchmark, Submission
+from piq_bench.report.json import score_document
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring import score
+
+SCHEMA = "piq-bench/result/1"
+MAX_BYTES = 16 << 20
+ALIKE = 0.9  # share of equal answers from which two entries are suspiciously alike
+DISCLOSURES = ("full", "public", "score")
+HIDDEN = {  # what is left out of a result at each level
+    "full": (),
+    "public": ("confusion",),
+    "score": ("confusion", "labels", "baselines", "notes"),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One number that the author gave, beside ours."""
+
+    name: str
+    claimed: float | str
+    computed: float | str | None
+
+    @property
+    def holds(self) -> bool:
+        """To the last bit."""
+        return self.claimed == self.computed
+
+
+@dataclass(frozen=True, eq=False)
+class Grade:
+    """What the grader says of an entry.
+
+    Attributes:
+        entry: its id.
+        status: "scored", or "partial" where PIQ is missing.
+        claims: every number claimed.
+        copies: ids of entries with the same predictions.
+        warnings: what a maintainer should look at.
+        document: the score file as plain values.
+    """
+
+    entry: str
+    status: str
+    claims: tuple[Claim, ...]
+    copies: tuple[str, ...]
+    warnings: tuple[str, ...]
+    document: Mapping[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every claim holds and the entry is nobody's copy."""
+        return not self.copies and all(claim.holds for claim in self.claims)
+
+
+def grade(
+    benchmark: Benchmark,
+    entry: Entry,
+    others: Sequence[Path] = (),
+    *,
+    n_resamples: int = 1000,
+    engine: Engine = plain.count_others,
+    engine_name: str = plain.ENGINE,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Grade:
+    """Grade an entry.
+
+    Args:
+        benchmark: to score against.
+        entry: whose form is right.
+        others: folders of the other entries; those that cannot be read are passed over with a warning.
+        n_resamples: of the intervals.
+        engine: as for `scoring.score`.
+        engine_name: likewise.
+        advance: likewise.
+
+    Raises:
+        BadSubmission: with everything that is wrong with the predictions.
+    """
+    submission = read_submission(entry.submission, benchmark, partial=True)
+    found = score(
+        benchmark, submission, n_resamples=n_resamples, engine=engine, engine_name=engine_name, advance=advance
+    )
+    document = score_document(found)
+    copies, warnings = _likenesses(benchmark, submission, [path for path in others if path.name != entry.id])
+    return Grade(
+        entry=entry.id,
+        status="partial" if found.piq is None else "scored",
+        claims=tuple(_claims(entry, document)),
+        copies=tuple(copies),
+        warnings=tuple(warnings),
+        document=document,
+    )
+
+
+def result_json(grade: Grade, disclosure: str = "full") -> str:
+    """The text of an entry's result.json."""
+    score = {key: value for key, value in grade.document.items() if key not in HIDDEN[disclosure]}
+    document = {
+        "schema": SCHEMA,
+        "entry": grade.entry,
+        "status": grade.status,
+        "disclosure": disclosure,
+        "claims": [
+            {"name": claim.name, "claimed": claim.claimed, "computed": claim.computed, "holds": claim.holds}
+            for claim in grade.claims
+        ],
+        "copies": list(grade.copies),
+        "warnings": list(grade.warnings),
+        "score": score,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_result(path: Path) -> Mapping[str, Any] | None:
+    """A result that the grader wrote; None where there is none.
+
+    Raises:
+        ValueError: if the file is no result.
+    """
+    if not path.exists():
+        return None
+    if path.is_symlink() or path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is no plain file of at most {MAX_BYTES} bytes")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if (
+        not isinstance(document, dict)
+        or document.get("schema") != SCHEMA
+        or not isinstance(document.get("score"), dict)
+    ):
+        raise ValueError(f"{path} is no {SCHEMA}")
+    return document
+
+
+def _claims(entry: Entry, document: Mapping[str, Any]) -> list[Claim]:
+    claimed = entry.metadata.claimed
+    found: list[Claim] = []
+    if claimed.piq is not None:
+        found.append(Claim("piq", claimed.piq, document["piq"]))
+    for part, values in (("aspects", claimed.aspects), ("reid", claimed.reid), ("f1", claimed.f1)):
+        computed = document[part] or {}
+        found += [Claim(f"{part}.{name}", value, computed.get(name)) for name, value in values.items()]
+    if claimed.digest is not None:
+        found.append(Claim("digest", claimed.digest, document["protocol"]["digest"]))
+    return found
+
+
+def _likenesses(benchmark: Benchmark, own: Submission, others: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Entries with the same content, and warnings of those with nearly the same."""
+    copies: list[str] = []
+    warnings: list[str] = []
+    for folder in others:
+        try:
+            other = read_submission(read_entry(folder).submission, benchmark, partial=True)
+        except BadInput as refusal:
+            warnings.append(f"{folder.name} was not compared: {printable(refusal.problems[0].found)}")
+            continue
+        if other.content == own.content:
+            copies.append(folder.name)
+            continue
+        for what, share in likeness(own, other).items():
+            if share >= ALIKE:
+                warnings.append(f"{what}: {share:.1%} of the rows are those of {folder.name}")
+    return copies, warnings
+
+
+def likeness(one: Submission, other: Submission) -> dict[str, float]:
+    """Share of test images with the same embedding, to the bit, and with the same answers to all common tasks."""
+    found = {}
+    if one.embedding is not None and other.embedding is not None and one.embedding.shape == other.embedding.shape:
+        same = one.embedding[one.order] == other.embedding[other.order]
+        found["embedding"] = float(same.all(axis=1).mean())
+    common = [task for task in one.predictions if task in other.predictions]
+    if common:
+        alike = np.ones(one.order.size, dtype=bool)
+        for task in common:
+            same = one.predictions[task] == other.predictions[task]
+            alike &= same if same.ndim == 1 else same.all(axis=1)
+        found["answers"] = float(alike.mean())
+    return found

@@ -1,0 +1,149 @@
+"""Graded entries to boards: sorted at full precision, with the ranks that chance alone could exchange.
+
+Entries stand on one board only where they were scored on the same data under the same rules. Incomplete ones are
+listed, but have no rank. An entry's ranks reach from one more than the number of entries that are significantly better
+to the number of those that are not significantly worse: paired randomisation tests of PIQ, Holm's correction over all
+pairs of a board. Entries whose ranks overlap are not told apart by this benchmark.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from piq_bench.board.entries import Entry, entries_in, read_entry
+from piq_bench.board.grade import read_result
+from piq_bench.compare import LEVEL, Tallied, compare, holm, tallied
+from piq_bench.errors import BadInput, BadSubmission, Problem, printable
+from piq_bench.fingerprint import fingerprint
+from piq_bench.read.submission import read_submission
+from piq_bench.records import Benchmark
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.contract import Engine
+
+N_SWAPS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """An entry on a board.
+
+    Attributes:
+        entry: whose it is.
+        score: the score file in its result.
+        ranks: the first and the last place that it may have; None where it has none.
+    """
+
+    entry: Entry
+    score: Mapping[str, Any]
+    ranks: tuple[int, int] | None
+
+    @property
+    def piq(self) -> float | None:
+        """In [0, 1]."""
+        value = self.score["piq"]
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """Entries of one benchmark and protocol, the best first, those without PIQ last.
+
+    Attributes:
+        benchmark: name, version and fingerprint.
+        protocol: the choices, without a digest.
+        standings: in their order.
+    """
+
+    benchmark: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    standings: tuple[Standing, ...]
+
+
+def build_boards(
+    folder: Path,
+    benchmark: Benchmark,
+    *,
+    engine: Engine = plain.count_others,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> list[Board]:
+    """All boards of a folder of entries; ranks are computed on the board of `benchmark`.
+
+    Args:
+        folder: of entries, each with the result.json that the grader wrote.
+        benchmark: whose entries are compared with one another.
+        engine: counts images around positives.
+        advance: told the number of entries done.
+
+    Raises:
+        BadSubmission: naming every entry that is not graded, or not as it lies there.
+    """
+    problems: list[Problem] = []
+    standings: list[Standing] = []
+    systems: dict[str, Tallied] = {}
+    own = fingerprint(benchmark)
+    for path in entries_in(folder):
+        try:
+            entry = read_entry(path)
+            result = read_result(entry.result)
+            if result is None:
+                problems.append(Problem("not-graded", path.name, "has no result.json", "piq grade --write"))
+                continue
+            score = result["score"]
+            if score["benchmark"]["fingerprint"] == own:
+                submission = read_submission(entry.submission, benchmark, partial=True)
+                if submission.content != score["submission"]["content"]:
+                    found = "its result is of other predictions"
+                    problems.append(Problem("stale-result", path.name, found, "piq grade --write"))
+                    continue
+                systems[entry.id] = tallied(benchmark, submission, engine=engine)
+            standings.append(Standing(entry, score, None))
+        except BadInput as refusal:
+            problems += [replace(one, where=f"{path.name}: {one.where}") for one in refusal.problems]
+        except (KeyError, TypeError, ValueError) as error:
+            found = f"has a result that cannot be read: {printable(error)}"
+            problems.append(Problem("bad-result", path.name, found, "piq grade --write"))
+        advance(1)
+    if problems:
+        raise BadSubmission(str(folder), problems)
+    return [_ranked(benchmark, board, systems) for board in _boards(standings)]
+
+
+def _boards(standings: Sequence[Standing]) -> list[Board]:
+    """Apart by data and rules; sorted by PIQ, then by name."""
+    found: dict[str, list[Standing]] = {}
+    for standing in standings:
+        key = [standing.score["benchmark"]["fingerprint"], _rules(standing)]
+        found.setdefault(json.dumps(key, sort_keys=True), []).append(standing)
+    boards = []
+    for _, own in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
+        ordered = sorted(own, key=lambda one: (one.piq is None, -(one.piq or 0.0), one.entry.id))
+        boards.append(Board(ordered[0].score["benchmark"], _rules(ordered[0]), tuple(ordered)))
+    return boards
+
+
+def _rules(standing: Standing) -> dict[str, Any]:
+    return {name: value for name, value in standing.score["protocol"].items() if name != "digest"}
+
+
+def _ranked(benchmark: Benchmark, board: Board, systems: Mapping[str, Tallied]) -> Board:
+    """With ranks, where the predictions can be compared."""
+    complete = [one for one in board.standings if one.piq is not None]
+    if not all(one.entry.id in systems for one in complete):
+        return board
+    pairs = list(combinations(range(len(complete)), 2))
+    p = []
+    for first, second in pairs:
+        both = [systems[complete[place].entry.id] for place in (first, second)]
+        result = compare(benchmark, both, n_resamples=1, n_swaps=N_SWAPS)
+        p.append(next(one.p for one in result.pairs[0].differences if one.metric == "piq"))
+    n_better, n_worse = [0] * len(complete), [0] * len(complete)
+    for (first, second), adjusted in zip(pairs, holm(p), strict=True):
+        if adjusted < 1.0 - LEVEL:  # the first is the better one, since they are sorted
+            n_better[second] += 1
+            n_worse[first] += 1
+    ranks = [(1 + n_better[place], len(complete) - n_worse[place]) for place in range(len(complete))]
+    with_ranks = [replace(one, ranks=own) for one, own in zip(complete, ranks, strict=True)]
+    return replace(board, standings=(*with_ranks, *board.standings[len(complete) :]))

@@ -1,0 +1,58 @@
+"""`piq board`: graded entries to the leaderboard."""
+
+from pathlib import Path
+
+import click
+
+from piq_bench.cli import exit_codes
+
+MARKDOWN = "leaderboard.md"
+
+
+@click.command("board", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("submissions", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--dataset",
+    envvar="PIQ_DATASET",
+    type=click.Path(path_type=Path),
+    help="Benchmark of the entries: a folder. [default: the bundled portrait-mini]",
+)
+@click.option("--check", is_flag=True, help="Write nothing; exit with 5 if a file is not as it would be written.")
+def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
+    """Write the leaderboard of the entries in the folder SUBMISSIONS.
+
+    SUBMISSIONS/leaderboard.md, and in SUBMISSIONS/board a page for all entries and one for each, and the same as CSV,
+    JSON and LaTeX.
+    """
+    with exit_codes():
+        from piq_bench.board.entries import GENERATED, entries_in
+        from piq_bench.board.rank import build_boards
+        from piq_bench.cli.progress import progress_bar
+        from piq_bench.errors import GateNotMet, Problem
+        from piq_bench.files import write_text
+        from piq_bench.read.dataset import read_benchmark
+        from piq_bench.report.board_files import board_csv, board_json, board_latex
+        from piq_bench.report.board_html import board_pages
+        from piq_bench.report.board_markdown import board_markdown
+
+        benchmark = read_benchmark(dataset)
+        with progress_bar("entries", len(entries_in(submissions))) as advance:
+            boards = build_boards(submissions, benchmark, advance=advance)
+        files = {MARKDOWN: board_markdown(boards)}
+        tables = {"board.csv": board_csv(boards), "board.json": board_json(boards), "board.tex": board_latex(boards)}
+        files |= {f"{GENERATED}/{name}": text for name, text in (board_pages(boards) | tables).items()}
+        if check:
+            stale = [
+                name
+                for name, text in files.items()
+                if not (submissions / name).is_file() or (submissions / name).read_text(encoding="utf-8") != text
+            ]
+            if stale:
+                found = "is not what `piq board` writes"
+                raise GateNotMet(str(submissions), [Problem("stale", name, found, "run it again") for name in stale])
+            click.echo("the leaderboard is up to date")
+            return
+        (submissions / GENERATED).mkdir(exist_ok=True)
+        for name, text in files.items():
+            write_text(submissions / name, text)
+        click.echo(f"wrote {submissions / MARKDOWN} and {len(files) - 1} files in {submissions / GENERATED}")

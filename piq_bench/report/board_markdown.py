@@ -1,0 +1,30 @@
+"""Boards as Markdown: the leaderboard that a repository shows."""
+
+from collections.abc import Sequence
+
+from piq_bench.board.published import DATA_SET, ROWS, SOURCE
+from piq_bench.board.rank import Board
+from piq_bench.report.board_rows import RULE, columns, rows, title
+from piq_bench.report.markdown import escaped
+from piq_bench.report.rows import percent
+
+HEAD = "# Leaderboard\n\nWritten by `piq board`; edits are lost. Numbers are in per cent, higher is better.\n"
+
+
+def board_markdown(boards: Sequence[Board]) -> str:
+    """The file's text."""
+    parts = [HEAD]
+    for board in boards:
+        shown = columns(board)
+        lines = [f"## {escaped(title(board))}", ""]
+        lines.append("| rank | entry | team | " + " | ".join(escaped(column.title) for column in shown) + " |")
+        lines.append("|---:|---|---|" + "---:|" * len(shown))
+        for row in rows(board):
+            name = f"[{escaped(row.name)}]({row.id}/)" + (" †" if row.external_data else "")
+            first, *others = row.cells
+            cells = [f"**{first.text}** ({first.interval})", *(cell.text for cell in others)]
+            lines.append(f"| {row.ranks} | {name} | {escaped(row.team)} | " + " | ".join(cells) + " |")
+        parts.append("\n".join([*lines, "", f"{RULE} † has seen data beside the benchmark's.", ""]))
+    lines = ["## Published rows, of another data set", "", f"{escaped(DATA_SET)}: {escaped(SOURCE)}.", ""]
+    lines += ["| row | PIQ |", "|---|---:|", *(f"| {row.name} | {percent(row.piq)} |" for row in ROWS), ""]
+    return "\n".join([*parts, *lines])

@@ -1,0 +1,182 @@
+"""The leaderboard: who stands where, what is written, and that nobody's text becomes more than text."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import board_builders
+import pytest
+from click.testing import CliRunner, Result
+
+from piq_bench.board.rank import Board, build_boards
+from piq_bench.cli import load_command
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.records import Benchmark
+
+pytest.importorskip("jinja2")
+HOSTILE = "<script>document.title='taken'</script>|*x* ]("
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def call(command: str, *arguments: object) -> Result:
+    return CliRunner().invoke(load_command(command), [str(argument) for argument in arguments])
+
+
+def grade(entry: Path, benchmark_folder: Path) -> None:
+    done = call("grade", entry, "--dataset", benchmark_folder, "--bootstrap", 20, "--write")
+    assert done.exit_code == 0, done.output
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A benchmark and four graded entries: two that are alike, one that is worse, one without all tasks."""
+    root = tmp_path_factory.mktemp("place")
+    benchmark = board_builders.dataset(root / "tiny")
+    entries = root / "submissions"
+    board_builders.entry(entries / "good", benchmark, noise=0.3, external=True)
+    board_builders.entry(entries / "good-too", benchmark, noise=0.3, seed=1, name=HOSTILE)
+    board_builders.entry(entries / "bad", benchmark, noise=2.5, seed=2, name="=cmd()")
+    board_builders.entry(entries / "half", benchmark, noise=0.1, seed=3, partial=True)
+    for entry in sorted(entries.iterdir()):
+        grade(entry, root / "tiny")
+    done = call("board", entries, "--dataset", root / "tiny")
+    assert done.exit_code == 0, done.output
+    return root
+
+
+@pytest.fixture
+def board(place: Path) -> Board:
+    (found,) = build_boards(place / "submissions", board_benchmark(place))
+    return found
+
+
+def board_benchmark(place: Path) -> Benchmark:
+    return read_benchmark(place / "tiny")
+
+
+def test_entries_are_sorted_and_only_what_is_significant_separates_ranks(board: Board) -> None:
+    assert [one.entry.id for one in board.standings][2:] == ["bad", "half"]
+    assert [one.ranks for one in board.standings] == [(1, 2), (1, 2), (3, 3), None]
+    assert [one.piq for one in board.standings[:3]] == sorted((one.piq for one in board.standings[:3]), reverse=True)  # type: ignore[type-var]
+
+
+def test_files_are_written_once_and_checked_afterwards(place: Path) -> None:
+    entries = place / "submissions"
+    names = {path.name for path in (entries / "board").iterdir()}
+    pages = {"index.html", "good.html", "good-too.html", "bad.html", "half.html"}
+    assert names == {*pages, "board.csv", "board.json", "board.tex"}
+    assert call("board", entries, "--dataset", place / "tiny", "--check").exit_code == 0
+    (entries / "leaderboard.md").write_text("mine first", encoding="utf-8")
+    stale = call("board", entries, "--dataset", place / "tiny", "--check")
+    assert stale.exit_code == 5
+    assert "leaderboard.md" in stale.stderr
+    assert call("board", entries, "--dataset", place / "tiny").exit_code == 0
+
+
+def test_tables_hold_every_number_at_full_precision(place: Path, board: Board) -> None:
+    folder = place / "submissions" / "board"
+    document = json.loads((folder / "board.json").read_text(encoding="utf-8"))
+    assert [one["piq"] for one in document["boards"][0]["entries"]] == [one.piq for one in board.standings]
+    rows = list(csv.DictReader(io.StringIO((folder / "board.csv").read_text(encoding="utf-8"))))
+    assert [float(row["PIQ"]) for row in rows if row["PIQ"]] == [one.piq for one in board.standings[:3]]
+    assert rows[2]["name"] == "'=cmd()"  # no formula
+    assert r"\begin{tabular}" in (folder / "board.tex").read_text(encoding="utf-8")
+
+
+def test_the_papers_rows_stand_apart_without_a_rank(place: Path) -> None:
+    text = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
+    ours, published = text.split("## Published rows, of another data set")
+    assert "fss-br-uncertainty" not in ours
+    assert "| fss-br-uncertainty | 49.49 |" in published
+
+
+class Parts(HTMLParser):
+    """What a page would load and run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "action", "data")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+
+
+def test_pages_load_nothing_and_a_hostile_name_stays_text(place: Path) -> None:
+    for path in (place / "submissions" / "board").glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        parts = Parts()
+        parts.feed(text)
+        assert parts.tags.count("script") == (path.name == "index.html")
+        assert all(re.fullmatch(r"[a-z0-9-]+\.(html|csv|json|tex)", link) for link in parts.links)
+        assert "url(" not in text
+        assert "default-src 'none'" in text
+    assert "&lt;script&gt;document.title" in (place / "submissions" / "board" / "good-too.html").read_text("utf-8")
+    markdown = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
+    assert "\\<script\\>" in markdown
+    assert not re.search(r"(?<!\\)<", markdown)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser here")
+def test_a_browser_sorts_filters_and_keeps_its_title(place: Path, tmp_path: Path) -> None:
+    page = (place / "submissions" / "board" / "index.html").read_text(encoding="utf-8")
+    asked = """<script>
+      const body = document.querySelector("tbody"), names = () => [...body.rows].filter(row => !row.hidden)
+        .map(row => row.cells[1].textContent.trim());
+      const before = names();
+      document.querySelectorAll("th button")[2].click();
+      const after = names();
+      const filter = document.querySelector("input");
+      filter.value = "CMD"; filter.dispatchEvent(new Event("input"));
+      document.documentElement.dataset.found = JSON.stringify([before, after, names(), document.title,
+        performance.getEntriesByType("resource").length]);
+    </script></body>"""
+    (tmp_path / "page.html").write_text(page.replace("</body>", asked), encoding="utf-8")
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    done = subprocess.run(
+        [*command, f"--user-data-dir={tmp_path}", f"file://{tmp_path}/page.html"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = re.search(r'data-found="([^"]*)"', done.stdout)
+    assert found is not None
+    before, after, filtered, title, n_requests = json.loads(unescape(found[1]))
+    assert before[2:] == ["=cmd()", "half"]
+    assert after == [*before[2::-1], "half"]  # the worst first, what has no number last
+    assert filtered == ["=cmd()"]
+    assert title == "Leaderboard - piq-bench"
+    assert n_requests == 0
+
+
+def test_what_is_not_graded_as_it_lies_there_is_named(place: Path, tmp_path: Path) -> None:
+    entries = tmp_path / "submissions"
+    shutil.copytree(place / "submissions", entries)
+    (entries / "good" / "result.json").unlink()
+    shutil.copyfile(entries / "bad" / "submission.npz", entries / "good-too" / "submission.npz")
+    (entries / "bad" / "result.json").write_text("[]", encoding="utf-8")
+    refused = call("board", entries, "--dataset", place / "tiny")
+    assert refused.exit_code == 3
+    for message in ("has no result.json", "its result is of other predictions", "cannot be read"):
+        assert message in refused.stderr
+
+
+def test_results_of_other_data_stand_on_a_board_of_their_own(place: Path, tmp_path: Path) -> None:
+    entries = tmp_path / "submissions"
+    shutil.copytree(place / "submissions", entries)
+    path = entries / "bad" / "result.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    result["score"]["benchmark"]["fingerprint"] = "f" * 64
+    path.write_text(json.dumps(result), encoding="utf-8")
+    boards = build_boards(entries, board_benchmark(place))
+    assert [[one.entry.id for one in board.standings] for board in boards][1] == ["bad"]
+    assert boards[1].standings[0].ranks is None

@@ -1,0 +1,125 @@
+"""Grading from the outside: what an entry is told, and what is written."""
+
+import json
+import math
+from pathlib import Path
+
+import board_builders
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from piq_bench.board.entries import read_entry
+from piq_bench.board.grade import likeness
+from piq_bench.cli import load_command
+from piq_bench.errors import BadSubmission
+from piq_bench.read.submission import read_submission
+from piq_bench.records import Benchmark
+
+
+def call(command: str, *arguments: object) -> Result:
+    return CliRunner().invoke(load_command(command), [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Benchmark:
+    return board_builders.dataset(tmp_path / "tiny")
+
+
+def graded(tmp_path: Path, entry: Path, *options: object) -> Result:
+    return call("grade", entry, "--dataset", tmp_path / "tiny", "--bootstrap", 20, *options)
+
+
+def piq_of(tmp_path: Path, entry: Path) -> tuple[float, str]:
+    scored = call(
+        "score", entry / "submission.npz", "--dataset", tmp_path / "tiny", "--format", "json", "--bootstrap", 20
+    )
+    document = json.loads(scored.stdout)
+    return document["piq"], document["protocol"]["digest"]
+
+
+def test_a_true_claim_is_graded_and_written(tmp_path: Path, benchmark: Benchmark) -> None:
+    piq, digest = piq_of(tmp_path, board_builders.entry(tmp_path / "draft", benchmark))
+    claimed = f'[claimed]\npiq = {piq!r}\ndigest = "{digest}"\n'
+    entry = board_builders.entry(tmp_path / "all" / "draft", benchmark, claimed=claimed)
+    done = graded(tmp_path, entry)
+    assert done.exit_code == 0, done.output
+    assert f"claim   piq {piq!r} holds" in done.stdout
+    assert not (entry / "result.json").exists()
+    assert graded(tmp_path, entry, "--write").exit_code == 0
+    result = json.loads((entry / "result.json").read_text(encoding="utf-8"))
+    assert (result["schema"], result["entry"], result["status"]) == ("piq-bench/result/1", "draft", "scored")
+    assert result["score"]["piq"] == piq
+    assert all(claim["holds"] for claim in result["claims"])
+    assert graded(tmp_path, entry, "--write").exit_code == 0  # again
+
+
+def test_a_claim_off_by_one_bit_does_not_hold(tmp_path: Path, benchmark: Benchmark) -> None:
+    piq, _ = piq_of(tmp_path, board_builders.entry(tmp_path / "draft", benchmark))
+    off = math.nextafter(piq, 1.0)
+    entry = board_builders.entry(tmp_path / "all" / "entry", benchmark, claimed=f"[claimed]\npiq = {off!r}\n")
+    done = graded(tmp_path, entry, "--write")
+    assert done.exit_code == 5
+    assert f"claimed {off!r}, computed {piq!r}" in done.stderr
+    assert not (entry / "result.json").exists()
+
+
+def test_a_copy_is_found_however_its_rows_are_ordered(tmp_path: Path, benchmark: Benchmark) -> None:
+    entries = tmp_path / "all"
+    first = board_builders.entry(entries / "first", benchmark)
+    copy = board_builders.entry(entries / "copy", benchmark)
+    with np.load(first / "submission.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    order = np.random.default_rng(1).permutation(len(arrays["image"]))
+    shuffled = {name: values if values.ndim == 0 else values[order] for name, values in arrays.items()}
+    np.savez(copy / "submission.npz", **shuffled)
+    done = graded(tmp_path, copy, "--write")
+    assert done.exit_code == 5
+    assert "has the predictions of first" in done.stderr
+    assert not (copy / "result.json").exists()
+
+    shuffled["embedding"][:2] += 1
+    np.savez(copy / "submission.npz", **shuffled)
+    done = graded(tmp_path, copy)
+    assert done.exit_code == 0
+    assert "embedding: 95.8% of the rows are those of first" in done.stdout
+    assert "answers: 100.0% of the rows are those of first" in done.stdout
+
+
+def test_likeness_is_the_share_of_equal_rows(tmp_path: Path, benchmark: Benchmark) -> None:
+    one, other = (
+        read_submission(board_builders.entry(tmp_path / f"e{seed}", benchmark, seed=seed) / "submission.npz", benchmark)
+        for seed in (0, 1)
+    )
+    same = [one.predictions["gender"][i] == other.predictions["gender"][i] for i in range(48)]
+    assert likeness(one, other) == {"embedding": 0.0, "answers": sum(same) / 48}
+    assert likeness(one, one) == {"embedding": 1.0, "answers": 1.0}
+
+
+@pytest.mark.parametrize(("level", "hidden"), [("public", {"confusion"}), ("score", {"confusion", "labels", "notes"})])
+def test_less_is_disclosed_where_labels_are_hidden(
+    level: str, hidden: set[str], tmp_path: Path, benchmark: Benchmark
+) -> None:
+    entry = board_builders.entry(tmp_path / "all" / "entry", benchmark)
+    assert graded(tmp_path, entry, "--write", "--disclosure", level).exit_code == 0
+    score = json.loads((entry / "result.json").read_text(encoding="utf-8"))["score"]
+    assert not hidden & set(score)
+    assert {"piq", "aspects", "reid", "f1", "intervals", "protocol"} <= set(score)
+
+
+def test_files_that_an_entry_cannot_have_are_named_at_once(tmp_path: Path, benchmark: Benchmark) -> None:
+    entry = board_builders.entry(tmp_path / "all" / "Entry_1", benchmark)
+    (entry / "run.sh").write_text("rm -rf /", encoding="utf-8")
+    (entry / "README.md").symlink_to("/etc/passwd")
+    (entry / "folder").mkdir()
+    (entry / "log.csv").write_bytes(b"x" * (3 << 20))
+    (entry / "submission.parquet").write_bytes(b"")
+    with pytest.raises(BadSubmission) as refused:
+        read_entry(entry)
+    message = str(refused.value)
+    assert "refused, 6 problems" in message
+    for part in ("cannot be an entry's name", "run.sh", "is a link", "is no plain file", "has 3,145,728 bytes"):
+        assert part in message
+    assert "holds 2 submissions" in message
+    assert graded(tmp_path, entry).exit_code == 3
+    assert graded(tmp_path, tmp_path / "none").exit_code == 2

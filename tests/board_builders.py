@@ -1,0 +1,78 @@
+"""A small benchmark and entries of it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.records import Benchmark
+from piq_bench.write import write_submission
+
+N_PEOPLE = 12
+BENCHMARK = """\
+schema = "piq-bench/benchmark/1"
+name = "tiny"
+version = "1"
+licence = "none"
+[tasks.reid]
+aspect = "reid"
+kind = "retrieval"
+[tasks.gender]
+aspect = "appearance"
+labels = ["female", "male"]
+"""
+METADATA = """\
+schema = "piq-bench/entry/1"
+name = "{name}"
+team = "Team"
+authors = ["A. Author"]
+date = 2026-11-01
+[method]
+summary = "Noise."
+[training]
+datasets = ["tiny"]
+external_data = {external}
+used_test_images = false
+"""
+
+
+def dataset(folder: Path) -> Benchmark:
+    """Twelve people, four images each."""
+    folder.mkdir()
+    (folder / "benchmark.toml").write_text(BENCHMARK, encoding="utf-8")
+    lines = ["image,split,identity,gender"]
+    for person in range(N_PEOPLE):
+        for shot in range(4):
+            split = "query" if shot == 0 else "gallery"
+            lines.append(f"p{person}/{shot}.jpg,{split},p{person:02},{('female', 'male')[person % 2]}")
+    (folder / "annotations.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return read_benchmark(folder)
+
+
+def entry(
+    folder: Path,
+    benchmark: Benchmark,
+    *,
+    noise: float = 1.0,
+    name: str = "",
+    claimed: str = "",
+    external: bool = False,
+    partial: bool = False,
+    seed: int = 0,
+) -> Path:
+    """Who is who and what, blurred by noise."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    identity = benchmark.identity
+    embedding = np.eye(N_PEOPLE)[identity] + noise * rng.standard_normal((identity.size, N_PEOPLE))
+    gender = np.where(rng.random(identity.size) < noise / 4, 1, 0) ^ (identity % 2)
+    write_submission(
+        folder / "submission.npz",
+        images=benchmark.images,
+        embedding=embedding.astype(np.float32),
+        predictions={} if partial else {"gender": gender},
+        meta={"name": folder.name, "benchmark": benchmark.name},
+    )
+    text = METADATA.format(name=name or folder.name, external=str(external).lower())
+    (folder / "metadata.toml").write_text(text + claimed, encoding="utf-8")
+    return folder
