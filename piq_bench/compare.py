@@ -23,11 +23,12 @@ import numpy as np
 from piq_bench.bootstrap import BLOCK_VALUES, Clusters, clusters_of, interval, resamples
 from piq_bench.errors import BadUsage, Problem, quoted
 from piq_bench.fingerprint import fingerprint
+from piq_bench.metrics.labels import macro_f1
 from piq_bench.records import Benchmark, BoolArray, FloatArray, Interval, Submission
 from piq_bench.reid import score_reid
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.tally import LabelTally, ReidTally, f1_estimates, piq_estimates, reid_estimates, tally_labels
+from piq_bench.tally import LabelTally, ReidTally, piq_estimates, reid_estimates, tally_labels
 
 LEVEL = 0.95
 POWER = 0.8
@@ -224,21 +225,27 @@ def _differences(
 ) -> list[Difference]:
     """Of every metric that both have, with p-values not yet corrected."""
     both = _common(a, b)
-    scores = [_estimates(benchmark, system, clusters.once, clusters.once) for system in both]
+    counts = [_side_by_side(system.labels, clusters.total) for system in both]
+    scores = [_weighted(benchmark, *one, clusters.once) for one in zip(both, counts, strict=True)]
     first, second = ({name: float(values[0]) for name, values in one.items()} for one in scores)
     names = [name for name in first if not np.isnan(first[name] + second[name])]
 
     drawn: dict[str, list[FloatArray]] = {name: [] for name in names}
     for weights in resamples(clusters, n_resamples, seed, with_groups=bool(both[0].labels)):
-        one, other = (_estimates(benchmark, system, weights, weights) for system in both)
+        one, other = (_weighted(benchmark, *each, weights) for each in zip(both, counts, strict=True))
         for name in names:
             drawn[name].append(other[name] - one[name])
 
     joined = _joined(*both)
+    ours, theirs = (count.sum(axis=0) for count in counts)
+    differ = (counts[0] != counts[1]).any(axis=1)  # where both answer alike, it does not matter who is asked
+    change = (counts[1] - counts[0])[differ]
     n_as_large = dict.fromkeys(names, 0)
     for swapped in swaps(clusters, n_swaps, seed):
-        one = _swapped(benchmark, joined, clusters, swapped)
-        other = _swapped(benchmark, joined, clusters, ~swapped)
+        owners = swapped[:, : clusters.identity.size]
+        sums = ours + swapped[:, differ].astype(np.float64) @ change
+        one = _estimates(benchmark, joined, _chosen(~owners, owners), sums)
+        other = _estimates(benchmark, joined, _chosen(owners, ~owners), ours + theirs - sums)
         for name in names:
             observed = abs(second[name] - first[name])
             n_as_large[name] += int((np.abs(other[name] - one[name]) >= observed - SAME).sum())
@@ -261,10 +268,34 @@ def _differences(
     return found
 
 
-def _estimates(benchmark: Benchmark, system: Tallied, weights: FloatArray, label_weights: FloatArray) -> Estimates:
-    """All metrics of a comparison, for weights of the identities and of all clusters; no undefined ones."""
+def _side_by_side(labels: Mapping[str, LabelTally], n_clusters: int) -> FloatArray:
+    """Shape (n_clusters, n_columns); hits, predicted and true of every task, so that one product sums them all."""
+    parts = [part for tally in labels.values() for part in (tally.hits, tally.predicted, tally.true)]
+    return np.concatenate([np.empty((n_clusters, 0)), *parts], axis=1)
+
+
+def _weighted(benchmark: Benchmark, system: Tallied, counts: FloatArray, weights: FloatArray) -> Estimates:
+    """For weights of the clusters, or of the identities alone where no task has labels."""
+    return _estimates(benchmark, system, weights, weights @ counts[: weights.shape[1]])
+
+
+def _estimates(benchmark: Benchmark, system: Tallied, weights: FloatArray, sums: FloatArray) -> Estimates:
+    """All metrics of a comparison, without undefined ones.
+
+    Args:
+        benchmark: for its aspects.
+        system: what retrieval earned, and the shapes of its label counts.
+        weights: shape (n_weightings, n_identities or more); for retrieval.
+        sums: shape (n_weightings, n_columns); weighted sums of `_side_by_side`.
+    """
     reid = {} if system.reid is None else reid_estimates(system.reid, weights)
-    f1 = f1_estimates(system.labels, label_weights)
+    f1: dict[str, FloatArray] = {}
+    first = 0
+    for task, tally in system.labels.items():
+        n_labels = tally.true.shape[1]
+        hits, predicted, true = np.split(sums[:, first : first + 3 * n_labels], 3, axis=1)
+        f1[task] = macro_f1(hits, predicted, true)
+        first += 3 * n_labels
     aspects, piq = piq_estimates(benchmark, reid, f1)
     found: dict[str, FloatArray | None] = {"piq": piq}
     found |= {f"aspects.{name}": values for name, values in aspects.items()}
@@ -290,29 +321,16 @@ def _common(a: Tallied, b: Tallied) -> tuple[Tallied, Tallied]:
 
 
 def _joined(a: Tallied, b: Tallied) -> Tallied:
-    """Clusters answered by the first, then the same answered by the second."""
-    reid = None
-    if a.reid is not None and b.reid is not None:
-        total = {name: np.concatenate([a.reid.total[name], b.reid.total[name]]) for name in a.reid.total}
-        reid = ReidTally(np.concatenate([a.reid.n_queries, b.reid.n_queries]), total)
-    labels = {
-        task: LabelTally(
-            *(
-                np.concatenate([getattr(one.labels[task], part) for one in (a, b)])
-                for part in ("hits", "predicted", "true")
-            )
-        )
-        for task in a.labels
-    }
-    return Tallied(a.name, a.content, reid, labels)
+    """Retrieval of the identities answered by the first, then of the same answered by the second."""
+    if a.reid is None or b.reid is None:
+        return a
+    total = {name: np.concatenate([a.reid.total[name], b.reid.total[name]]) for name in a.reid.total}
+    return replace(a, reid=ReidTally(np.concatenate([a.reid.n_queries, b.reid.n_queries]), total))
 
 
-def _swapped(benchmark: Benchmark, joined: Tallied, clusters: Clusters, swapped: BoolArray) -> Estimates:
-    """What the first submission would have reached, had the second answered where it says so."""
-    owners = swapped[:, : clusters.identity.size]
-    weights = np.concatenate([~owners, owners], axis=1).astype(np.float64)
-    label_weights = np.concatenate([~swapped, swapped], axis=1).astype(np.float64) if joined.labels else weights
-    return _estimates(benchmark, joined, weights, label_weights)
+def _chosen(first: BoolArray, second: BoolArray) -> FloatArray:
+    """Weights of what `_joined` holds: for each identity, one of its two answers."""
+    return np.concatenate([first, second], axis=1).astype(np.float64)
 
 
 def _detectable(differences: FloatArray) -> float | None:

@@ -1,0 +1,148 @@
+"""An entry that arrives on a branch: out of git's objects into an empty folder, without checking the branch out.
+
+Every changed path is looked at, not only those of the entry: a pull request adds the plain files of one new entry and
+does nothing else. Names, modes and sizes are read from git before any content is; no filter, hook or attribute of the
+branch has a say, since only plumbing commands are used. Changes are those since the branch left its base, so that
+entries which arrived there in the meantime are nobody's edits.
+"""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from piq_bench.board.entries import ID, MAX_FILES, MAX_SUBMISSION_BYTES, MAX_TEXT_BYTES, RESULT, SUBMISSIONS
+from piq_bench.errors import BadSubmission, BadUsage, Problem, printable
+
+FOLDER = "submissions"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+PLAIN_FILE = "100644"
+MODES = {"120000": "is a link", "160000": "is a submodule", "100755": "is executable"}
+CHANGES = {"M": "changes a file", "D": "deletes a file", "T": "changes what a file is"}
+POINTER = b"version https://git-lfs"
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path that a branch changes.
+
+    Attributes:
+        path: as git has it.
+        status: "A" for added, and so on.
+        mode: of the new file.
+        blob: its object.
+    """
+
+    path: str
+    status: str
+    mode: str
+    blob: str
+
+
+def arrived_entry(repository: Path, base: str, head: str, folder: Path) -> Path:
+    """Write the one entry that a branch adds into a folder.
+
+    Args:
+        repository: that has both commits.
+        base: the branch that it wants to go to.
+        head: the branch.
+        folder: an empty one.
+
+    Returns:
+        The entry's folder.
+
+    Raises:
+        BadUsage: if git does not know a commit.
+        BadSubmission: with everything that the branch does beside adding one entry.
+    """
+    base, head = (_commit(repository, one) for one in (base, head))
+    start = _git(repository, "merge-base", base, head).decode().strip()
+    changes = _changes(repository, start, head)
+    problems = [problem for change in changes if (problem := _misfit(change)) is not None]
+    names = sorted({change.path.split("/")[1] for change in changes if change.path.startswith(f"{FOLDER}/")})
+    if len(names) != 1:
+        found = f"touches {len(names)} entries: {', '.join(map(printable, names[:5]))}" if names else "adds no entry"
+        problems.append(Problem("one-entry", FOLDER, found, "one new entry, in a folder of its own"))
+    for name in names:
+        if _git(repository, "ls-tree", base, f"{FOLDER}/{name}"):
+            problems.append(Problem("not-new", printable(name), "exists already", "entries are never edited"))
+    if len(changes) > MAX_FILES:
+        found = f"adds {len(changes)} files"
+        problems.append(Problem("too-many-files", FOLDER, found, f"at most {MAX_FILES}"))
+    if not problems:
+        problems = [problem for change in changes if (problem := _too_large(repository, change)) is not None]
+    if problems:
+        raise BadSubmission(f"changes of {head[:12]}", problems)
+    entry = folder / names[0]
+    entry.mkdir()
+    for change in changes:
+        content = _git(repository, "cat-file", "blob", change.blob)
+        if content.startswith(POINTER):
+            problems.append(Problem("pointer", change.path, "is a pointer to a file elsewhere", "the file itself"))
+        (entry / change.path.rsplit("/", 1)[1]).write_bytes(content)
+    if problems:
+        raise BadSubmission(f"changes of {head[:12]}", problems)
+    return entry
+
+
+def _changes(repository: Path, start: str, head: str) -> list[Change]:
+    """Every path that differs; a renamed file is one deleted and one added."""
+    raw = _git(repository, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", start, head)
+    fields = raw.split(b"\0")[:-1]
+    changes = []
+    for place in range(0, len(fields), 2):
+        _, mode, _, blob, status = fields[place].decode("ascii").split(" ")
+        path = fields[place + 1].decode("utf-8", "backslashreplace")
+        changes.append(Change(path, status[0], mode, blob))
+    return changes
+
+
+def _misfit(change: Change) -> Problem | None:
+    """What a branch may not do to a path."""
+    where = printable(change.path)
+    if change.status in CHANGES:
+        return Problem("edit", where, CHANGES[change.status], "a pull request adds one entry, and nothing else")
+    if change.mode != PLAIN_FILE:
+        return Problem("no-file", where, MODES.get(change.mode, "is no plain file"), "plain files")
+    parts = change.path.split("/")
+    fits = len(parts) == 3 and parts[0] == FOLDER and ID.fullmatch(parts[1]) and NAME.fullmatch(parts[2])
+    if not fits:
+        return Problem("bad-path", where, "is no file of an entry", f"{FOLDER}/name-of-the-entry/file")
+    if parts[2] == RESULT:
+        return Problem("result", where, "is written by the grader", "leave it out")
+    return None
+
+
+def _too_large(repository: Path, change: Change) -> Problem | None:
+    n_bytes = int(_git(repository, "cat-file", "-s", change.blob))
+    limit = MAX_SUBMISSION_BYTES if change.path.endswith(SUBMISSIONS) else MAX_TEXT_BYTES
+    if n_bytes <= limit:
+        return None
+    return Problem("too-large", change.path, f"has {n_bytes:,} bytes", f"at most {limit:,}")
+
+
+def _commit(repository: Path, name: str) -> str:
+    try:
+        return (
+            _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+            .decode()
+            .strip()
+        )
+    except BadUsage:
+        problem = Problem("no-commit", "commit", f"git does not know {printable(name)!r}", "fetch it first")
+        raise BadUsage(str(repository), [problem]) from None
+
+
+def _git(repository: Path, *arguments: str) -> bytes:
+    """What a plumbing command prints."""
+    command = ["git", "-c", "core.quotePath=false", "-C", str(repository), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, check=True, timeout=SECONDS).stdout  # noqa: S603  no shell
+    except FileNotFoundError:
+        raise BadUsage("git", [Problem("not-installed", "git", "is not installed", "install git")]) from None
+    except subprocess.CalledProcessError as error:
+        found = printable(error.stderr.decode("utf-8", "replace").strip() or f"ended with {error.returncode}", 200)
+        raise BadUsage(
+            str(repository), [Problem("git", arguments[0], found, "a repository with both commits")]
+        ) from None

@@ -1,0 +1,222 @@
+"""Entries that arrive on a branch: graded, merged, on the board; and whatever else a branch does, with the reason."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import board_builders
+import pytest
+from click.testing import CliRunner, Result
+
+from piq_bench.board.pull_request import arrived_entry
+from piq_bench.cli import load_command
+from piq_bench.errors import BadSubmission, BadUsage
+from piq_bench.read.dataset import read_benchmark
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
+WHO = {
+    **{f"GIT_{role}_{part}": "someone" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
+
+
+def git(place: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(place), *arguments], capture_output=True, text=True, check=True, env=os.environ | WHO
+    )
+    return done.stdout.strip()
+
+
+def commit(place: Path, message: str) -> str:
+    git(place, "add", "-A", "-f")
+    git(place, "commit", "-q", "-m", message)
+    return git(place, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a benchmark and one graded entry; the branch to work on is checked out."""
+    place = tmp_path / "repository"
+    place.mkdir()
+    git(place, "init", "-q", "-b", "main")
+    benchmark = board_builders.dataset(place / "tiny")
+    first = board_builders.entry(place / "submissions" / "first", benchmark, noise=0.5)
+    (place / "tool.py").write_text("print()\n", encoding="utf-8")
+    assert call("grade", first, "--dataset", place / "tiny", "--bootstrap", 10, "--write").exit_code == 0
+    commit(place, "start")
+    git(place, "checkout", "-q", "-b", "arriving")
+    return place
+
+
+def call(command: str, *arguments: object) -> Result:
+    return CliRunner().invoke(load_command(command), [str(argument) for argument in arguments])
+
+
+def arriving(place: Path, name: str = "second", **options: object) -> Path:
+    return board_builders.entry(
+        place / "submissions" / name,
+        read_benchmark(place / "tiny"),
+        **{"seed": 1, **options},  # type: ignore[arg-type]
+    )
+
+
+def test_an_entry_arrives_is_graded_merged_and_ranked(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("jinja2")
+    arriving(repository, noise=0.4)
+    head = commit(repository, "an entry")
+    git(repository, "checkout", "-q", "main")
+    (repository / "tool.py").write_text("print('newer')\n", encoding="utf-8")
+    commit(repository, "main goes on")  # which is no change of the branch
+    assert not (repository / "submissions" / "second").exists()
+
+    monkeypatch.chdir(repository)
+    done = call("grade", "--base", "main", "--head", head, "--dataset", "tiny", "--out", tmp_path / "result.json")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["entry"] == "second"
+    assert not (repository / "submissions" / "second").exists()
+
+    git(repository, "merge", "-q", "--no-edit", "arriving")
+    assert call("grade", "submissions/second", "--dataset", "tiny", "--write").exit_code == 0
+    assert call("board", "submissions", "--dataset", "tiny").exit_code == 0
+    text = (repository / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
+    assert "[second](second/)" in text
+    assert "[first](first/)" in text
+
+
+def two(place: Path) -> None:
+    arriving(place)
+    arriving(place, "third", seed=2)
+
+
+def edited_tool(place: Path) -> None:
+    arriving(place)
+    (place / "tool.py").write_text("import os\n", encoding="utf-8")
+
+
+def edited_workflow(place: Path) -> None:
+    arriving(place)
+    (place / ".github" / "workflows").mkdir(parents=True)
+    (place / ".github" / "workflows" / "mine.yml").write_text("on: push\n", encoding="utf-8")
+
+
+def link(place: Path) -> None:
+    (arriving(place) / "README.md").symlink_to("/etc/passwd")
+
+
+def executable(place: Path) -> None:
+    path = arriving(place) / "README.md"
+    path.write_text("run me", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def submodule(place: Path) -> None:
+    nested = arriving(place) / "x"
+    nested.mkdir()
+    git(nested, "init", "-q")
+    git(nested, "commit", "-q", "--allow-empty", "-m", "nested")
+
+
+def deep(place: Path) -> None:
+    folder = arriving(place) / "more"
+    folder.mkdir()
+    (folder / "README.md").write_text("", encoding="utf-8")
+
+
+def strange_name(place: Path) -> None:
+    (arriving(place) / "a\u202eb\n.md").write_text("", encoding="utf-8")
+
+
+def capitals(place: Path) -> None:
+    arriving(place, "First")
+
+
+def result(place: Path) -> None:
+    (arriving(place) / "result.json").write_text("{}", encoding="utf-8")
+
+
+def other_entry(place: Path) -> None:
+    arriving(place)
+    (place / "submissions" / "first" / "metadata.toml").write_text("", encoding="utf-8")
+
+
+def more_for_another(place: Path) -> None:
+    (place / "submissions" / "first" / "README.md").write_text("mine", encoding="utf-8")
+
+
+def oversized(place: Path) -> None:
+    (arriving(place) / "README.md").write_bytes(b"x" * ((2 << 20) + 1))
+
+
+def pointer(place: Path) -> None:
+    (arriving(place) / "submission.npz").write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
+
+
+def nothing(place: Path) -> None:
+    (place / "notes.txt").write_text("", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("does", "message"),
+    [
+        (two, "touches 2 entries: second, third"),
+        (edited_tool, "changes a file"),
+        (edited_workflow, "is no file of an entry"),
+        (link, "is a link"),
+        (executable, "is executable"),
+        (submodule, "is a submodule"),
+        (deep, "is no file of an entry"),
+        (strange_name, r"a\u202eb\n.md"),
+        (capitals, "is no file of an entry"),
+        (result, "is written by the grader"),
+        (other_entry, "changes a file"),
+        (more_for_another, "exists already"),
+        (oversized, "has 2,097,153 bytes"),
+        (pointer, "is a pointer to a file elsewhere"),
+        (nothing, "adds no entry"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_a_branch_that_does_anything_else_is_refused(
+    does: Callable[[Path], None], message: str, repository: Path, tmp_path: Path
+) -> None:
+    does(repository)
+    head = commit(repository, "more than an entry")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(BadSubmission) as refused:
+        arrived_entry(repository, "main", head, tmp_path / "out")
+    assert message in str(refused.value)
+
+
+def test_claims_and_copies_are_looked_at_as_anywhere(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    score = json.loads((repository / "submissions" / "first" / "result.json").read_text(encoding="utf-8"))["score"]
+    off = math.nextafter(score["piq"], 0.0)
+    arriving(repository, seed=0, noise=0.5, claimed=f"[claimed]\npiq = {off!r}\n")
+    head = commit(repository, "a copy that claims too little")
+    done = call("grade", "--base", "main", "--head", head, "--dataset", "tiny", "--out", tmp_path / "result.json")
+    assert done.exit_code == 5
+    assert "has the predictions of first" in done.stderr
+    assert f"claimed {off!r}" in done.stderr
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_commits_that_git_does_not_know_and_options_that_do_not_fit(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("none", "--output=/tmp/x", "main; rm -rf /"):
+        with pytest.raises(BadUsage, match="git does not know"):
+            arrived_entry(repository, "main", name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert call("grade", "--base", "main", "--head", "main").exit_code == 2  # no repository
+    assert call("grade").exit_code == 2
+    assert call("grade", "x", "--head", "main").exit_code == 2
+    assert "the entry has no folder here" in call("grade", "--base", "a", "--head", "b", "--write").stderr
