@@ -14,20 +14,21 @@ Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
 
 from piq_bench.bootstrap import BLOCK_VALUES, Clusters, clusters_of, interval, resamples
-from piq_bench.errors import BadUsage, Problem, quoted
+from piq_bench.errors import BadUsage, Problem, printable, quoted
 from piq_bench.fingerprint import fingerprint
 from piq_bench.metrics.labels import macro_f1
-from piq_bench.records import Benchmark, BoolArray, FloatArray, Interval, Submission
+from piq_bench.records import Benchmark, BoolArray, FloatArray, Interval, Protocol, Submission
 from piq_bench.reid import score_reid
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring import protocol_of
 from piq_bench.tally import LabelTally, ReidTally, piq_estimates, reid_estimates, tally_labels
 
 LEVEL = 0.95
@@ -36,6 +37,7 @@ RESAMPLES = 1000
 SWAPS = 10_000
 SWAP_STREAM = 2  # beside the two of the bootstrap
 RETRIEVAL_METRICS = ("rank1", "map")
+LONGEST = 400  # characters of a message
 SAME = 1e-12  # differences so close are equal: sums of the same values in another order
 
 Estimates = Mapping[str, FloatArray]
@@ -50,12 +52,14 @@ class Tallied:
         name, content: as in the submission.
         reid: None where it is not scored on re-id.
         labels: by task.
+        protocol: by which it was counted.
     """
 
     name: str
     content: str
     reid: ReidTally | None
     labels: Mapping[str, LabelTally]
+    protocol: Protocol
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class Comparison:
     Attributes:
         systems: name and content of each submission.
         benchmark: name, version and fingerprint.
+        protocol: by which all of them were counted.
         pairs: every two submissions, in their order.
         level: of intervals.
         resamples, swaps, seed: of the draws.
@@ -118,6 +123,7 @@ class Comparison:
 
     systems: tuple[Mapping[str, str], ...]
     benchmark: Mapping[str, str]
+    protocol: Protocol
     pairs: tuple[Pair, ...]
     level: float
     resamples: int
@@ -142,7 +148,9 @@ def tallied(
             benchmark, submission, clusters, engine, ap=ap, exclude_sequence=exclude_sequence, advance=advance
         )
         reid = ReidTally(tally.n_queries, {name: tally.total[name] for name in RETRIEVAL_METRICS})
-    return Tallied(submission.name, submission.content, reid, tally_labels(benchmark, submission, clusters))
+    labels = tally_labels(benchmark, submission, clusters)
+    protocol = protocol_of(benchmark, ap=ap, exclude_sequence=exclude_sequence)
+    return Tallied(submission.name, submission.content, reid, labels, protocol)
 
 
 def compare(
@@ -165,10 +173,13 @@ def compare(
         advance: told the number of pairs done.
 
     Raises:
-        BadUsage: if there are fewer than two, or two have no task in common.
+        BadUsage: if there are fewer than two, two have no task in common, or protocols differ.
     """
     if len(systems) < 2:
         raise BadUsage("compare", [Problem("too-few", "submissions", f"got {len(systems)}", "at least two")])
+    protocol = systems[0].protocol
+    if strangers := [one for one in systems if one.protocol != protocol]:
+        raise BadUsage("compare", [other_protocol(quoted(one.name), one.protocol, protocol) for one in strangers])
     clusters = clusters_of(benchmark)
     found: list[tuple[int, int, tuple[int, int, int] | None, list[Difference]]] = []
     for first, second in combinations(range(len(systems)), 2):
@@ -187,12 +198,21 @@ def compare(
     return Comparison(
         systems=tuple({"name": system.name, "content": system.content} for system in systems),
         benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
+        protocol=protocol,
         pairs=pairs,
         level=LEVEL,
         resamples=n_resamples,
         swaps=n_swaps,
         seed=seed,
     )
+
+
+def other_protocol(where: str, found: Protocol, wanted: Protocol) -> Problem:
+    """What is wrong with a result that was counted by other rules."""
+    here, there = asdict(found), asdict(wanted)
+    differ = [f"{key} {here[key]!r} instead of {there[key]!r}" for key in here if here[key] != there[key]]
+    remedy = "results of different protocols cannot be compared"
+    return Problem("other-protocol", where, printable(f"has {', '.join(differ)}", LONGEST), remedy)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -309,12 +329,7 @@ def _common(a: Tallied, b: Tallied) -> tuple[Tallied, Tallied]:
     tasks = [task for task in a.labels if task in b.labels]
     has_reid = a.reid is not None and b.reid is not None
     one, other = (
-        Tallied(
-            system.name,
-            system.content,
-            system.reid if has_reid else None,
-            {task: system.labels[task] for task in tasks},
-        )
+        replace(system, reid=system.reid if has_reid else None, labels={task: system.labels[task] for task in tasks})
         for system in (a, b)
     )
     return one, other

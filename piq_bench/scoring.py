@@ -95,18 +95,23 @@ def score(
             "distance": None if submission.embedding is None else submission.distance,
         },
         benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
-        protocol=Protocol(
-            version=PROTOCOL_VERSION,
-            ap=ap,
-            grouping=None if benchmark.groups is None else benchmark.groups.grouping,
-            exclude=(
-                *(["group"] if benchmark.groups is not None else []),
-                *(["camera"] if benchmark.exclude_same_camera else []),
-                *(["sequence"] if exclude_sequence else []),
-            ),
-        ),
+        protocol=protocol_of(benchmark, ap=ap, exclude_sequence=exclude_sequence),
         engine=engine_name,
         file={"sha256": submission.file_sha256, "bytes": submission.file_bytes},
+    )
+
+
+def protocol_of(benchmark: Benchmark, *, ap: str, exclude_sequence: bool) -> Protocol:
+    """Every choice that moves a score, from the benchmark and from the options of `score`."""
+    return Protocol(
+        version=PROTOCOL_VERSION,
+        ap=ap,
+        grouping=None if benchmark.groups is None else benchmark.groups.grouping,
+        exclude=(
+            *(["group"] if benchmark.groups is not None else []),
+            *(["camera"] if benchmark.exclude_same_camera else []),
+            *(["sequence"] if exclude_sequence else []),
+        ),
     )
 
 

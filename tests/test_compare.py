@@ -15,10 +15,11 @@ from piq_bench import compare as comparing
 from piq_bench.bootstrap import Clusters, clusters_of, interval, resamples
 from piq_bench.compare import Comparison, Difference, Tallied, compare, holm, swaps, tallied
 from piq_bench.errors import BadUsage
-from piq_bench.records import Benchmark, BoolArray, FloatArray
+from piq_bench.records import Benchmark, BoolArray, FloatArray, Protocol
 from piq_bench.scoring import score
 from piq_bench.tally import LabelTally, ReidTally
 
+PROTOCOL = Protocol(version=1, ap="non-interpolated", grouping=None, exclude=())
 SMALL = builders.Size(n_train=2, n_query=4, n_gallery=8, n_identities=3)
 
 
@@ -195,7 +196,7 @@ def simulated(rng: np.random.Generator, benchmark: Benchmark, right: tuple[float
     is_right = rng.random(clusters.total) < right[1]
     predicted = np.where(is_right[:, None], true, true[:, ::-1])
     other = LabelTally(np.minimum(predicted, true), predicted, true)
-    pair = [Tallied(name, "", None, {"gender": tally}) for name, tally in (("a", one), ("b", other))]
+    pair = [Tallied(name, "", None, {"gender": tally}, PROTOCOL) for name, tally in (("a", one), ("b", other))]
     return by_metric(compare(benchmark, pair, n_resamples=199, n_swaps=199, seed=int(rng.integers(2**32))))["f1.gender"]
 
 
@@ -220,6 +221,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare(benchmark, [one])
     with pytest.raises(BadUsage, match="share none"):
         compare(benchmark, [replace(one, reid=None), replace(other, labels={})])
+    other_rules = replace(other, protocol=replace(PROTOCOL, ap="market1501"))
+    with pytest.raises(BadUsage, match="has ap 'market1501' instead of 'non-interpolated'"):
+        compare(benchmark, [one, other_rules])
     partly = compare(benchmark, [replace(one, reid=None), other], n_resamples=2, n_swaps=2)
     assert "piq" not in by_metric(partly)
     assert "f1.age" in by_metric(partly)

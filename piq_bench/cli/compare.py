@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from piq_bench.cli.score import AP_CONVENTIONS, ENGINE_HELP, ENGINES, FORMATS
 
 if TYPE_CHECKING:
     from piq_bench.compare import Comparison
-    from piq_bench.records import Benchmark
+    from piq_bench.records import Benchmark, Protocol
 
 MAX_SCORE_FILE = 16 << 20
 
@@ -29,6 +29,9 @@ MAX_SCORE_FILE = 16 << 20
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the result here."
 )
+@click.option(
+    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write a page here."
+)
 @click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
 @click.option("--partial", is_flag=True, help="Compare the tasks that both have; PIQ may then be missing.")
@@ -42,6 +45,7 @@ def compare_command(
     submissions: tuple[Path, ...],
     dataset: Path | None,
     json_file: Path | None,
+    html_file: Path | None,
     layout: str,
     engine: str,
     partial: bool,
@@ -64,6 +68,7 @@ def compare_command(
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
+        from piq_bench.report.compare_html import compare_html
         from piq_bench.report.compare_json import compare_json
         from piq_bench.report.compare_latex import compare_latex
         from piq_bench.report.compare_markdown import compare_markdown
@@ -71,7 +76,7 @@ def compare_command(
         from piq_bench.retrieve.engines import choose
 
         benchmark = read_benchmark(dataset)
-        refuse_unfit(submissions, benchmark, exclude)
+        refuse_unfit(submissions, benchmark, ap, exclude)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         systems = []
@@ -84,6 +89,8 @@ def compare_command(
             result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
         if json_file is not None:
             write_text(json_file, compare_json(result))
+        if html_file is not None:
+            write_text(html_file, compare_html(result))
         if layout == "table":
             text = compare_table(result, colour=sys.stdout.isatty())
         else:
@@ -93,14 +100,16 @@ def compare_command(
             refuse_worse(result)
 
 
-def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", exclude: str | None) -> None:
+def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str, exclude: str | None) -> None:
     """Refuse what cannot be compared before anything takes time.
 
     Raises:
-        BadUsage: listing everything: too few submissions, score files, results of another benchmark.
+        BadUsage: listing everything: too few submissions, score files, results of another benchmark or protocol.
     """
-    from piq_bench.errors import BadUsage, Problem
+    from piq_bench.compare import other_protocol
+    from piq_bench.errors import BadUsage, Problem, printable
     from piq_bench.fingerprint import fingerprint
+    from piq_bench.scoring import protocol_of
 
     problems = []
     if len(submissions) < 2:
@@ -108,40 +117,48 @@ def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", exclude:
     if exclude == "sequence" and benchmark.sequence is None:
         remedy = "leave the option out, or add a column 'sequence' to the annotations"
         problems.append(Problem("no-sequence", "--exclude", "the data set names no sequences", remedy))
-    own = fingerprint(benchmark)
+    own, protocol = fingerprint(benchmark), protocol_of(benchmark, ap=ap, exclude_sequence=exclude == "sequence")
     for path in submissions:
-        if path.suffix == ".json":
-            other = fingerprint_in(path)
-            if other != own:
-                found = f"is a result of benchmark {other[:12]}, and this is {own[:12]}"
-                remedy = "results of different benchmarks cannot be compared"
-                problems.append(Problem("other-benchmark", path.name, found, remedy))
-            else:
-                remedy = "give the submission itself: differences are paired person by person"
-                problems.append(Problem("score-file", path.name, "is a score file", remedy))
+        if path.suffix != ".json":
+            continue
+        try:
+            other, rules = read_origin(path)
+        except (OSError, ValueError, RecursionError) as error:
+            remedy = "a submission: .npz, .parquet or a folder"
+            problems.append(Problem("unreadable", path.name, printable(error), remedy))
+            continue
+        if other != own:
+            found = f"is a result of benchmark {printable(other[:12])}, and this is {own[:12]}"
+            remedy = "results of different benchmarks cannot be compared"
+            problems.append(Problem("other-benchmark", path.name, found, remedy))
+        if rules != protocol:
+            problems.append(other_protocol(path.name, rules, protocol))
+        if other == own and rules == protocol:
+            remedy = "give the submission itself: differences are paired person by person"
+            problems.append(Problem("score-file", path.name, "is a score file", remedy))
     if problems:
         raise BadUsage("compare", problems)
 
 
-def fingerprint_in(path: Path) -> str:
-    """The benchmark's fingerprint in a score file.
+def read_origin(path: Path) -> tuple[str, "Protocol"]:
+    """Fingerprint of the benchmark and protocol in a score file.
 
     Raises:
-        BadUsage: if it is none.
+        OSError: if it cannot be read.
+        ValueError: if it is no score file.
     """
-    from piq_bench.errors import BadUsage, Problem, printable
+    from piq_bench.records import Grouping, Protocol
 
+    if not path.is_file() or path.stat().st_size > MAX_SCORE_FILE:
+        raise ValueError(f"no file, or more than {MAX_SCORE_FILE} bytes")
     try:
-        if path.stat().st_size > MAX_SCORE_FILE:
-            raise ValueError(f"more than {MAX_SCORE_FILE} bytes")
         document = json.loads(path.read_text(encoding="utf-8"))
-        benchmark = document.get("benchmark") if isinstance(document, Mapping) else None
-        if not isinstance(benchmark, Mapping):
-            raise ValueError("no score file")
-        return printable(benchmark.get("fingerprint"))
-    except (OSError, ValueError, RecursionError) as error:
-        remedy = "a submission: .npz, .parquet or a folder"
-        raise BadUsage(str(path), [Problem("unreadable", "file", printable(error), remedy)]) from None
+        said = {field.name: document["protocol"][field.name] for field in fields(Protocol)}
+        if said["grouping"] is not None:
+            said["grouping"] = Grouping(**said["grouping"])
+        return str(document["benchmark"]["fingerprint"]), Protocol(**{**said, "exclude": tuple(said["exclude"])})
+    except (KeyError, TypeError):
+        raise ValueError("no score file") from None
 
 
 def refuse_worse(comparison: "Comparison") -> None:

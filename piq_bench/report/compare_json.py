@@ -26,6 +26,7 @@ def compare_json(comparison: Comparison) -> str:
             for pair in comparison.pairs
         ],
         "benchmark": dict(comparison.benchmark),
+        "protocol": asdict(comparison.protocol),
         "level": comparison.level,
         "resamples": comparison.resamples,
         "swaps": comparison.swaps,

@@ -100,6 +100,39 @@ def test_a_hostile_name_stays_text(layout: str, tmp_path: Path, dataset: Path) -
         assert r"\$\textbackslash{}evil\{\}" in done.stdout
 
 
+def test_the_page_shows_every_pair_loads_nothing_and_escapes_names(tmp_path: Path, dataset: Path) -> None:
+    pytest.importorskip("jinja2")
+    names = ("one", "<script>alert(1)</script>", "two & three")
+    paths = [
+        entry(tmp_path / f"{place}.npz", dataset, noise=place, name=name) for place, name in enumerate(names, start=1)
+    ]
+    done = run(*paths, "--dataset", dataset, "--html", tmp_path / "page.html", *QUICK)
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("<section>") == 3
+    assert "<h2>&lt;script&gt;alert(1)&lt;/script&gt; against one</h2>" in page
+    assert "two &amp; three" in page
+    assert not any(word in page for word in ("<script", "http://", "https://", "src=", "nan"))
+    again = run(*paths, "--dataset", dataset, "--html", tmp_path / "again.html", *QUICK)
+    assert again.stdout == done.stdout
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_the_order_of_rows_changes_nothing_and_the_seed_is_kept(tmp_path: Path, dataset: Path) -> None:
+    one, other = (entry(tmp_path / f"{name}.npz", dataset, noise=noise) for name, noise in (("one", 1), ("other", 2)))
+    with np.load(other) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    order = np.random.default_rng(1).permutation(arrays["image"].size)
+    np.savez(tmp_path / "mixed.npz", **{k: v if v.ndim == 0 else v[order] for k, v in arrays.items()})
+    options = ("--dataset", dataset, "--format", "json", *QUICK)
+    first, mixed, reseeded = (
+        run(one, path, *options, "--seed", seed).stdout
+        for path, seed in ((other, 0), (tmp_path / "mixed.npz", 0), (other, 1))
+    )
+    assert first == mixed
+    assert json.loads(first)["pairs"] != json.loads(reseeded)["pairs"]
+
+
 def test_worse_than_the_first_is_exit_code_5(tmp_path: Path, dataset: Path) -> None:
     good, bad = (entry(tmp_path / f"{name}.npz", dataset, noise=noise) for name, noise in (("good", 0.1), ("bad", 2)))
     worse = run(good, bad, "--dataset", dataset, "--fail-if-worse", *QUICK)
@@ -119,16 +152,37 @@ def test_what_cannot_be_compared_is_refused_at_once(tmp_path: Path, dataset: Pat
         scored = CliRunner().invoke(load_command("score"), [str(path), "--dataset", str(place), "--json", str(folder)])
         assert scored.exit_code == 0, scored.output
         results.append(folder)
-    refused = run(one, *results, "--dataset", dataset, "--exclude", "sequence", *QUICK)
+    no_sequence = run(one, "--dataset", dataset, "--exclude", "sequence", *QUICK)
+    assert no_sequence.exit_code == 2
+    assert "refused, 2 problems" in no_sequence.stderr
+    assert "got 1" in no_sequence.stderr
+    assert "the data set names no sequences" in no_sequence.stderr
+
+    refused = run(one, *results, "--dataset", dataset, *QUICK)
     assert refused.exit_code == 2
-    assert "refused, 3 problems" in refused.stderr
-    assert "the data set names no sequences" in refused.stderr
+    assert "refused, 2 problems" in refused.stderr
     assert "is a score file" in refused.stderr
     assert "results of different benchmarks cannot be compared" in refused.stderr
 
+    own, strange = (json.loads(path.read_text(encoding="utf-8"))["benchmark"]["fingerprint"] for path in results)
+    assert f"is a result of benchmark {strange[:12]}, and this is {own[:12]}" in refused.stderr
+    by_other_rules = run(one, *results, "--dataset", dataset, "--ap", "market1501", *QUICK)
+    assert by_other_rules.exit_code == 2
+    assert "refused, 3 problems" in by_other_rules.stderr
+    assert "own.json      has ap 'non-interpolated' instead of 'market1501'" in by_other_rules.stderr
+
     assert run(one, "--dataset", dataset).exit_code == 2
-    (tmp_path / "broken.json").write_text("[1]", encoding="utf-8")
-    assert "no score file" in run(one, tmp_path / "broken.json", "--dataset", dataset).stderr
+    for text in (
+        "[1]",
+        "{}",
+        '{"benchmark": {"fingerprint": 1}, "protocol": {"grouping": {"x": 1}}}',
+        "{",
+        "[" * 10_000,
+    ):
+        (tmp_path / "broken.json").write_text(text, encoding="utf-8")
+        broken = run(one, tmp_path / "broken.json", tmp_path / "none.json", "--dataset", dataset)
+        assert broken.exit_code == 2
+        assert "refused, 2 problems" in broken.stderr
     stranger = entry(tmp_path / "stranger.npz", other, noise=1)
     assert run(one, stranger, "--dataset", dataset).exit_code == 3
     assert run(one, tmp_path / "none.npz", "--dataset", dataset).exit_code == 3
