@@ -179,6 +179,26 @@ class LabelScore:
     hits: int
 
 
+@dataclass(frozen=True, eq=False)
+class QueryScores:
+    """What each re-id query reached, its near-duplicates left out. Arrays of shape (n_queries,).
+
+    Attributes:
+        row: of the benchmark, ascending; query images with an identity.
+        identity: index into benchmark.identities.
+        average_precision: NaN where no positive is left.
+        with_duplicates: the same with near-duplicates left in; None where there are no groups.
+        first_run: shape (n_queries, 3); positives, candidates and candidates before them in the run of equal similarity
+            that holds the first positive: all that CMC depends on. 0 where no positive is left.
+    """
+
+    row: IntArray
+    identity: IntArray
+    average_precision: FloatArray
+    with_duplicates: FloatArray | None
+    first_run: IntArray
+
+
 @dataclass(frozen=True)
 class ReidScore:
     """Retrieval, with near-duplicates excluded and not.
@@ -192,6 +212,8 @@ class ReidScore:
         identities: identities in the macro mean.
         identities_skipped: names of those whose queries all dropped out.
         queries_unlabelled: query images without an identity, which are no re-id queries.
+        by_identity: mean average precision of each identity in the macro mean.
+        by_query: for reports that look closer; no part of the score file.
     """
 
     values: Mapping[str, float | None]
@@ -202,6 +224,8 @@ class ReidScore:
     identities: int
     identities_skipped: tuple[str, ...]
     queries_unlabelled: int
+    by_query: QueryScores | None = field(default=None, compare=False, repr=False)
+    by_identity: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from os import cpu_count
 
 import numpy as np
@@ -9,7 +10,18 @@ import numpy as np
 from piq_bench.bootstrap import Clusters
 from piq_bench.errors import first_few
 from piq_bench.metrics.retrieval import chance_average_precision, metrics_of
-from piq_bench.records import NO_IDENTITY, QUERY, TRAIN, Benchmark, ReidScore, Submission
+from piq_bench.records import (
+    NO_IDENTITY,
+    QUERY,
+    TRAIN,
+    Benchmark,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    QueryScores,
+    ReidScore,
+    Submission,
+)
 from piq_bench.retrieve.candidates import Candidates, find_candidates
 from piq_bench.retrieve.contract import Engine
 from piq_bench.retrieve.rankings import Retrieved, rank
@@ -45,11 +57,13 @@ def score_reid(
     candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
     retrieved = rank(similarity, candidates, test_row, engine, advance=advance)
-    tally = _tally(clusters, candidates, retrieved, ap, exclude=True)
-    with_duplicates = None
+    found = _measure(candidates, retrieved, ap, exclude=True)
+    tally = tally_reid(clusters, candidates.query_identity, found.scored, found.values)
+    with_duplicates, everything = None, None
     if benchmark.groups is not None:
-        everything = _tally(clusters, candidates, retrieved, ap, exclude=False)
-        with_duplicates = point_estimates(reid_estimates(everything, clusters.once))
+        everything = _measure(candidates, retrieved, ap, exclude=False)
+        all_tally = tally_reid(clusters, candidates.query_identity, everything.scored, everything.values)
+        with_duplicates = point_estimates(reid_estimates(all_tally, clusters.once))
     n_scored = int(tally.n_queries.sum())
     scored = clusters.identity[tally.n_queries > 0]
     dropped = np.setdiff1d(candidates.query_identity, scored)
@@ -62,16 +76,40 @@ def score_reid(
         identities=scored.size,
         identities_skipped=tuple(benchmark.identities[i] for i in dropped),
         queries_unlabelled=int(((benchmark.split == QUERY) & (benchmark.identity == NO_IDENTITY)).sum()),
+        by_identity={
+            benchmark.identities[identity]: total / n
+            for identity, total, n in zip(
+                clusters.identity.tolist(), tally.total["map"].tolist(), tally.n_queries.tolist(), strict=True
+            )
+            if n
+        },
+        by_query=QueryScores(
+            row=candidates.query,
+            identity=candidates.query_identity,
+            average_precision=found.values["map"],
+            with_duplicates=None if everything is None else everything.values["map"],
+            first_run=found.first_run,
+        ),
     )
     return tally, reid, _notes(benchmark, reid, similarity)
 
 
-def _tally(clusters: Clusters, candidates: Candidates, retrieved: Retrieved, ap: str, *, exclude: bool) -> ReidTally:
-    """Every metric of every query, a block of queries per core at a time, summed up per identity."""
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Every query measured. Arrays of shape (n_queries,), `first_run` as in QueryScores."""
+
+    scored: BoolArray
+    values: dict[str, FloatArray]
+    first_run: IntArray
+
+
+def _measure(candidates: Candidates, retrieved: Retrieved, ap: str, *, exclude: bool) -> _Measured:
+    """Every metric of every query, a block of queries per core at a time."""
     n_queries = candidates.query.size
     metrics = metrics_of(ap)
     values = {name: np.empty(n_queries) for name in metrics}
     scored = np.empty(n_queries, dtype=bool)
+    first_run = np.zeros((n_queries, 3), dtype=np.int64)
 
     def measure(first: int) -> None:
         last = min(first + QUERY_BLOCK, n_queries)
@@ -79,10 +117,13 @@ def _tally(clusters: Clusters, candidates: Candidates, retrieved: Retrieved, ap:
         scored[first:last] = (np.diff(rankings.start) > 0)[::-1]
         for name, metric in metrics.items():
             values[name][first:last] = metric(rankings)[::-1]
+        run = rankings.start[rankings.answerable]
+        counts = (rankings.n_positives[run], rankings.n_images[run], rankings.n_above[run])
+        first_run[last - 1 - rankings.answerable] = np.stack(counts, axis=1)
 
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
         list(pool.map(measure, range(0, n_queries, QUERY_BLOCK)))
-    return tally_reid(clusters, candidates.query_identity, scored, values)
+    return _Measured(scored, values, first_run)
 
 
 def _chance(clusters: Clusters, candidates: Candidates, retrieved: Retrieved) -> dict[str, float | None]:

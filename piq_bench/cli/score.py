@@ -24,6 +24,9 @@ ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is l
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the score file here."
 )
+@click.option(
+    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write a report to look at."
+)
 @click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
 @click.option("--partial", is_flag=True, help="Score what is there; PIQ is not reported.")
@@ -43,6 +46,7 @@ def score_command(
     submission: Path,
     dataset: Path | None,
     json_file: Path | None,
+    html_file: Path | None,
     layout: str,
     engine: str,
     partial: bool,
@@ -88,6 +92,10 @@ def score_command(
             )
         if json_file is not None:
             write_text(json_file, score_json(result))
+        if html_file is not None:
+            from piq_bench.report.score_html import score_html
+
+            write_text(html_file, score_html(result, benchmark))
         if layout == "json":
             text = score_json(result)
         elif layout == "table":
