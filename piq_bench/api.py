@@ -1,7 +1,7 @@
 """For notebooks and training loops: predictions in memory to a score, by the same checks and to the same bits.
 
 Arrays and tables go through the readers of files, in a temporary folder: one set of rules for both, and the same
-refusals, with row, value and remedy.
+refusals, with row, value and remedy. The folder needs as much room as the arrays.
 """
 
 import json
@@ -14,22 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from piq_bench import scoring
-from piq_bench.errors import BadSubmission, Problem
+from piq_bench.errors import BadDataset, BadInput, BadSubmission, BadUsage, Problem, printable, quoted
+from piq_bench.metrics.retrieval import AVERAGE_PRECISIONS
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
-from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA
+from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA, TASK_NAME
 from piq_bench.records import GALLERY, QUERY, RETRIEVAL, Benchmark, Submission, Task
 from piq_bench.result import Result
-from piq_bench.retrieve.engines import choose
+from piq_bench.retrieve.engines import ENGINES, choose
 from piq_bench.write import write_submission
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_NAME = "in memory"
+LONGEST = 400  # characters of a message
+
+ObjectArray = NDArray[np.object_]
 
 
 def score(
@@ -64,8 +69,10 @@ def score(
         advance: told the number of queries done.
 
     Raises:
+        BadUsage: if options do not fit together, or the benchmark.
         BadSubmission: with every problem found.
         BadDataset: if the benchmark cannot be read.
+        LimitExceeded: if the submission asks for more memory than is allowed.
 
     >>> import numpy as np
     >>> import piq_bench
@@ -78,6 +85,7 @@ def score(
     1.0
     """
     target = benchmark if isinstance(benchmark, Benchmark) else read_benchmark(_path(benchmark))
+    _refuse_options(target, ap, exclude_sequence, n_resamples, seed, engine)
     n_queries, n_gallery = (int((target.split == split).sum()) for split in (QUERY, GALLERY))
     count, engine_name = choose(engine, n_queries * n_gallery)
     found = scoring.score(
@@ -115,14 +123,48 @@ def make_benchmark(
     Raises:
         BadDataset: with every problem found.
     """
-    columns = {str(column): _texts(values) for column, values in annotations.items()}
+    columns = {str(column): np.asarray(values, dtype=object) for column, values in annotations.items()}
+    n_rows = len(columns.get("image", ()))
+    problems = [
+        Problem("bad-shape", printable(column), f"has shape {values.shape}", f"({n_rows},), as 'image' has")
+        for column, values in columns.items()
+        if values.shape != (n_rows,)
+    ]
+    if problems:
+        raise BadDataset(name, problems)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        (folder / "benchmark.toml").write_text(_toml(name, version, tasks), encoding="utf-8")
-        parquet.write_table(
-            pa.table({column: pa.array(texts) for column, texts in columns.items()}), folder / "annotations.parquet"
-        )
-        return replace(read_benchmark(folder), root=None)
+        try:
+            (folder / "benchmark.toml").write_text(_toml(name, version, tasks), encoding="utf-8")
+            texts = {column: pa.array(_texts(values), pa.string()) for column, values in columns.items()}
+            parquet.write_table(pa.table(texts), folder / "annotations.parquet")
+        except UnicodeEncodeError as error:
+            problem = Problem("encoding", "annotations", printable(error, LONGEST), "text that can be written as UTF-8")
+            raise BadDataset(name, [problem]) from None
+        try:
+            return replace(read_benchmark(folder), root=None)
+        except BadInput as refusal:
+            raise type(refusal)(name, refusal.problems) from None
+
+
+def _refuse_options(
+    benchmark: Benchmark, ap: str, exclude_sequence: bool, n_resamples: int, seed: int, engine: str
+) -> None:
+    problems = [
+        Problem("option", option, f"is {quoted(value)}", f"one of {', '.join(known)}")
+        for option, value, known in (("ap", ap, tuple(AVERAGE_PRECISIONS)), ("engine", engine, ENGINES))
+        if value not in known
+    ]
+    problems += [
+        Problem("option", option, f"is {value}", "0 or more")
+        for option, value in (("n_resamples", n_resamples), ("seed", seed))
+        if value < 0
+    ]
+    if exclude_sequence and benchmark.sequence is None:
+        remedy = "leave the option out, or add a column 'sequence' to the annotations"
+        problems.append(Problem("no-sequence", "exclude_sequence", "the data set names no sequences", remedy))
+    if problems:
+        raise BadUsage("score", problems)
 
 
 def _submission(
@@ -141,22 +183,34 @@ def _submission(
     if "image" not in columns:
         problem = Problem("missing-array", "image", "is missing", "the id of each row's image")
         raise BadSubmission(DEFAULT_NAME, [problem])
-    images = [str(image) for image in columns.pop("image")]
     about = {"name": DEFAULT_NAME, "benchmark": benchmark.name, **(meta or {})}
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place, "submission.npz")
+    name = str(about["name"])
+    # A column becomes a file: no name may leave the folder.
+    problems = [
+        Problem("unknown-array", printable(column), "is no array of this benchmark", "the name of a task")
+        for column in columns
+        if not TASK_NAME.fullmatch(column)
+    ]
+    if problems:
+        raise BadSubmission(name, problems)
+    # What was read stays mapped into memory, so that a system may not let go of the files.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        path = Path(place, "submission")  # a folder, since compressing takes ten times as long
         try:
             write_submission(
                 path,
-                images=images,
+                images=[str(image) for image in columns.pop("image")],
                 embedding=None if found is None else _array(found),
                 predictions={task: _array(values) for task, values in columns.items()},
                 meta=about,
             )
         except (TypeError, ValueError) as error:
-            problem = Problem("bad-arrays", "arrays", str(error), "a row per image, of numbers or texts")
-            raise BadSubmission(str(about["name"]), [problem]) from None
-        return read_submission(path, benchmark, partial=partial)
+            problem = Problem("bad-arrays", "arrays", printable(error, LONGEST), "a row per image, of numbers or texts")
+            raise BadSubmission(name, [problem]) from None
+        try:
+            return read_submission(path, benchmark, partial=partial)
+        except BadInput as refusal:
+            raise type(refusal)(name, refusal.problems) from None
 
 
 def _array(values: Any) -> Any:  # noqa: ANN401
@@ -167,21 +221,33 @@ def _array(values: Any) -> Any:  # noqa: ANN401
     return array.astype(np.str_) if array.dtype == object else array
 
 
-def _texts(values: Any) -> list[str]:  # noqa: ANN401
-    return ["" if value is None or value != value else str(value) for value in np.asarray(values, dtype=object)]
+def _texts(values: ObjectArray) -> list[str]:
+    """Empty where a value is missing, in any of the ways that tables say so."""
+    return ["" if _is_missing(value) else str(value) for value in values]
+
+
+def _is_missing(value: object) -> bool:
+    """None, NaN, or the NA of pandas, which need not be installed and does not say whether it equals itself."""
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
 def _toml(name: str, version: str, tasks: Sequence[Task]) -> str:
-    """benchmark.toml; texts of JSON are texts of TOML."""
-    lines = [f"schema = {json.dumps(SCHEMA)}", f"name = {json.dumps(name)}", f"version = {json.dumps(version)}"]
+    """benchmark.toml; its reader says what is wrong with a name."""
+    lines = [f"schema = {_quoted(SCHEMA)}", f"name = {_quoted(name)}", f"version = {_quoted(version)}"]
     lines.append('licence = ""')
     for task in tasks:
-        lines += [f"[tasks.{task.name}]", f"aspect = {json.dumps(task.aspect)}"]
+        lines += [f"[tasks.{_quoted(task.name)}]", f"aspect = {_quoted(task.aspect)}"]
         if task.kind == RETRIEVAL:
             lines.append('kind = "retrieval"')
         else:
-            lines += [f"labels = {json.dumps(list(task.labels))}", f"multi_label = {json.dumps(task.multi_label)}"]
+            labels = ", ".join(map(_quoted, task.labels))
+            lines += [f"labels = [{labels}]", f"multi_label = {json.dumps(task.multi_label)}"]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """As a text of TOML: as in JSON, but without halves of surrogate pairs, and DEL is a control character."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _path(given: "str | PathLike[str] | None") -> Path | None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import piq_bench
 from piq_bench.cli import load_command
-from piq_bench.errors import BadDataset, BadSubmission
+from piq_bench.errors import BadDataset, BadSubmission, BadUsage
 
 ENTRY = Path(__file__).parents[1] / "submissions" / "colour-shape" / "submission.npz"
 TASKS = (
@@ -116,6 +116,63 @@ def test_mistakes_are_refused_as_in_files() -> None:
         piq_bench.score({**given, "image": given["image"][:-1]}, benchmark)  # type: ignore[index]
     with pytest.raises(BadDataset, match="aduld"):
         piq_bench.make_benchmark({**annotations(), "age": ["aduld"] * N}, TASKS)
+
+
+@pytest.mark.parametrize(
+    ("columns", "tasks", "message"),
+    [
+        ({"age": ["child"]}, TASKS, r"age  has shape \(1,\)"),
+        ({"age": [["child", "adult"]] * N}, TASKS, r"age  has shape \(12, 2\)"),
+        ({"identity": ["\udc80"] * N}, TASKS, "surrogates not allowed"),
+        ({}, (piq_bench.Task('my "age"', "appearance", labels=("a", "b")),), "tasks.my"),
+        ({}, (piq_bench.Task("x]\ny = 1\n[z", "appearance", labels=("a", "b")),), "refused"),
+    ],
+)
+def test_labels_that_are_no_benchmark_are_refused_by_its_name(
+    columns: dict[str, object], tasks: tuple[piq_bench.Task, ...], message: str
+) -> None:
+    with pytest.raises(BadDataset, match=message) as refusal:
+        piq_bench.make_benchmark({**annotations(), **columns}, tasks, name="mine")
+    assert str(refusal.value).startswith("mine: refused")
+
+
+def test_labels_may_have_any_script() -> None:
+    task = piq_bench.Task("mood", "emotion", labels=("\U0001f600", 'a "b"', "\u5973"))
+    moods = ["\U0001f600", 'a "b"', "\u5973"] * 4
+    benchmark = piq_bench.make_benchmark({**annotations(), "mood": moods}, [task])
+    images = annotations()["image"]
+    assert piq_bench.score({"image": images, "mood": moods}, benchmark, n_resamples=0).piq == 1.0
+
+
+def test_missing_values_of_pandas_are_missing() -> None:
+    pandas = pytest.importorskip("pandas")
+    plain = pandas.DataFrame(annotations())
+    expected = piq_bench.make_benchmark(plain, TASKS)
+    for frame in (plain.astype("string"), plain.astype("string").astype("category")):
+        assert frame["age"].isna().sum() == 6
+        found = piq_bench.make_benchmark(frame, TASKS)
+        assert (found.labels["age"] == expected.labels["age"]).all()
+        assert found.identities == expected.identities
+
+
+def test_no_column_writes_outside_its_folder_and_messages_name_no_file() -> None:
+    benchmark = piq_bench.make_benchmark(annotations(), TASKS)
+    given = predictions()
+    with pytest.raises(BadSubmission, match="is no array of this benchmark"):
+        piq_bench.score({**given, "../age": given["age"]}, benchmark)
+    with pytest.raises(BadSubmission) as refusal:
+        piq_bench.score({**given, "age": ["aduld"] * N}, benchmark, meta={"name": "mine"})
+    assert str(refusal.value).startswith("mine: refused, 1 problem\n  age  row 0")
+
+
+def test_options_that_do_not_fit_are_refused_together() -> None:
+    benchmark = piq_bench.make_benchmark(annotations(), TASKS)
+    with pytest.raises(BadUsage) as refusal:
+        piq_bench.score(predictions(), benchmark, ap="?", engine="tpu", n_resamples=-1, seed=-2, exclude_sequence=True)
+    assert [problem.where for problem in refusal.value.problems] == [
+        *("ap", "engine", "n_resamples", "seed", "exclude_sequence"),
+    ]
+    assert "is 'tpu'" in str(refusal.value)
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
