@@ -6,8 +6,6 @@ bundled benchmark alone. Each step is skipped where its result lies in the folde
 interrupted goes on.
 """
 
-import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,20 +14,16 @@ from typing import Any
 import torch
 
 from piq_bench.demo.build import DEFAULT_IMAGES, build_demo
-from piq_bench.files import write_text
 from piq_bench.read.dataset import read_benchmark
-from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, Score
-from piq_bench.report.json import score_json
-from piq_bench.retrieve.engines import choose
-from piq_bench.scoring import score
-from piq_bench.write import write_submission
 from reference_model.checkpoint import FILE, load
-from reference_model.config import PRESETS, Configuration, small, to_json
-from reference_model.predict import Progress, checkpoints_in, predict, quiet
+from reference_model.config import PRESETS, Configuration, small
+from reference_model.entry import write_entry
+from reference_model.predict import Progress, quiet
 from reference_model.schedule import Schedule
-from reference_model.train import CONFIG, LOG, train
+from reference_model.train import train
 
+PREFIX = "reference-"  # of an entry's name
 ROWS = tuple(name for name, preset in PRESETS.items() if preset.models != "retrieval")
 """Table 4's nine rows, which answer all tasks."""
 
@@ -70,7 +64,7 @@ def make_baselines(
     """Draw, pre-train, train each row, predict, score.
 
     Args:
-        out: a folder; data sets and runs go to `work` in it, and an entry into a folder of each row's name.
+        out: a folder; data sets and runs go to `work` in it, and each row's entry into a folder of its own.
         rows: names of presets that answer all tasks.
         device: to compute on.
         n_others: pictures of other people to start from.
@@ -95,7 +89,7 @@ def make_baselines(
         tell(f"{row}: training")
         options = {"device": device, "workers": workers, "progress": progress, "tell": tell}
         train(benchmark, configuration, run, weights=start, resume=True, **options)
-        scores[row] = _entry(benchmark, run, out / row, row, device, workers, progress)
+        scores[row] = write_entry(benchmark, run, out / f"{PREFIX}{row}", row, device, workers, progress)
     return scores
 
 
@@ -132,30 +126,3 @@ def _start(
             train(others, configuration, run, weights=start, resume=True, **options)
         start = run / FILE
     return start
-
-
-def _entry(
-    benchmark: Benchmark,
-    run: Path,
-    entry: Path,
-    name: str,
-    device: torch.device,
-    workers: int | None,
-    progress: Progress,
-) -> Score:
-    """Submission, configuration, logs and score of a run."""
-    paths = checkpoints_in(run)
-    found, meta = predict(benchmark, paths, name=name, device=device, workers=workers, progress=progress)
-    entry.mkdir(parents=True, exist_ok=True)
-    submission = entry / "submission.npz"
-    images = benchmark.images[benchmark.test_rows]
-    write_submission(submission, images=images, embedding=found.embedding, predictions=found.scores, meta=meta)
-    whole = replace(load(paths[0]).configuration, task=None)
-    write_text(entry / CONFIG, json.dumps(to_json(whole), indent=2) + "\n")
-    for path in paths:
-        log = LOG if len(paths) == 1 else f"log-{path.parent.name}.csv"
-        shutil.copyfile(path.parent / LOG, entry / log)
-    count, engine = choose("cpu", len(images) ** 2)
-    result = score(benchmark, read_submission(submission, benchmark), engine=count, engine_name=engine)
-    write_text(entry / "score.json", score_json(result))
-    return result

@@ -79,8 +79,10 @@ class ScoreCollector:
         if n_processes() > 1:
             gathered: list[Any] = [None] * n_processes()
             distributed.all_gather_object(gathered, (images, arrays))
-            images = [image for part, _ in gathered for image in part]
-            arrays = {name: np.concatenate([part[name] for _, part in gathered]) for name in arrays}
+            filled = [(part, own) for part, own in gathered if part]  # a short last batch may leave a process idle
+            images = [image for part, _ in filled for image in part]
+            names = filled[0][1] if filled else {}
+            arrays = {name: np.concatenate([own[name] for _, own in filled]) for name in names}
             first = np.unique(np.array(images), return_index=True)[1]
             images = [images[place] for place in first]
             arrays = {name: array[first] for name, array in arrays.items()}

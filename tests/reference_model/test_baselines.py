@@ -1,12 +1,13 @@
 """The script of the baseline submissions, in small: from an empty folder to entries that score, and on after a stop."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from piq_bench.board.entries import read_entry
+from piq_bench.board.grade import grade
 from piq_bench.demo.sizes import MIN_IMAGES
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
@@ -38,27 +39,24 @@ def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_
     assert len(others.images) > len(benchmark.images)
     start = checkpoints.load(tmp_path / "work" / "others-tiny-2")
     for row in scores:
-        entry = tmp_path / row
-        assert sorted(path.name for path in entry.iterdir()) == [
-            "config.json",
-            "log.csv",
-            "score.json",
-            "submission.npz",
-        ]
+        entry = tmp_path / f"reference-{row}"
+        names = ["README.md", "config.json", "log.csv", "metadata.toml", "submission.npz"]
+        assert sorted(path.name for path in entry.iterdir()) == names
         assert len((entry / "log.csv").read_text(encoding="utf-8").splitlines()) == 2
         assert config.read(entry / "config.json").preset == row
         submission = read_submission(entry / "submission.npz", benchmark)
-        score = json.loads((entry / "score.json").read_text(encoding="utf-8"))
-        assert score["submission"]["content"] == submission.content
-        assert score["submission"]["name"] == row
+        assert submission.name == row
+        graded = grade(benchmark, read_entry(entry))
+        assert graded.passed
+        assert [claim.name for claim in graded.claims] == ["piq", "digest"]
         state = checkpoints.load(tmp_path / "work" / row)
         assert state.facts["weights"] == "checkpoint.pt"
         assert state.fingerprint != start.fingerprint
 
-    before = (tmp_path / "fss" / "submission.npz").read_bytes()
+    before = (tmp_path / "reference-fss" / "submission.npz").read_bytes()
     lines.clear()
     baselines.make_baselines(tmp_path, ["fss"], device=CPU, tell=lines.append, **sizes)  # nothing is left to do
-    assert (tmp_path / "fss" / "submission.npz").read_bytes() == before
+    assert (tmp_path / "reference-fss" / "submission.npz").read_bytes() == before
     assert not any(line.startswith("epoch") for line in lines)
 
 

@@ -1,5 +1,9 @@
 """Predictions collected batch by batch: the score of the file that they would make."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,6 +19,23 @@ TASKS = (
     piq_bench.Task("age", "appearance", labels=("child", "adult")),
 )
 IMAGES = [f"{i:02}.jpg" for i in range(12)]
+THREE_PROCESSES = """
+import sys
+import torch
+from torch import distributed
+from piq_bench import Task, make_benchmark
+from reference_model.collector import ScoreCollector
+
+rank, place = int(sys.argv[1]), sys.argv[2]
+distributed.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=3)
+images = [f"{i}.jpg" for i in range(6)]
+labels = {"image": images, "split": ["query", "gallery"] * 3, "age": ["child", "old", "old"] * 2}
+collector = ScoreCollector(make_benchmark(labels, [Task("age", "appearance", labels=("child", "old"))]))
+own = {0: [0, 2, 4], 1: [], 2: [1, 3, 5, 0]}[rank]  # image 0 twice, and nothing for one process
+if own:
+    collector.update([images[i] for i in own], {"age": torch.tensor([0 if i == 0 else 1 for i in own])})
+print(collector.compute(n_resamples=0).to_dict()["protocol"]["digest"])
+"""
 
 
 @pytest.fixture
@@ -55,3 +76,22 @@ def test_what_does_not_fit_is_refused(benchmark: Benchmark) -> None:
         collected.update(IMAGES[3:], {"age": torch.zeros(9, 2)}, torch.zeros(9, 4))
     with pytest.raises(BadSubmission, match="9"):
         collected.compute(partial=True)
+
+
+def test_processes_put_their_parts_together(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", THREE_PROCESSES, str(rank), str(tmp_path / "meeting")],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        for rank in range(3)
+    ]
+    digests = {one.communicate(timeout=120)[0] for one in running}
+    assert [one.returncode for one in running] == [0, 0, 0]
+    images = [f"{i}.jpg" for i in range(6)]
+    labels = {"image": images, "split": ["query", "gallery"] * 3, "age": ["child", "old", "old"] * 2}
+    target = piq_bench.make_benchmark(labels, [piq_bench.Task("age", "appearance", labels=("child", "old"))])
+    expected = piq_bench.score({"image": images, "age": np.array([0, 1, 1, 1, 1, 1])}, target, n_resamples=0)
+    assert digests == {expected.to_dict()["protocol"]["digest"] + "\n"}  # type: ignore[index]
