@@ -181,6 +181,47 @@ def describe(
     )
 
 
+@dataclass(frozen=True)
+class PersonImages:
+    """The images of a split's people, and the sources that they come from.
+
+    Attributes:
+        sizes: shape (n_people,); images of each, largest first.
+        sources: names, the one with the most images first; a single "" where sources are not known.
+        counts: by source, pairs of a person (index into `sizes`) and the person's images from it.
+    """
+
+    sizes: tuple[int, ...]
+    sources: tuple[str, ...]
+    counts: tuple[tuple[tuple[int, int], ...], ...]
+
+
+def images_by_source(benchmark: Benchmark, split: str) -> PersonImages:
+    """Count the images of every person of a split by source: the paper's Figure 7."""
+    rows = np.flatnonzero((benchmark.split == SPLITS.index(split)) & (benchmark.identity != NO_IDENTITY))
+    identity = benchmark.identity[rows]
+    names, source = np.array([""], dtype=object), np.zeros(rows.size, dtype=np.int64)
+    if benchmark.source is not None and rows.size:
+        texts, source = np.unique(benchmark.source[rows].astype(np.str_), return_inverse=True)
+        names, source = texts.astype(object), source.reshape(-1).astype(np.int64)
+    images = np.bincount(identity, minlength=len(benchmark.identities))
+    people = np.argsort(-images, kind="stable")[: int((images > 0).sum())]  # equal ones in order of their names
+    place = np.zeros(images.size, dtype=np.int64)
+    place[people] = np.arange(people.size)
+    per_source = np.bincount(source, minlength=names.size)
+    order = np.argsort(-per_source, kind="stable")
+    rank = np.argsort(order, kind="stable")
+    pairs, n_images = np.unique(rank[source] * max(1, people.size) + place[identity], return_counts=True)
+    counts: list[list[tuple[int, int]]] = [[] for _ in range(names.size)]
+    for pair, number in zip(pairs.tolist(), n_images.tolist(), strict=True):
+        counts[pair // people.size].append((pair % people.size, number))
+    return PersonImages(
+        sizes=tuple(images[people].tolist()),
+        sources=tuple(str(name) for name in names[order]),
+        counts=tuple(map(tuple, counts)),
+    )
+
+
 def _split_stats(benchmark: Benchmark, here: BoolArray, ks: Sequence[Fraction]) -> SplitStats:
     identity = benchmark.identity[here & (benchmark.identity != NO_IDENTITY)]
     counts = np.bincount(identity, minlength=len(benchmark.identities)).tolist()

@@ -44,12 +44,20 @@ def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     callback=output_file,
     help="Also write the statistics file here.",
 )
+@click.option(
+    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write a page to look at."
+)
 @click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option(
     "--files/--no-files", default=True, show_default=True, help="Look for missing, empty and equal image files."
 )
 def stats_command(
-    dataset: Path | None, ks: tuple[Fraction, ...], json_file: Path | None, layout: str, files: bool
+    dataset: Path | None,
+    ks: tuple[Fraction, ...],
+    json_file: Path | None,
+    html_file: Path | None,
+    layout: str,
+    files: bool,
 ) -> None:
     """Describe DATASET and check it.
 
@@ -63,11 +71,15 @@ def stats_command(
         from piq_bench.errors import BadDataset
         from piq_bench.files import write_text
         from piq_bench.read.dataset import BUNDLED, inspect_dataset
+        from piq_bench.report.html import require
+        from piq_bench.report.stats_html import stats_html
         from piq_bench.report.stats_json import stats_json
         from piq_bench.report.stats_table import stats_table
         from piq_bench.report.stats_text import stats_latex, stats_markdown
         from piq_bench.stats import describe
 
+        if html_file is not None:
+            require()
         found = inspect_dataset(dataset)
         with progress_bar("image files", found.benchmark.images.size if files else 0) as advance:
             stats = describe(
@@ -80,6 +92,8 @@ def stats_command(
             )
         if json_file is not None:
             write_text(json_file, stats_json(stats))
+        if html_file is not None:
+            write_text(html_file, stats_html(stats, found.benchmark))
         if layout == "table":
             width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
             text = stats_table(stats, width=width, colour=sys.stdout.isatty())

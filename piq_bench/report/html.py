@@ -1,6 +1,7 @@
 """Templates to pages: the one place where HTML is made. Everything is escaped unless a template of ours says not to."""
 
 from importlib import resources
+from importlib.util import find_spec
 
 from piq_bench.errors import BadUsage, Problem
 
@@ -17,10 +18,9 @@ def render(template: str, **values: object) -> str:
     Raises:
         BadUsage: if jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, FunctionLoader, StrictUndefined
-    except ModuleNotFoundError:
-        raise BadUsage("HTML", [Problem("not-installed", "jinja2", "is not installed", INSTALL)]) from None
+    require()
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
     folder = resources.files("piq_bench.report") / "templates"
     environment = Environment(
         loader=FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
@@ -31,3 +31,9 @@ def render(template: str, **values: object) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template(template).render(values)
+
+
+def require() -> None:
+    """Raises BadUsage if jinja2 is not installed: to be asked before long work, not after it."""
+    if find_spec("jinja2") is None:
+        raise BadUsage("HTML", [Problem("not-installed", "jinja2", "is not installed", INSTALL)])

@@ -3,7 +3,7 @@
 LTS and Gini are printed with four decimals, as fractions; a cell without a value is "-".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -71,6 +71,13 @@ def share_text(k: Fraction) -> str:
     return format(decimal.normalize(), "f") if Fraction(decimal) == k else str(k)
 
 
+def shown_labels(counts: Mapping[str, Sequence[int]]) -> list[str]:
+    """The labels of a task that get a row: all in their order, or the most frequent where there are many."""
+    if len(counts) <= MAX_LABELS:
+        return list(counts)
+    return sorted(counts, key=lambda label: (-sum(counts[label]), label))[:MAX_LABELS]
+
+
 def _images(stats: Stats) -> Section:
     with_junk = any(split.junk or split.distractor for split in stats.splits.values())
     header = ("images", "identities", "labelled", "unlabelled") + (("junk", "distractor") if with_junk else ())
@@ -107,9 +114,7 @@ def _per_identity(stats: Stats) -> Section:
 def _labels(stats: Stats, task: str) -> Section:
     splits = [stats.labels[task][name] for name in SPLITS]
     counts = {label: tuple(split.labels[label] for split in splits) for label in splits[0].labels}
-    shown = list(counts)
-    if len(shown) > MAX_LABELS:
-        shown = sorted(counts, key=lambda label: (-sum(counts[label]), label))[:MAX_LABELS]
+    shown = shown_labels(counts)
     rows = [(printable(label, NAME), *map(str, counts[label])) for label in shown]
     bars = _bars([sum(counts[label]) for label in shown])
     extra: list[tuple[str, Sequence[int | None]]] = [("(not annotated)", [split.not_annotated for split in splits])]

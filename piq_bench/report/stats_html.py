@@ -1,0 +1,205 @@
+"""A data set's figures as one page: no request leaves it, it needs no script, prints, and follows a dark screen.
+
+The tables are those of the other formats; beside them stand the paper's Figure 3 (images per label), Figure 7 (images
+per person, longest first, coloured by source), LTS_k over k, and what other thresholds of near-duplicates would give.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from piq_bench import __version__
+from piq_bench.errors import printable
+from piq_bench.metrics.longtail import lts
+from piq_bench.records import SPLITS, Benchmark
+from piq_bench.report.charts import (
+    HEIGHT,
+    WIDTH,
+    Area,
+    Chart,
+    Curve,
+    linear,
+    polyline,
+    rectangles,
+    round_values,
+    ticks,
+    upwards,
+)
+from piq_bench.report.html import render
+from piq_bench.report.stats_rows import Section, sections, shown_labels, summary
+from piq_bench.stats import PersonImages, Stats, images_by_source
+
+NAME = 60  # characters of a stranger's name
+MOST_COLUMNS = 1000  # people drawn: more columns than a screen has points are nothing but slow
+MOST_SOURCES = 60  # with a colour of their own; the rest are grey
+GOLDEN_ANGLE = 137.508  # degrees: neighbours in the list get hues far apart
+SHARES = tuple(Fraction(i, 50) for i in range(1, 51))  # k of the LTS curves
+LEVEL_FIGURES = {  # of a groups file's header: key to the column's title
+    "groups": "groups",
+    "grouped_images": "images in them",
+    "largest": "largest",
+    "groups_across_sources": "of several sources",
+    "groups_across_identities": "of several people",
+    "gallery_excluded": "gallery images left out",
+    "queries_lost": "queries without positive",
+}
+MOST_LEVELS = 64  # the header is a stranger's
+
+
+def stats_html(stats: Stats, benchmark: Benchmark) -> str:
+    """The page's text.
+
+    Args:
+        stats: what is shown.
+        benchmark: that it was counted from.
+
+    Raises:
+        BadUsage: if jinja2 is not installed.
+    """
+    tables = sections(stats)
+    n_tasks = len(stats.labels)
+    groups = tables.pop() if stats.groups is not None else None
+    overview, labels = tables[: len(tables) - n_tasks], tables[len(tables) - n_tasks :]
+    people = [(split, *_people_chart(split, images_by_source(benchmark, split))) for split in SPLITS]
+    levels = _levels(benchmark)
+    return render(
+        "stats.html",
+        name=printable(stats.name, NAME),
+        facts=summary(stats),
+        findings=[
+            {"severity": found.severity, "code": found.code, "text": printable(found.text, 1000)}
+            for found in stats.findings
+        ],
+        overview=overview,
+        tails=_tails_chart(stats),
+        people=[(split, chart, shown, total) for split, chart, shown, total in people if chart is not None],
+        sources=benchmark.source is not None,
+        tasks=[(section, _shares(stats, task)) for section, task in zip(labels, stats.labels, strict=True)],
+        splits=SPLITS,
+        groups=groups,
+        sweep=_sweep_table(levels) if levels else None,
+        sweep_chart=_sweep_chart(levels, stats) if levels else None,
+        version=__version__,
+    )
+
+
+def _tails_chart(stats: Stats) -> Chart | None:
+    """LTS_k of images per identity over k, a curve per split."""
+    values = {
+        name: [float(value) for value in (lts(split.sizes, k) for k in SHARES) if value is not None]
+        for name, split in stats.splits.items()
+        if split.sizes
+    }
+    if not values:
+        return None
+    x = linear(0.0, 1.0, WIDTH)
+    highest = max(1.0, *(max(curve) for curve in values.values()))
+    y = upwards(linear(0.0, highest, HEIGHT))
+    return Chart(
+        text=f"LTS_k of images per person for k from 0 to 1 in {', '.join(values)}",
+        x_title="k, share of the images",
+        y_title="LTS_k",
+        x_ticks=ticks((0, 0.2, 0.4, 0.6, 0.8, 1), x),
+        y_ticks=ticks(round_values(highest), y),
+        curves=tuple(
+            Curve(name, polyline([x(float(k)) for k in SHARES], [y(value) for value in curve]), SPLITS.index(name))
+            for name, curve in values.items()
+        ),
+    )
+
+
+def _people_chart(split: str, people: PersonImages) -> tuple[Chart | None, int, int]:
+    """Stacked columns, one per person; how many are drawn, and of how many."""
+    total = len(people.sizes)
+    if not total:
+        return None, 0, 0
+    step = max(1.0, total / MOST_COLUMNS)
+    drawn = [int(place * step) for place in range(min(total, MOST_COLUMNS))]
+    column = {person: place for place, person in enumerate(drawn)}
+    width = WIDTH / len(drawn)
+    gap = 0.15 * width if width > 3 else 0.0
+    y = linear(0, people.sizes[0], HEIGHT)
+    filled = [0] * total  # images stacked so far
+    boxes: dict[int, list[tuple[float, float, float, float]]] = {}
+    for source, name_counts in enumerate(people.counts):
+        kind = min(source, MOST_SOURCES)
+        for person, n_images in name_counts:
+            if person in column:
+                top = HEIGHT - y(filled[person] + n_images)
+                boxes.setdefault(kind, []).append((column[person] * width, top, width - gap, y(n_images)))
+                filled[person] += n_images
+    areas = []
+    for kind, own in boxes.items():
+        is_rest = kind == MOST_SOURCES
+        name = "other sources" if is_rest else printable(people.sources[kind] or "no source", 20)
+        areas.append(Area(name, rectangles(own), None if is_rest else round(kind * GOLDEN_ANGLE + 215) % 360))
+    first = linear(0, len(drawn), WIDTH)
+    return (
+        Chart(
+            text=f"Images of {total} people of {split}: from {people.sizes[0]} down to {people.sizes[-1]}",
+            x_title="people",
+            y_title="images",
+            x_ticks=ticks([value for value in round_values(total) if value <= total], lambda n: first(n / step)),
+            y_ticks=ticks(round_values(people.sizes[0]), upwards(y)),
+            areas=tuple(areas),
+        ),
+        len(drawn),
+        total,
+    )
+
+
+def _shares(stats: Stats, task: str) -> list[tuple[float, ...]]:
+    """For each row of the task's table the splits' shares of the longest bar; none for rows that are no labels."""
+    by_split = [stats.labels[task][name] for name in SPLITS]
+    counts = {label: [split.labels[label] for split in by_split] for label in by_split[0].labels}
+    most = max((sum(values) for values in counts.values()), default=0)
+    shown = shown_labels(counts)
+    bars: list[tuple[float, ...]] = [tuple(value / most if most else 0.0 for value in counts[name]) for name in shown]
+    n_others = 1 + (by_split[0].empty is not None) + (len(shown) < len(counts))
+    return bars + [()] * n_others
+
+
+def _levels(benchmark: Benchmark) -> list[Mapping[str, int | None]]:
+    """Figures by threshold from the header of the groups file; none where it is not as we write it."""
+    stored = benchmark.groups.parameters.get("sweep") if benchmark.groups is not None else None
+    if not isinstance(stored, list) or not 0 < len(stored) <= MOST_LEVELS:
+        return []
+    wanted = ("threshold", *LEVEL_FIGURES)
+    levels: list[Mapping[str, int | None]] = [
+        {key: level.get(key) for key in wanted} for level in stored if isinstance(level, dict)
+    ]
+    needed = ("threshold", "groups", "grouped_images", "largest")
+    numbers = all(_is_count(value) or value is None for level in levels for value in level.values())
+    whole = len(levels) == len(stored) and all(level[key] is not None for level in levels for key in needed)
+    return levels if whole and numbers else []
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
+
+
+def _sweep_table(levels: Sequence[Mapping[str, int | None]]) -> Section:
+    rows = [
+        (str(level["threshold"]), *("-" if level[key] is None else f"{level[key]:,}" for key in LEVEL_FIGURES))
+        for level in levels
+    ]
+    return Section("", ("at most, bits", *LEVEL_FIGURES.values()), tuple(rows))
+
+
+def _sweep_chart(levels: Sequence[Mapping[str, int | None]], stats: Stats) -> Chart:
+    """The share of query and gallery images that are in groups, and in the largest one, over the threshold."""
+    n_images = max(1, stats.groups.images if stats.groups is not None else 1)
+    thresholds = [level["threshold"] or 0 for level in levels]
+    x = linear(0, max(thresholds), WIDTH)
+    y = upwards(linear(0, 100, HEIGHT))
+    curves = []
+    for style, (key, name) in enumerate((("grouped_images", "images in groups"), ("largest", "in the largest group"))):
+        shares = [min(100.0, 100.0 * (level[key] or 0) / n_images) for level in levels]
+        curves.append(Curve(name, polyline([x(t) for t in thresholds], [y(share) for share in shares]), style))
+    return Chart(
+        text="Share of query and gallery images in near-duplicate groups, by threshold",
+        x_title="bits that two images may differ in",
+        y_title="images, %",
+        x_ticks=ticks(thresholds, x),
+        y_ticks=ticks((0, 25, 50, 75, 100), y),
+        curves=tuple(curves),
+    )
