@@ -12,6 +12,7 @@ from piq_bench.board.entries import Entry, read_entry
 from piq_bench.errors import BadInput, printable
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, Submission
+from piq_bench.report.disclosure import HIDDEN
 from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
@@ -20,12 +21,6 @@ from piq_bench.scoring import score
 SCHEMA = "piq-bench/result/1"
 MAX_BYTES = 16 << 20
 ALIKE = 0.9  # share of equal answers from which two entries are suspiciously alike
-DISCLOSURES = ("full", "public", "score")
-HIDDEN = {  # what is left out of a result at each level
-    "full": (),
-    "public": ("confusion",),
-    "score": ("confusion", "labels", "baselines", "notes"),
-}
 
 
 @dataclass(frozen=True)

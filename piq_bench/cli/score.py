@@ -10,6 +10,8 @@ from piq_bench.cli import exit_codes, output_file
 FORMATS = ("table", "json", "markdown", "latex")
 AP_CONVENTIONS = ("non-interpolated", "market1501")
 ENGINES = ("auto", "cpu", "gpu")
+DISCLOSURES = ("full", "public", "score")
+DISCLOSURE_HELP = "What is told: all; nothing of single images and people; or scores without any label."
 ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is large and one works."
 
 
@@ -41,6 +43,7 @@ ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is l
     help="Resamples for the intervals; 0 for none.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--disclosure", type=click.Choice(DISCLOSURES), default="full", show_default=True, help=DISCLOSURE_HELP)
 @click.option("--min-piq", type=click.FloatRange(0, 1), help="Exit with 5 if PIQ is lower.")
 def score_command(
     submission: Path,
@@ -54,23 +57,29 @@ def score_command(
     exclude: str | None,
     n_resamples: int,
     seed: int,
+    disclosure: str,
     min_piq: float | None,
 ) -> None:
     """Score SUBMISSION (.npz, .parquet or a folder) and print the result."""
-    with exit_codes():
+    from piq_bench.report.disclosure import disclosed, disclosed_json, discretion
+
+    with exit_codes(), discretion(disclosure):
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.files import write_text
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
-        from piq_bench.report.json import score_json
+        from piq_bench.report.html import require
+        from piq_bench.report.json import digest_of
         from piq_bench.report.latex import score_latex
         from piq_bench.report.markdown import score_markdown
         from piq_bench.report.table import score_table
         from piq_bench.retrieve.engines import choose
         from piq_bench.scoring import score
 
+        if html_file is not None:
+            require()
         benchmark = read_benchmark(dataset)
         if exclude == "sequence" and benchmark.sequence is None:
             remedy = "leave the option out, or add a column 'sequence' to the annotations"
@@ -90,18 +99,19 @@ def score_command(
                 engine_name=engine_name,
                 advance=advance,
             )
+        shown = disclosed(result, disclosure)
         if json_file is not None:
-            write_text(json_file, score_json(result))
+            write_text(json_file, disclosed_json(result, disclosure))
         if html_file is not None:
             from piq_bench.report.score_html import score_html
 
-            write_text(html_file, score_html(result, benchmark))
+            write_text(html_file, score_html(shown, benchmark, digest=digest_of(result)))
         if layout == "json":
-            text = score_json(result)
+            text = disclosed_json(result, disclosure)
         elif layout == "table":
-            text = score_table(result, benchmark, colour=sys.stdout.isatty())
+            text = score_table(shown, benchmark, colour=sys.stdout.isatty(), digest=digest_of(result))
         else:
-            text = {"markdown": score_markdown, "latex": score_latex}[layout](result, benchmark)
+            text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark)
         click.echo(text, nl=False)
         if min_piq is not None and (result.piq is None or result.piq < min_piq):
             found = "PIQ is not reported" if result.piq is None else f"PIQ is {result.piq!r}"

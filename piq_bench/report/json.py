@@ -58,6 +58,13 @@ def score_document(score: Score) -> dict[str, object]:
     return document
 
 
+def digest_of(score: Score) -> str:
+    """The line that two parties compare."""
+    protocol = score_document(score)["protocol"]
+    assert isinstance(protocol, dict)  # noqa: S101  (for the type checker)
+    return str(protocol["digest"])
+
+
 def digest(parts: Mapping[str, object]) -> str:
     """SHA-256 of the canonical JSON of the parts that must not differ between machines."""
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

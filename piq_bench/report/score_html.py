@@ -14,7 +14,7 @@ from piq_bench import __version__
 from piq_bench.metrics.piq import reid_score
 from piq_bench.records import GALLERY, NO_IDENTITY, RETRIEVAL, Benchmark, Score, Task
 from piq_bench.report.html import render
-from piq_bench.report.json import score_document
+from piq_bench.report.json import digest_of
 from piq_bench.report.rows import main_rows, metric_rows, percent, summary
 
 N_LOSSES = 12
@@ -50,12 +50,13 @@ class Person:
     y: float
 
 
-def score_html(score: Score, benchmark: Benchmark) -> str:
+def score_html(score: Score, benchmark: Benchmark, *, digest: str | None = None) -> str:
     """The page's text.
 
     Args:
         score: what is shown.
         benchmark: that it was scored against.
+        digest: of the whole score, where a part of it is not shown; None for that of this one.
     """
     people = _people(score, benchmark)
     losses = points_lost(score, benchmark)
@@ -78,9 +79,6 @@ def score_html(score: Score, benchmark: Benchmark) -> str:
         }
         for task, labels in score.labels.items()
     ]
-    document = score_document(score)
-    protocol = document["protocol"]
-    assert isinstance(protocol, dict)  # noqa: S101
     return render(
         "score.html",
         name=score.submission["name"],
@@ -97,7 +95,7 @@ def score_html(score: Score, benchmark: Benchmark) -> str:
         plot=PLOT,
         most_images=max((n for n, _ in people), default=0),
         notes=score.notes,
-        digest=protocol["digest"],
+        digest=digest or digest_of(score),
         version=__version__,
     )
 
@@ -107,7 +105,7 @@ def points_lost(score: Score, benchmark: Benchmark) -> list[Loss]:
 
     A cause is a label of a task, whose F1 would be 1, or a metric of re-identification.
     """
-    if score.piq is None:
+    if score.piq is None or not score.labels:
         return []
     tasks: dict[str, list[Task]] = {}
     for task in benchmark.tasks:

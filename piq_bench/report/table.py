@@ -10,15 +10,22 @@ from rich.text import Text
 
 from piq_bench.errors import printable
 from piq_bench.records import Benchmark, Score
-from piq_bench.report.json import score_document
+from piq_bench.report.json import digest_of
 from piq_bench.report.rows import main_rows, metric_rows, percent, summary
 
 WIDTH = 80
 STYLES = ("bold", "bold cyan", "")
 
 
-def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False) -> str:
-    """The text to print; with terminal colours if asked for."""
+def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False, digest: str | None = None) -> str:
+    """The text to print.
+
+    Args:
+        score: what is shown.
+        benchmark: that it was scored against.
+        colour: with terminal colours.
+        digest: of the whole score, where a part of it is not shown; None for that of this one.
+    """
     console = Console(
         file=io.StringIO(), width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=False
     )
@@ -31,9 +38,7 @@ def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False) -> 
         console.print(_labels(score, task, list(labels)))
     for note in score.notes:
         console.print(Padding(Text(f"note: {printable(note, 1000)}"), (0, 0)))
-    protocol = score_document(score)["protocol"]
-    assert isinstance(protocol, dict)  # noqa: S101
-    console.print(Text(f"digest     {protocol['digest']}"))
+    console.print(Text(f"digest     {digest or digest_of(score)}"))
     assert isinstance(console.file, io.StringIO)  # noqa: S101
     lines = "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
     return lines.replace("\n\n\n", "\n\n") + "\n"
