@@ -10,8 +10,12 @@ import pytest
 
 yaml = pytest.importorskip("yaml")
 WORKFLOWS = sorted((Path(__file__).parents[1] / ".github" / "workflows").glob("*.yml"))
+WITH_RIGHTS = {"comment.yml"}
 PRIVILEGED = {"pull_request_target", "workflow_run", "issue_comment"}
-OWN = r"github\.event\.pull_request\.(number|base\.sha|head\.sha)|matrix\.\w+"  # numbers and hashes: no free text
+OWN = (  # numbers, hashes, and what a maintainer wrote into a file of the base branch: no stranger's text
+    r"github\.event\.pull_request\.(number|base\.sha|head\.sha)|github\.event\.workflow_run\.(id|head_sha)"
+    r"|github\.(token|repository)|runner\.temp|matrix\.\w+|inputs\.\w+( \|\| '\.')?"
+)
 
 
 def loaded(path: Path) -> dict[Any, Any]:
@@ -20,32 +24,59 @@ def loaded(path: Path) -> dict[Any, Any]:
     return content
 
 
+def named(name: str) -> Path:
+    return next(path for path in WORKFLOWS if path.name == name)
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_is_safe(path: Path) -> None:
     workflow = loaded(path)
-    triggers = workflow[True]  # YAML 1.1 takes `on` for a boolean
-    assert not PRIVILEGED & set(triggers)
-    assert workflow["permissions"] == {"contents": "read"}
     text = path.read_text(encoding="utf-8")
     assert "secrets." not in text
+    assert "allow-unsafe" not in text  # the option with which actions/checkout takes a stranger's code all the same
     for expression in re.findall(r"\$\{\{(.*?)\}\}", text):
         assert re.fullmatch(OWN, expression.strip())
     for job in workflow["jobs"].values():
         assert job["timeout-minutes"] <= 30
-        assert "permissions" not in job
         for step in job["steps"]:
             assert "${{" not in step.get("run", "")
             if step.get("uses", "").startswith("actions/checkout"):
                 assert step["with"]["persist-credentials"] is False
-                assert "head" not in str(step["with"].get("ref", ""))
+                assert "head" not in str(step["with"])
 
 
-def test_grading_takes_its_tools_from_the_base_branch() -> None:
-    steps = loaded(next(path for path in WORKFLOWS if path.name == "grade.yml"))["jobs"]["grade"]["steps"]
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_only_the_comment_has_rights_and_it_checks_out_the_default_branch(path: Path) -> None:
+    workflow = loaded(path)
+    triggers = set(workflow[True])  # YAML 1.1 takes `on` for a boolean
+    if path.name not in WITH_RIGHTS:
+        assert not PRIVILEGED & triggers
+        assert workflow["permissions"] == {"contents": "read"}
+        assert not [job for job in workflow["jobs"].values() if "permissions" in job]
+        return
+    assert triggers == {"workflow_run"}
+    assert workflow["permissions"] == {}
+    (job,) = workflow["jobs"].values()
+    assert job["permissions"] == {"actions": "read", "contents": "read", "pull-requests": "write"}
+    for step in job["steps"]:
+        assert "git fetch" not in step.get("run", "")
+        if step.get("uses", "").startswith("actions/checkout"):
+            assert set(step["with"]) == {"persist-credentials"}
+        if step.get("uses", "").startswith("actions/download-artifact"):
+            assert step["with"]["path"].startswith("${{ runner.temp }}")  # away from the tools
+
+
+def test_grading_takes_its_tools_from_the_base_branch_and_has_no_network() -> None:
+    steps = loaded(named("grade.yml"))["jobs"]["grade"]["steps"]
     assert steps[0]["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
     script = next(step["run"] for step in steps if step.get("name") == "Grade")
-    assert "--net" in script
+    for part in ("unshare --net", "--no-new-privs", "ulimit", "::stop-commands::"):
+        assert part in script
     assert "checkout" not in "".join(step.get("run", "") for step in steps)
+
+
+def test_the_comment_follows_grading() -> None:
+    assert loaded(named("comment.yml"))[True]["workflow_run"]["workflows"] == [loaded(named("grade.yml"))["name"]]
 
 
 @pytest.mark.skipif(shutil.which("actionlint") is None, reason="no actionlint here")
