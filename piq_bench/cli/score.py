@@ -29,6 +29,11 @@ ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is l
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write a report to look at."
 )
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Score file whose numbers the report shows beside. [default: our best entry, for portrait-mini]",
+)
 @click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
 @click.option("--partial", is_flag=True, help="Score what is there; PIQ is not reported.")
@@ -50,6 +55,7 @@ def score_command(
     dataset: Path | None,
     json_file: Path | None,
     html_file: Path | None,
+    reference: Path | None,
     layout: str,
     engine: str,
     partial: bool,
@@ -65,6 +71,7 @@ def score_command(
 
     with exit_codes(), discretion(disclosure):
         from piq_bench.cli.progress import progress_bar
+        from piq_bench.drilldown import look_closer
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.files import write_text
         from piq_bench.read.dataset import read_benchmark
@@ -74,6 +81,8 @@ def score_command(
         from piq_bench.report.json import digest_of
         from piq_bench.report.latex import score_latex
         from piq_bench.report.markdown import score_markdown
+        from piq_bench.report.reference import reference_of
+        from piq_bench.report.score_html import score_html
         from piq_bench.report.table import score_table
         from piq_bench.retrieve.engines import choose
         from piq_bench.scoring import score
@@ -103,9 +112,14 @@ def score_command(
         if json_file is not None:
             write_text(json_file, disclosed_json(result, disclosure))
         if html_file is not None:
-            from piq_bench.report.score_html import score_html
-
-            write_text(html_file, score_html(shown, benchmark, digest=digest_of(result)))
+            page = score_html(
+                shown,
+                benchmark,
+                digest=digest_of(result),
+                closer=look_closer(benchmark, entry, result, disclosure=disclosure),
+                reference=reference_of(result, reference),
+            )
+            write_text(html_file, page)
         if layout == "json":
             text = disclosed_json(result, disclosure)
         elif layout == "table":

@@ -1,14 +1,15 @@
 """How much of a score leaves the evaluator: the one place that says what each level of disclosure leaves out.
 
-`full`: all. `public`: nothing of single images, queries or people, and no confusions. `score`: PIQ, aspects, re-id and
-F1 of each task with their intervals; nothing about single labels. On a hidden test set, whoever may submit often enough
-learns labels from anything finer than that, and from the messages of a broken data set as well.
+`full`: all. `public`: nothing of single images or queries, no scores of single people, no confusions. `score`: PIQ,
+aspects, re-id and F1 of each task with their intervals; nothing about single labels. On a hidden test set, whoever may
+submit often enough learns labels from anything finer than that, and from the messages of a broken data set as well.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from piq_bench.errors import BadDataset, Problem
 from piq_bench.records import Score
@@ -39,12 +40,18 @@ def disclosed(score: Score, level: str) -> Score:
 
 def disclosed_json(score: Score, level: str) -> str:
     """The score file's text; below `full` it names its level. The digest is always that of the whole file."""
-    document = {key: value for key, value in score_document(score).items() if key not in HIDDEN[level]}
+    document = disclosed_document(score_document(score), level)
     if level != "full":
         document["disclosure"] = level
-    if level == "score" and isinstance(document["reid"], dict):
-        document["reid"] = {key: value for key, value in document["reid"].items() if key != "identities_skipped"}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def disclosed_document(document: Mapping[str, Any], level: str) -> dict[str, Any]:
+    """A score file without the parts that the level leaves out."""
+    found = {key: value for key, value in document.items() if key not in HIDDEN[level]}
+    if level == "score" and isinstance(found["reid"], dict):
+        found["reid"] = {key: value for key, value in found["reid"].items() if key != "identities_skipped"}
+    return found
 
 
 @contextmanager

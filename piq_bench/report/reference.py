@@ -1,0 +1,107 @@
+"""The score that a report shows beside a submission's: that of the best reference entry, or of any score file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from piq_bench.errors import BadUsage, Problem, printable, quoted
+from piq_bench.records import Score
+from piq_bench.report.json import SCHEMA
+
+BUNDLED = "reference.json"  # written by: piq-score ENTRY --disclosure score --bootstrap 0 --json FILE
+MAX_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another entry's numbers on the same benchmark, as fractions; what it lacks is missing.
+
+    Attributes:
+        name: of the entry.
+        piq: None for a partial one.
+        aspects, reid, f1: by name, as in the score file.
+    """
+
+    name: str
+    piq: float | None
+    aspects: Mapping[str, float]
+    reid: Mapping[str, float]
+    f1: Mapping[str, float]
+
+
+def reference_of(score: Score, path: Path | None) -> Reference | None:
+    """The reference for a score.
+
+    Args:
+        score: whose benchmark and protocol it must share.
+        path: a score file; None for the bundled one, if it fits and is another entry.
+
+    Raises:
+        BadUsage: if the file is no score file, or one of another benchmark or protocol.
+    """
+    if path is None:
+        text = (resources.files("piq_bench") / "data" / BUNDLED).read_text(encoding="utf-8")
+        document = json.loads(text)
+        is_itself = document["submission"]["content"] == score.submission["content"]
+        return None if is_itself or _misfits(score, document) else _reference(document)
+    document = _read(path)
+    misfits = _misfits(score, document)
+    if misfits:
+        raise BadUsage(path.name, misfits)
+    return _reference(document)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    remedy = "name a file that piq-score --json has written"
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise ValueError(f"is no {SCHEMA}")
+        for part in ("submission", "benchmark", "protocol", "aspects", "f1"):
+            if not isinstance(document.get(part), dict):
+                raise ValueError(f"has no {part}")
+    except (OSError, ValueError, RecursionError) as error:
+        found = error.strerror if isinstance(error, OSError) and error.strerror else printable(error)
+        raise BadUsage(path.name, [Problem("no-score-file", "--reference", found, remedy)]) from error
+    return document
+
+
+def _misfits(score: Score, document: Mapping[str, Any]) -> list[Problem]:
+    """Numbers of other data or other rules are never shown beside each other."""
+    pairs = (
+        ("fingerprint", document["benchmark"].get("fingerprint"), score.benchmark["fingerprint"]),
+        ("version", document["protocol"].get("version"), score.protocol.version),
+        ("ap", document["protocol"].get("ap"), score.protocol.ap),
+        ("exclude", document["protocol"].get("exclude"), list(score.protocol.exclude)),
+    )
+    return [
+        Problem(f"other-{name}", "--reference", f"{name} is {quoted(theirs)}", f"here it is {quoted(ours)}")
+        for name, theirs, ours in pairs
+        if theirs != ours
+    ]
+
+
+def _reference(document: Mapping[str, Any]) -> Reference:
+    return Reference(
+        name=str(document["submission"].get("name", "")),
+        piq=_numbers({"piq": document.get("piq")}).get("piq"),
+        aspects=_numbers(document["aspects"]),
+        reid=_numbers(document.get("reid")),
+        f1=_numbers(document["f1"]),
+    )
+
+
+def _numbers(values: object) -> dict[str, float]:
+    """What is a fraction; a score file may come from a stranger."""
+    if not isinstance(values, dict):
+        return {}
+    return {
+        str(name): float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    }

@@ -1,0 +1,112 @@
+"""The entry that a report shows beside: the bundled one is what scoring gives, and a stranger's file is checked."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import builders
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from piq_bench.cli import load_command
+from piq_bench.errors import BadUsage
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.submission import read_submission
+from piq_bench.records import Score
+from piq_bench.report.json import score_document, score_json
+from piq_bench.report.reference import BUNDLED, reference_of
+from piq_bench.scoring import score
+
+ROOT = Path(__file__).parents[2]
+ENTRY = ROOT / "submissions" / "colour-shape" / "submission.npz"
+
+
+@pytest.fixture(scope="module")
+def result() -> Score:
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng)
+    return score(benchmark, builders.submission(rng, benchmark), n_resamples=0)
+
+
+def written(path: Path, result: Score, **changes: Any) -> Path:  # noqa: ANN401
+    path.write_text(json.dumps(score_document(result) | changes), encoding="utf-8")
+    return path
+
+
+def test_the_bundled_reference_is_what_its_entry_scores() -> None:
+    stored = json.loads((ROOT / "piq_bench" / "data" / BUNDLED).read_text(encoding="utf-8"))
+    benchmark = read_benchmark(None)
+    again = score(benchmark, read_submission(ENTRY, benchmark), n_resamples=0)
+    document = json.loads(score_json(again))
+    for part in ("piq", "aspects", "f1", "submission", "benchmark", "protocol"):
+        assert stored[part] == document[part]
+    assert reference_of(again, None) is None  # nothing is shown beside itself
+    other = reference_of(replace(again, submission={**again.submission, "content": "another"}), None)
+    assert other is not None
+    assert (other.name, other.piq, other.f1) == ("colour-shape", again.piq, again.f1)
+
+
+def test_on_another_benchmark_nothing_is_bundled(result: Score) -> None:
+    assert reference_of(result, None) is None
+
+
+def test_a_score_file_gives_its_numbers(tmp_path: Path, result: Score) -> None:
+    found = reference_of(result, written(tmp_path / "other.json", result))
+    assert found is not None
+    assert result.reid is not None
+    assert (found.name, found.piq, found.aspects, found.f1) == ("random", result.piq, result.aspects, result.f1)
+    assert found.reid["macro_map"] == result.reid.values["macro_map"]
+
+
+def test_what_is_no_fraction_is_not_shown(tmp_path: Path, result: Score) -> None:
+    strange = {"gender": "<b>", "age": True, "mood": 7, "other": None}
+    found = reference_of(result, written(tmp_path / "other.json", result, f1=strange, piq=float("nan"), reid=[1]))
+    assert found is not None
+    assert (found.f1, found.piq, found.reid) == ({}, None, {})
+
+
+def test_other_data_and_other_rules_are_refused_all_at_once(tmp_path: Path, result: Score) -> None:
+    document = score_document(result)
+    benchmark: Any = document["benchmark"]
+    protocol: Any = document["protocol"]
+    path = written(
+        tmp_path / "other.json",
+        result,
+        benchmark={**benchmark, "fingerprint": "f" * 64},
+        protocol={**protocol, "version": 9, "ap": "market1501", "exclude": []},
+    )
+    with pytest.raises(BadUsage) as caught:
+        reference_of(result, path)
+    codes = [problem.code for problem in caught.value.problems]
+    assert codes == ["other-fingerprint", "other-version", "other-ap", "other-exclude"]
+    assert "ap is 'market1501'" in str(caught.value)
+    assert "here it is 'non-interpolated'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "Expecting value"),
+        ("[]", "is no piq-bench/score/1"),
+        ('{"schema": "other"}', "is no piq-bench/score/1"),
+        ('{"schema": "piq-bench/score/1"}', "has no submission"),
+        ("[" * 100_000, "recursion"),
+        (" " * (17 << 20), "is larger than 16 MiB"),
+    ],
+)
+def test_what_is_no_score_file_is_refused(tmp_path: Path, result: Score, content: str, message: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(BadUsage, match=message):
+        reference_of(result, path)
+
+
+def test_a_missing_file_ends_the_command_before_the_report(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    options = ["--bootstrap", "0", "--html", str(tmp_path / "out.html"), "--reference", str(tmp_path / "none.json")]
+    done = CliRunner().invoke(load_command("score"), [str(ENTRY), *options])
+    assert done.exit_code == 2
+    assert "No such file" in done.stderr
+    assert not (tmp_path / "out.html").exists()

@@ -1,0 +1,217 @@
+"""A submission's page as the command writes it: complete, small, discreet, and harmless in a real browser."""
+
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import builders
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from piq_bench.cli import load_command
+from piq_bench.drilldown import look_closer
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.records import Benchmark, Submission, Task
+from piq_bench.report.disclosure import DISCLOSURES, disclosed
+from piq_bench.report.reference import Reference
+from piq_bench.report.score_html import MOST_IN_MATRIX, MOST_LABELS, score_html
+from piq_bench.scoring import score
+
+pytest.importorskip("jinja2")
+ENTRY = Path(__file__).parents[2] / "submissions" / "colour-shape" / "submission.npz"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+LARGER = builders.Size(n_query=30, n_gallery=60, n_identities=12)
+
+
+def page_of(
+    benchmark: Benchmark, submission: Submission, level: str = "full", reference: Reference | None = None
+) -> str:
+    result = score(benchmark, submission, n_resamples=5)
+    closer = look_closer(benchmark, submission, result, disclosure=level)
+    return score_html(disclosed(result, level), benchmark, closer=closer, reference=reference)
+
+
+def random_page(level: str = "full") -> tuple[str, Benchmark]:
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng, LARGER)
+    return page_of(benchmark, builders.submission(rng, benchmark), level), benchmark
+
+
+def hostile_page(hostile: str, image: str) -> str:
+    """Every text that a stranger may choose is `hostile`, or the image id."""
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng, LARGER)
+    tasks = tuple(
+        Task(task.name, hostile, task.kind, tuple(hostile + label for label in task.labels), task.multi_label)
+        for task in benchmark.tasks
+    )
+    benchmark = replace(
+        benchmark,
+        name=hostile,
+        version=hostile,
+        tasks=tasks,
+        images=np.array([f"{i:03}{image}" for i in range(benchmark.images.size)], dtype=object),
+        identities=tuple(hostile + name for name in benchmark.identities),
+    )
+    submission = replace(builders.submission(rng, benchmark), name=hostile)
+    reference = Reference(hostile, 0.5, {hostile: 0.5}, {}, {"gender": 0.5})
+    return page_of(benchmark, submission, reference=reference)
+
+
+def test_a_page_has_all_sections_and_counts() -> None:
+    text, benchmark = random_page()
+    for title in (
+        "If one thing were perfect", "Points of PIQ lost", "near-duplicates left in", "(CMC)", "Average precision by",
+        "with many images", "Worst queries", "Best queries", "Labels", "Confusion",
+    ):  # fmt: skip
+        assert title in text
+    assert text.count('<figure class="asked">') == 12
+    assert all(task.name in text for task in benchmark.tasks)
+
+
+@pytest.mark.parametrize("level", DISCLOSURES)
+def test_a_level_shows_no_more_than_it_may(level: str) -> None:
+    text, benchmark = random_page(level)
+    images = [image for image in benchmark.images if image in text]
+    # A note says who of the data set cannot be scored at all.
+    text = re.sub("leave the macro mean: [^<]*", "", text[text.index("<body>") :])
+    people = [name for name in benchmark.identities if re.search(rf"\b{name}\b", text)]
+    labels = [name for task in benchmark.tasks for name in task.labels if re.search(rf"\b{name}\b", text)]
+    assert bool(images) == bool(people) == ("Confusion" in text) == ("circle" in text) == (level == "full")
+    assert bool(labels) == ("<th>chance</th>" in text) == (level != "score")
+    assert "If one thing were perfect" in text
+
+
+def test_the_command_applies_the_level_to_the_page(tmp_path: Path) -> None:
+    benchmark = read_benchmark(None)
+    sizes = []
+    for level in DISCLOSURES:
+        page = tmp_path / f"{level}.html"
+        options = ["--bootstrap", "5", "--disclosure", level, "--html", str(page)]
+        assert CliRunner().invoke(load_command("score"), [str(ENTRY), *options]).exit_code == 0
+        text = page.read_text(encoding="utf-8")
+        sizes.append(len(text))
+        assert any(image in text for image in benchmark.images) == (level == "full")
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] < 150_000
+
+
+def test_pictures_are_inside_the_page(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    benchmark = replace(builders.benchmark(rng, LARGER), root=tmp_path)
+    for image in benchmark.images:
+        (tmp_path / "images" / image).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (128, 256), tuple(rng.integers(0, 256, 3).tolist())).save(tmp_path / "images" / image)
+    submission = builders.submission(rng, benchmark)
+    text = page_of(benchmark, submission)
+    addresses = re.findall(r' src="([^"]*)"', text)
+    assert len(addresses) > 80
+    assert all(re.fullmatch(r"data:image/jpeg;base64,[A-Za-z0-9+/=]+", address) for address in addresses)
+    assert "<img" not in page_of(benchmark, submission, "public")
+
+
+def test_nothing_is_loaded_and_every_picture_is_described() -> None:
+    text, _ = random_page()
+    assert not re.search(r"\b(href|srcset|onload|onerror|action)=|url\(|@import|<script|<link|<iframe", text)
+    assert text.count("<svg") == text.count('role="img"') == text.count("aria-label=")
+    assert "http" not in text.replace('http-equiv="Content-Security-Policy"', "")
+
+
+def test_a_strangers_texts_are_escaped_and_cut() -> None:
+    hostile = '<script>alert("1")</script>\'\u202e\x1b[31m' + 10_000 * "x"
+    text = hostile_page(hostile, '"><img src=x onerror=alert(1)>.jpg')
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert max(len(run) for run in re.findall("x+", text)) < 1000
+    assert len(text) < 200_000
+
+
+def test_many_labels_are_cut_to_the_most_frequent() -> None:
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng, LARGER)
+    labels = tuple(f"label{i}" for i in range(200))
+    truth = np.where(rng.random(benchmark.split.size) < 0.5, 7, rng.integers(0, 200, benchmark.split.size))
+    benchmark = replace(
+        benchmark,
+        tasks=(Task("kind", "appearance", labels=labels),),
+        labels={"kind": truth},
+    )
+    submission = replace(
+        builders.submission(rng, benchmark), predictions={"kind": truth[benchmark.test_rows]}, embedding=None
+    )
+    text = page_of(benchmark, submission)
+    assert f"and {200 - MOST_LABELS} rarer labels" in text
+    assert f"{200 - MOST_IN_MATRIX + 1} others" in text
+    n_test = benchmark.test_rows.size
+    assert sum(map(int, re.findall(r'<td class="cell"[^>]*>(\d+)<', text))) == n_test
+
+
+@cache
+def browser() -> str:
+    """One that works here; skips the test where there is none."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("no browser here")
+    return found
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[str, list[str]]]:
+    """Address of a server, and the paths that it was asked for."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", paths
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def shown(page: Path, profile: Path) -> str:
+    """The page's elements after the browser has loaded it and run what it would run."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"]
+    command = [browser(), *flags, f"--user-data-dir={profile}", page.as_uri()]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip("the browser does not start here")
+
+
+def test_in_a_browser_hostile_text_stays_text_and_no_request_leaves_the_page(
+    tmp_path: Path, asked: tuple[str, list[str]]
+) -> None:
+    address, paths = asked
+    attack = f'"><img src="{address}/a"><script>document.title="taken"</script>'
+    control = tmp_path / "control.html"
+    control.write_text(f"<p title='{attack}", encoding="utf-8")
+    control.write_text(f'<title>safe</title><img src="{address}/control"><script>document.title="taken"</script>')
+    if "taken" not in shown(control, tmp_path / "profile") or paths != ["/control"]:
+        pytest.skip("this browser runs no page from a file")
+    paths.clear()
+    page = tmp_path / "page.html"
+    page.write_text(hostile_page(attack, attack), encoding="utf-8")
+    elements = shown(page, tmp_path / "profile")
+    assert "Worst queries" in elements
+    assert "<title>taken" not in elements
+    assert "<img" not in elements
+    assert paths == []

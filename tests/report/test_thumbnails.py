@@ -1,0 +1,63 @@
+"""Small pictures: made anew from what can be read, from inside the image folder only."""
+
+import io
+from base64 import b64decode
+from dataclasses import replace
+from pathlib import Path
+
+import builders
+import numpy as np
+import pytest
+from PIL import Image
+
+from piq_bench.records import Benchmark
+from piq_bench.report.thumbnails import SIZE, thumbnails
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Benchmark:
+    target = replace(builders.benchmark(np.random.default_rng(0)), root=tmp_path)
+    for image in target.images[:4]:
+        path = tmp_path / "images" / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(1).integers(0, 256, (256, 128, 3), dtype=np.uint8)
+        exif = Image.Exif()
+        exif[0x010E] = "secret note"
+        Image.fromarray(pixels).save(path, "JPEG", exif=exif)
+    return target
+
+
+def opened(address: str) -> Image.Image:
+    head, _, content = address.partition(",")
+    assert head == "data:image/jpeg;base64"
+    return Image.open(io.BytesIO(b64decode(content, validate=True)))
+
+
+def test_pictures_are_small_and_carry_nothing_along(benchmark: Benchmark) -> None:
+    found = thumbnails(benchmark, [2, 0, 2])
+    assert list(found) == [2, 0]
+    picture = opened(found[0])
+    assert picture.size == (SIZE[1] // 2, SIZE[1])
+    assert not picture.getexif()
+    assert len(found[0]) < 12_000  # noise is the worst case
+
+
+def test_what_cannot_be_read_is_left_out(benchmark: Benchmark, tmp_path: Path) -> None:
+    (tmp_path / "images" / benchmark.images[1]).write_bytes(b"no picture")
+    (tmp_path / "images" / benchmark.images[2]).unlink()
+    assert list(thumbnails(benchmark, range(4))) == [0, 3]
+
+
+def test_links_out_of_the_folder_are_not_followed(benchmark: Benchmark, tmp_path: Path) -> None:
+    path = tmp_path / "images" / benchmark.images[0]
+    path.rename(tmp_path / "outside.jpg")
+    path.symlink_to(tmp_path / "outside.jpg")
+    images = benchmark.images.copy()
+    images[1] = "../outside.jpg"
+    assert list(thumbnails(replace(benchmark, images=images), range(4))) == [2, 3]
+
+
+def test_grey_pictures_and_data_sets_without_pictures(benchmark: Benchmark, tmp_path: Path) -> None:
+    Image.new("L", (10, 400), 99).save(tmp_path / "images" / benchmark.images[0])
+    assert opened(thumbnails(benchmark, [0])[0]).size[1] == SIZE[1]
+    assert thumbnails(replace(benchmark, root=None), [0]) == {}
