@@ -76,3 +76,9 @@ def entry(
     text = METADATA.format(name=name or folder.name, external=str(external).lower())
     (folder / "metadata.toml").write_text(text + claimed, encoding="utf-8")
     return folder
+
+
+def refer(folder: Path, *, sha256: str, n_bytes: int, url: str = "https://example.org/submission.npz") -> None:
+    """Say that the predictions of an entry lie elsewhere."""
+    lines = ['schema = "piq-bench/reference/1"', f'url = "{url}"', f'sha256 = "{sha256}"', f"bytes = {n_bytes}"]
+    (folder / "submission.ref.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")

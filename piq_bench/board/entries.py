@@ -1,4 +1,7 @@
-"""An entry's folder: which files it may hold, and where they are. Nothing in it is followed, unpacked or run here."""
+"""An entry's folder: which files it may hold, and where they are. Nothing in it is followed, unpacked or run here.
+
+Predictions that are too large for git lie elsewhere: submission.ref.toml says where, and which file it must be.
+"""
 
 import re
 import stat
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piq_bench.board.metadata import Metadata, read_metadata
+from piq_bench.board.reference import REFERENCE, Reference, read_reference
 from piq_bench.errors import BadSubmission, BadUsage, Problem, printable, quoted
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{1,79}")
@@ -26,13 +30,15 @@ class Entry:
         id: the folder's name.
         folder: where it is.
         metadata: what its author says.
-        submission: its predictions.
+        submission: its predictions; None where they lie elsewhere.
+        reference: where they lie, in that case.
     """
 
     id: str
     folder: Path
     metadata: Metadata
-    submission: Path
+    submission: Path | None
+    reference: Reference | None = None
 
     @property
     def result(self) -> Path:
@@ -60,17 +66,22 @@ def read_entry(folder: Path) -> Entry:
     if len(files) > MAX_FILES:
         problems.append(Problem("too-many-files", printable(name), f"holds {len(files)}", f"at most {MAX_FILES}"))
     problems += [problem for path in files[:MAX_FILES] if (problem := _misfit(path)) is not None]
-    found = [folder / one for one in SUBMISSIONS if (folder / one).exists()]
+    found = [folder / one for one in (*SUBMISSIONS, REFERENCE) if (folder / one).exists()]
     if len(found) != 1:
-        remedy = f"one of {' and '.join(map(quoted, SUBMISSIONS))}"
+        remedy = f"one of {', '.join(map(quoted, (*SUBMISSIONS, REFERENCE)))}"
         problems.append(Problem("no-submission", printable(name), f"holds {len(found)} submissions", remedy))
+    reference = None
     try:
         metadata = read_metadata(folder)
     except BadSubmission as refusal:
         problems += refusal.problems
+    try:
+        reference = read_reference(folder / REFERENCE) if (folder / REFERENCE).exists() else None
+    except BadSubmission as refusal:
+        problems += refusal.problems
     if problems:
         raise BadSubmission(str(folder), problems)
-    return Entry(name, folder, metadata, found[0])
+    return Entry(name, folder, metadata, found[0] if reference is None else None, reference)
 
 
 def entries_in(folder: Path) -> list[Path]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from piq_bench.board.entries import Entry, read_entry
-from piq_bench.errors import BadInput, printable
+from piq_bench.errors import BadInput, BadUsage, Problem, printable, quoted
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, Submission
-from piq_bench.report.disclosure import HIDDEN
+from piq_bench.report.disclosure import disclosed_document
 from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
@@ -68,6 +68,8 @@ def grade(
     entry: Entry,
     others: Sequence[Path] = (),
     *,
+    predictions: Path | None = None,
+    partial: bool = True,
     n_resamples: int = 1000,
     engine: Engine = plain.count_others,
     engine_name: str = plain.ENGINE,
@@ -79,15 +81,24 @@ def grade(
         benchmark: to score against.
         entry: whose form is right.
         others: folders of the other entries; those that cannot be read are passed over with a warning.
+        predictions: those of an entry that only refers to them.
+        partial: whether an entry may leave tasks out.
         n_resamples: of the intervals.
         engine: as for `scoring.score`.
         engine_name: likewise.
         advance: likewise.
 
     Raises:
+        BadUsage: if the predictions lie elsewhere and were not fetched.
         BadSubmission: with everything that is wrong with the predictions.
     """
-    submission = read_submission(entry.submission, benchmark, partial=True)
+    own = entry.submission or predictions
+    if own is None:
+        where = "lie elsewhere" if entry.reference is None else f"lie at {quoted(entry.reference.url)}"
+        raise BadUsage(
+            entry.id, [Problem("elsewhere", "predictions", where, "fetch them with --fetch, if you trust it")]
+        )
+    submission = read_submission(own, benchmark, partial=partial)
     found = score(
         benchmark, submission, n_resamples=n_resamples, engine=engine, engine_name=engine_name, advance=advance
     )
@@ -105,7 +116,7 @@ def grade(
 
 def result_json(grade: Grade, disclosure: str = "full") -> str:
     """The text of an entry's result.json."""
-    score = {key: value for key, value in grade.document.items() if key not in HIDDEN[disclosure]}
+    score = disclosed_document(grade.document, disclosure)
     document = {
         "schema": SCHEMA,
         "entry": grade.entry,
@@ -161,7 +172,12 @@ def _likenesses(benchmark: Benchmark, own: Submission, others: Sequence[Path]) -
     warnings: list[str] = []
     for folder in others:
         try:
-            other = read_submission(read_entry(folder).submission, benchmark, partial=True)
+            entry = read_entry(folder)
+            if entry.submission is None:
+                if _graded_content(entry) == own.content:
+                    copies.append(folder.name)
+                continue
+            other = read_submission(entry.submission, benchmark, partial=True)
         except BadInput as refusal:
             warnings.append(f"{folder.name} was not compared: {printable(refusal.problems[0].found)}")
             continue
@@ -172,6 +188,15 @@ def _likenesses(benchmark: Benchmark, own: Submission, others: Sequence[Path]) -
             if share >= ALIKE:
                 warnings.append(f"{what}: {share:.1%} of the rows are those of {folder.name}")
     return copies, warnings
+
+
+def _graded_content(entry: Entry) -> str | None:
+    """SHA-256 of predictions that lie elsewhere, as they were when they were graded."""
+    try:
+        result = read_result(entry.result)
+        return None if result is None else str(result["score"]["submission"]["content"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def likeness(one: Submission, other: Submission) -> dict[str, float]:

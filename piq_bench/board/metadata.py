@@ -104,7 +104,7 @@ def read_metadata(folder: Path) -> Metadata:
 
 def json_schema() -> dict[str, Any]:
     """The same rules as JSON Schema, for editors and other tools."""
-    return Metadata.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Metadata.model_json_schema(by_alias=True)}
 
 
 def _problem(error: Any) -> Problem:  # noqa: ANN401

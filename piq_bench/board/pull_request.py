@@ -8,6 +8,7 @@ entries which arrived there in the meantime are nobody's edits.
 
 import re
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,11 @@ def arrived_entry(repository: Path, base: str, head: str, folder: Path) -> Path:
     for name in names:
         if _git(repository, "ls-tree", base, f"{FOLDER}/{name}"):
             problems.append(Problem("not-new", printable(name), "exists already", "entries are never edited"))
+    folded = Counter(change.path.casefold() for change in changes)
+    for change in changes:
+        if folded[change.path.casefold()] > 1:
+            found = "differs from another only in its capitals"
+            problems.append(Problem("same-name", printable(change.path), found, "names that every disk tells apart"))
     if len(changes) > MAX_FILES:
         found = f"adds {len(changes)} files"
         problems.append(Problem("too-many-files", FOLDER, found, f"at most {MAX_FILES}"))
@@ -116,7 +122,7 @@ def _misfit(change: Change) -> Problem | None:
 
 def _too_large(repository: Path, change: Change) -> Problem | None:
     n_bytes = int(_git(repository, "cat-file", "-s", change.blob))
-    limit = MAX_SUBMISSION_BYTES if change.path.endswith(SUBMISSIONS) else MAX_TEXT_BYTES
+    limit = MAX_SUBMISSION_BYTES if change.path.rsplit("/", 1)[-1] in SUBMISSIONS else MAX_TEXT_BYTES
     if n_bytes <= limit:
         return None
     return Problem("too-large", change.path, f"has {n_bytes:,} bytes", f"at most {limit:,}")

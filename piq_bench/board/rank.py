@@ -3,7 +3,8 @@
 Entries stand on one board only where they were scored on the same data under the same rules. Incomplete ones are
 listed, but have no rank. An entry's ranks reach from one more than the number of entries that are significantly better
 to the number of those that are not significantly worse: paired randomisation tests of PIQ, Holm's correction over all
-pairs of a board. Entries whose ranks overlap are not told apart by this benchmark.
+such pairs of a board. Where the predictions of a pair are not at hand, only intervals of PIQ that do not meet tell it
+apart, which is stricter. Entries whose ranks overlap are not told apart by this benchmark.
 """
 
 import json
@@ -15,6 +16,8 @@ from typing import Any
 
 from piq_bench.board.entries import Entry, entries_in, read_entry
 from piq_bench.board.grade import read_result
+from piq_bench.board.ledger import FILE as LEDGER
+from piq_bench.board.ledger import read_ledger
 from piq_bench.compare import LEVEL, Tallied, compare, holm, tallied
 from piq_bench.errors import BadInput, BadSubmission, Problem, printable
 from piq_bench.fingerprint import fingerprint
@@ -78,12 +81,14 @@ def build_boards(
         advance: told the number of entries done.
 
     Raises:
-        BadSubmission: naming every entry that is not graded, or not as it lies there.
+        BadSubmission: naming every entry that is not graded, or not as it lies there, or not as the ledger has it.
+        BadUsage: if the ledger was edited.
     """
     problems: list[Problem] = []
     standings: list[Standing] = []
     systems: dict[str, Tallied] = {}
     own = fingerprint(benchmark)
+    recorded = {line.entry: line for line in read_ledger(folder / LEDGER)}  # the last of each
     for path in entries_in(folder):
         try:
             entry = read_entry(path)
@@ -92,7 +97,17 @@ def build_boards(
                 problems.append(Problem("not-graded", path.name, "has no result.json", "piq grade --write"))
                 continue
             score = result["score"]
-            if score["benchmark"]["fingerprint"] == own:
+            line = recorded.get(path.name)
+            if line is not None and line.digest not in (None, score["protocol"]["digest"]):
+                found = f"its result is not what line {line.number} of the ledger records"
+                problems.append(Problem("other-result", path.name, found, "piq grade --write"))
+                continue
+            if entry.reference is not None:
+                if entry.reference.sha256 != score["file"]["sha256"]:
+                    found = "its result is of another file than it refers to"
+                    problems.append(Problem("stale-result", path.name, found, "piq grade --fetch --write"))
+                    continue
+            elif entry.submission is not None and score["benchmark"]["fingerprint"] == own:
                 submission = read_submission(entry.submission, benchmark, partial=True)
                 if submission.content != score["submission"]["content"]:
                     found = "its result is of other predictions"
@@ -129,21 +144,31 @@ def _rules(standing: Standing) -> dict[str, Any]:
 
 
 def _ranked(benchmark: Benchmark, board: Board, systems: Mapping[str, Tallied]) -> Board:
-    """With ranks, where the predictions can be compared."""
+    """With ranks, for entries that have a PIQ."""
     complete = [one for one in board.standings if one.piq is not None]
-    if not all(one.entry.id in systems for one in complete):
-        return board
-    pairs = list(combinations(range(len(complete)), 2))
+    tested: list[tuple[int, int]] = []
+    apart: list[tuple[int, int]] = []  # the first is the better one, since they are sorted
     p = []
-    for first, second in pairs:
-        both = [systems[complete[place].entry.id] for place in (first, second)]
-        result = compare(benchmark, both, n_resamples=1, n_swaps=N_SWAPS)
-        p.append(next(one.p for one in result.pairs[0].differences if one.metric == "piq"))
+    for first, second in combinations(range(len(complete)), 2):
+        both = [systems.get(complete[place].entry.id) for place in (first, second)]
+        known = [one for one in both if one is not None]
+        if len(known) == len(both):
+            result = compare(benchmark, known, n_resamples=1, n_swaps=N_SWAPS)
+            p.append(next(one.p for one in result.pairs[0].differences if one.metric == "piq"))
+            tested.append((first, second))
+        elif _interval(complete[first])[0] > _interval(complete[second])[1]:
+            apart.append((first, second))
+    apart += [pair for pair, adjusted in zip(tested, holm(p), strict=True) if adjusted < 1.0 - LEVEL]
     n_better, n_worse = [0] * len(complete), [0] * len(complete)
-    for (first, second), adjusted in zip(pairs, holm(p), strict=True):
-        if adjusted < 1.0 - LEVEL:  # the first is the better one, since they are sorted
-            n_better[second] += 1
-            n_worse[first] += 1
+    for first, second in apart:
+        n_better[second] += 1
+        n_worse[first] += 1
     ranks = [(1 + n_better[place], len(complete) - n_worse[place]) for place in range(len(complete))]
     with_ranks = [replace(one, ranks=own) for one, own in zip(complete, ranks, strict=True)]
     return replace(board, standings=(*with_ranks, *board.standings[len(complete) :]))
+
+
+def _interval(standing: Standing) -> tuple[float, float]:
+    """Of PIQ; all that is possible where the result has none."""
+    found = (standing.score["intervals"] or {}).get("piq")
+    return (0.0, 1.0) if found is None else (float(found[0]), float(found[1]))

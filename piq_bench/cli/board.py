@@ -1,5 +1,6 @@
 """`piq board`: graded entries to the leaderboard."""
 
+import json
 from pathlib import Path
 
 import click
@@ -7,6 +8,7 @@ import click
 from piq_bench.cli import exit_codes
 
 MARKDOWN = "leaderboard.md"
+JSON_SCHEMA = "metadata.schema.json"
 
 
 @click.command("board", context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,10 +24,11 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
     """Write the leaderboard of the entries in the folder SUBMISSIONS.
 
     SUBMISSIONS/leaderboard.md, and in SUBMISSIONS/board a page for all entries and one for each, and the same as CSV,
-    JSON and LaTeX.
+    JSON and LaTeX. SUBMISSIONS/metadata.schema.json tells editors what an entry's metadata may hold.
     """
     with exit_codes():
         from piq_bench.board.entries import GENERATED, entries_in
+        from piq_bench.board.metadata import json_schema
         from piq_bench.board.rank import build_boards
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
@@ -38,7 +41,7 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         benchmark = read_benchmark(dataset)
         with progress_bar("entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
-        files = {MARKDOWN: board_markdown(boards)}
+        files = {MARKDOWN: board_markdown(boards), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}
         tables = {"board.csv": board_csv(boards), "board.json": board_json(boards), "board.tex": board_latex(boards)}
         files |= {f"{GENERATED}/{name}": text for name, text in (board_pages(boards) | tables).items()}
         if check:
@@ -55,4 +58,4 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         (submissions / GENERATED).mkdir(exist_ok=True)
         for name, text in files.items():
             write_text(submissions / name, text)
-        click.echo(f"wrote {submissions / MARKDOWN} and {len(files) - 1} files in {submissions / GENERATED}")
+        click.echo(f"wrote {submissions / MARKDOWN} and {len(files) - 1} files beside it")

@@ -8,7 +8,8 @@ from piq_bench.report.rows import NOT_DEFINED, percent, span
 
 RULE = (
     "Ranks are those that chance alone could exchange: entries whose ranks overlap are not told apart (paired "
-    "randomisation tests of PIQ over people, Holm's correction). Incomplete entries have no rank."
+    "randomisation tests of PIQ over people, Holm's correction; without predictions at hand, intervals that do not "
+    "meet). Incomplete entries have no rank."
 )
 
 

@@ -179,4 +179,40 @@ def test_results_of_other_data_stand_on_a_board_of_their_own(place: Path, tmp_pa
     path.write_text(json.dumps(result), encoding="utf-8")
     boards = build_boards(entries, board_benchmark(place))
     assert [[one.entry.id for one in board.standings] for board in boards][1] == ["bad"]
-    assert boards[1].standings[0].ranks is None
+    assert boards[1].standings[0].ranks == (1, 1)
+
+
+def test_without_predictions_only_intervals_that_do_not_meet_tell_entries_apart(place: Path, tmp_path: Path) -> None:
+    entries = tmp_path / "submissions"
+    shutil.copytree(place / "submissions", entries)
+    result = json.loads((entries / "bad" / "result.json").read_text(encoding="utf-8"))
+    (entries / "bad" / "submission.npz").unlink()
+    file = result["score"]["file"]
+    board_builders.refer(entries / "bad", sha256=file["sha256"], n_bytes=file["bytes"])
+    for interval, ranks in (((0.0, 0.001), [(1, 2), (1, 2), (3, 3)]), ((0.0, 1.0), [(1, 3), (1, 3), (1, 3)])):
+        result["score"]["intervals"]["piq"] = interval
+        (entries / "bad" / "result.json").write_text(json.dumps(result), encoding="utf-8")
+        (board,) = build_boards(entries, board_benchmark(place))
+        assert [one.ranks for one in board.standings if one.ranks] == ranks
+    board_builders.refer(entries / "bad", sha256="0" * 64, n_bytes=file["bytes"])
+    refused = call("board", entries, "--dataset", place / "tiny")
+    assert refused.exit_code == 3
+    assert "its result is of another file than it refers to" in refused.stderr
+
+
+def test_results_are_those_of_the_ledger(place: Path, tmp_path: Path) -> None:
+    entries = tmp_path / "submissions"
+    shutil.copytree(place / "submissions", entries)
+    path = entries / "bad" / "result.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    result["score"]["protocol"]["digest"] = "0" * 64
+    path.write_text(json.dumps(result), encoding="utf-8")
+    refused = call("board", entries, "--dataset", place / "tiny")
+    assert refused.exit_code == 3
+    assert "its result is not what line 1 of the ledger records" in refused.stderr
+
+
+def test_the_schema_of_metadata_is_published(place: Path) -> None:
+    schema = json.loads((place / "submissions" / "metadata.schema.json").read_text(encoding="utf-8"))
+    assert schema["additionalProperties"] is False
+    assert {"schema", "name", "team", "authors", "date", "method", "training"} == set(schema["required"])

@@ -133,6 +133,12 @@ def strange_name(place: Path) -> None:
     (arriving(place) / "a\u202eb\n.md").write_text("", encoding="utf-8")
 
 
+def only_capitals(place: Path) -> None:
+    folder = arriving(place)
+    (folder / "README.md").write_text("", encoding="utf-8")
+    (folder / "readme.md").write_text("", encoding="utf-8")
+
+
 def capitals(place: Path) -> None:
     arriving(place, "First")
 
@@ -173,6 +179,7 @@ def nothing(place: Path) -> None:
         (submodule, "is a submodule"),
         (deep, "is no file of an entry"),
         (strange_name, r"a\u202eb\n.md"),
+        (only_capitals, "differs from another only in its capitals"),
         (capitals, "is no file of an entry"),
         (result, "is written by the grader"),
         (other_entry, "changes a file"),

@@ -1,0 +1,142 @@
+"""submission.ref.toml: predictions too large for git. Where they lie, how many bytes they have, and their SHA-256.
+
+A stranger wrote the address. It is opened only when somebody asks for it, only by https, and what comes is kept only if
+it is the very file that was promised.
+"""
+
+import hashlib
+import tomllib
+import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
+
+from piq_bench.errors import BadSubmission, Problem, printable, quoted
+from piq_bench.files import PIECE_BYTES, written_whole
+from piq_bench.validate import closest
+
+REFERENCE = "submission.ref.toml"
+MAX_BYTES = 64 << 10  # of the file itself
+MAX_FETCHED_BYTES = 4 << 30
+SECONDS = 60  # without a byte
+KINDS = (".npz", ".parquet")
+
+
+class Reference(BaseModel):
+    """All of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_: Literal["piq-bench/reference/1"] = Field(alias="schema")
+    url: HttpUrl
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(gt=0, le=MAX_FETCHED_BYTES)]
+
+
+class Stream(Protocol):
+    """What is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...
+
+
+def read_reference(path: Path) -> Reference:
+    """Read and check where predictions lie, without opening the address.
+
+    Raises:
+        BadSubmission: with every problem found.
+    """
+    try:
+        if path.is_symlink() or path.stat().st_size > MAX_BYTES:
+            raise BadSubmission(str(path), [Problem("no-file", path.name, "is no small plain file", "a few lines")])
+        found = Reference.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise BadSubmission(str(path), [_problem(one) for one in error.errors(include_url=False)]) from None
+    except (OSError, ValueError, RecursionError) as error:
+        problem = Problem("unreadable", path.name, printable(error), "a file of TOML, in UTF-8")
+        raise BadSubmission(str(path), [problem]) from None
+    problems = []
+    if found.url.scheme != "https" or found.url.username or found.url.password:
+        problems.append(Problem("bad-address", "url", f"got {quoted(found.url)}", "https, without a password"))
+    if PurePosixPath(found.url.path or "").suffix not in KINDS:
+        problems.append(Problem("bad-address", "url", f"got {quoted(found.url)}", f"it ends with {' or '.join(KINDS)}"))
+    if problems:
+        raise BadSubmission(str(path), problems)
+    return found
+
+
+def fetch(
+    reference: Reference,
+    folder: Path,
+    *,
+    open_address: Callable[[str], AbstractContextManager[Stream]] | None = None,
+) -> Path:
+    """Fetch predictions.
+
+    Args:
+        reference: where they lie.
+        folder: to write them into.
+        open_address: opens an address; for tests.
+
+    Returns:
+        The file, which is the one that was promised.
+
+    Raises:
+        BadSubmission: if it cannot be fetched, or is another file.
+    """
+    target = folder / f"submission{PurePosixPath(reference.url.path or '').suffix}"
+    digest, n_bytes = hashlib.sha256(), 0
+    try:
+        with written_whole(target) as temporary:
+            with (open_address or _opened)(str(reference.url)) as source, temporary.open("wb") as stream:
+                while piece := source.read(PIECE_BYTES):
+                    n_bytes += len(piece)
+                    if n_bytes > reference.bytes:
+                        raise _other_file("has more bytes than it promises", f"{reference.bytes:,} bytes")
+                    digest.update(piece)
+                    stream.write(piece)
+            if n_bytes != reference.bytes:
+                raise _other_file(f"has {n_bytes:,} bytes", f"{reference.bytes:,} bytes")
+            if digest.hexdigest() != reference.sha256:
+                raise _other_file(f"has the SHA-256 {digest.hexdigest()}", reference.sha256)
+    except (OSError, ValueError) as error:  # urllib's errors are OSErrors, those of its parsers ValueErrors
+        problem = Problem("not-fetched", "url", printable(error), "an address that anybody can open")
+        raise BadSubmission(REFERENCE, [problem]) from None
+    return target
+
+
+class _OnlyHttps(urllib.request.HTTPRedirectHandler):
+    """Follows an address to other hosts, never to other protocols or to files here."""
+
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:  # noqa: ANN401
+        if urlsplit(newurl).scheme != "https":
+            raise ValueError(f"it leads to {quoted(newurl)}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opened(address: str) -> AbstractContextManager[Stream]:
+    opener = urllib.request.build_opener(_OnlyHttps())
+    found: AbstractContextManager[Stream] = opener.open(address, timeout=SECONDS)
+    return found
+
+
+def _other_file(found: str, promised: str) -> BadSubmission:
+    return BadSubmission(REFERENCE, [Problem("other-file", "url", f"what lies there {found}", f"promised: {promised}")])
+
+
+def _problem(error: Any) -> Problem:  # noqa: ANN401
+    """One complaint of pydantic in our words."""
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        known = [field.alias or name for name, field in Reference.model_fields.items()]
+        meant = closest(where, known)
+        hint = f"did you mean {quoted(meant)}? " if meant else ""
+        return Problem("unknown-key", printable(where), "is no key", f"{hint}known are {', '.join(known)}")
+    if error["type"] == "missing":
+        return Problem("missing-key", printable(where), "is missing", "add it")
+    return Problem("bad-value", printable(where), f"got {quoted(error['input'])}", printable(error["msg"]))

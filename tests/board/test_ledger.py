@@ -1,0 +1,183 @@
+"""The ledger: what was told stays told, and hidden labels answer only so often."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import board_builders
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from piq_bench.board.ledger import START, Climb, Scoring, best_of, climbed, read_ledger, record, refuse_spent, spent
+from piq_bench.cli import load_command
+from piq_bench.errors import BadUsage, LimitExceeded
+
+ONE, OTHER = "1" * 64, "2" * 64
+
+
+def scoring(entry: str = "entry", *, fingerprint: str = ONE, refusal: str = "") -> Scoring:
+    return Scoring(entry, fingerprint, content="a" * 64, digest="b" * 64, refusal=refusal)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Three lines."""
+    path = tmp_path / "ledger.jsonl"
+    record(path, scoring("first"))
+    record(path, scoring("second", refusal="piq: claimed 1.0, computed 0.5"))
+    record(path, scoring("third", fingerprint=OTHER))
+    return path
+
+
+def test_each_line_carries_the_hash_of_the_line_before_it(ledger: Path) -> None:
+    previous = START
+    for number, raw in enumerate(ledger.read_bytes().splitlines(), 1):
+        line = json.loads(raw)
+        assert (line["number"], line["previous"]) == (number, previous)
+        previous = hashlib.sha256(raw).hexdigest()
+    assert [line.decision for line in read_ledger(ledger)] == ["accepted", "refused", "accepted"]
+    _, told = record(ledger, scoring())
+    assert told == hashlib.sha256(ledger.read_bytes().splitlines()[-1]).hexdigest()
+
+
+def test_earlier_lines_stay_as_they_are(ledger: Path) -> None:
+    before = ledger.read_bytes()
+    record(ledger, scoring())
+    assert ledger.read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda lines: [lines[0].replace("first", "third"), *lines[1:]], "line 2 does not carry the hash"),
+        (lambda lines: [lines[0], lines[2]], "line 2 does not carry the hash"),
+        (lambda lines: [lines[1], lines[0], lines[2]], "line 1 does not carry the hash"),
+        (lambda lines: [lines[0], "{}", *lines[1:]], "line 2 is no line: Field required"),
+        (lambda lines: [lines[0].replace('"number": 1', '"number": 4')], "line 1 is misnumbered"),
+        (lambda lines: [lines[0].replace("}", ', "rank": 1}')], "line 1 is no line: Extra inputs"),
+    ],
+    ids=["edited", "taken-out", "moved", "put-in", "misnumbered", "more-keys"],
+)
+def test_an_edit_is_seen(ledger: Path, edit: object, message: str) -> None:
+    lines = ledger.read_text(encoding="ascii").splitlines()
+    ledger.write_text("\n".join(edit(lines)) + "\n", encoding="ascii")  # type: ignore[operator]
+    for asked in (lambda: read_ledger(ledger), lambda: record(ledger, scoring())):
+        with pytest.raises(BadUsage) as refused:
+            asked()
+        assert message in " ".join(str(refused.value).split())
+
+
+def test_what_is_no_ledger_is_refused(tmp_path: Path, ledger: Path) -> None:
+    (tmp_path / "link").symlink_to(ledger)
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    for name, message in (("link", "is no plain file"), ("bytes", "cannot be read")):
+        with pytest.raises(BadUsage, match=message):
+            read_ledger(tmp_path / name)
+    ledger.write_text(ledger.read_text(encoding="ascii")[:-1], encoding="ascii")
+    with pytest.raises(BadUsage, match="has no end"):
+        read_ledger(ledger)
+    assert read_ledger(tmp_path / "none") == ()
+
+
+def test_a_budget_counts_every_scoring_of_its_benchmark(ledger: Path) -> None:
+    assert (spent(read_ledger(ledger), ONE), spent(read_ledger(ledger), OTHER)) == (2, 1)
+    refuse_spent(ledger, ONE, 3)
+    refuse_spent(ledger, ONE, None)
+    for asked in (lambda: refuse_spent(ledger, ONE, 2), lambda: record(ledger, scoring(), budget=2)):
+        with pytest.raises(LimitExceeded, match="2 of 2 scorings of this benchmark are spent"):
+            asked()
+    assert len(read_ledger(ledger)) == 3
+
+
+def test_the_ladder_moves_only_by_more_than_a_step(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    found = []
+    for piq in (0.4003, 0.42, 0.4205, 0.1, 0.45):
+        line, _ = record(path, scoring(), climb=Climb(piq, step=0.02))
+        found.append((line.decision, line.best))
+        assert line.digest is None  # nor is a score in the line
+    assert found == [("best", 0.4), ("not better", 0.4), ("best", 0.42), ("not better", 0.42), ("best", 0.45)]
+    line, _ = record(path, scoring(refusal="a copy"), climb=Climb(0.9, step=0.02))
+    assert (line.decision, line.best) == ("refused", 0.45)
+    assert best_of(read_ledger(path), OTHER) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 0.2)), min_size=1, max_size=30))
+def test_the_public_best_only_rises_and_is_near_a_score(climbs: list[tuple[float, float]]) -> None:
+    best = None
+    for piq, step in climbs:
+        higher = climbed(best, Climb(piq, step))
+        if higher is None:
+            assert best is not None
+            assert piq <= best + step
+            continue
+        assert abs(higher - piq) <= 0.0005 + 1e-12
+        assert best is None or higher > best
+        best = higher
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(load_command("grade"), [str(argument) for argument in arguments])
+
+
+def test_with_the_ladder_nothing_but_the_best_is_told(tmp_path: Path) -> None:
+    benchmark = board_builders.dataset(tmp_path / "tiny")
+    asked = ("--dataset", tmp_path / "tiny", "--bootstrap", 50, "--ladder", "--ledger", tmp_path / "ledger.jsonl")
+    claimed = "[claimed]\npiq = 1.0\n"  # would tell whether it holds
+    for name, noise in {"bad": 2.5, "good": 0.3}.items():
+        board_builders.entry(tmp_path / "all" / name, benchmark, noise=noise, claimed=claimed)
+    told = []
+    for name in ("bad", "good", "good"):
+        done = call(tmp_path / "all" / name, *asked, "--budget", 3, "--out", tmp_path / f"{name}.json")
+        assert done.exit_code == 0, done.output
+        told.append(done.stdout.splitlines())
+        piq = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))["score"]["piq"]
+        assert str(piq) not in done.output
+    first, second, third = (line.best for line in read_ledger(tmp_path / "ledger.jsonl"))
+    assert [lines[0] for lines in told] == [
+        f"ladder  PIQ {first} is the new best",
+        f"ladder  PIQ {second} is the new best",
+        f"ladder  PIQ {third} stays the best",
+    ]
+    assert all(len(lines) == 3 for lines in told)  # the ladder, the ledger, the file
+    done = call(tmp_path / "all" / "good", *asked, "--budget", 3)
+    assert done.exit_code == 6
+    assert "3 of 3 scorings of this benchmark are spent" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_written_result_is_recorded_beside_the_entries(tmp_path: Path) -> None:
+    benchmark = board_builders.dataset(tmp_path / "tiny")
+    asked = ("--dataset", tmp_path / "tiny", "--bootstrap", 10, "--write")
+    assert call(board_builders.entry(tmp_path / "all" / "first", benchmark), *asked).exit_code == 0
+    assert call(board_builders.entry(tmp_path / "all" / "copy", benchmark), *asked).exit_code == 5
+    accepted, refused = read_ledger(tmp_path / "all" / "ledger.jsonl")
+    result = json.loads((tmp_path / "all" / "first" / "result.json").read_text(encoding="utf-8"))
+    assert (accepted.decision, accepted.digest) == ("accepted", result["score"]["protocol"]["digest"])
+    assert (refused.decision, refused.reason) == ("refused", "submission: has the predictions of first")
+
+
+def test_nothing_is_told_or_written_if_the_ledger_was_edited(tmp_path: Path) -> None:
+    benchmark = board_builders.dataset(tmp_path / "tiny")
+    entry = board_builders.entry(tmp_path / "all" / "first", benchmark)
+    (tmp_path / "all" / "ledger.jsonl").write_text("{}\n", encoding="ascii")
+    done = call(entry, "--dataset", tmp_path / "tiny", "--bootstrap", 10, "--write")
+    assert done.exit_code == 2
+    assert "line 1" in done.stderr
+    assert done.stdout == ""
+    assert not (entry / "result.json").exists()
+
+
+def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    for options, message in (
+        (["x", "--ladder"], "--ladder needs a ledger"),
+        (["x", "--budget", 3], "--budget needs a ledger"),
+        (["x", "--ladder", "--write"], "would publish what --ladder keeps back"),
+        (["--base", "a", "--head", "b", "--fetch"], "nothing is fetched for a pull request"),
+        (["x", "--ladder", "--bootstrap", 0, "--ledger", tmp_path / "l"], "it needs --bootstrap"),
+    ):
+        done = call(*options)
+        assert done.exit_code == 2
+        assert message in " ".join(done.stderr.split())

@@ -1,0 +1,111 @@
+"""Predictions that lie elsewhere: nothing is opened unless asked for, and nothing but the promised file is kept."""
+
+import hashlib
+import io
+import urllib.request
+from pathlib import Path
+
+import board_builders
+import pytest
+from click.testing import CliRunner
+
+from piq_bench.board import reference
+from piq_bench.board.entries import read_entry
+from piq_bench.board.reference import Reference, fetch, read_reference
+from piq_bench.cli import load_command
+from piq_bench.errors import BadSubmission
+
+CONTENT = b"predictions" * 1000
+
+
+def promised(content: bytes = CONTENT, **other: object) -> Reference:
+    said = {"url": "https://example.org/a.npz", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    return Reference.model_validate({"schema": "piq-bench/reference/1", **said, **other})
+
+
+def test_the_promised_file_is_kept(tmp_path: Path) -> None:
+    asked = []
+
+    def opened(address: str) -> io.BytesIO:
+        asked.append(address)
+        return io.BytesIO(CONTENT)
+
+    path = fetch(promised(), tmp_path, open_address=opened)
+    assert path == tmp_path / "submission.npz"
+    assert path.read_bytes() == CONTENT
+    assert asked == ["https://example.org/a.npz"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CONTENT + b"x", "has more bytes than it promises"),
+        (CONTENT[:-1], "has 10,999 bytes"),
+        (CONTENT[:-1] + b"x", "has the SHA-256"),
+    ],
+)
+def test_another_file_is_not_kept(content: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSubmission, match=message):
+        fetch(promised(), tmp_path, open_address=lambda address: io.BytesIO(content))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_address_that_fails_is_named(tmp_path: Path) -> None:
+    def refused(address: str) -> io.BytesIO:
+        raise urllib.request.HTTPError(address, 404, "Not Found", {}, None)  # type: ignore[arg-type]
+
+    with pytest.raises(BadSubmission, match="404"):
+        fetch(promised(), tmp_path, open_address=refused)
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_leads_nowhere_but_to_https() -> None:
+    follow = reference._OnlyHttps()
+    asked = urllib.request.Request("https://example.org/a.npz")
+    for address in ("http://example.org/a.npz", "file:///etc/passwd", "ftp://example.org/a"):
+        with pytest.raises(ValueError, match="which is not https"):
+            follow.redirect_request(asked, None, 302, "Found", {}, address)
+    assert follow.redirect_request(asked, None, 302, "Found", {}, "https://example.com/b") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('url = "http://example.org/a.npz"', "https, without a password"),
+        ('url = "https://me:secret@example.org/a.npz"', "https, without a password"),
+        ('url = "file:///etc/passwd"', "got 'file:///etc/passwd'"),
+        ('url = "https://example.org/a.zip"', "it ends with .npz or .parquet"),
+        ('url = "https://example.org/a.npz"\nsha265 = ""', "did you mean 'sha256'?"),
+        ('url = "https://example.org/a.npz"\nbytes = 99999999999', "bad-value"),
+        ("url = ", "unreadable"),
+    ],
+)
+def test_what_is_wrong_with_a_reference_is_named(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "submission.ref.toml"
+    size = "" if "bytes" in text else "\nbytes = 1"
+    path.write_text(f'schema = "piq-bench/reference/1"\nsha256 = "{"0" * 64}"\n{text}{size}\n', encoding="utf-8")
+    with pytest.raises(BadSubmission) as refused:
+        read_reference(path)
+    assert message in str(refused.value)
+
+
+def test_an_entry_is_fetched_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = board_builders.dataset(tmp_path / "tiny")
+    folder = board_builders.entry(tmp_path / "all" / "far", benchmark)
+    content = (folder / "submission.npz").read_bytes()
+    (folder / "submission.npz").unlink()
+    board_builders.refer(folder, sha256=hashlib.sha256(content).hexdigest(), n_bytes=len(content))
+    assert read_entry(folder).submission is None
+    monkeypatch.setattr(reference, "_opened", lambda address: io.BytesIO(content))
+    asked = [str(folder), "--dataset", str(tmp_path / "tiny"), "--bootstrap", "10", "--write"]
+    done = CliRunner().invoke(load_command("grade"), asked)
+    assert done.exit_code == 2
+    assert "lie at 'https://example.org/submission.npz'" in done.stderr
+    done = CliRunner().invoke(load_command("grade"), [*asked, "--fetch"])
+    assert done.exit_code == 0, done.output
+    assert not (folder / "submission.npz").exists()
+
+    copy = board_builders.entry(tmp_path / "all" / "copy", benchmark)
+    done = CliRunner().invoke(load_command("grade"), [str(copy), *asked[1:]])
+    assert done.exit_code == 5
+    assert "has the predictions of far" in done.stderr
