@@ -89,6 +89,9 @@ def score_command(
 
         if html_file is not None:
             require()
+        elif reference is not None:
+            remedy = "add --html FILE, or leave it out"
+            raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
         benchmark = read_benchmark(dataset)
         if exclude == "sequence" and benchmark.sequence is None:
             remedy = "leave the option out, or add a column 'sequence' to the annotations"
@@ -109,8 +112,6 @@ def score_command(
                 advance=advance,
             )
         shown = disclosed(result, disclosure)
-        if json_file is not None:
-            write_text(json_file, disclosed_json(result, disclosure))
         if html_file is not None:
             page = score_html(
                 shown,
@@ -119,6 +120,9 @@ def score_command(
                 closer=look_closer(benchmark, entry, result, disclosure=disclosure),
                 reference=reference_of(result, reference),
             )
+        if json_file is not None:
+            write_text(json_file, disclosed_json(result, disclosure))
+        if html_file is not None:
             write_text(html_file, page)
         if layout == "json":
             text = disclosed_json(result, disclosure)

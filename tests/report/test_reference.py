@@ -105,8 +105,15 @@ def test_what_is_no_score_file_is_refused(tmp_path: Path, result: Score, content
 
 def test_a_missing_file_ends_the_command_before_the_report(tmp_path: Path) -> None:
     pytest.importorskip("jinja2")
-    options = ["--bootstrap", "0", "--html", str(tmp_path / "out.html"), "--reference", str(tmp_path / "none.json")]
-    done = CliRunner().invoke(load_command("score"), [str(ENTRY), *options])
+    options = ["--html", str(tmp_path / "out.html"), "--json", str(tmp_path / "out.json"), "--bootstrap", "0"]
+    done = CliRunner().invoke(load_command("score"), [str(ENTRY), *options, "--reference", str(tmp_path / "none.json")])
     assert done.exit_code == 2
     assert "No such file" in done.stderr
-    assert not (tmp_path / "out.html").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reference_without_a_report_is_refused() -> None:
+    done = CliRunner().invoke(load_command("score"), [str(ENTRY), "--reference", "other.json"])
+    assert done.exit_code == 2
+    assert "nothing would show the reference" in done.stderr
+    assert "add --html FILE" in done.stderr
