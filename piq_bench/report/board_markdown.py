@@ -22,7 +22,8 @@ def board_markdown(boards: Sequence[Board]) -> str:
         for row in rows(board):
             name = f"[{escaped(row.name)}]({row.id}/)" + (" †" if row.external_data else "")
             first, *others = row.cells
-            cells = [f"**{first.text}** ({first.interval})", *(cell.text for cell in others)]
+            best = first.text if first.value is None else f"**{first.text}** ({first.interval})"
+            cells = [best, *(cell.text for cell in others)]
             lines.append(f"| {row.ranks} | {name} | {escaped(row.team)} | " + " | ".join(cells) + " |")
         parts.append("\n".join([*lines, "", f"{RULE} † has seen data beside the benchmark's.", ""]))
     lines = ["## Published rows, of another data set", "", f"{escaped(DATA_SET)}: {escaped(SOURCE)}.", ""]

@@ -89,6 +89,12 @@ def test_tables_hold_every_number_at_full_precision(place: Path, board: Board) -
     assert r"\begin{tabular}" in (folder / "board.tex").read_text(encoding="utf-8")
 
 
+def test_an_entry_without_piq_is_listed_last_and_has_no_rank(place: Path) -> None:
+    ours = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8").split("## Published")[0]
+    last = [line for line in ours.splitlines() if line.startswith("| ")][-1]
+    assert last.startswith("| - | [half](half/) | Team | - |")
+
+
 def test_the_papers_rows_stand_apart_without_a_rank(place: Path) -> None:
     text = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
     ours, published = text.split("## Published rows, of another data set")
