@@ -187,7 +187,7 @@ def baselines_command(out: Path, presets: tuple[str, ...], device: str, workers:
     with exit_codes(), torch_needed():
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, Problem, first_few
-        from reference_model.baselines import ROWS, make_baselines
+        from reference_model.baselines import PREFIX, ROWS, make_baselines
         from reference_model.config import CPU_BATCH
         from reference_model.trainer import memory
 
@@ -206,7 +206,7 @@ def baselines_command(out: Path, presets: tuple[str, ...], device: str, workers:
                 tell=lambda line: click.echo(line, err=True),
             )
         for name, score in scores.items():
-            click.echo(f"{name:20} PIQ {100 * float(score.piq or 0):.2f}  {out / name}")
+            click.echo(f"{name:20} PIQ {100 * float(score.piq or 0):.2f}  {out / (PREFIX + name)}")
 
 
 @main.command("presets")
