@@ -20,6 +20,7 @@ MAX_FILES = 32
 MAX_TEXT_BYTES = 2 << 20
 MAX_SUBMISSION_BYTES = 64 << 20
 GENERATED = "board"  # the folder of the pages, beside the entries
+TAKEN = (GENERATED, "index")  # an entry's page would be written over the one of all entries
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,8 @@ def read_entry(folder: Path) -> Entry:
         raise BadUsage(str(folder), [Problem("no-entry", printable(folder.name), "is no folder", "name an entry")])
     name = folder.resolve().name
     problems = []
-    if not ID.fullmatch(name):
-        remedy = "2 to 80 small letters, digits and hyphens"
+    if not ID.fullmatch(name) or name in TAKEN:
+        remedy = f"2 to 80 small letters, digits and hyphens, neither {' nor '.join(map(quoted, TAKEN))}"
         problems.append(Problem("bad-name", printable(name), "cannot be an entry's name", remedy))
     if folder.is_symlink():
         problems.append(Problem("link", printable(name), "is a link", "a folder"))

@@ -123,3 +123,9 @@ def test_files_that_an_entry_cannot_have_are_named_at_once(tmp_path: Path, bench
     assert "holds 2 submissions" in message
     assert graded(tmp_path, entry).exit_code == 3
     assert graded(tmp_path, tmp_path / "none").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["board", "index"])
+def test_an_entry_cannot_take_the_place_of_the_leaderboard(name: str, tmp_path: Path, benchmark: Benchmark) -> None:
+    with pytest.raises(BadSubmission, match="cannot be an entry's name"):
+        read_entry(board_builders.entry(tmp_path / "all" / name, benchmark))
