@@ -87,7 +87,7 @@ def make_baselines(
         start = _start(work, n_others, PRESETS[row], device, workers, progress, tell)
         configuration = replace(small(PRESETS[row]), size=SIZE, schedule=SCHEDULE)
         tell(f"{row}: training")
-        options = {"device": device, "workers": workers, "progress": progress, "tell": tell}
+        options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress, "tell": tell}
         train(benchmark, configuration, run, weights=start, resume=True, **options)
         scores[row] = write_entry(benchmark, run, out / f"{PREFIX}{row}", row, device, workers, progress)
     return scores
@@ -122,7 +122,7 @@ def _start(
         if not (run / FILE).exists() or load(run).n_epochs < configuration.schedule.n_epochs:
             others = _drawn(work / OTHERS, n_others, SEED_OF_OTHERS, workers, progress)
             tell(f"{found.backbone}: training on other people, stage {number} of {len(STAGES)}")
-            options = {"device": device, "workers": workers, "progress": progress, "tell": tell}
+            options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress, "tell": tell}
             train(others, configuration, run, weights=start, resume=True, **options)
         start = run / FILE
     return start
