@@ -213,7 +213,7 @@ def test_the_folder_of_a_run_says_what_it_is_and_how_it_went(benchmark: Benchmar
     )
     assert float(rows[0]["weight.age"]) < 1  # its loss is above 1
     assert [line.split()[0] for line in lines[:9]] == [*(task.name for task in DEFAULT_TASKS), "(shared)"]
-    assert lines[-1].startswith("epoch 2/2  rate 0.005  ")
+    assert lines[-1].startswith(f"epoch 2/2  rate {configuration.schedule.base_rate:.2g}  ")
 
 
 def test_the_weights_of_tasks_do_not_decay_and_frozen_biases_stay(benchmark: Benchmark, tmp_path: Path) -> None:
