@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "Draw the synthetic benchmark.",
     "grade": "Score a leaderboard entry anew and compare what it claims.",
     "board": "Write the leaderboard of graded entries.",
+    "export": "Write a benchmark as hosts of challenges and other programs take it.",
     "baseline": "Write a submission made without learning.",
     "selftest": "Prove that this installation gives the official digits.",
 }

@@ -199,7 +199,7 @@ def check_declared(name: str, dtype: np.dtype[np.generic], shape: tuple[int, ...
 def _npz(path: Path, limits: Limits) -> Container:
     found = Container()
     try:
-        with _BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
+        with BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
             for member in _members(archive.infolist(), found, path, limits):
                 array = member.filename.removesuffix(".npy")
                 if array in limits.n_columns:
@@ -210,7 +210,7 @@ def _npz(path: Path, limits: Limits) -> Container:
     return found
 
 
-class _BoundedReader(io.BufferedReader):
+class BoundedReader(io.BufferedReader):
     """A file that hands out only as much at once as a well-meant archive asks for."""
 
     def __init__(self, path: Path) -> None:

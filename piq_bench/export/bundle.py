@@ -1,0 +1,373 @@
+"""What bundles for all hosts have in common: phases, reference data, a kit for participants, the evaluator itself.
+
+A bundle carries the evaluator that made it, file by file: the same one scores on the host, with no network and nothing
+to publish. Bundles are written whole or not at all, and the same input gives the same bytes.
+"""
+
+import csv
+import io
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata, resources
+from importlib.resources.abc import Traversable
+from itertools import pairwise
+from pathlib import Path
+from platform import python_version_tuple
+
+import numpy as np
+
+from piq_bench import __version__
+from piq_bench.errors import BadDataset, BadUsage, Problem, printable, quoted
+from piq_bench.export.columns import Column, columns_of
+from piq_bench.export.host import Settings
+from piq_bench.export.pages import Verbatim
+from piq_bench.files import written_whole
+from piq_bench.fingerprint import fingerprint
+from piq_bench.read.dataset import BUNDLED, read_benchmark
+from piq_bench.read.vocabulary import FILE as VOCABULARY
+from piq_bench.records import GALLERY, NOT_ANNOTATED, QUERY, SPLITS, TRAIN, Benchmark
+from piq_bench.template import write_template
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
+TABLES = ("annotations", "groups")
+SUFFIXES = (".csv", ".parquet")
+SOURCES = (".py", ".html", ".md", ".json", ".toml", ".csv", ".txt", ".typed")  # of the evaluator; no compiled files
+DISTRIBUTION = "piq-bench"
+WITH_PAGES = "jinja2"  # an optional dependency that a host needs
+REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
+MAX_TITLE = 64  # characters; Codabench's limit for the board, and EvalAI takes 100
+KIT_DIMENSION = 4  # of the example's embedding: small, since it shows a form
+
+Files = dict[str, bytes]
+"""Content by name, with forward slashes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """A part of a challenge with a data set of its own.
+
+    Attributes:
+        codename: in files: "phase1".
+        name: for people.
+        benchmark: its data set.
+        folder: where that lies.
+        fingerprint: of the data set.
+        start, end: in UTC.
+    """
+
+    codename: str
+    name: str
+    benchmark: Benchmark
+    folder: Path
+    fingerprint: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that a bundle is made of.
+
+    Attributes:
+        title: of the challenge.
+        phases: one after the other, all with the same tasks.
+        columns: of the leaderboard.
+        settings: of the evaluation.
+        precision: digits after the point that the board shows.
+        per_day, in_all: submissions that a participant has in a phase.
+        contact: how to reach the organiser; empty for none.
+    """
+
+    title: str
+    phases: tuple[Phase, ...]
+    columns: tuple[Column, ...]
+    settings: Settings
+    precision: int
+    per_day: int
+    in_all: int
+    contact: str
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """Whose vocabulary all phases share."""
+        return self.phases[0].benchmark
+
+
+def make_plan(
+    datasets: Sequence[Path | None],
+    dates: Sequence[datetime],
+    *,
+    title: str | None,
+    disclosure: str,
+    n_resamples: int,
+    precision: int,
+    per_day: int,
+    in_all: int,
+    contact: str,
+) -> Plan:
+    """Read the data sets and check that they make one challenge.
+
+    Args:
+        datasets: one per phase; None for the bundled one.
+        dates: the start of each phase and the end of the last.
+        title: of the challenge; None for the benchmark's name.
+        disclosure: what participants are told.
+        n_resamples: for the intervals; 0 for none.
+        precision: digits after the point that the board shows.
+        per_day: submissions of a participant.
+        in_all: the same for a whole phase.
+        contact: how to reach the organiser; empty for none.
+
+    Raises:
+        BadUsage: if dates or data sets do not fit together.
+        BadDataset: if a data set is broken, or cannot be scored on.
+    """
+    benchmarks = [read_benchmark(dataset) for dataset in datasets]
+    problems = [*_date_problems(dates, len(datasets)), *_mixed(benchmarks)]
+    if problems:
+        raise BadUsage("phases", problems)
+    problems = [problem for benchmark in benchmarks for problem in _unfit(benchmark)]
+    if problems:
+        raise BadDataset(", ".join(dict.fromkeys(benchmark.name for benchmark in benchmarks)), problems)
+    first = benchmarks[0]
+    columns = columns_of(first)
+    names = [f"{benchmark.name} {benchmark.version}" for benchmark in benchmarks]
+    phases = tuple(
+        Phase(
+            codename=f"phase{number}",
+            name=printable(name if names.count(name) == 1 else f"{name}, part {number}", MAX_TITLE),
+            benchmark=benchmark,
+            folder=_folder(dataset),
+            fingerprint=fingerprint(benchmark),
+            start=start,
+            end=end,
+        )
+        for number, (name, benchmark, dataset, start, end) in enumerate(
+            zip(names, benchmarks, datasets, dates[:-1], dates[1:], strict=True), 1
+        )
+    )
+    return Plan(
+        title=printable(title or first.name, MAX_TITLE),
+        phases=phases,
+        columns=columns,
+        settings=Settings(disclosure, n_resamples, tuple(column.key for column in columns)),
+        precision=precision,
+        per_day=per_day,
+        in_all=in_all,
+        contact=contact,
+    )
+
+
+def page_values(plan: Plan, host: str) -> dict[str, object]:
+    """What the templates of pages show."""
+    return {
+        "title": plan.title,
+        "host": host,
+        "benchmark": plan.benchmark,
+        "phases": [
+            {
+                "name": phase.name,
+                "start": f"{phase.start:%Y-%m-%d %H:%M}",
+                "end": f"{phase.end:%Y-%m-%d %H:%M}",
+                "queries": int((phase.benchmark.split == QUERY).sum()),
+                "gallery": int((phase.benchmark.split == GALLERY).sum()),
+                "train": int((phase.benchmark.split == TRAIN).sum()),
+                "fingerprint": phase.fingerprint,
+                "grouping": None if phase.benchmark.groups is None else phase.benchmark.groups.grouping,
+            }
+            for phase in plan.phases
+        ],
+        "columns": plan.columns,
+        "reid": plan.benchmark.retrieval_task,
+        "tasks": plan.benchmark.classification_tasks,
+        "aspects": list(dict.fromkeys(task.aspect for task in plan.benchmark.tasks)),
+        "per_day": plan.per_day,
+        "in_all": plan.in_all,
+        "disclosure": plan.settings.disclosure,
+        "resamples": plan.settings.n_resamples,
+        "contact": plan.contact,
+        "licence": plan.benchmark.licence,
+        "version": Verbatim(__version__),
+        "python": Verbatim(python_version()),
+    }
+
+
+def reference_files(phase: Phase) -> Files:
+    """The data set with its labels, without pictures: what a score is computed with."""
+    found = {VOCABULARY: (phase.folder / VOCABULARY).read_bytes()}
+    for table in TABLES:
+        for suffix in SUFFIXES:
+            path = phase.folder / f"{table}{suffix}"
+            if path.is_file():
+                found[path.name] = path.read_bytes()
+    return found
+
+
+def kit_files(phase: Phase) -> Files:
+    """What participants need: which images there are, the vocabulary, and a valid example. No label, no identity."""
+    benchmark = phase.benchmark
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image", "split"])
+    writer.writerows((benchmark.images[row], SPLITS[benchmark.split[row]]) for row in benchmark.test_rows)
+    with tempfile.TemporaryDirectory() as place:
+        example = Path(place) / "submission.npz"
+        write_template(example, benchmark, dimension=KIT_DIMENSION, seed=0)
+        return {
+            VOCABULARY: (phase.folder / VOCABULARY).read_bytes(),
+            "annotations.csv": table.getvalue().encode(),
+            "submission.npz": example.read_bytes(),
+        }
+
+
+def evaluator_files() -> Files:
+    """This package, as it is installed."""
+    found: Files = {}
+    _collect(resources.files("piq_bench"), "piq_bench", found)
+    return found
+
+
+def requirements() -> str:
+    """What the evaluator needs, in the versions that it has here: lines for pip."""
+    wanted = [WITH_PAGES]
+    try:
+        for line in metadata.requires(DISTRIBUTION) or []:
+            name = REQUIREMENT.match(line)
+            if name is not None and "extra ==" not in line:
+                wanted.append(name.group())
+        lines = [f"{name}=={metadata.version(name)}" for name in sorted(wanted)]
+    except metadata.PackageNotFoundError as error:
+        problem = Problem("not-installed", str(error.name), "is not installed", "pip install 'piq-bench[export]'")
+        raise BadUsage("export", [problem]) from None
+    return "\n".join(lines) + "\n"
+
+
+def python_version() -> str:
+    """Of this Python, for which the versions above fit together: "3.12"."""
+    return ".".join(python_version_tuple()[:2])
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """A zip whose bytes depend on names and content alone."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            member = zipfile.ZipInfo(name, date_time=EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, files[name])
+    return stream.getvalue()
+
+
+def below(folder: str, files: Mapping[str, bytes]) -> Files:
+    """The same files in a folder."""
+    return {f"{folder}/{name}": content for name, content in files.items()}
+
+
+def write_file(path: Path, content: bytes, *, force: bool) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        BadUsage: if it is there, unless forced.
+    """
+    _refuse_existing(path, force=force and not path.is_dir())
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes], *, force: bool, mark: str) -> None:
+    """Write a folder whole or not at all.
+
+    Args:
+        path: of the folder.
+        files: content by name.
+        force: replace a folder that an earlier run has written.
+        mark: a file that every such folder holds; no other folder is ever removed.
+
+    Raises:
+        BadUsage: if it is there, unless forced.
+    """
+    _refuse_existing(path, force=force and path.is_dir() and not path.is_symlink() and (path / mark).is_file())
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        for name, content in files.items():
+            target = temporary / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _refuse_existing(path: Path, *, force: bool) -> None:
+    if (path.exists() or path.is_symlink()) and not force:
+        remedy = "another name, or --force to replace what an earlier run has written"
+        raise BadUsage(str(path), [Problem("exists", printable(path.name), "is there already", remedy)])
+
+
+def _folder(dataset: Path | None) -> Path:
+    return Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if dataset is None else dataset
+
+
+def _date_problems(dates: Sequence[datetime], n_phases: int) -> list[Problem]:
+    if len(dates) != n_phases + 1:
+        found = f"{len(dates)} dates for {n_phases} phase{'s' if n_phases > 1 else ''}"
+        return [Problem("dates", "--date", found, "the start of each phase, and the end of the last")]
+    if any(later <= earlier for earlier, later in pairwise(dates)):
+        return [Problem("dates", "--date", "a date is not after the one before", "one after the other")]
+    return []
+
+
+def _mixed(benchmarks: Sequence[Benchmark]) -> list[Problem]:
+    """All phases have one leaderboard, and so one vocabulary."""
+    first = benchmarks[0]
+    return [
+        Problem(
+            "other-tasks",
+            printable(benchmark.name),
+            f"has other tasks than {quoted(first.name)}",
+            "data sets with the same tasks and labels",
+        )
+        for benchmark in benchmarks[1:]
+        if benchmark.tasks != first.tasks
+    ]
+
+
+def _unfit(benchmark: Benchmark) -> list[Problem]:
+    """A challenge reports PIQ, for which every task must have something to be scored on."""
+    where = printable(benchmark.name)
+    if benchmark.layout != "folder":
+        remedy = "a folder with benchmark.toml and annotations.csv or .parquet"
+        return [Problem("layout", where, f"is a data set of layout {quoted(benchmark.layout)}", remedy)]
+    rows, problems = benchmark.test_rows, []
+    for task in benchmark.classification_tasks:
+        if not (benchmark.labels[task.name][rows] != NOT_ANNOTATED).any():
+            found = f"no query or gallery image is annotated for {quoted(task.name)}"
+            problems.append(Problem("nothing-to-score", where, found, "labels, or a benchmark without the task"))
+    if benchmark.retrieval_task is not None:
+        asked, there = (
+            set(np.unique(benchmark.identity[benchmark.split == split]).tolist()) - {-1} for split in (QUERY, GALLERY)
+        )
+        if not asked & there:
+            found = f"no query has an identity{'' if not asked else ' of the gallery'}"
+            problems.append(Problem("nothing-to-score", where, found, "identities, or a benchmark without re-id"))
+    return problems
+
+
+def _collect(folder: Traversable, name: str, found: Files) -> None:
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        path = f"{name}/{entry.name}"
+        if entry.is_dir():
+            if entry.name != "__pycache__":
+                _collect(entry, path, found)
+        elif Path(entry.name).suffix in SOURCES:
+            found[path] = entry.read_bytes()

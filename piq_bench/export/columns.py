@@ -1,0 +1,115 @@
+"""A benchmark's vocabulary to the columns of a leaderboard: one list for every host, and for what is sent to it.
+
+The configuration of a host and the numbers of a submission come from the same list, so that they cannot differ. Hosts
+show what they are given: here, and in `report`, fractions become per cent.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from piq_bench.errors import BadDataset, Problem, printable
+from piq_bench.records import RETRIEVAL, Benchmark, Interval, Score
+
+MAX_KEY = 36  # Codabench cuts, or refuses, longer ones
+PER_CENT = 100.0
+RANK1, MAP = "macro_rank1", "macro_map"
+TITLES = {RANK1: "Rank-1", MAP: "mAP"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a leaderboard; higher is better in all of them.
+
+    Attributes:
+        key: in files; at most MAX_KEY characters, unique.
+        title: for people; at most MAX_KEY characters.
+        description: what it is.
+        part: of the score file: "piq", "reid", "f1".
+        name: of the number in that part.
+    """
+
+    key: str
+    title: str
+    description: str
+    part: Literal["piq", "reid", "f1"]
+    name: str
+
+
+def columns_of(benchmark: Benchmark) -> tuple[Column, ...]:
+    """All columns, PIQ first: hosts rank by the first column.
+
+    >>> from piq_bench.api import make_benchmark
+    >>> columns = {"image": ["a", "b"], "split": ["query", "gallery"], "identity": ["p", "p"], "age": ["old", "old"]}
+    >>> from piq_bench.records import Task
+    >>> tasks = [Task("reid", "reid", kind="retrieval"), Task("age", "body", labels=("young", "old"))]
+    >>> [column.key for column in columns_of(make_benchmark(columns, tasks))]
+    ['piq', 'reid_macro_rank1', 'reid_macro_map', 'age_f1']
+    """
+    columns = [Column("piq", "PIQ", "Mean over the aspects of the benchmark.", "piq", "piq")]
+    for task in benchmark.tasks:
+        if task.kind == RETRIEVAL:
+            for name in (RANK1, MAP):
+                text = f"{TITLES[name]}: mean over the queries of a person, then over people."
+                title = _short(f"{task.name} {TITLES[name]}", MAX_KEY)
+                columns.append(Column(_key(task.name, f"_{name}"), title, text, "reid", name))
+        else:
+            text = f"F1 of each label of {task.name}, mean over the labels that occur."
+            title = _short(f"{task.name} F1", MAX_KEY)
+            columns.append(Column(_key(task.name, "_f1"), title, text, "f1", task.name))
+    return tuple(columns)
+
+
+def row_of(score: Score, columns: Sequence[Column]) -> dict[str, float]:
+    """A submission's numbers by key, in per cent.
+
+    Raises:
+        BadDataset: if one is undefined: a host would show a gap, and might rank it first.
+    """
+    values = {column: _value(score, column) for column in columns}
+    missing = [column.key for column, value in values.items() if value is None or not math.isfinite(value)]
+    if missing:
+        remedy = "labels to score every task on, and queries with a right answer in the gallery"
+        raise BadDataset("data set", [Problem("undefined", key, "is undefined", remedy) for key in missing])
+    return {column.key: PER_CENT * float(value or 0.0) for column, value in values.items()}
+
+
+def half_widths(score: Score, columns: Sequence[Column]) -> dict[str, float] | None:
+    """Half the width of each interval by key, in per cent; None unless every column has an interval."""
+    found = {column.key: interval_of(score, column) for column in columns}
+    if any(ends is None for ends in found.values()):
+        return None
+    return {key: PER_CENT * (ends[1] - ends[0]) / 2 for key, ends in found.items() if ends is not None}
+
+
+def interval_of(score: Score, column: Column) -> Interval:
+    """Ends of a column's interval, as fractions."""
+    ends = score.intervals
+    if ends is None:
+        return None
+    if column.part == "piq":
+        return ends.piq
+    return (ends.reid if column.part == "reid" else ends.f1).get(column.name)
+
+
+def _value(score: Score, column: Column) -> float | None:
+    if column.part == "piq":
+        return score.piq
+    if column.part == "reid":
+        return None if score.reid is None else score.reid.values.get(column.name)
+    return score.f1.get(column.name)
+
+
+def _key(task: str, suffix: str) -> str:
+    """The task's name with a suffix; a name too long is cut and told apart by its hash."""
+    room = MAX_KEY - len(suffix)
+    if len(task) <= room:
+        return task + suffix
+    mark = hashlib.sha256(task.encode()).hexdigest()[:6]
+    return f"{task[: room - 7]}_{mark}{suffix}"
+
+
+def _short(text: str, limit: int) -> str:
+    return printable(text, limit)

@@ -1,0 +1,169 @@
+"""A benchmark to an EvalAI challenge: what is uploaded, and what the organiser runs.
+
+EvalAI's own workers stop at Python 3.9, so the challenge is one of remote evaluation: `remote_evaluation/` takes
+submissions from EvalAI's queue and scores them where the labels are. What is uploaded (`challenge.zip`) holds
+configuration and pages, and a package by the contract of hosted workers; labels only where the organiser says so.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from piq_bench.export import bundle
+from piq_bench.export.bundle import Files, Phase, Plan, below
+from piq_bench.export.evalai_worker import PHASES, REFERENCE
+from piq_bench.export.host import SETTINGS, settings_json
+from piq_bench.export.logo import logo_png
+from piq_bench.export.pages import PAGES, html_page, markdown_page, yaml_text
+
+CONFIG = "challenge_config.yaml"  # the only YAML in the zip: EvalAI takes the first that it finds, and refuses two
+ARCHIVE = "challenge.zip"
+SCRIPT = "evaluation_script.zip"
+NO_LABELS = "piq-bench/no-labels/1"  # stands in the annotation file of a challenge that keeps them
+FILE_TYPES = ".npz, .zip"
+PUBLIC = 3  # visibility of a board: 1 the organiser, 2 each participant its own, 3 everybody
+
+
+def write_evalai(path: Path, plan: Plan, *, upload_labels: bool = False, force: bool = False) -> None:
+    """Write a bundle.
+
+    Args:
+        path: of a new folder.
+        plan: what it holds.
+        upload_labels: put the labels into challenge.zip, for an EvalAI server of one's own with newer workers.
+        force: replace a folder that this command has written.
+
+    Raises:
+        BadUsage: if the folder is there.
+    """
+    bundle.write_folder(path, evalai_files(plan, upload_labels=upload_labels), force=force, mark=ARCHIVE)
+
+
+def evalai_files(plan: Plan, *, upload_labels: bool) -> Files:
+    """All files of a bundle."""
+    files: Files = {
+        "README.md": markdown_page("evalai.md", bundle.page_values(plan, "EvalAI")).encode(),
+        ARCHIVE: bundle.zipped(challenge_files(plan, upload_labels=upload_labels)),
+        **below("remote_evaluation", bundle.evaluator_files()),
+        f"remote_evaluation/{SETTINGS}": settings_json(plan.settings).encode(),
+        f"remote_evaluation/{PHASES}": (json.dumps(splits(plan), indent=2) + "\n").encode(),
+        "remote_evaluation/requirements.txt": bundle.requirements().encode(),
+    }
+    for phase in plan.phases:
+        files |= below(f"remote_evaluation/{REFERENCE}/{phase.codename}", bundle.reference_files(phase))
+        files |= below(f"starting_kit/{phase.codename}", bundle.kit_files(phase))
+    return files
+
+
+def challenge_files(plan: Plan, *, upload_labels: bool) -> Files:
+    """What is uploaded."""
+    values = bundle.page_values(plan, "EvalAI")
+    files: Files = {
+        CONFIG: yaml_text(challenge_config(plan)).encode(),
+        "logo.png": logo_png(),
+        SCRIPT: bundle.zipped(script_files(plan)),
+        **{f"templates/{page}.html": html_page(markdown_page(f"{page}.md", values)).encode() for page in PAGES},
+    }
+    for phase in plan.phases:
+        text = markdown_page("phase.md", values | {"phase": phase})
+        files[f"templates/{phase.codename}.html"] = html_page(text).encode()
+        files[annotation_file(phase)] = bundle.zipped(
+            bundle.reference_files(phase) if upload_labels else {"labels.txt": f"{NO_LABELS}\n".encode()}
+        )
+    return files
+
+
+def script_files(plan: Plan) -> Files:
+    """The package that a hosted worker imports, for which older versions of Python must be able to read it."""
+    return {
+        "__init__.py": b'"""What EvalAI calls."""\n\nfrom .main import evaluate\n\n__all__ = ["evaluate"]\n',
+        "main.py": (resources.files("piq_bench.export") / "templates" / "hosted_main.txt").read_bytes(),
+        SETTINGS: settings_json(plan.settings).encode(),
+        PHASES: (json.dumps(splits(plan), indent=2) + "\n").encode(),
+    }
+
+
+def splits(plan: Plan) -> dict[str, str]:
+    """Codename of each phase to that of its split."""
+    return {phase.codename: f"{phase.codename}_split" for phase in plan.phases}
+
+
+def annotation_file(phase: Phase) -> str:
+    """Its name in the zip."""
+    return f"annotations/{phase.codename}.zip"
+
+
+def challenge_config(plan: Plan) -> dict[str, Any]:
+    """The content of challenge_config.yaml."""
+    return {
+        "title": plan.title,
+        "short_description": f"{plan.title}: {len(plan.columns)} scores, ranked by PIQ.",
+        "description": "templates/overview.html",
+        "evaluation_details": "templates/evaluation.html",
+        "terms_and_conditions": "templates/terms.html",
+        "image": "logo.png",
+        "submission_guidelines": "templates/submission.html",
+        "leaderboard_description": "All scores are in per cent, higher is better. PIQ is the mean over the aspects.",
+        "evaluation_script": SCRIPT,
+        "remote_evaluation": True,
+        "is_docker_based": False,
+        "start_date": plan.phases[0].start,
+        "end_date": plan.phases[-1].end,
+        "published": False,
+        "leaderboard": [{"id": 1, "schema": board_schema(plan)}],
+        "challenge_phases": [
+            {
+                "id": number,
+                "name": phase.name,
+                "description": f"templates/{phase.codename}.html",
+                "leaderboard_public": True,
+                "is_public": True,
+                "is_active": True,
+                "is_submission_public": True,
+                "start_date": phase.start,
+                "end_date": phase.end,
+                "test_annotation_file": annotation_file(phase),
+                "codename": phase.codename,
+                "max_submissions_per_day": plan.per_day,
+                "max_submissions_per_month": plan.in_all,
+                "max_submissions": plan.in_all,
+                "max_concurrent_submissions_allowed": 3,
+                "disable_logs": False,
+                "allowed_submission_file_types": FILE_TYPES,
+                "is_restricted_to_select_one_submission": False,
+                "is_partial_submission_evaluation_enabled": False,
+            }
+            for number, phase in enumerate(plan.phases, 1)
+        ],
+        "dataset_splits": [
+            {"id": number, "name": phase.name, "codename": splits(plan)[phase.codename]}
+            for number, phase in enumerate(plan.phases, 1)
+        ],
+        "challenge_phase_splits": [
+            {
+                "challenge_phase_id": number,
+                "leaderboard_id": 1,
+                "dataset_split_id": number,
+                "visibility": PUBLIC,
+                "leaderboard_decimal_precision": plan.precision,
+                "is_leaderboard_order_descending": True,
+                "show_leaderboard_by_latest_submission": False,
+            }
+            for number in range(1, len(plan.phases) + 1)
+        ],
+    }
+
+
+def board_schema(plan: Plan) -> dict[str, Any]:
+    """The columns of the board.
+
+    The direction is written for every column: an entry with a description alone would turn EvalAI's board upside down.
+    """
+    return {
+        "labels": [column.key for column in plan.columns],
+        "default_order_by": plan.columns[0].key,
+        "metadata": {
+            column.key: {"sort_ascending": False, "description": column.description} for column in plan.columns
+        },
+    }
