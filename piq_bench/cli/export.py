@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DISCLOSURES = ("score", "public", "full")
 DISCLOSURE_HELP = "What participants are told: scores without any label; nothing of single images and people; or all."
 DATE_FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
+DATE = click.DateTime(["%Y-%m-%d"])
 DAYS = 90  # of a phase, where no dates are given
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -110,10 +111,80 @@ def evalai_command(out: Path, upload_labels: bool, force: bool, **options: Any) 
     with exit_codes():
         from piq_bench.export.evalai import write_evalai
 
-        _refuse_no_parent(out)
         plan = _plan(**options)
         write_evalai(out, plan, upload_labels=upload_labels, force=force)
         click.echo(f"wrote {out}: {_summary(plan)}; README.md in it says what to upload and what to run")
+
+
+@export_command.command("croissant", short_help="Croissant 1.1, for search engines and loaders.")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=output_file,
+    help="JSON-LD file; it belongs beside benchmark.toml. [default: DATASET/croissant.json]",
+)
+@click.option("--url", required=True, help="Page of the data set.")
+@click.option("--person", "people", multiple=True, help="Who made it; again for each.")
+@click.option("--organisation", "organisations", multiple=True, help="The same.")
+@click.option("--published", type=DATE, required=True, metavar="DATE", help="Such as 2026-12-24.")
+@click.option("--description", help="[default: made from the data]")
+@click.option("--licence", help="Its address. [default: what benchmark.toml says]")
+@click.option("--cite", help="A citation, best as BibTeX.")
+@click.option("--force", is_flag=True, help="Replace what is there.")
+def croissant_command(dataset: Path, out: Path | None, published: datetime, force: bool, **options: Any) -> None:  # noqa: ANN401
+    """Describe the folder DATASET in Croissant 1.1 (JSON-LD), with a SHA-256 of each table."""
+    with exit_codes():
+        from piq_bench.errors import BadUsage, Problem
+        from piq_bench.export.croissant import NAME, About, write_croissant
+        from piq_bench.read.dataset import read_benchmark
+
+        if not options["people"] and not options["organisations"]:
+            remedy = "--person NAME or --organisation NAME"
+            raise BadUsage("croissant", [Problem("no-creator", "creator", "nobody made it", remedy)])
+        path = dataset / NAME if out is None else out
+        benchmark = read_benchmark(dataset)
+        for note in write_croissant(
+            path, benchmark, dataset, About(published=published.date(), **options), force=force
+        ):
+            click.echo(f"note: {note}", err=True)
+        click.echo(f"wrote {path}")
+
+
+@export_command.command("hf-eval", short_help="A score file for a model's page on the Hugging Face hub.")
+@click.argument("score_file", metavar="SCORE", type=click.Path(path_type=Path))
+@click.option("--dataset-id", required=True, help="Of the benchmark on the hub: owner/name.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("piq.yaml"),
+    show_default=True,
+    callback=output_file,
+    help="YAML file, which belongs into .eval_results of the model's repository.",
+)
+@click.option("--date", "evaluated", type=DATE, metavar="DATE", help="When it was evaluated. [default: today]")
+@click.option("--source-url", help="A page that tells more.")
+@click.option("--source-name", help="What it is called.")
+@click.option("--force", is_flag=True, help="Replace what is there.")
+def hf_eval_command(
+    score_file: Path,
+    dataset_id: str,
+    out: Path,
+    evaluated: datetime | None,
+    source_url: str | None,
+    source_name: str | None,
+    force: bool,
+) -> None:
+    """Write the numbers of SCORE, a file that `piq-score --json` wrote, as the Hugging Face hub takes them."""
+    with exit_codes():
+        from piq_bench.export.hf_eval import Source, write_hf_eval
+        from piq_bench.export.pages import require
+
+        require()
+        when = date.today() if evaluated is None else evaluated.date()
+        source = Source(dataset_id, when, source_url, source_name)
+        n_numbers = write_hf_eval(out, score_file, source, force=force)
+        click.echo(f"wrote {out}: {n_numbers} numbers")
 
 
 def _plan(
@@ -139,8 +210,3 @@ def _default_dates(n_phases: int) -> list[datetime]:
 def _summary(plan: "Plan") -> str:
     n_phases = len(plan.phases)
     return f"{n_phases} phase{'s' if n_phases > 1 else ''}, {len(plan.columns)} columns"
-
-
-def _refuse_no_parent(folder: Path) -> None:
-    if not folder.absolute().parent.is_dir():
-        raise click.BadParameter(f"{str(folder.parent)!r} is no folder", param_hint="--out")

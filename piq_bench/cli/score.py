@@ -1,5 +1,6 @@
 """`piq-score`: a submission and a benchmark to a score, printed and written."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -49,6 +50,7 @@ ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is l
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--disclosure", type=click.Choice(DISCLOSURES), default="full", show_default=True, help=DISCLOSURE_HELP)
+@click.option("--summary", is_flag=True, help="In a GitHub workflow: also add the result to the job's summary.")
 @click.option("--min-piq", type=click.FloatRange(0, 1), help="Exit with 5 if PIQ is lower.")
 def score_command(
     submission: Path,
@@ -64,6 +66,7 @@ def score_command(
     n_resamples: int,
     seed: int,
     disclosure: str,
+    summary: bool,
     min_piq: float | None,
 ) -> None:
     """Score SUBMISSION (.npz, .parquet or a folder) and print the result."""
@@ -131,6 +134,9 @@ def score_command(
         else:
             text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark)
         click.echo(text, nl=False)
+        if summary and (place := os.environ.get("GITHUB_STEP_SUMMARY")):
+            with Path(place).open("a", encoding="utf-8") as stream:  # other steps write there too
+                stream.write(score_markdown(shown, benchmark))
         if min_piq is not None and (result.piq is None or result.piq < min_piq):
             found = "PIQ is not reported" if result.piq is None else f"PIQ is {result.piq!r}"
             remedy = f"--min-piq asks for at least {min_piq!r}"

@@ -6,6 +6,7 @@ to publish. Bundles are written whole or not at all, and the same input gives th
 
 import csv
 import io
+import os
 import re
 import shutil
 import tempfile
@@ -273,9 +274,9 @@ def write_file(path: Path, content: bytes, *, force: bool) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        BadUsage: if it is there, unless forced.
+        BadUsage: if it is there, unless forced, or cannot be.
     """
-    _refuse_existing(path, force=force and not path.is_dir())
+    _refuse(path, force=force and not path.is_dir())
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
 
@@ -290,9 +291,9 @@ def write_folder(path: Path, files: Mapping[str, bytes], *, force: bool, mark: s
         mark: a file that every such folder holds; no other folder is ever removed.
 
     Raises:
-        BadUsage: if it is there, unless forced.
+        BadUsage: if it is there, unless forced, or cannot be.
     """
-    _refuse_existing(path, force=force and path.is_dir() and not path.is_symlink() and (path / mark).is_file())
+    _refuse(path, force=force and path.is_dir() and not path.is_symlink() and (path / mark).is_file())
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         for name, content in files.items():
@@ -308,7 +309,10 @@ def write_folder(path: Path, files: Mapping[str, bytes], *, force: bool, mark: s
         raise
 
 
-def _refuse_existing(path: Path, *, force: bool) -> None:
+def _refuse(path: Path, *, force: bool) -> None:
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        problem = Problem("no-folder", printable(path.parent), "is no folder that can be written to", "another place")
+        raise BadUsage(str(path), [problem])
     if (path.exists() or path.is_symlink()) and not force:
         remedy = "another name, or --force to replace what an earlier run has written"
         raise BadUsage(str(path), [Problem("exists", printable(path.name), "is there already", remedy)])

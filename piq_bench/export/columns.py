@@ -54,12 +54,27 @@ def columns_of(benchmark: Benchmark) -> tuple[Column, ...]:
             for name in (RANK1, MAP):
                 text = f"{TITLES[name]}: mean over the queries of a person, then over people."
                 title = _short(f"{task.name} {TITLES[name]}", MAX_KEY)
-                columns.append(Column(_key(task.name, f"_{name}"), title, text, "reid", name))
+                columns.append(Column(key_of("reid", name), title, text, "reid", name))
         else:
             text = f"F1 of each label of {task.name}, mean over the labels that occur."
             title = _short(f"{task.name} F1", MAX_KEY)
-            columns.append(Column(_key(task.name, "_f1"), title, text, "f1", task.name))
+            columns.append(Column(key_of("f1", task.name), title, text, "f1", task.name))
     return tuple(columns)
+
+
+def key_of(part: str, name: str) -> str:
+    """A number's key: "reid_macro_map", "age_f1". A task's name that is too long is cut and told apart by its hash.
+
+    Args:
+        part: of the score file: "reid", "f1".
+        name: of the number in that part.
+    """
+    if part == "reid":
+        return f"reid_{name}"
+    room = MAX_KEY - len("_f1")
+    if len(name) > room:
+        name = f"{name[: room - 7]}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return f"{name}_f1"
 
 
 def row_of(score: Score, columns: Sequence[Column]) -> dict[str, float]:
@@ -100,15 +115,6 @@ def _value(score: Score, column: Column) -> float | None:
     if column.part == "reid":
         return None if score.reid is None else score.reid.values.get(column.name)
     return score.f1.get(column.name)
-
-
-def _key(task: str, suffix: str) -> str:
-    """The task's name with a suffix; a name too long is cut and told apart by its hash."""
-    room = MAX_KEY - len(suffix)
-    if len(task) <= room:
-        return task + suffix
-    mark = hashlib.sha256(task.encode()).hexdigest()[:6]
-    return f"{task[: room - 7]}_{mark}{suffix}"
 
 
 def _short(text: str, limit: int) -> str:

@@ -1,0 +1,76 @@
+"""Numbers of a score file for the Hugging Face hub: the same keys and per cent as on leaderboards of hosts."""
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from export_builders import KEYS, dataset, submission
+
+from piq_bench.errors import BadUsage
+from piq_bench.export.hf_eval import Source, write_hf_eval
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.submission import read_submission
+from piq_bench.report.json import score_document
+from piq_bench.scoring import score
+
+yaml = pytest.importorskip("yaml")
+SOURCE = Source("lab/tiny", date(2026, 11, 24), "https://example.org", "a page")
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> dict[str, Any]:
+    benchmark = read_benchmark(dataset(tmp_path / "data"))
+    entry = read_submission(submission(tmp_path / "a.npz", tmp_path / "data"), benchmark)
+    return dict(score_document(score(benchmark, entry, n_resamples=0)))
+
+
+def written(document: object, tmp_path: Path) -> list[dict[str, Any]]:
+    (tmp_path / "score.json").write_text(json.dumps(document), encoding="utf-8")
+    write_hf_eval(tmp_path / "piq.yaml", tmp_path / "score.json", SOURCE, force=True)
+    found: list[dict[str, Any]] = yaml.safe_load((tmp_path / "piq.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def test_every_number_is_an_entry_in_per_cent(document: dict[str, Any], tmp_path: Path) -> None:
+    entries = written(document, tmp_path)
+    assert tuple(entry["dataset"]["task_id"] for entry in entries) == KEYS
+    assert {entry["dataset"]["id"] for entry in entries} == {"lab/tiny"}
+    assert entries[0]["value"] == 100 * document["piq"]
+    assert entries[2]["value"] == 100 * document["reid"]["macro_map"]
+    assert entries[0]["date"] == "2026-11-24" and entries[0]["source"] == {
+        "url": "https://example.org",
+        "name": "a page",
+    }
+    assert document["protocol"]["digest"] in entries[0]["notes"]
+
+
+def test_numbers_that_are_not_there_are_left_out(document: dict[str, Any], tmp_path: Path) -> None:
+    document |= {"piq": None, "reid": None, "f1": {"gender": 0.5, "mood": None, "hat": "<b>", "shoe": True}}
+    assert [entry["dataset"]["task_id"] for entry in written(document, tmp_path)] == ["gender_f1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"schema": "other"}, "is no piq-bench/score/1"),
+        ({"f1": []}, "lacks its benchmark, protocol or f1"),
+        ({"reid": 3}, "has a reid that is no object"),
+        ({"piq": None, "reid": None, "f1": {}}, "holds no number"),
+    ],
+)
+def test_what_is_no_score_file_is_refused(
+    change: dict[str, Any], text: str, document: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(BadUsage, match=text):
+        written(document | change, tmp_path)
+    assert not (tmp_path / "piq.yaml").exists()
+
+
+def test_a_missing_file_and_one_that_is_there_are_refused(document: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(BadUsage, match="No such file"):
+        write_hf_eval(tmp_path / "piq.yaml", tmp_path / "nothing.json", SOURCE)
+    written(document, tmp_path)
+    with pytest.raises(BadUsage, match="is there already"):
+        write_hf_eval(tmp_path / "piq.yaml", tmp_path / "score.json", SOURCE)
