@@ -31,7 +31,7 @@ from piq_bench.files import written_whole
 from piq_bench.fingerprint import fingerprint
 from piq_bench.read.dataset import BUNDLED, read_benchmark
 from piq_bench.read.vocabulary import FILE as VOCABULARY
-from piq_bench.records import GALLERY, NOT_ANNOTATED, QUERY, SPLITS, TRAIN, Benchmark
+from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, SPLITS, TRAIN, Benchmark
 from piq_bench.template import write_template
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
@@ -359,7 +359,8 @@ def _unfit(benchmark: Benchmark) -> list[Problem]:
             problems.append(Problem("nothing-to-score", where, found, "labels, or a benchmark without the task"))
     if benchmark.retrieval_task is not None:
         asked, there = (
-            set(np.unique(benchmark.identity[benchmark.split == split]).tolist()) - {-1} for split in (QUERY, GALLERY)
+            set(np.unique(benchmark.identity[benchmark.split == split]).tolist()) - {NO_IDENTITY}
+            for split in (QUERY, GALLERY)
         )
         if not asked & there:
             found = f"no query has an identity{'' if not asked else ' of the gallery'}"

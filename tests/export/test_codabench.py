@@ -69,7 +69,7 @@ class FakeWorker:
         output = app / "output"
         assert not (output / "metadata").exists()  # Codabench would fail the run
         status, scores = "Failed", None
-        if (output / "scores.json").exists():
+        if done.returncode == 0 and (output / "scores.json").exists():
             status, scores = "Finished", json.loads((output / "scores.json").read_text(encoding="utf-8"))
         return Run(status, done.returncode, scores, done.stdout, done.stderr, output)
 

@@ -26,7 +26,7 @@ from PIL import Image
 
 from piq_bench.errors import BadUsage
 from piq_bench.export import evalai_program, evalai_worker
-from piq_bench.export.evalai import write_evalai
+from piq_bench.export.evalai import challenge_files, write_evalai
 from piq_bench.export.evalai_worker import challenge_of, serve
 from piq_bench.export.host import Settings, read_settings
 from piq_bench.read.dataset import read_benchmark
@@ -222,6 +222,16 @@ def test_the_configuration_holds_what_evalai_asks_for(hosted: HostedWorker) -> N
     ]
     assert links == [(1, 1, 1), (1, 2, 2)]
     assert all(split["visibility"] == 3 for split in config["challenge_phase_splits"])
+
+
+def test_texts_of_a_data_set_are_text_in_the_pages(tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)> [a](javascript:b) | `c` *d*"
+    files = challenge_files(plan(dataset(tmp_path / "a", name=hostile), title=hostile), upload_labels=False)
+    pages = [content.decode() for name, content in files.items() if name.endswith(".html")]
+    assert len(pages) == 6
+    for page in pages:
+        assert "<img" not in page and 'href="javascript' not in page
+    assert any("&lt;img src=x onerror=alert(1)&gt;" in page for page in pages)
 
 
 @dataclass
