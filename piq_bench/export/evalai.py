@@ -59,11 +59,13 @@ def evalai_files(plan: Plan, *, upload_labels: bool) -> Files:
 def challenge_files(plan: Plan, *, upload_labels: bool) -> Files:
     """What is uploaded."""
     values = bundle.page_values(plan, "EvalAI")
+    pages = {page: html_page(markdown_page(f"{page}.md", values)) for page in PAGES}
+    pages["overview"] += pages.pop("data")  # EvalAI has no page of its own for data
     files: Files = {
         CONFIG: yaml_text(challenge_config(plan)).encode(),
         "logo.png": logo_png(),
         SCRIPT: bundle.zipped(script_files(plan)),
-        **{f"templates/{page}.html": html_page(markdown_page(f"{page}.md", values)).encode() for page in PAGES},
+        **{f"templates/{page}.html": text.encode() for page, text in pages.items()},
     }
     for phase in plan.phases:
         text = markdown_page("phase.md", values | {"phase": phase})

@@ -36,6 +36,7 @@ from piq_bench.scoring import score
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("jinja2")
 pytest.importorskip("markdown_it")
+PAGES = ("description", "evaluation_details", "terms_and_conditions", "submission_guidelines")
 METADATA = {"id": 1, "participant_team_name": "a team", "method_name": "<b>"}
 TOKEN = "a-token-that-nobody-may-see"  # noqa: S105
 
@@ -201,9 +202,11 @@ def test_the_hosted_package_is_readable_for_old_versions_of_python(hosted: Hoste
 def test_the_configuration_holds_what_evalai_asks_for(hosted: HostedWorker) -> None:
     config = hosted.config
     assert config["remote_evaluation"] is True
-    for page in ("description", "evaluation_details", "terms_and_conditions", "submission_guidelines"):
+    for page in PAGES:
         text = (hosted.files / config[page]).read_text(encoding="utf-8")
         assert config[page].endswith(".html") and "<h1>" in text and "{{" not in text
+    named = {config[page] for page in PAGES} | {phase["description"] for phase in config["challenge_phases"]}
+    assert {f"templates/{path.name}" for path in (hosted.files / "templates").iterdir()} == named
     with Image.open(hosted.files / config["image"]) as logo:
         assert logo.format == "PNG"
     (board,) = config["leaderboard"]
@@ -228,7 +231,7 @@ def test_texts_of_a_data_set_are_text_in_the_pages(tmp_path: Path) -> None:
     hostile = "<img src=x onerror=alert(1)> [a](javascript:b) | `c` *d*"
     files = challenge_files(plan(dataset(tmp_path / "a", name=hostile), title=hostile), upload_labels=False)
     pages = [content.decode() for name, content in files.items() if name.endswith(".html")]
-    assert len(pages) == 6
+    assert len(pages) == 5
     for page in pages:
         assert "<img" not in page and 'href="javascript' not in page
     assert any("&lt;img src=x onerror=alert(1)&gt;" in page for page in pages)
