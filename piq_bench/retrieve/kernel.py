@@ -21,12 +21,15 @@ from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, I
 UnsignedArray = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 
 LANES = 64  # images whose definitions are summed side by side, enough to hide the latency of an addition
+SIDE = 16  # values of an image that are turned into columns at a time
 TERMS = 4  # of a definition added in one go: fewer loads and stores of the sums
 FEW_POINTS = 4096  # fewer are worth that their error intervals are all computed
 SAMPLED = 8  # a query's products with one in so many blocks are sampled
 RUN = 128  # values mapped at a time: they stay in the first cache
-WORD = 4  # buckets that are looked at in one go
-MANY_WORDS = 24  # of a run: more are not worth being picked
+AT_ONCE = 4  # neighbours that are counted apart
+WORD = 8  # marks that are looked at in one go
+FIRST = 512  # values of a row that tell whether many are above the lowest point
+MANY = 0.3  # of them: all values are looked up where they are
 LEAST_WIDTH = np.float32(2.0**-100)  # of all points of a query, if they are one
 F32 = np.float32
 U64 = np.uint64
@@ -181,12 +184,14 @@ def count_block(
     top = F32(n_buckets)
     mark = 1 << (8 * points.table.itemsize - 1)
     table = np.empty_like(points.table[0])
-    others = np.zeros((WORD - 1, FEW_POINTS), np.int32)
+    apart = np.zeros((AT_ONCE, FEW_POINTS), np.int32)
     low, high = np.empty(FEW_POINTS + 1, np.float32), np.empty(FEW_POINTS + 1, np.float32)
     bucket = np.empty(RUN, np.uint16)
-    words = bucket.view(np.uint64)
-    picked = np.empty(RUN // WORD + 1, np.int64)
-    listed = np.empty(n_images + 1, np.uint64)  # an image and how many points are surely below it, in one number
+    is_above = np.zeros(-(-n_images // WORD) * WORD, np.uint8)
+    words = is_above.view(np.uint64)
+    picked = np.empty(words.size + 1, np.int32)
+    everything, kept = np.arange(n_images, dtype=np.int32), np.empty(n_images + WORD, np.int32)
+    listed = np.empty(n_images + 1, np.uint64)  # a value and how many points are surely below it, in one number
     worst, n_again, n_defined = 0.0, 0, 0
     for row in range(n_rows):
         query = first_query + row
@@ -210,50 +215,40 @@ def count_block(
             products_of_row[points.left_out[index] - images.first] = -np.inf
             index += 1
 
+        values, place = products_of_row, everything
+        if _share_above(values[:FIRST], points.base[query]) < MANY:
+            _mark(values, points.base[query], is_above)
+            n_picked = _pick(words, picked)
+            if n_picked == 0:
+                continue
+            place = kept[: _keep(picked[:n_picked], is_above, kept)]
+            values = values[: place.size]
+            _move(products_of_row, place, values)
+
         _copy(points.table[query], table)  # from end to end, since it is in no cache
-        base, scale = points.base[query], points.scale[query]
         n_open = 0
         n_points = last - first
         is_short = n_points < FEW_POINTS
-        second, third, fourth = (others[0], others[1], others[2]) if is_short else (count, count, count)
-        for run in range(0, n_images, RUN):
-            if not _to_buckets(products_of_row[run : run + RUN], base, scale, top, bucket):
-                continue
-            n_values = min(RUN, n_images - run)
-            n_picked = _pick(words, picked)
-            if n_picked > MANY_WORDS or n_values < RUN:
-                n_open = _look_up(
-                    bucket[:n_values], table, U64(mark), count, second, third, fourth, U64(run), listed, U64(n_open)
-                )
-            else:
-                n_open = _look_up_words(
-                    picked[:n_picked],
-                    bucket,
-                    table,
-                    U64(mark),
-                    count,
-                    second,
-                    third,
-                    fourth,
-                    U64(run),
-                    listed,
-                    U64(n_open),
-                )
+        one, two, three, four = (apart[0], apart[1], apart[2], apart[3]) if is_short else (count, count, count, count)
+        for run in range(0, values.size, RUN):
+            own = bucket[: min(RUN, values.size - run)]
+            _to_buckets(values[run : run + RUN], points.base[query], points.scale[query], top, own)
+            n_open = _look_up(own, table, U64(mark), one, two, three, four, U64(run), listed, U64(n_open))
         if is_short:
             for index in range(n_points + 1):
-                count[index] += second[index] + third[index] + fourth[index]
-            others[:, : n_points + 1] = 0
+                count[index] += one[index] + two[index] + three[index] + four[index]
+                one[index] = two[index] = three[index] = four[index] = 0
         if n_open == 0:
             continue
 
         target, reach64 = points.target[first:last], points.reach64[query]
         if is_short:
-            n_open = _settle(products_of_row, target, reach, slope, count, listed, n_open, low, high)
+            n_open = _settle(values, target, reach, slope, count, listed, n_open, low, high)
         n_left = 0
         for index in range(n_open):
-            image, below = _signed(listed[index] >> HALF), _signed(listed[index] & LOWER_HALF)
+            found, below = _signed(listed[index] >> HALF), _signed(listed[index] & LOWER_HALF)
             count[below] -= np.int32(1)
-            value = np.float64(products_of_row[image])
+            image, value = _signed(place[found]), np.float64(values[found])
             around = AROUND * (reach + slope * abs(value))
             below = _skip(target, below, value - around)
             if below < n_points and target[below] - around <= value:
@@ -270,9 +265,9 @@ def count_block(
             continue
         n_defined += n_left
         exact_points = points.exact[first:last]
-        one = np.empty(dimension, np.float64)
+        own_vector = np.empty(dimension, np.float64)
         for index in range(dimension):
-            one[index] = np.float64(vector[index]) / norm if is_cosine else np.float64(vector[index])
+            own_vector[index] = np.float64(vector[index]) / norm if is_cosine else np.float64(vector[index])
         group = -1
         sums = np.empty(LANES)
         for index in range(n_left):
@@ -281,7 +276,7 @@ def count_block(
                 group = image // LANES
                 if not images.built[group]:
                     _fill_columns(images, group, is_cosine)
-                _define(one, images.columns[group], is_cosine, sums)
+                _define(own_vector, images.columns[group], is_cosine, sums)
             exact = sums[image % LANES]
             below = np.searchsorted(exact_points, exact)
             count[below] += np.int32(1)
@@ -292,21 +287,24 @@ def count_block(
 
 
 @njit(nogil=True, cache=True)
-def _to_buckets(
-    values: Float32Array, base: np.float32, scale: np.float32, top: np.float32, bucket: UnsignedArray
-) -> bool:
-    """Write the bucket of each value; whether any is above the lowest. In a form that compilers do with vectors."""
-    highest = np.int32(0)
+def _share_above(values: Float32Array, base: np.float32) -> float:
+    """How many of the values are not below `base`, as a share of them."""
+    n_above = np.int32(0)
     for index in range(values.size):
-        found = _bucket(values[index], base, scale, top)
-        bucket[index] = found
-        highest = highest if highest > found else found
-    return bool(highest > 0)
+        n_above += np.int32(values[index] >= base)
+    return float(n_above / values.size)
 
 
 @njit(nogil=True, cache=True)
-def _pick(words: UnsignedArray, picked: IntArray) -> int:
-    """List the words of buckets that are not all the lowest; how many there are. Without a branch, as it is a guess."""
+def _mark(values: Float32Array, base: np.float32, is_above: UnsignedArray) -> None:
+    """Mark the values that are not below `base`. In a form that compilers do with vectors."""
+    for index in range(values.size):
+        is_above[index] = np.uint8(values[index] >= base)
+
+
+@njit(nogil=True, cache=True)
+def _pick(words: UnsignedArray, picked: Int32Array) -> int:
+    """List the words that have a mark; how many there are. Without a branch, as it is a guess."""
     n_picked = U64(0)
     for index in range(words.size):
         picked[n_picked] = index
@@ -315,14 +313,42 @@ def _pick(words: UnsignedArray, picked: IntArray) -> int:
 
 
 @njit(nogil=True, cache=True)
+def _keep(picked: Int32Array, is_above: UnsignedArray, kept: Int32Array) -> int:
+    """List the marked values of the picked words; how many there are. Without a branch as well."""
+    n_kept = U64(0)
+    for index in range(picked.size):
+        first = U64(picked[U64(index)]) * U64(WORD)
+        for lane in range(WORD):
+            kept[n_kept] = first + U64(lane)
+            n_kept += U64(is_above[first + U64(lane)])
+    return int(n_kept)
+
+
+@njit(nogil=True, cache=True)
+def _move(source: Float32Array, place: Int32Array, target: Float32Array) -> None:
+    """As `target[:] = source[place]`, with ascending places, so that both may be the same memory."""
+    for index in range(place.size):
+        target[U64(index)] = source[U64(place[U64(index)])]
+
+
+@njit(nogil=True, cache=True)
+def _to_buckets(
+    values: Float32Array, base: np.float32, scale: np.float32, top: np.float32, bucket: UnsignedArray
+) -> None:
+    """Write the bucket of each value. In a form that compilers do with vectors."""
+    for index in range(values.size):
+        bucket[index] = _bucket(values[index], base, scale, top)
+
+
+@njit(nogil=True, cache=True)
 def _look_up(
     bucket: UnsignedArray,
     table: UnsignedArray,
     mark: np.uint64,
-    count: Int32Array,
-    second: Int32Array,
-    third: Int32Array,
-    fourth: Int32Array,
+    one: Int32Array,
+    two: Int32Array,
+    three: Int32Array,
+    four: Int32Array,
     first: np.uint64,
     listed: UnsignedArray,
     n_open: np.uint64,
@@ -332,39 +358,15 @@ def _look_up(
     Neighbours are counted apart: most fall below the same few points, and to add to a number that was just written
     takes its time.
     """
-    whole = bucket.size - bucket.size % WORD
-    for index in range(0, whole, WORD):
-        image = U64(index)
-        n_open = _look_up_one(bucket, image, table, mark, count, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(1), table, mark, second, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(2), table, mark, third, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(3), table, mark, fourth, first, listed, n_open)
+    whole = bucket.size - bucket.size % AT_ONCE
+    for index in range(0, whole, AT_ONCE):
+        place = U64(index)
+        n_open = _look_up_one(bucket, place, table, mark, one, first, listed, n_open)
+        n_open = _look_up_one(bucket, place + U64(1), table, mark, two, first, listed, n_open)
+        n_open = _look_up_one(bucket, place + U64(2), table, mark, three, first, listed, n_open)
+        n_open = _look_up_one(bucket, place + U64(3), table, mark, four, first, listed, n_open)
     for index in range(whole, bucket.size):
-        n_open = _look_up_one(bucket, U64(index), table, mark, count, first, listed, n_open)
-    return int(n_open)
-
-
-@njit(nogil=True, cache=True)
-def _look_up_words(
-    picked: IntArray,
-    bucket: UnsignedArray,
-    table: UnsignedArray,
-    mark: np.uint64,
-    count: Int32Array,
-    second: Int32Array,
-    third: Int32Array,
-    fourth: Int32Array,
-    first: np.uint64,
-    listed: UnsignedArray,
-    n_open: np.uint64,
-) -> int:
-    """As `_look_up`, of the words at `picked` only."""
-    for index in range(picked.size):
-        image = U64(picked[index]) * U64(WORD)
-        n_open = _look_up_one(bucket, image, table, mark, count, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(1), table, mark, second, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(2), table, mark, third, first, listed, n_open)
-        n_open = _look_up_one(bucket, image + U64(3), table, mark, fourth, first, listed, n_open)
+        n_open = _look_up_one(bucket, U64(index), table, mark, one, first, listed, n_open)
     return int(n_open)
 
 
@@ -495,11 +497,14 @@ def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     """What the definition works on, for LANES images side by side: values, divided by their norm under cosine."""
     columns = images.columns[group]
     first = group * LANES
-    for lane in range(min(LANES, images.vectors.shape[0] - first)):
-        norm = images.norm[first + lane] if is_cosine else 1.0
-        vector = images.vectors[first + lane]
-        for index in range(vector.size):
-            columns[index, lane] = np.float64(vector[index]) / norm
+    last = min(first + LANES, images.vectors.shape[0])
+    for begin in range(0, columns.shape[0], SIDE):  # a square of both arrays fits into the first cache
+        end = min(begin + SIDE, columns.shape[0])
+        for image in range(first, last):
+            norm = images.norm[image] if is_cosine else 1.0
+            vector = images.vectors[image]
+            for index in range(begin, end):
+                columns[index, image - first] = np.float64(vector[index]) / norm
     images.built[group] = True
 
 
@@ -549,17 +554,19 @@ def write_definitions(
         values: written.
         first_value: shape (n_queries,); where a query's n_images numbers begin in `values`.
     """
-    one = np.empty(query_vectors.shape[1], np.float64)
+    n_queries, dimension = query_vectors.shape
+    units = np.empty((n_queries, dimension), np.float64)
+    for row in range(n_queries):
+        norm = query_norm[row] if is_cosine else 1.0
+        for index in range(dimension):
+            units[row, index] = np.float64(query_vectors[row, index]) / norm
     sums = np.empty(LANES)
     n_images = images.vectors.shape[0]
     for group in range(images.built.size):
         _fill_columns(images, group, is_cosine)
         first, last = group * LANES, min((group + 1) * LANES, n_images)
-        for row in range(query_vectors.shape[0]):
-            norm = query_norm[row] if is_cosine else 1.0
-            for index in range(one.size):
-                one[index] = np.float64(query_vectors[row, index]) / norm
-            _define(one, images.columns[group], is_cosine, sums)
+        for row in range(n_queries):
+            _define(units[row], images.columns[group], is_cosine, sums)
             for lane in range(last - first):
                 values[first_value[row] + first + lane] = sums[lane]
 
