@@ -18,6 +18,7 @@ EXIT_INTERRUPTED = 130
 
 N_OFFENDERS_SHOWN = 3
 MAX_QUOTED = 80
+MAX_SOURCE = 1024  # a path is shown whole: its end says most
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class BadInput(Exception):
     def __str__(self) -> str:
         n_problems = len(self.problems)
         width = max(len(printable(problem.where)) for problem in self.problems)
-        lines = [f"{printable(self.source)}: refused, {n_problems} problem{'s' if n_problems > 1 else ''}"]
+        lines = [f"{printable(self.source, MAX_SOURCE)}: refused, {n_problems} problem{'s' if n_problems > 1 else ''}"]
         for problem in self.problems:
             lines.append(f"  {printable(problem.where):{width}}  {problem.found}")
             lines.append(f"  {'':{width}}  -> {problem.remedy} [{problem.code}]")
