@@ -1,7 +1,8 @@
 """The pictures of a data set through a function, in several processes; or a refusal that names every unreadable one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from piq_bench.errors import BadDataset, Problem, first_few, printable
-from piq_bench.group.hashing import available_cores
+from piq_bench.ahead import in_order
+from piq_bench.errors import BadDataset, LimitExceeded, Problem, first_few, printable
+from piq_bench.group.hashing import available_cores, quiet_start
 from piq_bench.group.read_images import DEFAULT_LIMIT_PIXELS, ImageFolder, Unreadable, decode, strict_decoding
 from piq_bench.image_files import required_images_folder
 from piq_bench.records import Benchmark, IntArray
 
 CHUNK = 64  # pictures that a process gets at a time
+IN_FLIGHT = 2  # chunks per process that wait or run: a slow reader of what comes out holds the processes up
 Pixels = NDArray[np.uint8]
 Array = NDArray[Any]
 
@@ -40,6 +43,7 @@ def map_pictures(
 
     Raises:
         BadDataset: after all pictures were tried, listing every one that cannot be read.
+        LimitExceeded: if a process dies, which is what happens when memory runs out.
     """
     root = required_images_folder(benchmark)
     images = [str(benchmark.images[row]) for row in rows]
@@ -63,7 +67,17 @@ def _chunks(
         yield from (_read(chunk, root, function) for chunk in chunks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_read, chunks, [root] * len(chunks), [function] * len(chunks))
+
+        def submit(chunk: Sequence[str]) -> Future[list[Array | Unreadable]]:
+            with quiet_start():  # which may start a process
+                return pool.submit(_read, chunk, root, function)
+
+        try:
+            yield from in_order(submit, chunks, IN_FLIGHT * workers)
+        except BrokenProcessPool as error:
+            remedy = "free some memory or use --workers 1, and run again"
+            problem = Problem("process-died", "images", "a process that decodes died", remedy)
+            raise LimitExceeded(str(root), [problem]) from error
 
 
 def _read(images: Sequence[str], root: Path, function: Callable[[Pixels], Array]) -> list[Array | Unreadable]:
@@ -84,9 +98,9 @@ def _problems(failures: Sequence[tuple[str, Unreadable]]) -> list[Problem]:
     by_code: dict[str, list[str]] = {}
     for image, failure in failures:
         by_code.setdefault(failure.code, []).append(f"{image} {failure.found}")
-    return [
-        Problem(
-            code, "images", f"{len(found)} images: {first_few(found, len(found))}", "mend or restore it", len(found)
-        )
-        for code, found in sorted(by_code.items())
-    ]
+    problems = []
+    for code, found in sorted(by_code.items()):
+        n = len(found)
+        images = f"{n} image{'s' if n > 1 else ''}: {first_few(found, n)}"
+        problems.append(Problem(code, "images", images, f"mend or restore {'them' if n > 1 else 'it'}", n))
+    return problems
