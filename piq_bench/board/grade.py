@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from piq_bench.board.entries import Entry, read_entry
+from piq_bench.board.likeness import likenesses
 from piq_bench.errors import BadInput, BadUsage, Problem, printable, quoted
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, Submission
@@ -20,7 +19,6 @@ from piq_bench.scoring import score
 
 SCHEMA = "piq-bench/result/1"
 MAX_BYTES = 16 << 20
-ALIKE = 0.9  # share of equal answers from which two entries are suspiciously alike
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def grade(
         benchmark, submission, n_resamples=n_resamples, engine=engine, engine_name=engine_name, advance=advance
     )
     document = score_document(found)
-    copies, warnings = _likenesses(benchmark, submission, [path for path in others if path.name != entry.id])
+    copies, warnings = _compared(benchmark, submission, [path for path in others if path.name != entry.id])
     return Grade(
         entry=entry.id,
         status="partial" if found.piq is None else "scored",
@@ -166,8 +164,8 @@ def _claims(entry: Entry, document: Mapping[str, Any]) -> list[Claim]:
     return found
 
 
-def _likenesses(benchmark: Benchmark, own: Submission, others: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Entries with the same content, and warnings of those with nearly the same."""
+def _compared(benchmark: Benchmark, own: Submission, others: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Entries with the same content, and warnings of those that are much alike."""
     copies: list[str] = []
     warnings: list[str] = []
     for folder in others:
@@ -184,9 +182,7 @@ def _likenesses(benchmark: Benchmark, own: Submission, others: Sequence[Path]) -
         if other.content == own.content:
             copies.append(folder.name)
             continue
-        for what, share in likeness(own, other).items():
-            if share >= ALIKE:
-                warnings.append(f"{what}: {share:.1%} of the rows are those of {folder.name}")
+        warnings += [f"{likeness} {folder.name}" for likeness in likenesses(benchmark, own, other)]
     return copies, warnings
 
 
@@ -197,19 +193,3 @@ def _graded_content(entry: Entry) -> str | None:
         return None if result is None else str(result["score"]["submission"]["content"])
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def likeness(one: Submission, other: Submission) -> dict[str, float]:
-    """Share of test images with the same embedding, to the bit, and with the same answers to all common tasks."""
-    found = {}
-    if one.embedding is not None and other.embedding is not None and one.embedding.shape == other.embedding.shape:
-        same = one.embedding[one.order] == other.embedding[other.order]
-        found["embedding"] = float(same.all(axis=1).mean())
-    common = [task for task in one.predictions if task in other.predictions]
-    if common:
-        alike = np.ones(one.order.size, dtype=bool)
-        for task in common:
-            same = one.predictions[task] == other.predictions[task]
-            alike &= same if same.ndim == 1 else same.all(axis=1)
-        found["answers"] = float(alike.mean())
-    return found

@@ -200,8 +200,16 @@ def tell(result: "Grade") -> None:
 
 def failures(result: "Grade", *, claims: bool) -> list[Problem]:
     """Every claim that does not hold, and every entry of which it is a copy."""
+    intervals = result.document["intervals"]
+    resampled = f"--bootstrap {intervals['resamples']} --seed {intervals['seed']}" if intervals else "--bootstrap 0"
+    remedies = {"digest": f"it covers the intervals too: claim what `piq-score {resampled}` tells"}
     problems = [
-        Problem("false-claim", claim.name, f"claimed {claim.claimed!r}, computed {claim.computed!r}", "correct it")
+        Problem(
+            "false-claim",
+            claim.name,
+            f"claimed {claim.claimed!r}, computed {claim.computed!r}",
+            remedies.get(claim.name, "correct it"),
+        )
         for claim in result.claims
         if claims and not claim.holds
     ]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import board_builders
@@ -10,10 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from piq_bench.board.entries import read_entry
-from piq_bench.board.grade import likeness
 from piq_bench.cli import load_command
 from piq_bench.errors import BadSubmission
-from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark
 
 
@@ -86,14 +85,29 @@ def test_a_copy_is_found_however_its_rows_are_ordered(tmp_path: Path, benchmark:
     assert "answers: 100.0% of the rows are those of first" in done.stdout
 
 
-def test_likeness_is_the_share_of_equal_rows(tmp_path: Path, benchmark: Benchmark) -> None:
-    one, other = (
-        read_submission(board_builders.entry(tmp_path / f"e{seed}", benchmark, seed=seed) / "submission.npz", benchmark)
-        for seed in (0, 1)
+def test_a_copy_with_a_little_noise_is_told_and_not_refused(tmp_path: Path, benchmark: Benchmark) -> None:
+    first = board_builders.entry(tmp_path / "all" / "first", benchmark)
+    noisy = board_builders.entry(tmp_path / "all" / "noisy", benchmark)
+    with np.load(first / "submission.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    arrays["embedding"] += np.random.default_rng(1).normal(scale=0.01, size=arrays["embedding"].shape)
+    np.savez(noisy / "submission.npz", **arrays)
+    done = graded(tmp_path, noisy)
+    assert done.exit_code == 0
+    assert re.search(
+        r"note    embedding: its similarities correlate by (1\.0000|0\.99\d\d) with those of first", done.stdout
     )
-    same = [one.predictions["gender"][i] == other.predictions["gender"][i] for i in range(48)]
-    assert likeness(one, other) == {"embedding": 0.0, "answers": sum(same) / 48}
-    assert likeness(one, one) == {"embedding": 1.0, "answers": 1.0}
+
+
+def test_a_digest_of_other_resamples_is_told_how_many_are_expected(tmp_path: Path, benchmark: Benchmark) -> None:
+    _, digest = piq_of(tmp_path, board_builders.entry(tmp_path / "draft", benchmark))
+    entry = board_builders.entry(tmp_path / "all" / "draft", benchmark, claimed=f'[claimed]\ndigest = "{digest}"\n')
+    assert graded(tmp_path, entry).exit_code == 0  # 20 resamples, as in the claim
+    done = graded(tmp_path, entry, "--bootstrap", 30)
+    assert done.exit_code == 5
+    assert "it covers the intervals too: claim what `piq-score --bootstrap 30 --seed 0` tells" in done.stderr
+    done = graded(tmp_path, entry, "--bootstrap", 0)
+    assert "claim what `piq-score --bootstrap 0` tells" in done.stderr
 
 
 @pytest.mark.parametrize(("level", "hidden"), [("public", {"confusion"}), ("score", {"confusion", "labels", "notes"})])

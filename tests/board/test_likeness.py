@@ -1,0 +1,187 @@
+"""What two entries have in common: copies in disguise on one side, our own baselines, trained apart, on the other."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import builders
+import numpy as np
+import pytest
+
+from piq_bench.board.likeness import (
+    FEWEST_MISTAKES,
+    MISTAKES,
+    SAMPLE,
+    SIMILARITIES,
+    common_mistakes,
+    equal_rows,
+    likenesses,
+    similarity_correlation,
+)
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.submission import read_submission
+from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, IntArray, Submission
+
+ENTRIES = Path(__file__).parents[2] / "submissions"
+BASELINES = sorted(folder.name for folder in ENTRIES.glob("reference-*"))
+ALIKE = ("reference-fss-br", "reference-fss-br-uncertainty")  # the closest: same start, same batches
+
+
+@cache
+def bundled() -> Benchmark:
+    return read_benchmark(None)
+
+
+@cache
+def baseline(name: str) -> Submission:
+    return read_submission(ENTRIES / name / "submission.npz", bundled(), partial=True)
+
+
+def changed(submission: Submission, change: Callable[[FloatArray], FloatArray]) -> Submission:
+    assert submission.embedding is not None
+    return replace(submission, embedding=change(submission.embedding.astype(np.float64)).astype(np.float32))
+
+
+def answered_anew(submission: Submission, share: float) -> Submission:
+    """A share of the answers drawn at random."""
+    rng = np.random.default_rng(0)
+    predictions: dict[str, IntArray | BoolArray] = {}
+    for task in bundled().classification_tasks:
+        answers = submission.predictions[task.name]
+        drawn = rng.integers(2 if task.multi_label else len(task.labels), size=answers.shape)
+        mixed = np.where(rng.random(answers.shape) < share, drawn, answers)
+        predictions[task.name] = mixed.astype(bool) if task.multi_label else mixed
+    return replace(submission, predictions=predictions)
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(BASELINES, 2)))
+def test_baselines_trained_apart_are_not_alike(one: str, other: str) -> None:
+    assert likenesses(bundled(), baseline(one), baseline(other)) == []
+
+
+def test_the_thresholds_leave_room_to_the_closest_baselines() -> None:
+    if not set(ALIKE) <= set(BASELINES):
+        pytest.skip("other baselines")
+    one, other = map(baseline, ALIKE)
+    correlation, share = similarity_correlation(one, other), common_mistakes(bundled(), one, other)
+    assert correlation is not None
+    assert correlation < SIMILARITIES - 0.001
+    assert share is not None
+    assert share < MISTAKES - 0.01
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_copy_with_noise_is_alike(name: str) -> None:
+    own = baseline(name)
+    rng = np.random.default_rng(0)
+    noisy = changed(own, lambda values: values + 0.1 * values.std(axis=0) * rng.standard_normal(values.shape))
+    said = likenesses(bundled(), answered_anew(noisy, 0.02), own)
+    assert [text.split(":")[0] for text in said] == ["embedding", "answers"]
+    assert "similarities correlate by 0.99" in said[0]
+
+
+def test_answers_changed_here_and_there_in_each_task_still_share_their_mistakes() -> None:
+    own = baseline(BASELINES[0])
+    disguised = answered_anew(own, 0.02)
+    assert equal_rows(own, disguised)["answers"] < 0.9
+    assert likenesses(bundled(), replace(disguised, embedding=None), own)[0].endswith("of the mistakes are those of")
+
+
+def rotation(n: int) -> FloatArray:
+    return np.asarray(np.linalg.qr(np.random.default_rng(1).standard_normal((n, n)))[0])
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda values: values @ rotation(values.shape[1]),
+        lambda values: values[:, ::-1],
+        lambda values: 1000 * values,
+        lambda values: np.pad(values, [(0, 0), (3, 4)]),
+    ],
+    ids=["rotated", "mirrored", "scaled", "padded"],
+)
+def test_a_disguise_that_changes_no_ranking_changes_no_correlation(
+    disguise: Callable[[FloatArray], FloatArray], distance: Literal["cosine", "euclidean"]
+) -> None:
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng)
+    own = builders.submission(rng, benchmark, rng.standard_normal((benchmark.test_rows.size, 6)).astype(np.float32))
+    own = replace(own, distance=distance)
+    assert similarity_correlation(own, changed(own, disguise)) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_euclidean_distances_of_unit_rows_are_their_cosines() -> None:
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng)
+    own = builders.submission(rng, benchmark, rng.standard_normal((benchmark.test_rows.size, 6)).astype(np.float32))
+    unit = changed(own, lambda values: values / np.linalg.norm(values, axis=1, keepdims=True) + 5)
+    assert similarity_correlation(own, replace(unit, distance="euclidean")) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_correlation_is_that_of_the_similarities_pair_by_pair() -> None:
+    rng = np.random.default_rng(3)
+    benchmark = builders.benchmark(rng)
+    n = benchmark.test_rows.size
+    assert n <= SAMPLE  # all pairs are looked at
+    one, other = (builders.submission(rng, benchmark, rng.standard_normal((n, d)).astype(np.float32)) for d in (4, 7))
+    other = replace(other, distance="euclidean")
+    cosines, distances = [], []
+    for i, j in itertools.combinations(range(n), 2):
+        assert one.embedding is not None
+        assert other.embedding is not None
+        a, b = one.embedding[one.order[[i, j]]].astype(float)
+        cosines.append(a @ b / np.sqrt(a @ a) / np.sqrt(b @ b))
+        a, b = other.embedding[other.order[[i, j]]].astype(float)
+        distances.append(-((a - b) ** 2).sum())
+    expected = np.corrcoef(cosines, distances)[0, 1]
+    assert similarity_correlation(one, other) == pytest.approx(expected, abs=1e-9)
+
+
+def test_common_mistakes_are_counted_answer_by_answer() -> None:
+    benchmark = bundled()
+    one, other = baseline(BASELINES[0]), baseline(BASELINES[1])
+    n_same, n_wrong = 0, 0
+    for task in benchmark.classification_tasks:
+        truths = benchmark.labels[task.name][benchmark.test_rows].ravel().tolist()
+        answers = (entry.predictions[task.name].ravel().tolist() for entry in (one, other))
+        for truth, answer, its_answer in zip(truths, *answers, strict=True):
+            if truth != NOT_ANNOTATED and not answer == its_answer == truth:
+                n_wrong += 1
+                n_same += answer == its_answer
+    assert common_mistakes(benchmark, one, other) == n_same / n_wrong
+
+
+def test_nothing_is_said_where_there_is_nothing_to_compare() -> None:
+    benchmark = bundled()
+    own = baseline(BASELINES[0])
+    bare = replace(own, embedding=None, predictions={})
+    constant = changed(own, np.ones_like)
+    assert similarity_correlation(own, bare) is None
+    assert similarity_correlation(constant, own) is None
+    assert common_mistakes(benchmark, own, bare) is None
+    assert likenesses(benchmark, own, bare) == []
+    truth = {task.name: benchmark.labels[task.name][benchmark.test_rows] for task in benchmark.classification_tasks}
+    right = replace(own, predictions=truth)
+    task = next(task.name for task in benchmark.classification_tasks if not task.multi_label)
+    wrong = {**truth, task: truth[task].copy()}
+    places = np.flatnonzero(truth[task] != NOT_ANNOTATED)[: FEWEST_MISTAKES - 1]
+    wrong[task][places] = (wrong[task][places] + 1) % 2
+    assert common_mistakes(benchmark, right, replace(own, predictions=wrong)) is None
+
+
+def test_equal_rows_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng)
+    one, other = (builders.submission(rng, benchmark) for _ in range(2))
+    common = one.predictions.keys() & other.predictions.keys()
+    same = [
+        all(np.array_equal(one.predictions[task][row], other.predictions[task][row]) for task in common)
+        for row in range(one.order.size)
+    ]
+    assert equal_rows(one, other) == {"embedding": 0.0, "answers": sum(same) / len(same)}
+    assert equal_rows(one, one) == {"embedding": 1.0, "answers": 1.0}
