@@ -94,13 +94,15 @@ class Drilldown:
 
     Attributes:
         improvements: the greatest gain first.
-        cmc: of all scored queries.
+        cmc: of all scored queries, near-duplicates left out.
+        cmc_with_duplicates: with near-duplicates left in, of the queries that are scored then; None without groups.
         sizes: classes of people, fewest images first.
         worst, best: queries, at most one of a person.
     """
 
     improvements: tuple[Improvement, ...]
     cmc: Cmc | None
+    cmc_with_duplicates: Cmc | None
     sizes: tuple[SizeClass, ...]
     worst: tuple[RankedQuery, ...]
     best: tuple[RankedQuery, ...]
@@ -118,12 +120,20 @@ def look_closer(benchmark: Benchmark, submission: Submission, score: Score, *, d
     by_query = score.reid.by_query if score.reid is not None else None
     improvements = improvements_of(benchmark, score, parts=disclosure != "score", confusions=disclosure == "full")
     if by_query is None or disclosure == "score" or not _scored(by_query).any():
-        return Drilldown(improvements, None, (), (), ())
+        return Drilldown(improvements, None, None, (), (), ())
     worst: list[RankedQuery] = []
     best: list[RankedQuery] = []
     if disclosure == "full":
         worst, best = _telling_queries(benchmark, submission, score, by_query)
-    return Drilldown(improvements, cmc_of(by_query), size_classes(benchmark, by_query), tuple(worst), tuple(best))
+    everything = by_query.first_run_with_duplicates
+    return Drilldown(
+        improvements=improvements,
+        cmc=cmc_of(by_query.identity, by_query.first_run),
+        cmc_with_duplicates=None if everything is None else cmc_of(by_query.identity, everything),
+        sizes=size_classes(benchmark, by_query),
+        worst=tuple(worst),
+        best=tuple(best),
+    )
 
 
 def improvements_of(benchmark: Benchmark, score: Score, *, parts: bool, confusions: bool) -> tuple[Improvement, ...]:
@@ -165,11 +175,16 @@ def improvements_of(benchmark: Benchmark, score: Score, *, parts: bool, confusio
     return tuple(sorted(improved, key=lambda one: -one.gain))
 
 
-def cmc_of(by_query: QueryScores) -> Cmc:
-    """CMC at every rank of RANKS, near-duplicates left out; some query must be scored."""
-    scored = _scored(by_query)
-    hits = np.stack([_hits(by_query, rank)[scored] for rank in RANKS])  # (n_ranks, n_scored)
-    person = by_query.identity[scored]
+def cmc_of(identity: IntArray, first_run: IntArray) -> Cmc:
+    """CMC at every rank of RANKS; some query must be scored.
+
+    Args:
+        identity: shape (n_queries,).
+        first_run: shape (n_queries, 3); as in QueryScores.
+    """
+    scored = first_run[:, 1] > 0
+    hits = np.stack([_hits(first_run, rank)[scored] for rank in RANKS])  # (n_ranks, n_scored)
+    person = identity[scored]
     return Cmc(tuple(_mean_over_people(row, person) for row in hits), tuple(float(row.mean()) for row in hits))
 
 
@@ -199,7 +214,7 @@ def size_classes(benchmark: Benchmark, by_query: QueryScores) -> tuple[SizeClass
 def _few_images(benchmark: Benchmark, by_query: QueryScores) -> tuple[str, float]:
     """Definition and score of re-id if people below the median of gallery images were always found first."""
     people, mean = _by_person(by_query, by_query.average_precision)
-    _, first = _by_person(by_query, _hits(by_query, 1))
+    _, first = _by_person(by_query, _hits(by_query.first_run, 1))
     n_images = _gallery_images(benchmark)[people]
     middle = float(np.median(n_images)) if people.size else 0.0
     few = n_images < middle
@@ -271,11 +286,11 @@ def _scored(by_query: QueryScores) -> np.ndarray[tuple[int], np.dtype[np.bool_]]
     return np.asarray(~np.isnan(by_query.average_precision))
 
 
-def _hits(by_query: QueryScores, rank: int) -> FloatArray:
+def _hits(first_run: IntArray, rank: int) -> FloatArray:
     """Shape (n_queries,); CMC at a rank, NaN where a query is not scored. Only the first run of equals matters."""
-    is_scored = by_query.first_run[:, 1] > 0
+    is_scored = first_run[:, 1] > 0
     start = np.concatenate([[0], np.cumsum(is_scored)])
-    n_positives, n_images, n_above = by_query.first_run[is_scored].T
+    n_positives, n_images, n_above = first_run[is_scored].T
     return cumulative_match(Rankings(start, n_positives, n_images, n_above), rank)
 
 

@@ -190,6 +190,7 @@ class QueryScores:
         with_duplicates: the same with near-duplicates left in; None where there are no groups.
         first_run: shape (n_queries, 3); positives, candidates and candidates before them in the run of equal similarity
             that holds the first positive: all that CMC depends on. 0 where no positive is left.
+        first_run_with_duplicates: the same with near-duplicates left in; None where there are no groups.
     """
 
     row: IntArray
@@ -197,6 +198,7 @@ class QueryScores:
     average_precision: FloatArray
     with_duplicates: FloatArray | None
     first_run: IntArray
+    first_run_with_duplicates: IntArray | None
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ def score_reid(
             average_precision=found.values["map"],
             with_duplicates=None if everything is None else everything.values["map"],
             first_run=found.first_run,
+            first_run_with_duplicates=None if everything is None else everything.first_run,
         ),
     )
     return tally, reid, _notes(benchmark, reid, similarity)

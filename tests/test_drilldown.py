@@ -62,12 +62,18 @@ def test_the_values_of_queries_make_the_score(seed: int, constant: bool) -> None
 def test_the_cmc_curve_goes_through_the_reported_ranks_and_never_falls(seed: int, constant: bool) -> None:
     _, _, result, by_query = scored(seed, constant=constant)
     assert result.reid is not None
-    cmc = cmc_of(by_query)
-    for rank in (1, 5, 10):
-        assert cmc.macro[RANKS.index(rank)] == pytest.approx(result.reid.values[f"macro_rank{rank}"], abs=1e-12)
-        assert cmc.plain[RANKS.index(rank)] == pytest.approx(result.reid.values[f"rank{rank}"], abs=1e-12)
-    for curve in (cmc.macro, cmc.plain):
-        assert all(later >= earlier - 1e-12 for earlier, later in itertools.pairwise(curve))
+    assert by_query.first_run_with_duplicates is not None
+    for first_run, values in (
+        (by_query.first_run, result.reid.values),
+        (by_query.first_run_with_duplicates, result.reid.without_exclusion),
+    ):
+        assert values is not None
+        cmc = cmc_of(by_query.identity, first_run)
+        for rank in (1, 5, 10):
+            assert cmc.macro[RANKS.index(rank)] == pytest.approx(values[f"macro_rank{rank}"], abs=1e-12)
+            assert cmc.plain[RANKS.index(rank)] == pytest.approx(values[f"rank{rank}"], abs=1e-12)
+        for curve in (cmc.macro, cmc.plain):
+            assert all(later >= earlier - 1e-12 for earlier, later in itertools.pairwise(curve))
 
 
 @given(SEEDS)
@@ -187,8 +193,17 @@ def test_each_level_of_disclosure_looks_less_closely() -> None:
     )
     assert full.worst
     assert full.cmc == public.cmc is not None
+    assert full.cmc_with_duplicates == public.cmc_with_duplicates is not None
     assert public.sizes
-    assert not (public.worst or public.best or least.cmc or least.sizes or least.worst or least.best)
+    assert not (
+        public.worst
+        or public.best
+        or least.cmc
+        or least.cmc_with_duplicates
+        or least.sizes
+        or least.worst
+        or least.best
+    )
     assert "gender, most frequent confusion" in {one.cause for one in full.improvements}
     assert "gender, most frequent confusion" not in {one.cause for one in public.improvements}
     names = [label for task in benchmark.tasks for label in task.labels]

@@ -106,7 +106,7 @@ def score_html(
         most_lost=max((loss.points for loss in losses), default=1.0) or 1.0,
         metrics=metric_rows(score),
         with_duplicates=score.reid is not None and score.reid.without_exclusion is not None,
-        cmc=_cmc_chart(closer.cmc) if closer and closer.cmc else None,
+        cmc=_cmc_chart(closer.cmc, closer.cmc_with_duplicates) if closer and closer.cmc else None,
         people=_people_chart(people_of(score, benchmark)),
         sizes=[
             (f"{one.fewest} to {one.most}", one.people, percent(one.average_precision), one.average_precision)
@@ -203,20 +203,29 @@ def _tracks(score: Score, benchmark: Benchmark, reference: Reference | None) -> 
     ]
 
 
-def _cmc_chart(cmc: Cmc) -> Chart:
+def _cmc_chart(cmc: Cmc, with_duplicates: Cmc | None) -> Chart:
+    """Solid lines without near-duplicates, dashed ones with them."""
     x = logarithmic(RANKS[0], RANKS[-1], WIDTH)
     y = upwards(linear(0, 1, HEIGHT))
     places = [x(rank) for rank in RANKS]
+    variants = "" if with_duplicates is None else "; without near-duplicates, and with them"
+
+    def curve(name: str, values: Sequence[float], style: int, *, dashed: bool = False) -> Curve:
+        return Curve(name, polyline(places, [y(value) for value in values]), style, dashed)
+
+    curves = [curve("macro, over people", cmc.macro, 0), curve("plain, over queries", cmc.plain, 1)]
+    if with_duplicates is not None:
+        left_in = "near-duplicates left in"
+        curves.append(curve(f"macro, {left_in}", with_duplicates.macro, 0, dashed=True))
+        curves.append(curve(f"plain, {left_in}", with_duplicates.plain, 1, dashed=True))
     return Chart(
-        text=f"Share of queries with a right image among the first 1 to {RANKS[-1]}, over people and over queries",
+        text=f"Share of queries with a right image among the first 1 to {RANKS[-1]}, over people and over queries"
+        + variants,
         x_title="images looked at",
         y_title="found, %",
         x_ticks=ticks(round_powers(RANKS[-1]), x),
         y_ticks=ticks(TICKS, upwards(linear(0, 100, HEIGHT))),
-        curves=(
-            Curve("macro, over people", polyline(places, [y(value) for value in cmc.macro]), 0),
-            Curve("plain, over queries", polyline(places, [y(value) for value in cmc.plain]), 1),
-        ),
+        curves=tuple(curves),
     )
 
 
