@@ -87,7 +87,10 @@ def count_others(
     query_bytes = row_bytes + BYTES_PER_POINT * n_points + BYTES_PER_LEFT_OUT * np.diff(left_out.start)
     progress = _Progress(point_start.size - 1, asked.size * gallery.size, advance)
     with _full_precision():
-        tables = {device: _tables(similarity, precision, device, faiss) for device in used}
+        tables = {}
+        for device in used:
+            with _on(device):
+                tables[device] = _tables(similarity, precision, device, faiss)
         for panel in _panels(asked, query_bytes[asked], panel_bytes):
             start, own = _gathered(point_start, panel)
             left_start, left = _gathered(left_out.start, panel)
@@ -178,20 +181,27 @@ def _count_chunks(
     device: torch.device,
 ) -> tuple[IntArray, IntArray]:
     """Count on one device the chunks that no other device has taken."""
+    with _on(device):
+        query_block, gallery_block = _fitting(query_block, gallery_block, device)
+        tally = Tally(
+            similarity,
+            questions,
+            tables[device],
+            device,
+            query_block=query_block,
+            gallery_block=gallery_block,
+        )
+        for first, rows in chunks:
+            tally.add(rows, first, progress.add)
+        return tally.counts()
+
+
+@contextmanager
+def _on(device: torch.device) -> Iterator[None]:
+    """Make it the current device, by whose stream faiss orders its work, and refuse work that does not fit on it."""
     with torch.cuda.device(device if device.type == "cuda" else -1):
         try:
-            query_block, gallery_block = _fitting(query_block, gallery_block, device)
-            tally = Tally(
-                similarity,
-                questions,
-                tables[device],
-                device,
-                query_block=query_block,
-                gallery_block=gallery_block,
-            )
-            for first, rows in chunks:
-                tally.add(rows, first, progress.add)
-            return tally.counts()
+            yield
         except torch.cuda.OutOfMemoryError:
             raise out_of_memory(device) from None
 
@@ -260,11 +270,17 @@ def _all_gpus() -> list[str]:
 def _full_precision() -> Iterator[None]:
     """Float32 products in float32, whatever the process has chosen, for as long as this runs."""
     matmul = torch.backends.cuda.matmul
-    precision, reduced = torch.get_float32_matmul_precision(), matmul.allow_fp16_reduced_precision_reduction
-    torch.set_float32_matmul_precision("highest")
+    reduced, newer = matmul.allow_fp16_reduced_precision_reduction, getattr(matmul, "fp32_precision", None)
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:  # chosen by `fp32_precision`, from torch 2.9 on, which the older function will not hear of
+        precision = "highest"
+    torch.set_float32_matmul_precision("highest")  # both
     matmul.allow_fp16_reduced_precision_reduction = False
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(precision)
+        if newer is not None:
+            matmul.fp32_precision = newer
         matmul.allow_fp16_reduced_precision_reduction = reduced

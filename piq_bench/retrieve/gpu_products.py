@@ -12,6 +12,7 @@ by up to (n + 2 n / k) 2 u (Fasi, Higham, Mikaitis, Pranesh, Numerical behavior 
 taken for every product there. The float64 error of the definition itself is far below the margin of each bound.
 """
 
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -220,13 +221,21 @@ def faiss_multiply(faiss: ModuleType, device: torch.device) -> Multiply:
     """Inner products by faiss, from torch tensors on a device to a torch tensor on it."""
     resources = faiss.StandardGpuResources()
     resources.setTempMemory(FAISS_MEMORY)
+    resources.setPinnedMemory(0)  # of the host: nothing passes through it
+    turn = threading.Lock()  # resources are for one thread at a time
 
     def multiply(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         out = torch.empty((one.shape[0], other.shape[0]), dtype=torch.float32, device=one.device)
         metric = faiss.METRIC_INNER_PRODUCT
-        faiss.pairwise_distance_gpu(
-            resources, one.contiguous(), other.contiguous(), D=out, metric=metric, device=device.index
-        )
+        try:
+            with turn:
+                faiss.pairwise_distance_gpu(
+                    resources, one.contiguous(), other.contiguous(), D=out, metric=metric, device=device.index
+                )
+        except RuntimeError as error:
+            if "out of memory" not in str(error):
+                raise
+            raise torch.cuda.OutOfMemoryError(str(error)) from None  # as torch tells of it
         return out
 
     return multiply

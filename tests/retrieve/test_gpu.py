@@ -1,5 +1,9 @@
 """The GPU engine on torch's CPU device: the same whole numbers as any other engine. A GPU, if there is one, as well."""
 
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -156,3 +160,106 @@ def test_the_precision_that_a_process_has_chosen_is_given_back() -> None:
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_a_precision_chosen_in_the_newer_way_is_given_back() -> None:
+    matmul = torch.backends.cuda.matmul
+    if not hasattr(matmul, "fp32_precision"):
+        pytest.skip("torch before 2.9")
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32"
+    try:
+        with gpu._full_precision():
+            assert matmul.fp32_precision == "ieee"
+        assert matmul.fp32_precision == "tf32"
+        one = asked(random_rows, "cosine", 64)
+        assert counted(one) == expected(one)
+    finally:
+        matmul.fp32_precision = before
+
+
+def test_products_are_tried_on_the_device_that_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faiss takes the stream of the current device: tried on another one, it would not wait for its input."""
+    current: list[object] = []
+
+    @contextmanager
+    def device(chosen: object) -> Iterator[None]:
+        current.append(chosen)
+        yield
+        current.pop()
+
+    tried: list[list[object]] = []
+    real = gpu._tables
+
+    def tables(*given: object) -> object:
+        tried.append(list(current))
+        return real(*given)
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(gpu, "_tables", tables)
+    one = asked(random_rows, "cosine", 8)
+    assert counted(one) == expected(one)
+    assert tried == [[-1]]
+
+
+class Faiss:
+    """As much of faiss as a product takes, with the names of its real bindings."""
+
+    METRIC_INNER_PRODUCT = 0
+
+    class StandardGpuResources:
+        def setTempMemory(self, size: int) -> None:  # noqa: N802
+            assert size == products.FAISS_MEMORY
+
+        def setPinnedMemory(self, size: int) -> None:  # noqa: N802
+            assert size == 0
+
+    def __init__(self, failure: str = "") -> None:
+        self.failure, self.inside = failure, 0
+
+    def pairwise_distance_gpu(
+        self,
+        res: object,
+        xq: Any,  # noqa: ANN401
+        xb: Any,  # noqa: ANN401
+        D: Any,  # noqa: ANN401, N803
+        metric: int,
+        device: int,
+    ) -> None:
+        assert (metric, device) == (self.METRIC_INNER_PRODUCT, 1)
+        assert xq.is_contiguous() and xb.is_contiguous()
+        self.inside += 1
+        assert self.inside == 1
+        if self.failure:
+            raise RuntimeError(self.failure)
+        torch.mm(xq.float(), xb.float().T, out=D)
+        time.sleep(0.001)
+        self.inside -= 1
+
+
+def test_faiss_multiplies_for_one_thread_at_a_time() -> None:
+    multiply = products.faiss_multiply(Faiss(), torch.device("cuda:1"))
+    one, other = torch.rand(3, 8)[:, ::2], torch.rand(5, 4)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: multiply(one, other), range(8)):
+            assert torch.equal(found, one @ other.T)
+
+
+def test_too_little_memory_for_faiss_is_told_from_its_other_failures() -> None:
+    one = torch.rand(3, 4)
+    device = torch.device("cuda:1")
+    text = "StandardGpuResources: alloc fail type TemporaryMemoryBuffer (cudaMalloc error out of memory [2])"
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        products.faiss_multiply(Faiss(text), device)(one, one)
+    with pytest.raises(RuntimeError, match="invalid argument") as failure:
+        products.faiss_multiply(Faiss("invalid argument"), device)(one, one)
+    assert not isinstance(failure.value, torch.cuda.OutOfMemoryError)
+
+
+def test_a_gpu_that_is_full_before_the_first_block_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(products, "stays_within_bound", full)
+    with pytest.raises(LimitExceeded, match="too little free memory"):
+        counted(asked(random_rows, "cosine", 8))
