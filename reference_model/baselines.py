@@ -6,19 +6,18 @@ bundled benchmark alone. Each step is skipped where its result lies in the folde
 interrupted goes on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from piq_bench.demo.build import DEFAULT_IMAGES, build_demo
-from piq_bench.read.dataset import read_benchmark
-from piq_bench.records import Benchmark, Score
-from reference_model.checkpoint import FILE, load
-from reference_model.config import PRESETS, Configuration, small
+from piq_bench.demo.build import DEFAULT_IMAGES, DEFAULT_SEED
+from piq_bench.records import Score
+from reference_model.config import PRESETS, small
 from reference_model.entry import write_entry
+from reference_model.others import N_IMAGES, drawn, trained_on_others
 from reference_model.predict import Progress, quiet
 from reference_model.schedule import Schedule
 from reference_model.train import train
@@ -27,25 +26,6 @@ PREFIX = "reference-"  # of an entry's name
 ROWS = tuple(name for name, preset in PRESETS.items() if preset.models != "retrieval")
 """Table 4's nine rows, which answer all tasks."""
 
-OTHERS = "others"  # the data set to start from
-N_OTHERS, SEED_OF_OTHERS, BATCH_OF_OTHERS = 30_000, 1, 64
-STAGES: Sequence[Mapping[str, Any]] = (  # bodies are learned from small images, faces need larger ones
-    {
-        "size": (128, 64),
-        "schedule": Schedule(n_epochs=14, base_rate=3e-3, n_warm_up=1, milestones=(9, 13)),
-        "multi_label": "mean",
-    },
-    {
-        "size": (192, 96),
-        "schedule": Schedule(n_epochs=6, base_rate=2e-3, n_warm_up=1, milestones=(5,)),
-        "multi_label": "mean",
-        "combination": "uncertainty",
-    },
-    {
-        "size": (192, 96),
-        "schedule": Schedule(n_epochs=6, base_rate=2e-3, n_warm_up=1, milestones=(4, 5)),
-    },
-)
 SIZE = (192, 96)
 SCHEDULE = Schedule(n_epochs=8, base_rate=1e-3, n_warm_up=1, milestones=(5, 7))
 
@@ -55,7 +35,7 @@ def make_baselines(
     rows: Sequence[str] = ROWS,
     *,
     device: torch.device,
-    n_others: int = N_OTHERS,
+    n_others: int = N_IMAGES,
     n_images: int = DEFAULT_IMAGES,
     workers: int | None = None,
     progress: Progress = quiet,
@@ -80,49 +60,14 @@ def make_baselines(
         BadUsage: as the steps do.
     """
     work = out / "work"
-    benchmark = _drawn(work / "benchmark", n_images, 0, workers, progress)
+    benchmark = drawn(work / "benchmark", n_images, DEFAULT_SEED, workers, progress)
     scores: dict[str, Score] = {}
     for row in rows:
         run = work / row
-        start = _start(work, n_others, PRESETS[row], device, workers, progress, tell)
         configuration = replace(small(PRESETS[row]), size=SIZE, schedule=SCHEDULE)
-        tell(f"{row}: training")
         options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress, "tell": tell}
+        start = trained_on_others(work, n_others, PRESETS[row], **options)
+        tell(f"{row}: training")
         train(benchmark, configuration, run, weights=start, resume=True, **options)
         scores[row] = write_entry(benchmark, run, out / f"{PREFIX}{row}", row, device, workers, progress)
     return scores
-
-
-def _drawn(folder: Path, n_images: int, seed: int, workers: int | None, progress: Progress) -> Benchmark:
-    """A synthetic benchmark with its pictures."""
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with progress(f"drawing {n_images} portraits", n_images + n_images * 7 // 15) as advance:
-            build_demo(folder, n_images=n_images, seed=seed, workers=workers, advance=advance)
-    return read_benchmark(folder)
-
-
-def _start(
-    work: Path,
-    n_others: int,
-    preset: Configuration,
-    device: torch.device,
-    workers: int | None,
-    progress: Progress,
-    tell: Callable[[str], None],
-) -> Path | None:
-    """A checkpoint of the preset's backbone, trained on other people."""
-    row = "sim-mtl-r50" if preset.backbone == "r50" else "sim-mtl"
-    found = small(PRESETS[row])
-    sampling = replace(found.sampling, batch_size=BATCH_OF_OTHERS)
-    start: Path | None = None
-    for number, stage in enumerate(STAGES, start=1):
-        configuration = replace(found, sampling=sampling, **stage)
-        run = work / f"{OTHERS}-{found.backbone}-{number}"
-        if not (run / FILE).exists() or load(run).n_epochs < configuration.schedule.n_epochs:
-            others = _drawn(work / OTHERS, n_others, SEED_OF_OTHERS, workers, progress)
-            tell(f"{found.backbone}: training on other people, stage {number} of {len(STAGES)}")
-            options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress, "tell": tell}
-            train(others, configuration, run, weights=start, resume=True, **options)
-        start = run / FILE
-    return start

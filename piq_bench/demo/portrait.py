@@ -54,12 +54,8 @@ class Setup:
 def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
     """The picture of one frame, shape (256, 128, 3)."""
     track, person = frame.track, frame.track.person
-    draws = Draws("track", seed, track.name)
-    stance = stance_of(draws, track.body, track.arm)
-    setup = setup_of(draws, track)
     moment = Draws("frame", seed, frame.image)
-    stance = moved(Draws("motion", seed, track.name), stance, frame.place)
-    box = box_of(moment, track, frame.place)
+    setup, stance, box = staged(seed, frame, moment)
     tone = tone_of(seed, track.film)
     outfit = outfit_of(seed, person, track.film)
     lying = stance.variant == "lying"
@@ -99,6 +95,22 @@ def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
     canvas.blur(tone.softness)
     canvas.grain(moment, tone.grain)
     return canvas.bytes()
+
+
+def head_of(seed: int, frame: Frame) -> Place:
+    """Where the head is in a frame's picture: its middle, and half its height as unit."""
+    setup, stance, box = staged(seed, frame, Draws("frame", seed, frame.image))
+    return skeleton_of(frame.track.person.looks, stance, ground_of(box, setup, frame.track, stance)).head
+
+
+def staged(seed: int, frame: Frame, moment: Draws) -> tuple[Setup, Stance, Place]:
+    """Camera and light, the pose at this moment, and how the picture was cut from the film."""
+    track = frame.track
+    draws = Draws("track", seed, track.name)
+    stance = stance_of(draws, track.body, track.arm)
+    setup = setup_of(draws, track)
+    stance = moved(Draws("motion", seed, track.name), stance, frame.place)
+    return setup, stance, box_of(moment, track, frame.place)
 
 
 def setup_of(draws: Draws, track: Track) -> Setup:

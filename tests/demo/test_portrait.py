@@ -15,7 +15,7 @@ from piq_bench.demo.build import JPEG
 from piq_bench.demo.draw import Place
 from piq_bench.demo.face import PULLS, Pulls, pulls_of
 from piq_bench.demo.film import ARMS, BODIES, Frame, shoot
-from piq_bench.demo.portrait import draw
+from piq_bench.demo.portrait import draw, head_of
 from piq_bench.demo.pose import Stance, skeleton_of, stance_of
 from piq_bench.demo.random import Draws
 from piq_bench.demo.sizes import sizes_for
@@ -149,6 +149,21 @@ def test_the_body_shows_height_and_physique() -> None:
     grown = [person for person in people if person.age == "adult"]
     waist = {k: [p.looks.waist for p in grown if p.physique == k] for k in ("thin", "medium", "fat")}
     assert max(waist["thin"]) < min(waist["medium"]) < max(waist["medium"]) < min(waist["fat"])
+
+
+def test_what_an_expression_changes_lies_in_the_head() -> None:
+    changed = 0
+    for frame in frames()[40::EVERY]:
+        calm, angry = (
+            replace(frame, track=replace(frame.track, expression=expression)) for expression in ((), ("anger",))
+        )
+        head = head_of(0, frame)
+        difference = np.abs(draw(0, calm).astype(int) - draw(0, angry)).max(axis=2)
+        rows, columns = np.nonzero(difference > 8)
+        x, y = head.origin
+        assert (np.hypot(columns + 0.5 - x, rows + 0.5 - y) < 1.3 * head.scale).all()
+        changed += rows.size > 0
+    assert changed > 6  # the others' faces may be out of sight
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ from piq_bench.board.grade import grade
 from piq_bench.demo.sizes import MIN_IMAGES
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
+from piq_bench.records import NOT_ANNOTATED
 
 torch = pytest.importorskip("torch")
 baselines = pytest.importorskip("reference_model.baselines")
 checkpoints = pytest.importorskip("reference_model.checkpoint")
 config = pytest.importorskip("reference_model.config")
+others = pytest.importorskip("reference_model.others")
 program = pytest.importorskip("reference_model.__main__")
 CPU = torch.device("cpu")
 
@@ -25,9 +27,11 @@ def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_
 ) -> None:
     short = replace(baselines.SCHEDULE, n_epochs=1)
     monkeypatch.setattr(baselines, "SCHEDULE", short)
-    monkeypatch.setattr(baselines, "STAGES", [{"size": (32, 32), "schedule": short}, {"schedule": short}])
+    stages = [others.Stage((64, 32), short), others.Stage((32, 32), short, heads=True, split=True, erase=0.0)]
+    monkeypatch.setattr(others, "STAGES", stages)
     monkeypatch.setattr(baselines, "SIZE", (32, 32))
-    monkeypatch.setattr(baselines, "small", config.tiny)
+    for module in (baselines, others):
+        monkeypatch.setattr(module, "small", config.tiny)
     sizes = {"n_others": 2 * MIN_IMAGES, "n_images": MIN_IMAGES, "workers": 1}
     lines: list[str] = []
     scores = baselines.make_baselines(tmp_path, ["fss", "sim-mtl"], device=CPU, tell=lines.append, **sizes)
@@ -35,8 +39,13 @@ def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_
     assert (
         sum(line.startswith("tiny: training on other people, stage ") for line in lines) == 2
     )  # each once, for both rows
-    benchmark, others = (read_benchmark(tmp_path / "work" / name) for name in ("benchmark", "others"))
-    assert len(others.images) > len(benchmark.images)
+    benchmark, people, heads = (
+        read_benchmark(tmp_path / "work" / name) for name in ("benchmark", "others", "others-heads")
+    )
+    assert len(people.images) > len(benchmark.images)
+    assert heads.images.tolist() == people.images.tolist()
+    for task, label in heads.labels.items():
+        assert (label == NOT_ANNOTATED).all() == (task in others.NOT_IN_A_HEAD)
     start = checkpoints.load(tmp_path / "work" / "others-tiny-2")
     for row in scores:
         entry = tmp_path / f"reference-{row}"
