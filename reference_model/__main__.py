@@ -6,6 +6,7 @@ Nothing heavier than click is imported here, so that `--help` answers at once.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from reference_model.config import Configuration
 
+PATIENCE = 6  # hours for which processes that train together wait for one of them
 INSTALL = "pip install 'piq-bench[reference]'"
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -137,7 +139,7 @@ def predict_command(
         from piq_bench.write import write_submission
         from reference_model.checkpoint import load
         from reference_model.predict import checkpoints_in, predict
-        from reference_model.trainer import memory
+        from reference_model.trainer import compiler, memory
 
         paths = checkpoints_in(run)
         states = [load(path) for path in paths]
@@ -146,13 +148,14 @@ def predict_command(
                 done = f"{state.n_epochs} of {state.configuration.schedule.n_epochs} epochs"
                 click.echo(f"{path}: the run is not at its end, {done}", err=True)
         benchmark = read_benchmark(dataset, need_labels=False)
-        with memory(batch_size, "--batch-size"):
+        with memory(batch_size, "--batch-size"), compiler():
             found, meta = predict(
                 benchmark,
                 paths,
                 name=name or states[0].configuration.preset or "reference-model",
                 device=device_of(device),
                 batch_size=batch_size,
+                folder=out.parent,
                 workers=workers,
                 progress=progress_bar,
             )
@@ -246,10 +249,10 @@ def bench_command(
         import json
 
         from reference_model.bench import bench
-        from reference_model.trainer import memory
+        from reference_model.trainer import compiler, memory
 
         configuration = chosen(preset, file, scale, epochs, settings)
-        with memory(configuration.sampling.batch_size, "--set sampling.batch_size"):
+        with memory(configuration.sampling.batch_size, "--set sampling.batch_size"), compiler():
             click.echo(json.dumps(bench(configuration, device_of(device), n_steps=steps), indent=2))
 
 
@@ -305,15 +308,20 @@ def device_of(name: str) -> "torch.device":
     """
     import torch
 
-    from piq_bench.errors import BadUsage, Problem, quoted
+    from piq_bench.errors import BadUsage, Problem, printable, quoted
 
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError(f"nothing here was tried on {device.type}")
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):  # a torch without CUDA asserts
-        found, remedy = f"{quoted(name)} does not work here", "auto, cpu, or cuda where torch finds a GPU"
+        if device.index is not None and device.type == "cuda":
+            torch.cuda.set_device(device)  # or whoever asks for the current device would set up another GPU as well
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        reason = printable(str(error).partition("\n")[0], 160)
+        found, remedy = f"{quoted(name)} does not work here: {reason}", "auto, cpu, or cuda where torch finds a GPU"
         raise BadUsage("device", [Problem("no-device", "--device", found, remedy)]) from None
     return device
 
@@ -327,8 +335,9 @@ def processes(name: str) -> "Iterator[tuple[torch.device, bool]]":
     from torch import cuda, distributed
 
     own = name == "cuda" or (name == "auto" and cuda.is_available())
-    device = device_of(f"cuda:{os.environ['LOCAL_RANK']}" if own else name)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    device = device_of(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if own else name)
+    # The others wait while the first decodes all images, or tries a model on those held out.
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=PATIENCE))
     try:
         yield device, distributed.get_rank() == 0
     finally:

@@ -42,7 +42,7 @@ def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -
     trainer.set_rate(configuration.schedule.base_rate)
     rng = np.random.Generator(np.random.PCG64(configuration.seed))
     n = configuration.sampling.batch_size
-    pixels = torch.from_numpy(rng.integers(0, 256, (n, *configuration.size, 3)).astype(np.uint8)).to(device)
+    pixels = torch.from_numpy(rng.integers(0, 256, (n, *configuration.size, 3), np.uint8)).to(device)
     shapes = [((n, counts[task.name]), 2) if task.multi_label else ((n,), counts[task.name]) for task in trainer.tasks]
     targets = [torch.from_numpy(rng.integers(0, most, shape)).to(device) for shape, most in shapes]
     drawn = draw(n, configuration.size, rng, configuration.augmentation).to(device)

@@ -24,6 +24,18 @@ from reference_model.weights import FORMAT, WrongCheckpoint
 FILE = "checkpoint.pt"
 REMEDY = "give the checkpoint.pt of a run of `python -m reference_model train`"
 
+MAX_CLASSES = 1 << 24
+PARTS: Mapping[str, type] = {
+    "n_classes": Mapping,
+    "fingerprint": str,
+    "n_epochs": int,
+    "model": Mapping,
+    "objective": Mapping,
+    "optimiser": Mapping,
+    "facts": Mapping,
+    "log": list,
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
@@ -72,8 +84,13 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except (OSError, RuntimeError) as error:  # torch tells of a full disk as a RuntimeError
-        found = f"cannot be written: {printable(error)}"
-        raise LimitExceeded(str(path), [Problem("unwritable", "file", found, "free some space, then resume")]) from None
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: Exception) -> LimitExceeded:
+    """The refusal to go on when a file of a run cannot be written."""
+    found = f"cannot be written: {printable(error)}"
+    return LimitExceeded(str(path), [Problem("unwritable", "file", found, "free some space, then resume")])
 
 
 def load(path: Path) -> Checkpoint:
@@ -94,12 +111,19 @@ def load(path: Path) -> Checkpoint:
         del content["format"]
         content["configuration"] = from_json(content["configuration"])
         content["vocabulary"] = tuple(Task(**one | {"labels": tuple(one["labels"])}) for one in content["vocabulary"])
-        return Checkpoint(**content)
+        checkpoint = Checkpoint(**content)
+        _require_whole(checkpoint)
+        return checkpoint
     except BadInput as refusal:
         raise WrongCheckpoint(str(path), refusal.problems) from None
-    except (KeyError, TypeError) as error:
-        found = f"is damaged: {printable(f'{type(error).__name__} {error}')}"
-        raise WrongCheckpoint(str(path), [Problem("damaged", "file", found, REMEDY)]) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> WrongCheckpoint:
+    """The refusal of a checkpoint of ours with something wrong in it."""
+    found = f"is damaged: {printable(f'{type(error).__name__} {error}')}"
+    return WrongCheckpoint(str(path), [Problem("damaged", "file", found, REMEDY)])
 
 
 def restored(checkpoint: Checkpoint, path: Path) -> PortraitModel:
@@ -144,6 +168,19 @@ def require_vocabulary(checkpoint: Checkpoint, benchmark: Benchmark, path: Path)
         raise BadUsage(f"{path} for {quoted(benchmark.name)}", problems)
 
 
+def _require_whole(checkpoint: Checkpoint) -> None:
+    """Raise an error that names the first part that is no such thing, or tells another number of classes."""
+    for part, kind in PARTS.items():
+        if not isinstance(getattr(checkpoint, part), kind):
+            raise TypeError(f"{part} is no {kind.__name__}")
+    labels = {task.name: len(task.labels) for task in checkpoint.vocabulary}
+    for task, n in checkpoint.n_classes.items():
+        if not isinstance(n, int) or not 0 < n < MAX_CLASSES or n != (labels[task] or n):
+            raise ValueError(f"{task} with {n} classes")
+    if not all(isinstance(row, Mapping) for row in checkpoint.log):
+        raise TypeError("log is no list of rows")
+
+
 def _form(task: Task) -> str:
     if task.kind == RETRIEVAL:
         return "retrieval"
@@ -155,10 +192,11 @@ def _opened(path: Path) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other pickles than torch's own, which are then refused
             return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         found = printable(error.strerror or error)
     except pickle.UnpicklingError:
         found = "holds something else beside plain values; nothing was executed"
     except Exception as error:  # a stranger's bytes can fail in any way
-        found = f"cannot be read: {printable(f'{type(error).__name__} {error}'.splitlines()[0], 160)}"
+        reason = printable(f"{type(error).__name__} {error}".splitlines()[0], 160)
+        found = f"cannot be read, so it is cut off, or torch.save did not write it: {reason}"
     raise WrongCheckpoint(str(path), [Problem("unreadable", "file", found, REMEDY)])

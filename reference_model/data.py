@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from PIL import Image
 from piq_bench.errors import BadDataset, Problem
 from piq_bench.pictures import Pixels, map_pictures
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, RETRIEVAL, TRAIN, Benchmark, IntArray
+from reference_model.room import room_for
 
 QUERY_EVERY = 8  # of a held-out person's images, one in so many is a query, as in the paper's data
 
@@ -72,54 +72,50 @@ def held_out(benchmark: Benchmark, share: float, seed: int) -> Benchmark:
     return replace(part, split=split)
 
 
-def labelled(
-    benchmark: Benchmark,
-    rows: IntArray,
-    size: tuple[int, int],
-    *,
-    store: Path | None = None,
-    workers: int | None = None,
-    advance: Callable[[int], None] = lambda steps: None,
-) -> Labelled:
-    """Read and resize the pictures of some rows, with their answers.
-
-    Args:
-        benchmark: with image files.
-        rows: shape (n_images,).
-        size: height and width.
-        store: a file to keep the pixels in, memory-mapped; in memory if None.
-        workers: processes that decode; None for one per free core.
-        advance: told the number of pictures read.
-
-    Raises:
-        BadDataset: listing every picture that cannot be read.
-    """
-    targets, n_classes = targets_of(benchmark, rows)
-    return Labelled(
-        read_pixels(benchmark, rows, size, store=store, workers=workers, advance=advance), targets, n_classes
-    )
-
-
 def read_pixels(
     benchmark: Benchmark,
     rows: IntArray,
     size: tuple[int, int],
     *,
-    store: Path | None = None,
+    folder: Path | None = None,
     workers: int | None = None,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Pixels:
-    """Pictures of one size, shape (n_images, height, width, 3), uint8; see `labelled`."""
-    shape = (rows.size, *size, 3)
-    pixels: NDArray[Any] = (
-        np.empty(shape, np.uint8)
-        if store is None
-        else np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
-    )
+    """Read and resize the pictures of some rows.
+
+    Args:
+        benchmark: with image files.
+        rows: shape (n_images,).
+        size: height and width.
+        folder: where pixels that are too many for memory may lie; see `room.room_for`.
+        workers: processes that decode; None for one per free core.
+        advance: told the number of pictures read.
+
+    Returns:
+        Shape (n_images, height, width, 3), uint8.
+
+    Raises:
+        BadDataset: listing every picture that cannot be read.
+        LimitExceeded: if there is no room for the pixels.
+    """
+    pixels = room_for((rows.size, *size, 3), folder)
+    fill(pixels, benchmark, rows, workers=workers, advance=advance)
+    return pixels
+
+
+def fill(
+    pixels: Pixels,
+    benchmark: Benchmark,
+    rows: IntArray,
+    *,
+    workers: int | None = None,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> None:
+    """The same into an array that is there, shape (n_images, height, width, 3)."""
+    size = pixels.shape[1], pixels.shape[2]
     found = map_pictures(benchmark, rows, partial(resized, size=size), workers=workers, advance=advance)
     for place, picture in enumerate(found):
         pixels[place] = picture
-    return pixels
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:

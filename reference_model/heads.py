@@ -107,7 +107,7 @@ def build_model(configuration: Configuration, tasks: Sequence[Task], n_classes: 
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(configuration.seed)
-        backbone = _backbone(configuration)
+        backbone = build_backbone(configuration)
         split = split_of(configuration, backbone.feature_dim, tasks)
         biased = [task.name for task in tasks if task.multi_label and configuration.multi_label_bias]
         model = PortraitModel(backbone, split, n_classes, biased=biased)
@@ -118,6 +118,19 @@ def build_model(configuration: Configuration, tasks: Sequence[Task], n_classes: 
     if configuration.compiled:  # at the first call
         model.backbone.compile(dynamic=False, mode="reduce-overhead" if configuration.graphs else None)
     return model
+
+
+def build_backbone(configuration: Configuration) -> HRNet | ResNet50:
+    """The network before the heads, with random weights.
+
+    Args:
+        configuration: of the run.
+    """
+    shapes = {"w32": hrnet.W32, "small": hrnet.SMALL, "tiny": hrnet.TINY}
+    if configuration.backbone in shapes:
+        return HRNet(shapes[configuration.backbone])
+    kin = {"r50": resnet.R50, "small-r50": resnet.SMALL, "tiny-r50": resnet.TINY}
+    return ResNet50(kin[configuration.backbone], last_stride=configuration.last_stride)
 
 
 def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]) -> Split:
@@ -143,11 +156,3 @@ def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]
         reid_aspect=features.reid_aspect,
         shared_aspect=features.shared_aspect,
     )
-
-
-def _backbone(configuration: Configuration) -> HRNet | ResNet50:
-    shapes = {"w32": hrnet.W32, "small": hrnet.SMALL, "tiny": hrnet.TINY}
-    if configuration.backbone in shapes:
-        return HRNet(shapes[configuration.backbone])
-    kin = {"r50": resnet.R50, "small-r50": resnet.SMALL, "tiny-r50": resnet.TINY}
-    return ResNet50(kin[configuration.backbone], last_stride=configuration.last_stride)

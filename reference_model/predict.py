@@ -6,7 +6,7 @@ written rather than decisions, and the re-id feature has unit length, so that 16
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from reference_model.augment import normalised
 from reference_model.checkpoint import FILE, Checkpoint, load, require_vocabulary, restored
 from reference_model.config import Configuration, to_json
 from reference_model.data import read_pixels
+from reference_model.feed import read_ahead
 from reference_model.heads import Answers, PortraitModel
 from reference_model.weights import WrongCheckpoint
 
@@ -59,6 +60,7 @@ def predict(
     name: str,
     device: torch.device,
     batch_size: int = BATCH_SIZE,
+    folder: Path | None = None,
     workers: int | None = None,
     progress: Progress = quiet,
 ) -> tuple[Predictions, dict[str, Any]]:
@@ -70,6 +72,7 @@ def predict(
         name: of the submission.
         device: to compute on.
         batch_size: images at a time.
+        folder: where pixels that are too many for memory may lie; see `room.room_for`.
         workers: processes that decode; None for one per free core.
         progress: told what is done.
 
@@ -80,6 +83,7 @@ def predict(
         WrongCheckpoint: if a file is no checkpoint.
         BadUsage: if a checkpoint learned another vocabulary, or two answer the same task.
         BadDataset: listing every picture that cannot be read.
+        LimitExceeded: if there is no room for the pixels.
     """
     checkpoints = [load(path) for path in paths]
     for path, checkpoint in zip(paths, checkpoints, strict=True):
@@ -90,11 +94,11 @@ def predict(
     embedding: NDArray[np.float16] | None = None
     scores: dict[str, Float32Array] = {}
     for path, checkpoint in zip(paths, checkpoints, strict=True):
-        model = restored(checkpoint, path).to(device)
+        model = restored(_runnable(checkpoint, device), path).to(device)
         size = checkpoint.configuration.size
         if size not in pixels:
             with progress("reading pictures", rows.size) as advance:
-                pixels[size] = read_pixels(benchmark, rows, size, workers=workers, advance=advance)
+                pixels[size] = read_pixels(benchmark, rows, size, folder=folder, workers=workers, advance=advance)
         tasks = [task for task in checkpoint.vocabulary if task.name in checkpoint.n_classes]
         with progress(f"predicting {', '.join(task.name for task in tasks)}", rows.size) as advance:
             found = answer(
@@ -125,8 +129,8 @@ def checkpoints_in(path: Path) -> list[Path]:
         return [path / FILE]
     found = sorted(path.glob(f"*/{FILE}"))
     if not found:
-        problem = Problem("no-checkpoint", printable(path.name), f"holds no {FILE}", "the folder of a training run")
-        raise BadUsage(str(path), [problem])
+        missing = f"holds no {FILE}" if path.is_dir() else "there is no such file or folder"
+        raise BadUsage(str(path), [Problem("no-checkpoint", "run", missing, "the folder of a training run")])
     return found
 
 
@@ -155,10 +159,12 @@ def answer(
     embeddings: list[NDArray[np.float16]] = []
     scores: dict[str, list[Float32Array]] = {task.name: [] for task in tasks if task.kind != RETRIEVAL}
     n_images = len(pixels)
-    for first in range(0, n_images, batch_size):
-        rows = np.arange(first, first + batch_size).clip(max=n_images - 1)  # one shape, also of the last batch
+    batch_size = min(batch_size, n_images)
+    rows = np.arange(-(-n_images // batch_size) * batch_size).clip(max=n_images - 1)  # the last batch is full as well
+    batches = read_ahead(pixels, rows.reshape(-1, batch_size), device)
+    for first, images in zip(range(0, n_images, batch_size), batches, strict=True):
         n = min(batch_size, n_images - first)
-        answers = inferred(model, torch.from_numpy(pixels[rows]).to(device), configuration)
+        answers = inferred(model, images, configuration)
         for place, task in enumerate(tasks):
             if task.kind == RETRIEVAL:
                 embeddings.append(_unit(answers, place, configuration)[:n].cpu().numpy())
@@ -189,6 +195,13 @@ def autocast(device: torch.device, configuration: Configuration) -> torch.autoca
     """What the backbone computes in: 16 bits on a GPU, if the configuration says so."""
     enabled = device.type == "cuda" and configuration.precision == "bfloat16"
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def _runnable(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
+    """The same; what was compiled for a GPU need not be compiled for a CPU, where that takes longer than it saves."""
+    if device.type == "cuda":
+        return checkpoint
+    return replace(checkpoint, configuration=replace(checkpoint.configuration, compiled=False, graphs=False))
 
 
 def _unit(answers: Answers, place: int, configuration: Configuration) -> Tensor:

@@ -4,16 +4,19 @@ The folder holds `config.json`, `checkpoint.pt`, the state after the last full e
 Seed and epoch alone decide what an epoch does, so that a run which was interrupted goes on from its checkpoint exactly
 as it would have. No image of query or gallery is read.
 
-The images lie on the device as 8-bit pixels, and the host waits for it only once in a while. Started by torchrun, each
-process computes its share of every batch; the first one writes and tells.
+The images lie on the device as 8-bit pixels if there is room, and the host waits for it only once in a while. Started
+by torchrun, each process computes its share of every batch; the first one writes and tells.
 """
 
 import csv
 import io
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +24,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from piq_bench.errors import BadDataset, BadUsage, Problem, first_few
+from piq_bench.errors import BadDataset, BadUsage, Problem, first_few, printable
 from piq_bench.files import sha256_of, write_text
 from piq_bench.fingerprint import fingerprint
 from piq_bench.pictures import Pixels
 from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Task
 from reference_model.augment import Drawn, draw
-from reference_model.checkpoint import FILE, Checkpoint, load, save
+from reference_model.checkpoint import FILE, Checkpoint, damaged, load, save, unwritable
 from reference_model.config import Configuration, differences, to_json
-from reference_model.data import Labelled, held_out, labelled, read_pixels, training_part
+from reference_model.data import Labelled, fill, held_out, read_pixels, targets_of, training_part
+from reference_model.feed import Feed
+from reference_model.heads import build_backbone
 from reference_model.predict import Progress, quiet
 from reference_model.samplers import batches, n_seen, share
 from reference_model.schedule import learning_rate
-from reference_model.trainer import Trainer, memory, n_processes, rank
+from reference_model.shared import decoded
+from reference_model.trainer import Trainer, compiler, memory, n_processes, rank
 from reference_model.trial import trial
 from reference_model.weights import WrongCheckpoint, load_backbone
 
@@ -54,7 +60,7 @@ class Material:
         fingerprint: of the benchmark that these come from.
         fitted: the images to train on.
         identity: shape (n_fitted,), NO_IDENTITY where unidentified.
-        tried: pixels of the images held out, in the order of `benchmark.test_rows`.
+        tried: pixels of the images held out, in the order of `benchmark.test_rows`; in the first process alone.
     """
 
     benchmark: Benchmark
@@ -99,9 +105,12 @@ def train(
     runs = {folder: configuration}
     if configuration.models == "each" and configuration.task is None:
         runs = {folder / task.name: replace(configuration, task=task.name) for task in asked}
-    for place in runs:
+    for place, one in runs.items():  # all of it before pictures are read, which may take long
         _require_place(place, resume=resume)
-    material = prepare(benchmark, configuration, workers=workers, progress=progress)
+        _require_start(benchmark, one, place, weights, resume=resume)
+    material = prepare(benchmark, configuration, folder, workers=workers, progress=progress)
+    if isinstance(material.fitted.pixels, np.memmap) and n_processes() == 1:
+        tell("the images are too many for memory: they are read from a file without a name, which ends with the run")
     unknown = [task.name for task in asked if not _annotated(material.fitted.targets[task.name])]
     if len(unknown) == len(asked):
         found = f"no training image is annotated for {first_few(unknown, len(unknown))}"
@@ -109,21 +118,35 @@ def train(
         raise BadDataset(benchmark.name, [Problem("nothing-to-learn", "annotations", found, remedy)])
     if unknown:
         tell(f"left out, since no training image is annotated for them: {first_few(unknown, len(unknown))}")
-    with memory(configuration.sampling.batch_size, "--set sampling.batch_size"):
+    with memory(configuration.sampling.batch_size, "--set sampling.batch_size"), compiler():
+        feed = Feed(material.fitted.pixels, device)
         for place, one in runs.items():
             learned = [task for task in _asked(benchmark, one) if task.name not in unknown]
             if learned:
-                _run(material, one, learned, place, device, weights, resume, progress, tell)
+                _run(material, feed, one, learned, place, device, weights, resume, progress, tell)
 
 
 def prepare(
-    benchmark: Benchmark, configuration: Configuration, *, workers: int | None = None, progress: Progress = quiet
+    benchmark: Benchmark,
+    configuration: Configuration,
+    folder: Path | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress = quiet,
 ) -> Material:
     """Read the training images and decide which of them are held out.
+
+    Args:
+        benchmark: with image files.
+        configuration: of the run.
+        folder: where pixels that are too many for memory may lie; see `room.room_for`.
+        workers: processes that decode; None for one per free core.
+        progress: told what is done.
 
     Raises:
         BadDataset: if there are none, or listing every picture that cannot be read.
         BadUsage: if nothing is left to train on, or nothing is held out.
+        LimitExceeded: if there is no room for the pixels.
     """
     part = training_part(benchmark)
     if configuration.held_out:
@@ -134,15 +157,17 @@ def prepare(
         remedy = "another share, or 0 to train on all of them"
         raise BadUsage("configuration", [Problem("bad-share", "held_out", found, remedy)])
     with progress("reading pictures", part.images.size) as advance:
-        images = labelled(part, fitted, configuration.size, workers=workers, advance=advance)
+        read = partial(fill, benchmark=part, rows=fitted, workers=workers, advance=advance)
+        images = Labelled(decoded((fitted.size, *configuration.size, 3), folder, read), *targets_of(part, fitted))
         pixels = None
-        if tried.size:
-            pixels = read_pixels(part, tried, configuration.size, workers=workers, advance=advance)
+        if tried.size and rank() == 0:
+            pixels = read_pixels(part, tried, configuration.size, folder=folder, workers=workers, advance=advance)
     return Material(part, fingerprint(benchmark), images, part.identity[fitted], pixels)
 
 
 def _run(
     material: Material,
+    feed: Feed,
     configuration: Configuration,
     tasks: Sequence[Task],
     folder: Path,
@@ -160,23 +185,24 @@ def _run(
     state = None
     if resume and (folder / FILE).exists():
         state = load(folder / FILE)
-        _require_same(state, configuration, material, n_classes, folder / FILE)
-        trainer.restore(state)
+        _require_same(state, configuration, material.fingerprint, n_classes, folder / FILE)
+        try:
+            trainer.restore(state)
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(folder / FILE, error) from None
     elif weights is not None:
         load_backbone(trainer.model.backbone, weights)
         facts |= {"weights": weights.name, "weights_sha256": sha256_of(weights)}
     log: list[dict[str, Any]] = [] if state is None else [dict(row) for row in state.log]
     facts |= {} if state is None else dict(state.facts)
     if rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG, json.dumps(to_json(configuration), indent=2) + "\n")
+        _write(folder / CONFIG, json.dumps(to_json(configuration), indent=2) + "\n")
         for name, start, stop in trainer.model.split.table():
             tell(f"  {name:16} {start:5} to {stop:5}")
-    pixels = torch.from_numpy(material.fitted.pixels).to(device)
     targets = [torch.from_numpy(material.fitted.targets[task.name]).to(device) for task in tasks]
     n_epochs = configuration.schedule.n_epochs
     for epoch in range(len(log) + 1, n_epochs + 1):
-        row = _epoch(trainer, pixels, targets, material.identity, epoch, progress)
+        row = _epoch(trainer, feed, targets, material.identity, epoch, progress)
         is_due = epoch % configuration.evaluate_every == 0 or epoch == n_epochs
         if rank() == 0:
             if is_due and material.tried is not None:
@@ -195,12 +221,12 @@ def _run(
                 log=log,
             )
             save(folder / FILE, state)
-            write_text(folder / LOG, _csv(log))
+            _write(folder / LOG, _csv(log))
             tell(_line(row, n_epochs))
 
 
 def _epoch(
-    trainer: Trainer, pixels: Tensor, targets: Sequence[Tensor], identity: IntArray, epoch: int, progress: Progress
+    trainer: Trainer, feed: Feed, targets: Sequence[Tensor], identity: IntArray, epoch: int, progress: Progress
 ) -> dict[str, Any]:
     """All batches of an epoch, and its row of the log."""
     options = trainer.configuration
@@ -210,7 +236,8 @@ def _epoch(
     rng = np.random.Generator(np.random.PCG64([options.seed, epoch, AUGMENTATION]))
     drawn = draw(rows.size, options.size, rng, options.augmentation)
     mine = share(np.arange(rows.size).reshape(rows.shape), rank(), n_processes())
-    order = torch.from_numpy(rows.ravel()[mine]).to(trainer.device)
+    own = rows.ravel()[mine]
+    order = torch.from_numpy(own).to(trainer.device)
     parts = [part[torch.from_numpy(mine)].to(trainer.device) for part in drawn]
 
     start = time.perf_counter()
@@ -218,10 +245,13 @@ def _epoch(
     total = torch.zeros((), device=trainer.device)
     losses = torch.zeros(n_tasks, device=trainer.device)
     n_present = torch.zeros(n_tasks, device=trainer.device)
-    with progress(f"epoch {epoch} of {options.schedule.n_epochs}", len(order)) as advance:
-        for step, chosen in enumerate(order, start=1):
+    with (
+        progress(f"epoch {epoch} of {options.schedule.n_epochs}", len(order)) as advance,
+        closing(feed.batches(own)) as batches,
+    ):
+        for step, (chosen, images) in enumerate(zip(order, batches, strict=True), start=1):
             batch = [target.index_select(0, chosen) for target in targets]
-            found = trainer.step(pixels.index_select(0, chosen), batch, Drawn(*(part[step - 1] for part in parts)))
+            found = trainer.step(images, batch, Drawn(*(part[step - 1] for part in parts)))
             total += found.total
             losses += found.by_task
             n_present += found.n_valid > 0
@@ -290,24 +320,48 @@ def _annotated(target: IntArray) -> bool:
 
 
 def _require_place(folder: Path, *, resume: bool) -> None:
+    """Only a folder that can be written, and holds no other run."""
     if (folder / FILE).exists() and not resume:
         remedy = "--resume to go on with it, or another folder"
         raise BadUsage(str(folder), [Problem("has-a-run", FILE, "the folder holds a run", remedy)])
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        found = f"{printable(there)} is no folder that can be written to"
+        raise BadUsage(str(folder), [Problem("unwritable", "--out", found, "another folder")])
+
+
+def _require_start(
+    benchmark: Benchmark, configuration: Configuration, folder: Path, weights: Path | None, *, resume: bool
+) -> None:
+    """Only the same run is continued, and only from weights that fit."""
+    if resume and (folder / FILE).exists():
+        _require_same(load(folder / FILE), configuration, fingerprint(benchmark), None, folder / FILE)
+    elif weights is not None:
+        load_backbone(build_backbone(configuration), weights)
 
 
 def _require_same(
-    state: Checkpoint, configuration: Configuration, material: Material, n_classes: Mapping[str, int], path: Path
+    state: Checkpoint, configuration: Configuration, data: str, n_classes: Mapping[str, int] | None, path: Path
 ) -> None:
-    """Only the same run is continued."""
+    """The same configuration, data of the same fingerprint, and as many classes, where these are known."""
     problems = []
     other = differences(state.configuration, configuration)
     if other:
         found = f"the run has another {first_few(other, len(other))}"
         problems.append(Problem("other-configuration", "configuration", found, "resume it as it was started"))
-    if state.fingerprint != material.fingerprint or dict(state.n_classes) != dict(n_classes):
+    if state.fingerprint != data or dict(state.n_classes) != dict(n_classes or state.n_classes):
         problems.append(Problem("other-data", "dataset", "the run is of other data", "resume it with its data set"))
     if problems:
         raise WrongCheckpoint(str(path), problems)
+
+
+def _write(path: Path, text: str) -> None:
+    """A file of the run, whose folder is made if it is not there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def _name(device: torch.device) -> str:

@@ -6,13 +6,15 @@ batch, while losses are of the whole batch.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from piq_bench.errors import LimitExceeded, Problem, printable
+from piq_bench.errors import BadUsage, LimitExceeded, Problem, printable
 from piq_bench.records import Task
 from reference_model.augment import Drawn, augmented
 from reference_model.checkpoint import Checkpoint
@@ -21,6 +23,8 @@ from reference_model.heads import build_model
 from reference_model.mirror import mirrored, mirrored_labels
 from reference_model.objective import Cost, Objective, parameter_groups
 from reference_model.predict import autocast
+
+NO_COMPILER = ("C++ compiler found", "find C compiler", "triton installation")  # in messages of torch and Triton
 
 
 class Trainer:
@@ -51,7 +55,7 @@ class Trainer:
         torch.backends.cudnn.benchmark = True  # of kernels, since all batches have one shape
         self.parallel: nn.Module = self.model
         if n_processes() > 1:
-            self.parallel = DistributedDataParallel(self.model, broadcast_buffers=False)
+            self.parallel = _parallel(self.model, channels_last=configuration.channels_last)
         self.optimiser = torch.optim.Adam(
             parameter_groups(self.model, self.objective, configuration.weight_decay),
             betas=configuration.betas,
@@ -100,6 +104,18 @@ class Trainer:
         self.optimiser.load_state_dict(dict(checkpoint.optimiser))
 
 
+def _parallel(model: nn.Module, *, channels_last: bool) -> DistributedDataParallel:
+    """The same model in every process, but for the statistics of its normalisation."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4 and channels_last:  # 1 x 1 convolutions too, whose strides `contiguous` leaves alone
+            shape = torch.empty_like(parameter.data, memory_format=torch.channels_last)
+            parameter.data = shape.copy_(parameter.data)
+    known = signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # of older torch
+    options: dict[str, Any] = {name: False}
+    return DistributedDataParallel(model, **options)
+
+
 def n_processes() -> int:
     """How many train together."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
@@ -112,7 +128,7 @@ def rank() -> int:
 
 @contextmanager
 def memory(batch_size: int, option: str) -> Iterator[None]:
-    """Say what helps where the device's memory does not suffice.
+    """Say what helps where memory does not suffice, the host's or the device's.
 
     Args:
         batch_size: that was too large.
@@ -123,10 +139,33 @@ def memory(batch_size: int, option: str) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.cuda.OutOfMemoryError) and "allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not _lacks_memory(error):
             raise
-        reason = printable(str(error).splitlines()[0], 160)
+        reason = printable((str(error) or "no memory").splitlines()[0], 160)
         found = f"does not suffice for batches of {batch_size}: {reason}"
         remedy = f"a smaller one, such as {option}={max(2, batch_size // 2)}; nothing that was written is lost"
         raise LimitExceeded("memory", [Problem("out-of-memory", "device", found, remedy)]) from None
+
+
+@contextmanager
+def compiler() -> Iterator[None]:
+    """Say what helps where the configuration wants a compiled backbone and torch finds nothing to compile with.
+
+    Raises:
+        BadUsage: if it does not.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in NO_COMPILER):
+            raise
+        found = f"torch cannot compile here: {printable(str(error).splitlines()[0], 160)}"
+        remedy = "a C and C++ compiler, such as gcc; or --set compiled=false --set graphs=false"
+        raise BadUsage("configuration", [Problem("no-compiler", "compiled", found, remedy)]) from None
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether numpy, torch, or a library of CUDA's behind it got no memory; the latter have no type of their own."""
+    known = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    return known or any(sign in str(error) for sign in ("allocate memory", "out of memory", "ALLOC_FAILED"))

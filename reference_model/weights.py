@@ -95,7 +95,8 @@ def _opened(path: Path) -> object:
         raise _refusal(path, "not-weights", f"{held}; nothing was executed", REMEDY) from None
     except Exception as error:  # a stranger's bytes can fail in any way
         first_line = str(error).partition("\n")[0]
-        found = f"cannot be read: {printable(f'{type(error).__name__} {first_line}', 160)}"
+        reason = printable(f"{type(error).__name__} {first_line}", 160)
+        found = f"cannot be read, so it is cut off, or holds no weights: {reason}"
         raise _refusal(path, "unreadable", found, REMEDY) from None
     raise _refusal(path, "too-large", f"{n_bytes:,} bytes", f"weights have at most {MAX_BYTES:,} bytes")
 

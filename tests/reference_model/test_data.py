@@ -12,7 +12,7 @@ from PIL import Image
 
 from piq_bench.errors import BadDataset
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, TRAIN, Benchmark
-from reference_model import data
+from reference_model import data, room
 
 
 def drawn(seed: int, n_train: int = 60) -> Benchmark:
@@ -97,22 +97,24 @@ def test_pictures_of_the_right_size_are_unchanged_and_others_resized(tmp_path: P
     benchmark = with_pictures(tmp_path, [(16, 8), (9, 5)])
     rows = np.array([0, 1, 2])
     done: list[int] = []
-    found = data.labelled(benchmark, rows, (16, 8), workers=1, advance=done.append)
+    found = data.read_pixels(benchmark, rows, (16, 8), workers=1, advance=done.append)
     opened = [Image.open(tmp_path / "images" / image) for image in benchmark.images[rows]]
     expected = [np.asarray(picture.convert("RGB").resize((8, 16), Image.Resampling.BILINEAR)) for picture in opened]
-    assert (found.pixels == np.stack(expected)).all()
-    assert (found.pixels[2] == np.asarray(opened[2])).all()
-    assert found.pixels.dtype == np.uint8
+    assert (found == np.stack(expected)).all()
+    assert (found[2] == np.asarray(opened[2])).all()
+    assert found.dtype == np.uint8
     assert sum(done) == 3
-    assert set(found.targets) == set(found.n_classes) == {task.name for task in benchmark.tasks}
 
 
-def test_pixels_can_be_kept_in_a_file(tmp_path: Path) -> None:
+def test_pixels_that_are_too_many_for_memory_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = with_pictures(tmp_path, [(6, 4)])
     rows = np.arange(5)
-    stored = data.read_pixels(benchmark, rows, (6, 4), store=tmp_path / "pixels.npy", workers=1)
+    in_memory = data.read_pixels(benchmark, rows, (6, 4), folder=tmp_path, workers=1)
+    assert not isinstance(in_memory, np.memmap)
+    monkeypatch.setattr(room, "memory_at_hand", lambda: 100.0)
+    stored = data.read_pixels(benchmark, rows, (6, 4), folder=tmp_path, workers=1)
     assert isinstance(stored, np.memmap)
-    assert (stored == data.read_pixels(benchmark, rows, (6, 4), workers=1)).all()
+    assert (stored == in_memory).all()
 
 
 def test_every_unreadable_picture_is_named_at_once(tmp_path: Path) -> None:

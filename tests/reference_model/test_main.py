@@ -8,6 +8,7 @@ import training_builders
 from click.testing import CliRunner, Result
 
 from piq_bench.cli import load_command
+from piq_bench.errors import BadUsage, LimitExceeded
 
 torch = pytest.importorskip("torch")
 program = pytest.importorskip("reference_model.__main__")
@@ -98,6 +99,7 @@ def test_bench_measures_both_directions() -> None:
         (["--preset", "fss", "--config", "x.json"], 2, "both a preset and a file"),
         (["--preset", "fss", "--set", "sede=1"], 2, "did you mean 'seed'?"),
         (["--preset", "fss", "--device", "tpu"], 2, "'tpu' does not work here"),
+        (["--preset", "fss", "--device", "meta"], 2, "'meta' does not work here: nothing here was tried on meta"),
         (["--preset", "fss", "--device", "cuda:77"], 2, "'cuda:77' does not work here"),
         (["--resume"], 2, "the folder holds no run"),
         (["--preset", "fss"], 2, "64 images do not fill one batch of 128"),
@@ -109,6 +111,55 @@ def test_wrong_options_are_refused(options: list[str], code: int, message: str, 
     assert refused.exit_code == code, refused.output
     assert message in refused.stderr
     assert "Traceback" not in refused.output
+
+
+def test_a_gpu_that_is_named_becomes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[object] = []
+    monkeypatch.setattr(torch, "empty", lambda *_, device: None)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert program.device_of("cuda:3") == torch.device("cuda:3")
+    assert program.device_of("cuda") == torch.device("cuda")
+    assert program.device_of("cpu") == torch.device("cpu")
+    assert chosen == [torch.device("cuda:3")]
+
+    def full(*_: object, device: object) -> None:
+        raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported elsewhere")
+
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(BadUsage, match="'cuda:3' does not work here: CUDA error: out of memory\n"):
+        program.device_of("cuda:3")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 6.00 GiB for an array"),
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 5 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+)
+def test_memory_that_does_not_suffice_is_known_in_all_its_forms(error: Exception) -> None:
+    message = r"does not suffice for batches of 64: .*\n.*--batch-size=32"
+    with pytest.raises(LimitExceeded, match=message), trainers.memory(64, "--batch-size"):
+        raise error
+
+
+def test_a_missing_compiler_is_told_from_other_failures() -> None:
+    for message in (
+        "InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config.cpp.cxx: (None, 'g++')",
+        "Failed to find C compiler. Please specify via CC environment variable.",
+        "Cannot find a working triton installation. Either the package is not installed or it is too old.",
+    ):
+        with (
+            pytest.raises(BadUsage, match=r"torch cannot compile here: .*\n.*--set compiled=false"),
+            trainers.compiler(),
+        ):
+            raise RuntimeError(message)
+    with pytest.raises(RuntimeError, match="a mistake of ours"), trainers.compiler():
+        raise RuntimeError("a mistake of ours")
 
 
 def test_failures_have_their_exit_codes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

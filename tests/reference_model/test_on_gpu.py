@@ -1,6 +1,7 @@
 """On a GPU: eager, compiled, captured in CUDA graphs and in 16 bits, all learn and answer as the CPU does."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,11 +14,15 @@ torch = pytest.importorskip("torch")
 augment = pytest.importorskip("reference_model.augment")
 benches = pytest.importorskip("reference_model.bench")
 config = pytest.importorskip("reference_model.config")
+feeds = pytest.importorskip("reference_model.feed")
 heads = pytest.importorskip("reference_model.heads")
 prediction = pytest.importorskip("reference_model.predict")
 trainers = pytest.importorskip("reference_model.trainer")
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"),
+    pytest.mark.filterwarnings("default"),  # torch's compiler recommends less precise products, among other things
+]
 
 Configuration: TypeAlias = Any  # types are checked without torch
 Tensor: TypeAlias = Any
@@ -72,13 +77,15 @@ def test_a_gpu_answers_as_the_cpu_does() -> None:
 @pytest.mark.parametrize("settings", [(), ("compiled=true",), ("compiled=true", "graphs=true")], ids=len)
 def test_every_way_of_running_learns_the_same(settings: tuple[str, ...]) -> None:
     on_cpu, _ = learned(tiny(FULL), "cpu")
-    eager, weights = learned(tiny(FULL), "cuda")
-    found, others = learned(tiny(FULL, *settings), "cuda")
+    eager, _ = learned(tiny(FULL), "cuda")
+    found, _ = learned(tiny(FULL, *settings), "cuda")
     assert eager[0] == pytest.approx(on_cpu[0], rel=1e-4)
-    assert found == pytest.approx(eager, rel=1e-3)
-    # Adam's first steps are of one size whatever the gradient, so that weights may differ where it is nearly 0.
-    far = [(others[key].float() - value.float()).abs().max().item() for key, value in weights.items()]
-    assert float(np.median(far)) < 1e-5
+    assert found == pytest.approx(eager, rel=5e-3)  # on a CPU, another memory format alone makes 7e-4 in five steps
+    # Adam's first step is of one size whatever the gradient, so that a few weights differ, whose gradient is nearly 0.
+    _, weights = learned(tiny(FULL), "cuda", n_steps=1)
+    _, others = learned(tiny(FULL, *settings), "cuda", n_steps=1)
+    far = torch.cat([(others[key].float() - value.float()).abs().flatten() for key, value in weights.items()])
+    assert (far > 1e-4).float().mean().item() < 0.01
 
 
 def test_the_full_model_in_16_bits_points_where_it_does_in_32() -> None:
@@ -110,6 +117,25 @@ def test_nothing_is_compiled_again_after_the_third_step() -> None:
     for _ in range(3):
         step()
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == counted
+
+
+def test_images_are_the_same_from_the_gpu_and_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, device = np.random.default_rng(0), torch.device("cuda")
+    pixels = rng.integers(0, 256, (500, 64, 32, 3)).astype(np.uint8)
+    stored = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=pixels.shape)
+    stored[:] = pixels
+    rows = rng.integers(0, 500, (40, 128))
+    busy = torch.rand(4096, 4096, device=device)
+    for share, is_resident in ((0.5, True), (0.0, False)):
+        monkeypatch.setattr(feeds, "GPU_SHARE", share)
+        for one in (pixels, stored):
+            feed = feeds.Feed(one, device)
+            assert (feed.resident is not None) is is_resident
+            found = []
+            for images in feed.batches(rows):
+                busy = busy @ busy / 2048  # the device falls behind, and buffers must not be filled again too early
+                found.append(images.clone())
+            assert (torch.stack(found).cpu().numpy() == pixels[rows]).all()
 
 
 def test_memory_that_does_not_suffice_is_told_from_other_failures() -> None:

@@ -177,6 +177,29 @@ def test_another_vocabulary_is_answered_and_a_wrong_one_refused_task_by_task(
     assert list(result.f1) == ["eyes", "pose", "gender"]
 
 
+def test_pictures_in_a_file_are_answered_the_same(
+    benchmark: Benchmark, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true, _ = predicted(benchmark, [run / "checkpoint.pt"], batch_size=5)
+    monkeypatch.setattr("reference_model.room.memory_at_hand", lambda: 0.0)
+    found, _ = predicted(benchmark, [run / "checkpoint.pt"], batch_size=5, folder=tmp_path)
+    assert (found.embedding == true.embedding).all()
+    assert all((found.scores[task] == true.scores[task]).all() for task in true.scores)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_compiled_for_a_gpu_answers_on_a_cpu_without_a_compiler(
+    benchmark: Benchmark, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = checkpoints.load(run)
+    compiled = config.changed(state.configuration, ["compiled=true", "graphs=true"])
+    checkpoints.save(tmp_path / "checkpoint.pt", replace(state, configuration=compiled))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda *_, **__: pytest.fail("compiled"))
+    found, meta = predicted(benchmark, [tmp_path / "checkpoint.pt"])
+    assert (found.embedding == predicted(benchmark, [run / "checkpoint.pt"])[0].embedding).all()
+    assert meta["configuration"]["compiled"]
+
+
 def test_labels_of_the_test_images_are_not_needed(benchmark: Benchmark, run: Path) -> None:
     blind = replace(benchmark, labels={}, identity=np.full_like(benchmark.identity, -1))
     one, other = (predicted(seen, [run / "checkpoint.pt"])[0] for seen in (benchmark, blind))
@@ -223,6 +246,36 @@ def test_files_that_are_no_checkpoints_are_refused_and_never_executed(
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_epochs": "many"}, "is damaged: TypeError n_epochs is no int"),
+        ({"model": [1]}, "is damaged: TypeError model is no Mapping"),
+        ({"facts": [1]}, "is damaged: TypeError facts is no Mapping"),
+        ({"log": [3]}, "is damaged: TypeError log is no list of rows"),
+        ({"n_classes": {"gender": 3}}, "is damaged: ValueError gender with 3 classes"),
+        ({"n_classes": {"reid": 10**12}}, "is damaged: ValueError reid with 1000000000000 classes"),
+        ({"n_classes": {"reid": "8"}}, "is damaged: ValueError reid with 8 classes"),
+        ({"n_classes": {"hat": 2}}, "is damaged: KeyError 'hat'"),
+    ],
+)
+def test_a_checkpoint_with_a_wrong_part_is_refused(
+    change: dict[str, object], message: str, run: Path, tmp_path: Path
+) -> None:
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    torch.save(content | change, tmp_path / "checkpoint.pt")
+    with pytest.raises(weights.WrongCheckpoint, match=message):
+        checkpoints.load(tmp_path)
+
+
+def test_a_checkpoint_cut_off_at_any_place_is_said_to_be(run: Path, tmp_path: Path) -> None:
+    content = (run / "checkpoint.pt").read_bytes()
+    for n_bytes in (0, 1, 100, 30_000, len(content) // 2, len(content) - 1):
+        (tmp_path / "checkpoint.pt").write_bytes(content[:n_bytes])
+        with pytest.raises(weights.WrongCheckpoint, match=r"so it is cut off|nothing was executed"):
+            checkpoints.load(tmp_path)
+
+
 def test_weights_of_another_model_are_refused(benchmark: Benchmark, run: Path, tmp_path: Path) -> None:
     state = checkpoints.load(run)
     other = config.changed(state.configuration, ["backbone=tiny"])
@@ -242,3 +295,5 @@ def test_answers_that_are_not_finite_are_refused(benchmark: Benchmark, run: Path
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadUsage, match=r"holds no checkpoint\.pt"):
         prediction.checkpoints_in(tmp_path)
+    with pytest.raises(BadUsage, match="there is no such file or folder"):
+        prediction.checkpoints_in(tmp_path / "none")

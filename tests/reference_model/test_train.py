@@ -147,6 +147,31 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     assert (tmp_path / checkpoints.FILE).read_bytes() == before
 
 
+def test_images_in_a_file_train_to_the_same_bits(
+    benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reference_model.room.memory_at_hand", lambda: 0.0)
+    lines: list[str] = []
+    stored = run(benchmark, whole_run.configuration, tmp_path / "a" / "run", tell=lines.append)
+    assert lines[0].startswith("the images are too many for memory")
+    assert same_run(stored, whole_run)
+    assert {path.name for path in (tmp_path / "a" / "run").iterdir()} == {"checkpoint.pt", "config.json", "log.csv"}
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
+
+
+def test_a_disk_without_room_for_the_images_is_told_before_the_run_begins(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("reference_model.room.memory_at_hand", lambda: 0.0)
+    monkeypatch.setattr("reference_model.room._reserve", full)
+    with pytest.raises(LimitExceeded, match="have no room here: No space left on device"):
+        run(benchmark, small("fss"), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_seed_makes_the_run(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
     again = run(benchmark, whole_run.configuration, tmp_path / "again")
     other = run(benchmark, replace(whole_run.configuration, seed=1), tmp_path / "other")
@@ -373,12 +398,48 @@ def test_what_does_not_suit_the_data_is_refused(
         run(benchmark, small(preset, setting), tmp_path / "run")
 
 
+def test_what_cannot_be_started_is_refused_before_pictures_are_read(
+    benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"no weights")
+    (tmp_path / "run").mkdir()
+    checkpoints.save(tmp_path / "run" / "checkpoint.pt", whole_run)
+    monkeypatch.setattr(training, "prepare", lambda *_, **__: pytest.fail("read pictures"))
+    with pytest.raises(weights.WrongCheckpoint, match="is no pickle of tensors; nothing was executed"):
+        run(benchmark, small("fss"), tmp_path / "new", weights=tmp_path / "file")
+    with pytest.raises(weights.WrongCheckpoint, match="the run has another 'seed'"):
+        run(benchmark, replace(whole_run.configuration, seed=1), tmp_path / "run", resume=True)
+    with pytest.raises(BadUsage, match="file is no folder that can be written to"):
+        run(benchmark, small("fss"), tmp_path / "file" / "run")
+
+
+def test_a_disk_that_fills_before_the_first_epoch_is_told(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training, "write_text", full)
+    with pytest.raises(LimitExceeded, match=r"config\.json: refused, 1 problem\n.*No space left on device"):
+        run(benchmark, small("fss"), tmp_path / "run")
+
+
 def test_re_identification_alone_needs_a_task_of_that_kind(benchmark: Benchmark, tmp_path: Path) -> None:
     without = replace(benchmark, tasks=benchmark.tasks[1:])
     with pytest.raises(BadUsage, match="the benchmark has no re-identification"):
         run(without, small("reid-only"), tmp_path)
     state = run(without, small("fss", "schedule.n_epochs=1"), tmp_path)
     assert list(state.n_classes) == [task.name for task in DEFAULT_TASKS[1:]]
+
+
+def test_a_run_whose_optimiser_is_damaged_is_not_resumed(
+    benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path
+) -> None:
+    checkpoints.save(tmp_path / "checkpoint.pt", replace(whole_run, optimiser={"state": {}}))
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(weights.WrongCheckpoint, match="is damaged: KeyError 'param_groups'"):
+        run(benchmark, whole_run.configuration, tmp_path, resume=True)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
 def test_pretrained_weights_are_loaded_and_named(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
@@ -402,6 +463,7 @@ def test_two_processes_train_one_model(folder: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]  # free a moment later
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    shared["LOCAL_WORLD_SIZE"] = "2"  # so that one decodes for both
     started = [
         subprocess.Popen(
             command,
@@ -417,7 +479,9 @@ def test_two_processes_train_one_model(folder: Path, tmp_path: Path) -> None:
     assert [process.returncode for process in started] == [0, 0], ended
     assert ended[0][0].startswith("wrote ")
     assert ended[1][0] == ""
+    assert not any("Warning" in errors for _, errors in ended), ended
     state = checkpoints.load(tmp_path / "run")
     assert state.facts["n_processes"] == 2
+    assert {path.name for path in tmp_path.rglob("*")} == {"run", "checkpoint.pt", "config.json", "log.csv"}
     assert all(torch.isfinite(value).all() for value in state.model.values())
     assert json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["held_out"] == 0.25
