@@ -6,8 +6,8 @@ from pathlib import Path
 import builders
 import numpy as np
 import pytest
-from PIL import Image
 from picture_functions import dying, first_value
+from PIL import Image
 
 from piq_bench import pictures
 from piq_bench.errors import EXIT_LIMIT, BadDataset, LimitExceeded
