@@ -263,7 +263,15 @@ def _telling_queries(
     similarity = Similarity.of(submission)
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
     chosen = np.array(worst + best, dtype=np.int64)
-    lists = nearest(similarity, candidates, test_row, identity=benchmark.identity, queries=chosen, k=N_NEIGHBOURS)
+    lists = nearest(
+        similarity,
+        candidates,
+        test_row,
+        identity=benchmark.identity,
+        queries=chosen,
+        k=N_NEIGHBOURS,
+        engine="gpu" if score.engine.startswith("gpu ") else "auto",
+    )
     ranked = [
         RankedQuery(int(by_query.row[query]), int(by_query.identity[query]), float(precision[query]), tuple(found))
         for query, found in zip(chosen.tolist(), lists, strict=True)

@@ -86,10 +86,10 @@ def count_others(
     starts = range(0, gallery.size, n_rows)
     query_bytes = row_bytes + BYTES_PER_POINT * n_points + BYTES_PER_LEFT_OUT * np.diff(left_out.start)
     progress = _Progress(point_start.size - 1, asked.size * gallery.size, advance)
-    with _full_precision():
+    with full_precision():
         tables = {}
         for device in used:
-            with _on(device):
+            with on(device):
                 tables[device] = _tables(similarity, precision, device, faiss)
         for panel in _panels(asked, query_bytes[asked], panel_bytes):
             start, own = _gathered(point_start, panel)
@@ -181,7 +181,7 @@ def _count_chunks(
     device: torch.device,
 ) -> tuple[IntArray, IntArray]:
     """Count on one device the chunks that no other device has taken."""
-    with _on(device):
+    with on(device):
         query_block, gallery_block = _fitting(query_block, gallery_block, device)
         tally = Tally(
             similarity,
@@ -197,7 +197,7 @@ def _count_chunks(
 
 
 @contextmanager
-def _on(device: torch.device) -> Iterator[None]:
+def on(device: torch.device) -> Iterator[None]:
     """Make it the current device, by whose stream faiss orders its work, and refuse work that does not fit on it."""
     with torch.cuda.device(device if device.type == "cuda" else -1):
         try:
@@ -267,7 +267,7 @@ def _all_gpus() -> list[str]:
 
 
 @contextmanager
-def _full_precision() -> Iterator[None]:
+def full_precision() -> Iterator[None]:
     """Float32 products in float32, whatever the process has chosen, for as long as this runs."""
     matmul = torch.backends.cuda.matmul
     reduced, newer = matmul.allow_fp16_reduced_precision_reduction, getattr(matmul, "fp32_precision", None)

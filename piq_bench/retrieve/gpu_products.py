@@ -14,7 +14,8 @@ taken for every product there. The float64 error of the definition itself is far
 
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -227,18 +228,24 @@ def faiss_multiply(faiss: ModuleType, device: torch.device) -> Multiply:
     def multiply(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         out = torch.empty((one.shape[0], other.shape[0]), dtype=torch.float32, device=one.device)
         metric = faiss.METRIC_INNER_PRODUCT
-        try:
-            with turn:
-                faiss.pairwise_distance_gpu(
-                    resources, one.contiguous(), other.contiguous(), D=out, metric=metric, device=device.index
-                )
-        except RuntimeError as error:
-            if "out of memory" not in str(error):
-                raise
-            raise torch.cuda.OutOfMemoryError(str(error)) from None  # as torch tells of it
+        with turn, out_of_faiss_memory():
+            faiss.pairwise_distance_gpu(
+                resources, one.contiguous(), other.contiguous(), D=out, metric=metric, device=device.index
+            )
         return out
 
     return multiply
+
+
+@contextmanager
+def out_of_faiss_memory() -> Iterator[None]:
+    """Too little memory for faiss, told as torch tells of its own."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        raise torch.cuda.OutOfMemoryError(str(error)) from None
 
 
 def stays_within_bound(multiply: Multiply, dtype: torch.dtype, dimension: int, device: torch.device) -> bool:

@@ -4,9 +4,9 @@ In come similarities and candidates, out comes a short list per query, under the
 ignores and its near-duplicates are left out. Order is by the definition of similarity in float64; images of equal
 similarity come in order of their ids, and are marked.
 
-Float32 products find who may be among the first, by faiss where it is installed. A product is off by no more than
-`_Side.bound`; so with t the k-th largest product, k images are at least t - bound similar, and whoever is below
-t - 2 bound is none of the first k. The search widens until everybody above that has been seen.
+Float32 products find who may be among the first, by faiss where it is installed, or on a GPU. A product is off by no
+more than `_Side.bound`; so with t the k-th largest product, k images are at least t - bound similar, and whoever is
+below t - 2 bound is none of the first k. The search widens until everybody above that has been seen.
 """
 
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def nearest(
     identity: IntArray,
     queries: IntArray,
     k: int,
-    engine: Literal["auto", "faiss", "numpy"] = "auto",
+    engine: Literal["auto", "faiss", "numpy", "gpu"] = "auto",
     block_values: int = BLOCK_VALUES,
 ) -> list[list[Neighbour]]:
     """The k most similar candidates of some queries, fewer where there are no more.
@@ -77,12 +77,13 @@ def nearest(
         identity: shape (n_images,); of the benchmark.
         queries: shape (n,); indices into `candidates.query`.
         k: at least 1.
-        engine: what finds those who may be among the first; "auto" is faiss where it is installed. Either gives the
-            same list.
+        engine: what finds those who may be among the first; "auto" is faiss where it is installed; "gpu" is faiss
+            or torch on a GPU, which has to be there. All give the same list.
         block_values: of the gallery at a time.
 
     Raises:
         ImportError: if faiss is asked for and missing.
+        LimitExceeded: if a GPU has too little memory for a block.
     """
     search = _search_of(engine)
     found: list[list[Neighbour]] = []
@@ -243,6 +244,10 @@ class _Side:
 
 
 def _search_of(engine: str) -> Search:
+    if engine == "gpu":
+        from piq_bench.retrieve.gpu_neighbours import GpuSearch
+
+        return GpuSearch()
     if engine != "numpy":
         try:
             import faiss  # noqa: F401

@@ -169,7 +169,7 @@ def test_a_precision_chosen_in_the_newer_way_is_given_back() -> None:
     before = matmul.fp32_precision
     matmul.fp32_precision = "tf32"
     try:
-        with gpu._full_precision():
+        with gpu.full_precision():
             assert matmul.fp32_precision == "ieee"
         assert matmul.fp32_precision == "tf32"
         one = asked(random_rows, "cosine", 64)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import builders
 import numpy as np
@@ -106,7 +106,7 @@ def found(
     k: int,
     *,
     exclude_sequence: bool = False,
-    engine: Literal["faiss", "numpy"] = "numpy",
+    engine: Literal["faiss", "numpy", "gpu"] = "numpy",
     block_values: int = 1 << 22,
 ) -> Found:
     candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
@@ -132,6 +132,22 @@ def test_neighbours_are_the_first_of_all_candidates_sorted(
     if engine == "faiss":
         pytest.importorskip("faiss")
     monkeypatch.setattr(module, "SPARE", 1)
+    assert_first_of_all(make, distance, engine)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("way", ["cpu", "faiss on cpu", "imprecise faiss on cpu", "cuda:0"])
+def test_neighbours_from_a_gpu_are_the_same(
+    make: Make, distance: Distance, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu_search = in_torch(way, monkeypatch)
+    monkeypatch.setattr(module, "SPARE", 1)
+    monkeypatch.setattr(module, "_search_of", lambda engine: gpu_search)
+    assert_first_of_all(make, distance, "gpu")
+
+
+def assert_first_of_all(make: Make, distance: Distance, engine: Literal["faiss", "numpy", "gpu"]) -> None:
     for seed, mode in enumerate(MODES):
         rng = np.random.default_rng(seed)
         benchmark = builders.benchmark(rng, builders.Size(4, 8, 60), mode=mode, exclude_same_camera=seed == 1)
@@ -143,7 +159,79 @@ def test_neighbours_are_the_first_of_all_candidates_sorted(
                 assert found(benchmark, submission, k, exclude_sequence=exclude_sequence, engine=engine) == wanted
 
 
-@settings(deadline=None, max_examples=25)
+class Faiss:
+    """As much of faiss as a search on a GPU takes, with the names of its real bindings."""
+
+    METRIC_INNER_PRODUCT = 0
+
+    class StandardGpuResources:
+        def setPinnedMemory(self, size: int) -> None:  # noqa: N802
+            assert size == 0
+
+    def __init__(self, *, is_precise: bool) -> None:
+        self.is_precise, self.n_found = is_precise, 0
+
+    def knn_gpu(
+        self,
+        res: object,
+        xq: Any,  # noqa: ANN401
+        xb: Any,  # noqa: ANN401
+        k: int,
+        D: Any,  # noqa: ANN401, N803
+        I: Any,  # noqa: ANN401, E741, N803
+        metric: int,
+        device: int | None,
+    ) -> None:
+        assert (metric, device) == (self.METRIC_INNER_PRODUCT, None)
+        assert 1 <= k <= 2048
+        products = xq @ xb.T if self.is_precise else (xq.bfloat16() @ xb.bfloat16().T).float()
+        values, images = products.topk(k)
+        D.copy_(values)
+        I.copy_(images)
+        self.n_found += k
+
+
+def in_torch(way: str, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
+    """A search on a GPU, or on torch's CPU device, by torch or by what stands for faiss."""
+    torch = pytest.importorskip("torch")
+    from piq_bench.retrieve import gpu_neighbours
+
+    if way == "cuda:0":
+        if not torch.cuda.is_available():
+            pytest.skip("no GPU")
+        return gpu_neighbours.GpuSearch(way)
+    search = gpu_neighbours.GpuSearch("cpu")
+    if "faiss" in way:
+        faiss: Any = Faiss(is_precise="imprecise" not in way)
+        by_faiss = gpu_neighbours.by_faiss(faiss, search.device)
+        monkeypatch.setattr(search, "_ways", lambda: iter([by_faiss]))
+    return search
+
+
+def test_an_imprecise_way_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bfloat16 stands for what tf32 would do."""
+    rng = np.random.default_rng(0)
+    queries, gallery = (rng.standard_normal((n, 64)).astype(np.float32) for n in (4, 50))
+    exact = queries.astype(np.float64) @ gallery.astype(np.float64).T
+    for way in ("faiss on cpu", "imprecise faiss on cpu"):
+        values, images = in_torch(way, monkeypatch)(queries, gallery, 50)
+        assert np.sort(images, axis=1).tolist() == [list(range(50))] * 4
+        assert np.abs(values - np.take_along_axis(exact, images, axis=1)).max() < 1e-4
+        assert (np.diff(values, axis=1) <= 0).all()
+
+
+def test_faiss_is_not_asked_for_more_than_it_finds_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = (rng.standard_normal((n, 8)).astype(np.float32) for n in (2, 3000))
+    search = in_torch("faiss on cpu", monkeypatch)
+    for n_asked in (2048, 2049, 3000):
+        values, images = search(queries, gallery, n_asked)
+        order = np.argsort(-(queries @ gallery.T), axis=1, kind="stable")[:, :n_asked]
+        assert values.shape == (2, n_asked)
+        assert (images == order).mean() > 0.99  # float32 may swap neighbours
+
+
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 1000),
     make=st.sampled_from(MAKERS),
