@@ -120,7 +120,7 @@ def test_a_data_set_without_pictures_is_refused() -> None:
         answer(read_benchmark(None))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_nearest_mean_agrees_with_exact_fractions(seed: int, multi_label: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -41,7 +41,7 @@ def plain_features(pixels: np.ndarray) -> list[int]:
     return values
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 24), st.integers(1, 24), st.booleans(), st.integers(0, 2**32 - 1))
 def test_features_are_the_plain_count_of_any_picture(height: int, width: int, grey: bool, seed: int) -> None:
     shape = (height, width) if grey else (height, width, 3)

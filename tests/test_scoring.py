@@ -125,7 +125,7 @@ def test_intervals_are_percentiles_of_scores_of_resampled_identities() -> None:
             assert found == pytest.approx((known[0], known[-1]), rel=1e-12)  # ceil(0.025 x 30) = 1: the first
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6))
 def test_a_perfect_answer_scores_1_and_a_constant_one_earns_chance(seed: int) -> None:
     rng = np.random.default_rng(seed)

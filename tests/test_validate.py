@@ -22,7 +22,6 @@ def plainly_safe(path: str) -> bool:
     )
 
 
-@settings(deadline=None)
 @given(
     st.text(st.sampled_from("ab./\\: -C\x00\n\x7f\u202eä"), max_size=8)
     | st.text(st.characters(exclude_categories=["Cs"]))
@@ -36,7 +35,7 @@ def test_a_path_is_at_fault_exactly_where_the_slow_rule_says_so(path: str) -> No
     assert (path_fault(path) is None) == plainly_safe(path)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.text(st.sampled_from("ab0_./\\ -C\n\ud800ä"), max_size=5), min_size=1, max_size=6), st.integers(1, 6)
 )

@@ -19,7 +19,7 @@ def defaults() -> list[Frame]:
     return shoot(0, sizes_for(3000))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(runs)
 def test_every_benchmark_obeys_the_rules_of_a_data_set(run: tuple[int, int]) -> None:
     seed, n_images = run
@@ -46,7 +46,7 @@ def test_every_benchmark_obeys_the_rules_of_a_data_set(run: tuple[int, int]) -> 
     assert unlabelled == {"train": sizes.train_unlabelled, "gallery": sizes.gallery_unlabelled}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(runs)
 def test_every_value_is_one_of_the_vocabulary(run: tuple[int, int]) -> None:
     for frame in shoot(run[0], sizes_for(run[1])):

@@ -10,7 +10,7 @@ from piq_bench.group.lanczos import BLOCK_PIXELS, luma, product, shrink, weights
 sizes = st.one_of(st.integers(1, 48), st.sampled_from([64, 100, 128, 131, 256, 257, 600]))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(sizes, sizes, st.integers(0, 2**32), st.sampled_from(["noise", "hard", "smooth"]))
 def test_the_two_passes_are_pillows_to_the_byte(width: int, height: int, seed: int, kind: str) -> None:
     rng = np.random.Generator(np.random.PCG64(seed))

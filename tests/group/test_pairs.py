@@ -27,7 +27,7 @@ def test_pairs_are_those_of_brute_force_each_once(finder: Finder, threshold: int
     assert threshold < 4 or expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=30), st.integers(0, 12))
 def test_any_hashes_in_any_order_give_their_pairs(values: set[int], threshold: int) -> None:
     near = {value ^ (1 << bit) for value in values for bit in (0, 17, 63)} | values  # some that are close

@@ -68,7 +68,7 @@ def grouped(images: list[Image64], rules: Rules, mode: str = "components") -> Gr
     return group_hashed(benchmark, hashed, grouping=grouping, within_source=rules.within, min_quality=rules.min_quality)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 10_000),
     st.booleans(),
@@ -89,7 +89,7 @@ def test_every_figure_is_the_plain_count(
         assert level.farthest_exact
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.booleans(), st.sampled_from([0, 4, 10]))
 def test_neighbours_are_all_pairs_and_nothing_else(seed: int, within: bool, threshold: int) -> None:
     images = random_images(seed)
@@ -101,7 +101,7 @@ def test_neighbours_are_all_pairs_and_nothing_else(seed: int, within: bool, thre
     assert pairs.tolist() == expected
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_the_order_of_images_changes_no_group(seed: int) -> None:
     images = random_images(seed)

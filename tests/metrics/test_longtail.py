@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.metrics.longtail import gini, lts
@@ -30,13 +30,11 @@ def expected_gini(counts: list[int]) -> Fraction | None:
     return Fraction(differences, 2 * len(labels) * sum(labels))
 
 
-@settings(deadline=None)
 @given(COUNTS, SHARES)
 def test_lts_is_the_definition(counts: list[int], k: Fraction) -> None:
     assert lts(counts, k) == expected_lts(counts, k)
 
 
-@settings(deadline=None)
 @given(COUNTS, SHARES)
 def test_the_order_of_labels_and_labels_without_samples_do_not_matter(counts: list[int], k: Fraction) -> None:
     shuffled = [*sorted(counts), 0, 0]
@@ -44,7 +42,6 @@ def test_the_order_of_labels_and_labels_without_samples_do_not_matter(counts: li
     assert gini(shuffled) == gini(counts)
 
 
-@settings(deadline=None)
 @given(COUNTS, SHARES, SHARES)
 def test_a_larger_share_takes_no_fewer_labels(counts: list[int], one: Fraction, other: Fraction) -> None:
     few, many = lts(counts, min(one, other)), lts(counts, max(one, other))
@@ -52,7 +49,6 @@ def test_a_larger_share_takes_no_fewer_labels(counts: list[int], one: Fraction, 
         assert few * min(one, other) <= many * max(one, other)  # n / N
 
 
-@settings(deadline=None)
 @given(COUNTS, SHARES, st.integers(1, 1000))
 def test_only_proportions_matter(counts: list[int], k: Fraction, factor: int) -> None:
     assert lts([factor * count for count in counts], k) == lts(counts, k)
@@ -84,7 +80,6 @@ def test_no_sample_has_no_score(counts: list[int]) -> None:
     assert gini(counts) is None
 
 
-@settings(deadline=None)
 @given(COUNTS)
 def test_gini_is_the_mean_difference(counts: list[int]) -> None:
     assert gini(counts) == expected_gini(counts)

@@ -12,7 +12,7 @@ from piq_bench.read.column import object_array
 TEXTS = st.text(st.sampled_from("ab/é\U0001f600"), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     wanted=st.lists(TEXTS, unique=True, max_size=12),
     images=st.lists(TEXTS, max_size=12),

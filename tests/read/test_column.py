@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.read import column as module
@@ -12,7 +12,6 @@ from piq_bench.read.column import Collector, Column, arrow_column
 CELLS = st.lists(st.text(st.sampled_from("ab\0é"), max_size=2), max_size=30)
 
 
-@settings(deadline=None)
 @given(values=CELLS, pieces=st.integers(1, 7), many=st.integers(1, 20))
 def test_a_column_is_the_texts_it_was_made_of(values: list[str], pieces: int, many: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

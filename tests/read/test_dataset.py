@@ -55,7 +55,7 @@ def test_every_value_of_the_table_is_found_again(tmp_path: Path) -> None:
     assert (benchmark.root, benchmark.layout) == (tmp_path, "folder")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     rows=st.permutations(ROWS),
     columns=st.permutations(range(len(COLUMNS))),

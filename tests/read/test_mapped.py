@@ -21,7 +21,7 @@ def stored(folder: Path, values: np.ndarray) -> np.ndarray:
     return map_array(path, values.dtype, values.size, OFFSET).reshape(values.shape)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 39), max_size=60), dtype=st.sampled_from(["<f2", "<f4", ">f4", "<U3"]))
 def test_rows_come_in_the_order_asked_for(rows: list[int], dtype: str, tmp_path: Path) -> None:
     values = np.arange(120).reshape(40, 3).astype(dtype)

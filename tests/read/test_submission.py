@@ -104,7 +104,7 @@ def aligned(path: Path, benchmark: Benchmark) -> tuple[object, ...]:
     return read.content, read.embedding[read.order].tolist(), labels, read.name, read.distance
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(N)), half=st.booleans(), suffix=st.sampled_from(["", ".npz", ".parquet"]))
 def test_row_order_container_byte_order_and_memory_order_change_nothing(
     order: list[int], half: bool, suffix: str, benchmark: Benchmark, tmp_path: Path
@@ -145,7 +145,7 @@ def test_every_value_counts_for_the_content(benchmark: Benchmark, tmp_path: Path
     assert len(digests) == 5
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_bytes_are_read_or_refused_and_nothing_else(
     data: st.DataObject, benchmark: Benchmark, tmp_path: Path

@@ -37,7 +37,7 @@ def codes(path: Path) -> list[str]:
         return [problem.code for problem in refusal.problems]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=6), end=st.sampled_from(["\n", "\r\n"]))
 def test_csv_comes_back_as_it_was_written_with_the_line_of_each_row(
     tmp_path: Path, rows: list[tuple[str, str, str]], end: str
@@ -57,7 +57,7 @@ def test_csv_comes_back_as_it_was_written_with_the_line_of_each_row(
     assert list(table.lines) == expected_lines
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=6))
 def test_parquet_comes_back_as_it_was_written(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     table, problems = read_table(write_parquet(tmp_path / "table.parquet", rows, ("a", "b")))

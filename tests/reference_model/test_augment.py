@@ -43,7 +43,7 @@ def changed(
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),
     size=st.tuples(st.integers(2, 40), st.integers(2, 24)),

@@ -28,7 +28,7 @@ Make = Callable[..., Tensor]
 
 EXACT: dict[str, Any] = {"rel": 1e-12, "abs": 1e-12}
 FORMS = ["mean", "sum", "softmax", "balanced"]
-few = settings(deadline=None, max_examples=40)
+few = settings(max_examples=40)
 
 
 def features_of(seed: int, n: int, dimension: int = 5) -> Tensor:
@@ -194,7 +194,7 @@ TRIPLETS = [
 targets = st.sampled_from([classes_of, sets_of])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 12), make=targets, options=st.sampled_from(BATCH_RANKS))
 def test_batch_rank_is_the_sum_over_anchors_and_positives(seed: int, n: int, make: Make, options: Options) -> None:
     features, target = features_of(seed, n), make(seed, n)
@@ -203,7 +203,7 @@ def test_batch_rank_is_the_sum_over_anchors_and_positives(seed: int, n: int, mak
     assert tuple(map(torch.Tensor.item, found)) == pytest.approx(expected, **EXACT)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 12), make=targets, options=st.sampled_from(TRIPLETS))
 def test_triplet_takes_the_farthest_positive_and_the_nearest_negative(
     seed: int,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from piq_bench.errors import BadUsage
@@ -50,7 +50,6 @@ def covered(runs: Sequence[Slice]) -> set[int]:
 
 
 @given(tasks=vocabularies(), dimension=st.integers(32, 300), granularity=st.integers(1, 4))
-@settings(deadline=None)
 def test_any_vocabulary_is_split_within_the_papers_constraints(
     tasks: list[Task], dimension: int, granularity: int
 ) -> None:
@@ -98,7 +97,6 @@ def test_any_vocabulary_is_split_within_the_papers_constraints(
     dimension=st.integers(64, 2048),
     granularity=st.sampled_from([1, 4, 16]),
 )
-@settings(deadline=None)
 def test_the_most_dimensions_per_label_are_taken_that_leave_re_identification_a_quarter(
     counts: list[int], dimension: int, granularity: int
 ) -> None:

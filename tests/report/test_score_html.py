@@ -58,7 +58,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_the_points_lost_are_what_piq_lacks(seed: int) -> None:
     result, benchmark = scored(seed, n_resamples=0)
