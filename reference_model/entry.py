@@ -49,7 +49,7 @@ README = """\
 # reference {row}
 
 Row `{row}` of the paper's Table 4 by the [reference model](../../reference_model/README.md), at a size for a CPU:
-{models}, {backbone}, images of {height} x {width}, {n_epochs} epochs in {minutes} minutes ({device}, torch {torch}),
+{models}, {backbone}, images of {height} x {width}, {n_epochs} epochs in {minutes} min ({device}, torch {torch}),
 from a backbone that was trained on portraits of other people. Not the paper's numbers: those take HRNet-W32, ImageNet
 weights and Portrait250K.
 
