@@ -8,6 +8,7 @@ Retrieval Performance Measures Efficiently in the Presence of Tied Scores, ECIR 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,21 +38,20 @@ class Rankings:
         runs = (np.array(counts, dtype=np.int64) for counts in (n_positives, n_images, n_above))
         return cls(np.array([0, len(n_positives)]), *runs)
 
-    @property
-    def query(self) -> IntArray:
-        """Shape (n_runs,); the query of each run."""
-        return np.repeat(np.arange(self.start.size - 1), np.diff(self.start))
+    @cached_property
+    def n_found(self) -> IntArray:
+        """Shape (n_runs + 1,); positives in earlier runs, of all queries."""
+        return np.concatenate([[0], np.cumsum(self.n_positives)])
 
-    @property
+    @cached_property
     def answerable(self) -> IntArray:
         """Queries with a positive, ascending."""
         return np.flatnonzero(np.diff(self.start))
 
-    @property
+    @cached_property
     def total(self) -> IntArray:
         """Shape (n_queries,); positives of each query."""
-        found = np.concatenate([[0], np.cumsum(self.n_positives)])
-        return np.diff(found[self.start])
+        return np.diff(self.n_found[self.start])
 
 
 def average_precision(rankings: Rankings) -> FloatArray:
@@ -166,9 +166,8 @@ def metrics_of(ap: str) -> dict[str, Callable[[Rankings], FloatArray]]:
 
 def _mean_over_positives(rankings: Rankings, value: Callable[[FloatArray, FloatArray], FloatArray]) -> FloatArray:
     """Mean over positives of `value(positives above it, its rank)`, which must be linear in the positives above."""
-    found = np.concatenate([[0], np.cumsum(rankings.n_positives)])
-    query = rankings.query
-    n_found = found[:-1] - found[rankings.start[query]]  # positives in earlier runs
+    found, n_runs = rankings.n_found, np.diff(rankings.start)
+    n_found = found[:-1] - np.repeat(found[rankings.start[:-1]], n_runs)  # positives in earlier runs
     sums = value(n_found.astype(np.float64), (rankings.n_above + 1).astype(np.float64))
 
     def in_ties(n_positives: int, n_images: int, n_above: int, n_found: int) -> float:
@@ -182,7 +181,7 @@ def _mean_over_positives(rankings: Rankings, value: Callable[[FloatArray, FloatA
         in_ties, rankings.n_positives[tied], rankings.n_images[tied], rankings.n_above[tied], n_found[tied]
     )
     kept = rankings.answerable
-    total = segment_sums(sums, query, rankings.start.size - 1)
+    total = segment_sums(sums, np.repeat(np.arange(n_runs.size), n_runs), n_runs.size)
     return _of_queries(rankings, total[kept] / rankings.total[kept])
 
 

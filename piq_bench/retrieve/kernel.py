@@ -573,10 +573,11 @@ def write_definitions(
 
 @njit(nogil=True, cache=True)
 def unit_rows(vectors: Float32Array, norm: FloatArray, unit: Float32Array) -> None:
-    """Write each row divided by its norm, in float64, which holds all norms of float32 rows, and rounded once."""
+    """Write each row divided by its norm, in float64, which holds all norms of float32 rows and their inverses."""
     for row in range(vectors.shape[0]):
-        for index in range(vectors.shape[1]):
-            unit[row, index] = F32(np.float64(vectors[row, index]) / norm[row])
+        inverse, vector, written = 1.0 / norm[row], vectors[row], unit[row]
+        for index in range(vector.size):
+            written[index] = F32(np.float64(vector[index]) * inverse)
 
 
 @njit(nogil=True, cache=True)

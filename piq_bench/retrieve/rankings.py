@@ -56,25 +56,28 @@ class Retrieved:
         are read much faster than in any other.
         """
         own = slice(self.start[first], self.start[last])
-        query = np.repeat(np.arange(last - first), np.diff(self.start[first : last + 1])[::-1])
+        found = own.stop - self.start[first : last + 1][::-1]  # positives of earlier queries
         exact, above, tied = self.exact[own][::-1], self.others.above[own][::-1], self.others.tied[own][::-1]
         if exclude:
-            kept = ~self.is_duplicate[own][::-1]
-            query, exact, above, tied = query[kept], exact[kept], above[kept], tied[kept]
+            kept = np.flatnonzero(~self.is_duplicate[own][::-1])
+            exact, above, tied = exact[kept], above[kept], tied[kept]
+            found = np.searchsorted(kept, found)
         else:
             near = slice(*np.searchsorted(self.near_place, (own.start, own.stop)).tolist())
             place = own.stop - 1 - self.near_place[near]
             above, tied = above.copy(), tied.copy()
             above[place] += self.near.above[near]
             tied[place] += self.near.tied[near]
-        is_first = np.ones(exact.size, dtype=bool)
-        is_first[1:] = (exact[1:] != exact[:-1]) | (query[1:] != query[:-1])
-        run = np.flatnonzero(is_first)
+        is_first = np.empty(exact.size + 1, dtype=bool)
+        np.not_equal(exact[1:], exact[:-1], out=is_first[1:-1])
+        is_first[found] = True
+        run = np.flatnonzero(is_first[:-1])
         n_positives = np.diff(run, append=exact.size)
-        found = np.searchsorted(query, np.arange(last - first + 1))  # positives of earlier queries
-        n_above = above[run] + run - found[query[run]]
-        n_images = np.asarray(tied[run] + n_positives, dtype=np.int64)
-        return Rankings(np.searchsorted(run, found), n_positives, n_images, n_above)
+        if run.size < exact.size:  # positives that tie with another are rare
+            above, tied = above[run], tied[run]
+        start = np.searchsorted(run, found)
+        n_above = above + (run - np.repeat(found[:-1], np.diff(start)))
+        return Rankings(start, n_positives, tied + n_positives, n_above)
 
 
 def rank(
