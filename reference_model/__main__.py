@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from reference_model.config import Configuration
 
+WIDTH = 120  # of printed lines
 PATIENCE = 6  # hours for which processes that train together wait for one of them
 INSTALL = "pip install 'piq-bench[reference]'"
 F = TypeVar("F", bound=Callable[..., None])
@@ -84,16 +86,24 @@ def train_command(
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadDataset
         from piq_bench.read.dataset import inspect_dataset
+        from reference_model import config
+        from reference_model.checkpoint import files_of
         from reference_model.predict import quiet
         from reference_model.train import train
 
-        if resume and preset is None and file is None:
-            file = run_file(out)
-        configuration = chosen(preset, file, scale, epochs, settings)
+        begun = of_run(out) if resume and preset is None and file is None else None
+        configuration = chosen(preset, file, scale, epochs, settings, begun)
         inspection = inspect_dataset(dataset)
         if inspection.integrity:
             raise BadDataset(str(dataset), inspection.integrity)
         with processes(device) as (place, is_first):
+
+            def tell(line: str) -> None:
+                if is_first:
+                    click.echo(line, err=True)
+
+            text = " ".join(config.settings(configuration))
+            tell(fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n")
             try:
                 train(
                     inspection.benchmark,
@@ -104,10 +114,14 @@ def train_command(
                     resume=resume,
                     workers=workers,
                     progress=progress_bar if is_first else quiet,
-                    tell=lambda line: click.echo(line, err=True) if is_first else None,
+                    tell=tell,
                 )
             except KeyboardInterrupt:
-                click.echo(f"the last full epoch is in {out}; go on with --resume", err=True)
+                if files_of(out):
+                    start = f" --weights {weights}" if weights is not None and configuration.models == "each" else ""
+                    tell(f"the last full epoch is in {out}; go on with --resume{start}")
+                else:
+                    tell("no epoch was finished; start again as before")
                 raise
             if is_first:
                 click.echo(f"wrote {out}; try: python -m reference_model predict {out} {dataset}")
@@ -257,9 +271,14 @@ def bench_command(
 
 
 def chosen(
-    preset: str | None, file: Path | None, scale: str | None, epochs: int | None, settings: tuple[str, ...]
+    preset: str | None,
+    file: Path | None,
+    scale: str | None,
+    epochs: int | None,
+    settings: tuple[str, ...],
+    begun: "Configuration | None" = None,
 ) -> "Configuration":
-    """The configuration that the options describe.
+    """The configuration that the options describe, or that of a run which has begun, with the options' changes.
 
     Raises:
         BadUsage: if they do not describe one.
@@ -269,7 +288,7 @@ def chosen(
     from piq_bench.errors import BadUsage, Problem, first_few
     from reference_model import config, schedule
 
-    if (preset is None) == (file is None):
+    if begun is None and (preset is None) == (file is None):
         found = "neither a preset nor a file" if preset is None else "both a preset and a file"
         raise BadUsage("configuration", [Problem("no-configuration", "--preset", found, "one of the two")])
     if preset is not None and preset not in config.PRESETS:
@@ -277,7 +296,7 @@ def chosen(
         raise BadUsage(
             "configuration", [Problem("no-preset", "--preset", f"there is no {preset!r}", f"one of {known}")]
         )
-    found_one = config.PRESETS[preset] if preset is not None else config.read(file or Path())
+    found_one = begun or (config.PRESETS[preset] if preset is not None else config.read(file or Path()))
     if scale is not None:
         found_one = config.SCALES[scale](found_one)
     if epochs is not None:
@@ -285,19 +304,23 @@ def chosen(
     return config.changed(found_one, settings)
 
 
-def run_file(folder: Path) -> Path:
-    """The config.json of a run that has begun.
+def of_run(folder: Path) -> "Configuration":
+    """What the run in a folder was started with: one model, or one for each task in a folder of its own.
 
     Raises:
-        BadUsage: if the folder holds none.
+        BadUsage: if the folder holds no run that could be resumed.
     """
-    from piq_bench.errors import BadUsage, Problem
-    from reference_model.train import CONFIG
+    from dataclasses import replace
 
-    if not (folder / CONFIG).is_file():
-        remedy = "start a run with --preset, without --resume"
-        raise BadUsage(str(folder), [Problem("no-run", CONFIG, "the folder holds no run", remedy)])
-    return folder / CONFIG
+    from piq_bench.errors import BadUsage, Problem
+    from reference_model.checkpoint import files_of, load
+
+    found = files_of(folder)
+    if not found:
+        missing, remedy = "no epoch of a run was finished here", "start a run with --preset, without --resume"
+        raise BadUsage(str(folder), [Problem("no-run", "--out", missing, remedy)])
+    configuration = load(found[0]).configuration
+    return configuration if found[0].parent == folder else replace(configuration, task=None)
 
 
 def device_of(name: str) -> "torch.device":
@@ -338,10 +361,10 @@ def processes(name: str) -> "Iterator[tuple[torch.device, bool]]":
     device = device_of(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if own else name)
     # The others wait while the first decodes all images, or tries a model on those held out.
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=PATIENCE))
-    try:
-        yield device, distributed.get_rank() == 0
-    finally:
-        distributed.destroy_process_group()
+    yield device, distributed.get_rank() == 0
+    # Not after a failure: NCCL would wait here for the others, who wait for this process's part of a batch, and
+    # torchrun would not learn that there is anything to end.
+    distributed.destroy_process_group()
 
 
 @contextmanager

@@ -1,13 +1,14 @@
-"""How fast a configuration is here: in come its numbers, out come images per second and memory.
+"""How fast a configuration is here: in come its numbers, out come images per second and memory, and what to expect.
 
-Pixels and answers are random; reading pictures and sampling take no part. The device is waited for before every look
-at the clock, and as many steps as are timed go before, in which kernels are chosen and compiled.
+Pixels and answers are random; reading pictures and sampling take no part. Images are predicted in batches of the size
+that `predict` takes. The device is waited for before every look at the clock, and as many steps as are timed go before,
+in which kernels are chosen and compiled.
 """
 
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,25 @@ from piq_bench.read.vocabulary import DEFAULT_TASKS
 from piq_bench.records import RETRIEVAL
 from reference_model.augment import draw
 from reference_model.config import Configuration
-from reference_model.predict import inferred
+from reference_model.predict import BATCH_SIZE, inferred
 from reference_model.trainer import Trainer
 
 N_IDENTITIES = 640  # in the paper's training images
 KIB = 1024
+
+KINDS = ("training", "inference")
+LEVELS = ("floor", "goal", "stretch")
+EXPECTED: Mapping[tuple[str, str, bool], tuple[int, int, int]] = {
+    ("w32", "training", False): (2_000, 3_000, 3_800),
+    ("w32", "training", True): (3_500, 4_500, 6_000),
+    ("w32", "inference", True): (12_000, 18_000, 25_000),
+    ("r50", "training", True): (5_000, 7_000, 8_500),
+}
+"""Images per second that one H200 should reach, by backbone, kind and whether it is compiled: at 256 x 128, in 16 bits.
+
+Worked out from the network's arithmetic and traffic and from public timings on other GPUs, never measured. Less than
+the first number says that something is wrong.
+"""
 
 
 def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -> dict[str, Any]:
@@ -49,7 +64,8 @@ def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -
 
     trained = _seconds(lambda: trainer.step(pixels, targets, drawn), n_steps, device)
     trainer.model.eval()
-    predicted = _seconds(lambda: inferred(trainer.model, pixels, configuration), n_steps, device)
+    many = pixels[torch.arange(BATCH_SIZE, device=device) % n]
+    predicted = _seconds(lambda: inferred(trainer.model, many, configuration), n_steps, device)
     return {
         "preset": configuration.preset,
         "backbone": configuration.backbone,
@@ -61,9 +77,20 @@ def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": str(torch.__version__),
         "training_images_per_second": round(n / trained, 1),
-        "inference_images_per_second": round(n / predicted, 1),
+        "inference_batch_size": BATCH_SIZE,
+        "inference_images_per_second": round(BATCH_SIZE / predicted, 1),
         "memory_mib": round(_bytes(device) / KIB**2),
+        "expected_on_one_h200": expected(configuration),
     }
+
+
+def expected(configuration: Configuration) -> dict[str, dict[str, int]]:
+    """What a configuration should reach on one H200, by kind; nothing where nobody has worked it out."""
+    usual = Configuration(backbone=configuration.backbone)
+    if (configuration.size, configuration.precision) != (usual.size, usual.precision) or configuration.last_stride != 1:
+        return {}
+    found = {kind: EXPECTED.get((configuration.backbone, kind, configuration.compiled)) for kind in KINDS}
+    return {kind: dict(zip(LEVELS, figures, strict=True)) for kind, figures in found.items() if figures is not None}
 
 
 def _seconds(step: Callable[[], object], n_steps: int, device: torch.device) -> float:

@@ -120,6 +120,12 @@ def load(path: Path) -> Checkpoint:
         raise damaged(path, error) from None
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The checkpoints of a run, one for each of its models; none before the end of its first epoch."""
+    whole = folder / FILE
+    return [whole] if whole.is_file() else sorted(folder.glob(f"*/{FILE}"))
+
+
 def damaged(path: Path, error: Exception) -> WrongCheckpoint:
     """The refusal of a checkpoint of ours with something wrong in it."""
     found = f"is damaged: {printable(f'{type(error).__name__} {error}')}"

@@ -285,6 +285,15 @@ def changed(configuration: Configuration, settings: Sequence[str]) -> Configurat
     return from_json(plain)
 
 
+def settings(configuration: Configuration) -> list[str]:
+    """Every field and its value, as `changed` takes them.
+
+    >>> settings(PRESETS["fss-br"])[:4]
+    ['preset=fss-br', 'backbone=w32', 'last_stride=1', 'size=[256,128]']
+    """
+    return [f"{path}={_text(value)}" for path, value in _leaves(configuration)]
+
+
 def differences(one: Configuration, other: Configuration) -> list[str]:
     """Paths of the fields in which two runs differ."""
     first, second = dict(_leaves(one)), dict(_leaves(other))
@@ -311,6 +320,13 @@ def _value(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _text(value: object) -> str:
+    """What `_value` reads as the value: a text without quotes where it is read as no other value."""
+    if isinstance(value, str) and _value(value) == value:
+        return value
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _leaves(record: "DataclassInstance", path: str = "") -> Iterator[tuple[str, object]]:

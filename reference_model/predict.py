@@ -20,7 +20,7 @@ from piq_bench.files import sha256_of
 from piq_bench.pictures import Pixels
 from piq_bench.records import RETRIEVAL, Benchmark, Float32Array, Task
 from reference_model.augment import normalised
-from reference_model.checkpoint import FILE, Checkpoint, load, require_vocabulary, restored
+from reference_model.checkpoint import FILE, Checkpoint, files_of, load, require_vocabulary, restored
 from reference_model.config import Configuration, to_json
 from reference_model.data import read_pixels
 from reference_model.feed import read_ahead
@@ -125,9 +125,7 @@ def checkpoints_in(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    if (path / FILE).is_file():
-        return [path / FILE]
-    found = sorted(path.glob(f"*/{FILE}"))
+    found = files_of(path)
     if not found:
         missing = f"holds no {FILE}" if path.is_dir() else "there is no such file or folder"
         raise BadUsage(str(path), [Problem("no-checkpoint", "run", missing, "the folder of a training run")])

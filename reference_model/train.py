@@ -13,7 +13,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -46,6 +46,7 @@ from reference_model.weights import WrongCheckpoint, load_backbone
 CONFIG = "config.json"
 LOG = "log.csv"
 CHECK_EVERY = 100  # steps after which the host waits, to see whether losses are finite
+LOWER_RATE = "a lower schedule.base_rate; the checkpoint holds the last epoch before"
 AUGMENTATION = 1  # beside seed and epoch, what sets these random numbers apart from the samplers'
 
 Tell = Callable[[str], None]
@@ -108,6 +109,8 @@ def train(
     for place, one in runs.items():  # all of it before pictures are read, which may take long
         _require_place(place, resume=resume)
         _require_start(benchmark, one, place, weights, resume=resume)
+    if resume and weights is None:
+        _require_same_start(runs)
     material = prepare(benchmark, configuration, folder, workers=workers, progress=progress)
     if isinstance(material.fitted.pixels, np.memmap) and n_processes() == 1:
         tell("the images are too many for memory: they are read from a file without a name, which ends with the run")
@@ -203,6 +206,7 @@ def _run(
     n_epochs = configuration.schedule.n_epochs
     for epoch in range(len(log) + 1, n_epochs + 1):
         row = _epoch(trainer, feed, targets, material.identity, epoch, progress)
+        _require_finite_weights(trainer, epoch)
         is_due = epoch % configuration.evaluate_every == 0 or epoch == n_epochs
         if rank() == 0:
             if is_due and material.tried is not None:
@@ -299,8 +303,17 @@ def _require_finite(total: Tensor, losses: Tensor, tasks: Sequence[Task], epoch:
     if not torch.isfinite(total + losses.sum()).item():
         names = [task.name for task, is_fine in zip(tasks, torch.isfinite(losses).tolist(), strict=True) if not is_fine]
         found = f"in epoch {epoch} the loss of {first_few(names, len(names)) or 'all tasks together'} is not finite"
-        remedy = "a lower schedule.base_rate; the checkpoint holds the last epoch before"
-        raise BadUsage("training", [Problem("diverged", "loss", found, remedy)])
+        raise BadUsage("training", [Problem("diverged", "loss", found, LOWER_RATE)])
+
+
+def _require_finite_weights(trainer: Trainer, epoch: int) -> None:
+    """The same for what the last step did, whose loss nobody has seen yet."""
+    state = {key: value for key, value in trainer.model.state_dict().items() if value.is_floating_point()}
+    is_fine = torch.stack([value.isfinite().all() for value in state.values()]).tolist()
+    lost = [key for key, fine in zip(state, is_fine, strict=True) if not fine]
+    if lost:
+        found = f"after epoch {epoch} not all weights are finite: {first_few(lost, len(lost))}"
+        raise BadUsage("training", [Problem("diverged", "weights", found, LOWER_RATE)])
 
 
 def _asked(benchmark: Benchmark, configuration: Configuration) -> list[Task]:
@@ -338,6 +351,15 @@ def _require_start(
         _require_same(load(folder / FILE), configuration, fingerprint(benchmark), None, folder / FILE)
     elif weights is not None:
         load_backbone(build_backbone(configuration), weights)
+
+
+def _require_same_start(folders: Collection[Path]) -> None:
+    """Models that are left to train start as the others did."""
+    found = [load(folder / FILE) for folder in folders if (folder / FILE).exists()]
+    names = {str(state.facts["weights"]) for state in found if "weights" in state.facts}
+    if names and not all((folder / FILE).exists() for folder in folders):
+        told = f"models that are left to train started from {first_few(sorted(names), len(names))} as well"
+        raise BadUsage("weights", [Problem("no-weights", "--weights", told, "give it again")])
 
 
 def _require_same(

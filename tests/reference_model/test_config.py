@@ -89,6 +89,14 @@ def test_settings_change_one_field_each() -> None:
     assert found.features.slices == (("gender", 0, 4),)
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_all_settings_of_a_configuration_make_it_again(name: str) -> None:
+    odd = replace(config.PRESETS[name], task="null", preset="1.5", features=config.Features(slices=(("a", 0, 4),)))
+    for one in (config.PRESETS[name], config.small(config.PRESETS[name]), odd):
+        assert config.changed(config.Configuration(seed=9), config.settings(one)) == one
+    assert len(config.settings(odd)) == len(set(dict(config._leaves(odd))))
+
+
 def test_every_mistake_is_named_at_once_with_what_would_be_right() -> None:
     settings = ["schedule.n_epoch=3", "size=[64]", "metric=tripet", "seed=1.5", "batch_rank=4", "compiled=1"]
     with pytest.raises(BadUsage) as refusal:

@@ -12,6 +12,8 @@ from piq_bench.errors import BadUsage, LimitExceeded
 
 torch = pytest.importorskip("torch")
 program = pytest.importorskip("reference_model.__main__")
+benches = pytest.importorskip("reference_model.bench")
+checkpoints = pytest.importorskip("reference_model.checkpoint")
 config = pytest.importorskip("reference_model.config")
 trainers = pytest.importorskip("reference_model.trainer")
 
@@ -64,6 +66,68 @@ def test_a_run_is_resumed_by_its_folder_alone(folder: Path, tmp_path: Path, monk
     assert "epoch 2/2" in done.stderr
 
 
+def test_before_the_first_full_epoch_there_is_nothing_to_resume(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self: object, *batch: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainers.Trainer, "step", step)
+        stopped = call("train", folder, "--out", tmp_path, "--preset", "fss", *QUICK, *HERE)
+    assert stopped.exit_code == 130
+    assert "no epoch was finished; start again as before" in stopped.stderr
+    assert "--resume" not in stopped.stderr
+    # Weights that it started from would be left out.
+    refused = call("train", folder, "--out", tmp_path, "--resume", *HERE)
+    assert refused.exit_code == 2
+    assert "no epoch of a run was finished here" in refused.stderr
+
+
+def test_models_of_single_tasks_are_resumed_by_their_folder_and_their_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = [*QUICK, "--set", "augmentation.flip=0", *HERE]
+    done = call("train", folder, "--out", tmp_path / "start", "--preset", "sim-mtl", *options)
+    assert done.exit_code == 0, done.output
+    start = tmp_path / "start" / "checkpoint.pt"
+    each = ["train", folder, "--preset", "single-task", "--weights", start, *options]
+    assert call(*each, "--out", tmp_path / "whole").exit_code == 0
+    real, n_steps = trainers.Trainer.step, 0
+
+    def step(self: object, *batch: object) -> object:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 4 * 2 * 3 + 2:  # in the fourth model's first epoch
+            raise KeyboardInterrupt
+        return real(self, *batch)
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(trainers.Trainer, "step", step)
+        stopped = call(*each, "--out", run)
+    assert stopped.exit_code == 130
+    assert f"go on with --resume --weights {start}" in stopped.stderr
+    assert len(list(run.glob("*/checkpoint.pt"))) == 3
+    refused = call("train", folder, "--out", run, "--resume", *HERE)
+    assert refused.exit_code == 2
+    assert "models that are left to train started from 'checkpoint.pt'" in refused.stderr
+    done = call("train", folder, "--out", run, "--resume", "--weights", start, *HERE)
+    assert done.exit_code == 0, done.output
+    for path in (tmp_path / "whole").glob("*/checkpoint.pt"):
+        one, other = (checkpoints.load(folder / path.parent.name) for folder in (tmp_path / "whole", run))
+        assert one.configuration == other.configuration
+        assert all(torch.equal(value, other.model[key]) for key, value in one.model.items())
+
+
+def test_a_run_begins_with_all_of_its_configuration(folder: Path, tmp_path: Path) -> None:
+    done = call("train", folder, "--out", tmp_path, "--preset", "fss-br", *QUICK, *HERE)
+    printed = done.stderr[: done.stderr.index("\n\n")].split()
+    assert config.changed(config.Configuration(), printed) == config.read(tmp_path / "config.json")
+    assert "batch_rank.temperature=1.0" in printed
+    assert all(len(line) <= 120 for line in done.stderr.splitlines()[:20])
+
+
 def test_re_identification_alone_makes_a_partial_submission(folder: Path, tmp_path: Path) -> None:
     done = call("train", folder, "--out", tmp_path / "run", "--preset", "reid-only", *QUICK, *HERE)
     assert done.exit_code == 0, done.output
@@ -89,6 +153,25 @@ def test_bench_measures_both_directions() -> None:
     assert (found["batch_size"], found["device"], found["precision"]) == (16, "cpu", "float32")
     assert min(found[f"{kind}_images_per_second"] for kind in ("training", "inference")) > 0
     assert found["memory_mib"] > 0
+    assert found["inference_batch_size"] == 256
+    assert found["expected_on_one_h200"] == {}
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings", "expected"),
+    [
+        ("fss", [], {"training": [2000, 3000, 3800]}),
+        ("fss", ["compiled=true"], {"training": [3500, 4500, 6000], "inference": [12000, 18000, 25000]}),
+        ("sim-mtl-r50", ["compiled=true"], {"training": [5000, 7000, 8500]}),
+        ("sim-mtl-r50", ["compiled=true", "last_stride=2"], {}),
+        ("fss", ["compiled=true", "size=[384, 192]"], {}),
+        ("fss", ["compiled=true", "precision=float32"], {}),
+    ],
+)
+def test_bench_says_what_one_h200_should_reach(preset: str, settings: list[str], expected: object) -> None:
+    found = benches.expected(config.changed(config.PRESETS[preset], settings))
+    assert {kind: list(figures.values()) for kind, figures in found.items()} == expected
+    assert all(list(figures) == ["floor", "goal", "stretch"] for figures in found.values())
 
 
 @pytest.mark.parametrize(
@@ -101,7 +184,7 @@ def test_bench_measures_both_directions() -> None:
         (["--preset", "fss", "--device", "tpu"], 2, "'tpu' does not work here"),
         (["--preset", "fss", "--device", "meta"], 2, "'meta' does not work here: nothing here was tried on meta"),
         (["--preset", "fss", "--device", "cuda:77"], 2, "'cuda:77' does not work here"),
-        (["--resume"], 2, "the folder holds no run"),
+        (["--resume"], 2, "no epoch of a run was finished here"),
         (["--preset", "fss"], 2, "64 images do not fill one batch of 128"),
         (["--preset", "fss", "--tiny", "--weights", "none.pth"], 2, "No such file or directory"),
     ],
@@ -175,3 +258,18 @@ def test_failures_have_their_exit_codes(folder: Path, tmp_path: Path, monkeypatc
     full = call("train", folder, "--out", tmp_path / "run", *options)
     assert full.exit_code == 6
     assert "--set sampling.batch_size=8" in full.stderr
+
+
+def test_processes_that_train_together_part_in_peace_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, **options: calls.append(backend))
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: calls.append("destroyed"))
+    with program.processes("cpu") as (device, is_first):
+        assert (device, is_first) == (torch.device("cpu"), False)
+    assert calls == ["gloo", "destroyed"]
+    # NCCL's farewell waits for the others, who wait for this process's part of a batch: torchrun would never end them.
+    with pytest.raises(MemoryError), program.processes("cpu"):
+        raise MemoryError
+    assert calls == ["gloo", "destroyed", "gloo"]

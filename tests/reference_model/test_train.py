@@ -340,6 +340,27 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_epoch(
     assert same(checkpoints.load(tmp_path / "run").model, good.model)
 
 
+def test_weights_that_are_lost_in_the_last_step_do_not_replace_good_ones(benchmark: Benchmark, tmp_path: Path) -> None:
+    configuration = small("fss", "schedule.n_epochs=2")
+    real, n_steps = trainers.Trainer.step, 0
+
+    def step(self: Trainer, *batch: object) -> object:
+        nonlocal n_steps
+        n_steps += 1
+        cost = real(self, *batch)
+        if n_steps == 8:  # the last of the second epoch, after its cost was found
+            self.model.heads[0].classifier.weight.data[0, 0] = float("inf")
+        return cost
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers.Trainer, "step", step)
+        with pytest.raises(BadUsage, match=r"after epoch 2 not all weights are finite: 'heads\.0\.classifier\.weight'"):
+            run(benchmark, configuration, tmp_path)
+    state = checkpoints.load(tmp_path)
+    assert state.n_epochs == 1
+    assert all(value.isfinite().all() for value in state.model.values())
+
+
 def test_too_little_memory_is_said_with_what_helps(benchmark: Benchmark, tmp_path: Path) -> None:
     def step(self: Trainer, *batch: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 5 GiB")
