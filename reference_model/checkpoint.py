@@ -6,6 +6,7 @@ but the images. It is refused, with a reason, where it is none, is damaged, or a
 
 import os
 import pickle
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -25,6 +26,7 @@ FILE = "checkpoint.pt"
 REMEDY = "give the checkpoint.pt of a run of `python -m reference_model train`"
 
 MAX_CLASSES = 1 << 24
+MIB = 1 << 20
 PARTS: Mapping[str, type] = {
     "n_classes": Mapping,
     "fingerprint": str,
@@ -90,7 +92,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 def unwritable(path: Path, error: Exception) -> LimitExceeded:
     """The refusal to go on when a file of a run cannot be written."""
     found = f"cannot be written: {printable(error)}"
-    return LimitExceeded(str(path), [Problem("unwritable", "file", found, "free some space, then resume")])
+    place = next(place for place in path.absolute().parents if place.is_dir())
+    free = f"{shutil.disk_usage(place).free / MIB:,.1f} MiB are free there"
+    remedy = f"{free}; make room, then go on with --resume, or start again if no epoch was finished"
+    return LimitExceeded(str(path), [Problem("unwritable", "file", found, remedy)])
 
 
 def load(path: Path) -> Checkpoint:

@@ -28,7 +28,7 @@ from piq_bench.errors import BadDataset, BadUsage, Problem, first_few, printable
 from piq_bench.files import sha256_of, write_text
 from piq_bench.fingerprint import fingerprint
 from piq_bench.pictures import Pixels
-from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Task
+from piq_bench.records import NO_IDENTITY, NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Task
 from reference_model.augment import Drawn, draw
 from reference_model.checkpoint import FILE, Checkpoint, damaged, load, save, unwritable
 from reference_model.config import Configuration, differences, to_json
@@ -294,7 +294,12 @@ def _batches(configuration: Configuration, identity: IntArray, epoch: int) -> In
         share(found, rank(), n_processes())
         return found
     except ValueError as error:
-        remedy = f"such as --set sampling.batch_size={max(2, options.batch_size // 2)}"
+        known, change = identity != NO_IDENTITY, f"batch_size={max(2, options.batch_size // 2)}"
+        if options.kind != "random" and not known.any():
+            change = "kind=random"
+        elif options.kind == "shuffle" and known.all():
+            change = "kind=pk"
+        remedy = f"such as --set sampling.{change}"
         raise BadUsage("configuration", [Problem("bad-sampling", "sampling", str(error), remedy)]) from None
 
 

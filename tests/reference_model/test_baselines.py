@@ -8,7 +8,9 @@ from click.testing import CliRunner
 
 from piq_bench.board.entries import read_entry
 from piq_bench.board.grade import grade
-from piq_bench.demo.sizes import MIN_IMAGES
+from piq_bench.demo.build import DEFAULT_IMAGES, DEFAULT_SEED
+from piq_bench.demo.film import shoot
+from piq_bench.demo.sizes import MIN_IMAGES, sizes_for
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.records import NOT_ANNOTATED
@@ -67,6 +69,15 @@ def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_
     baselines.make_baselines(tmp_path, ["fss"], device=CPU, tell=lines.append, **sizes)  # nothing is left to do
     assert (tmp_path / "reference-fss" / "submission.npz").read_bytes() == before
     assert not any(line.startswith("epoch") for line in lines)
+
+
+def test_nobody_in_the_benchmark_is_among_those_whom_the_backbone_learns_from() -> None:
+    own, other = (
+        {frame.track.person.looks for frame in shoot(seed, sizes_for(n_images))}
+        for seed, n_images in ((DEFAULT_SEED, DEFAULT_IMAGES), (others.SEED, others.N_IMAGES))
+    )
+    assert (len(own), len(other)) == (378, 2950)
+    assert not own & other
 
 
 def test_a_row_without_all_tasks_is_no_baseline(tmp_path: Path) -> None:

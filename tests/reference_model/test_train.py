@@ -184,15 +184,23 @@ def test_neither_images_nor_labels_of_query_and_gallery_change_a_bit(
 ) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(folder, changed)
-    for image in benchmark.images[benchmark.split != TRAIN]:
+    is_test = benchmark.split != TRAIN
+    for image in benchmark.images[is_test]:
         (changed / "images" / image).unlink()
-    training_builders.rewritten(
-        changed / "annotations.csv",
-        lambda text: "".join(
-            line if ",train," in line else line.replace("female", "male") for line in text.splitlines(keepends=True)
-        ),
-    )
-    assert same_run(run(read_benchmark(changed), whole_run.configuration, tmp_path / "run"), whole_run)
+
+    def other_answers(text: str) -> str:
+        header, *rows = [line.split(",") for line in text.splitlines()]
+        places = [place for place, row in enumerate(rows) if row[1] != "train"]
+        answers = [rows[place][4:] for place in reversed(places)]
+        for place, answer in zip(places, answers, strict=True):
+            rows[place] = [*rows[place][:2], f"a{rows[place][2]}", rows[place][3], *answer]
+        return "".join(",".join(row) + "\n" for row in [header, *rows])
+
+    training_builders.rewritten(changed / "annotations.csv", other_answers)
+    other = read_benchmark(changed)
+    assert all((other.labels[task] != label)[is_test].any() for task, label in benchmark.labels.items())
+    assert other.identities != benchmark.identities
+    assert same_run(run(other, whole_run.configuration, tmp_path / "run"), whole_run)
 
 
 def test_a_data_set_needs_no_test_images(folder: Path, benchmark: Benchmark, tmp_path: Path) -> None:
@@ -380,7 +388,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(whole_run: Checkpoint, tmp_path: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(LimitExceeded, match="No space left on device"):
+        with pytest.raises(LimitExceeded, match=r"No space left on device\n.*[\d,]+\.\d MiB are free there"):
             checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
@@ -417,6 +425,22 @@ def test_what_does_not_suit_the_data_is_refused(
 ) -> None:
     with pytest.raises(BadUsage, match=message):
         run(benchmark, small(preset, setting), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("preset", "known", "message", "remedy"),
+    [
+        ("sim-mtl-pk", False, "0 identities", "kind=random"),
+        ("sim-mtl-shuffle", False, "0 identities", "kind=random"),
+        ("sim-mtl-shuffle", True, "0 unidentified images", "kind=pk"),
+    ],
+)
+def test_where_all_or_no_images_have_an_identity_another_sampler_is_the_remedy(
+    preset: str, known: bool, message: str, remedy: str, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    identity = np.where(known, benchmark.identity.clip(min=0), NO_IDENTITY)
+    with pytest.raises(BadUsage, match=rf"{message}.*\n.*such as --set sampling\.{remedy}"):
+        run(replace(benchmark, identity=identity), small(preset), tmp_path / "run")
 
 
 def test_what_cannot_be_started_is_refused_before_pictures_are_read(
