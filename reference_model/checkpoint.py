@@ -49,7 +49,8 @@ class Checkpoint:
         n_classes: of the tasks that the model learns.
         fingerprint: of that benchmark.
         n_epochs: done.
-        facts: what a reader of results wants to know: pre-trained weights, device, time, images.
+        facts: what a reader of results wants to know: pre-trained weights, device, time, images, and which part of the
+            feature each task reads.
         log: one row per epoch.
         model, objective, optimiser: states.
     """
@@ -153,7 +154,20 @@ def restored(checkpoint: Checkpoint, path: Path) -> PortraitModel:
     except (RuntimeError, TypeError) as error:
         found = printable(" ".join(str(error).split()), 300)
         raise WrongCheckpoint(str(path), [Problem("wrong-weights", "model", found, REMEDY)]) from None
+    require_slices(checkpoint, model, path)
     return model
+
+
+def require_slices(checkpoint: Checkpoint, model: PortraitModel, path: Path) -> None:
+    """Refuse a checkpoint whose tasks read other parts of the feature, of the same lengths, than its model's do.
+
+    Raises:
+        WrongCheckpoint: if another version cut the feature.
+    """
+    slices = checkpoint.facts.get("slices", model.split.edges())
+    if slices != model.split.edges():
+        found, remedy = f"the feature is cut as {quoted(slices)}", f"this version cuts it as {model.split.edges()}"
+        raise WrongCheckpoint(str(path), [Problem("other-slices", "slices", found, remedy)])
 
 
 def require_vocabulary(checkpoint: Checkpoint, benchmark: Benchmark, path: Path) -> None:

@@ -89,6 +89,7 @@ def predict(
     for path, checkpoint in zip(paths, checkpoints, strict=True):
         require_vocabulary(checkpoint, benchmark, path)
     _require_one_each(paths, checkpoints)
+    torch.backends.cudnn.benchmark = True  # of kernels, since all batches have one shape
     rows = benchmark.test_rows
     pixels: dict[tuple[int, int], Pixels] = {}
     embedding: NDArray[np.float16] | None = None

@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations, groupby, pairwise
-from typing import Any
 
 from piq_bench.errors import BadUsage, Problem, first_few, printable, quoted
 from piq_bench.records import RETRIEVAL, Task
@@ -77,16 +76,9 @@ class Split:
         rows += [("(shared)", part.start, part.stop) for part in self.shared]
         return rows + [("(unassigned)", part.start, part.stop) for part in self.unassigned]
 
-    def to_json(self) -> dict[str, object]:
-        """Plain values for a configuration or a checkpoint."""
-        slices = {name: [part.start, part.stop] for name, part in self.slices.items()}
-        return {"dimension": self.dimension, "reid": self.reid, "slices": slices}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Split":
-        """Of what `to_json` gave; `given_split` is for tables that somebody wrote."""
-        slices = {name: Slice(start, stop) for name, (start, stop) in value["slices"].items()}
-        return cls(value["dimension"], slices, value["reid"])
+    def edges(self) -> dict[str, list[int]]:
+        """Start and stop by task, as plain values."""
+        return {name: [part.start, part.stop] for name, part in self.slices.items()}
 
     def readers(self) -> list[frozenset[str]]:
         """Shape (dimension,): the tasks that read each dimension."""

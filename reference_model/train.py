@@ -30,7 +30,7 @@ from piq_bench.fingerprint import fingerprint
 from piq_bench.pictures import Pixels
 from piq_bench.records import NO_IDENTITY, NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Task
 from reference_model.augment import Drawn, draw
-from reference_model.checkpoint import FILE, Checkpoint, damaged, load, save, unwritable
+from reference_model.checkpoint import FILE, Checkpoint, damaged, load, require_slices, save, unwritable
 from reference_model.config import Configuration, differences, to_json
 from reference_model.data import Labelled, fill, held_out, read_pixels, targets_of, training_part
 from reference_model.feed import Feed
@@ -184,11 +184,12 @@ def _run(
     n_classes = {task.name: material.fitted.n_classes[task.name] for task in tasks}
     trainer = Trainer(configuration, material.benchmark.tasks, n_classes, device)
     facts: dict[str, Any] = {"torch": str(torch.__version__), "device": _name(device), "n_processes": n_processes()}
-    facts["n_images"] = len(material.fitted.pixels)
+    facts |= {"n_images": len(material.fitted.pixels), "slices": trainer.model.split.edges()}
     state = None
     if resume and (folder / FILE).exists():
         state = load(folder / FILE)
         _require_same(state, configuration, material.fingerprint, n_classes, folder / FILE)
+        require_slices(state, trainer.model, folder / FILE)
         try:
             trainer.restore(state)
         except (KeyError, TypeError, ValueError) as error:

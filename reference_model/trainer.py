@@ -81,7 +81,8 @@ class Trainer:
             targets: by task, shape (n,) or (n, n_labels).
             drawn: how the images are changed.
         """
-        self.model.train()
+        if not self.model.training:  # a look at each of a thousand modules, else
+            self.model.train()
         self.optimiser.zero_grad()  # first of all: a CUDA graph writes its gradients where those of the last step are
         images = augmented(pixels, drawn, self.configuration.augmentation)
         if not self.configuration.channels_last:

@@ -1,7 +1,10 @@
 """Heads and objective: a task sees its slice and its annotated images, and nothing else moves it."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +18,7 @@ torch = pytest.importorskip("torch")
 heads = pytest.importorskip("reference_model.heads")
 objective = pytest.importorskip("reference_model.objective")
 config = pytest.importorskip("reference_model.config")
+losses = pytest.importorskip("reference_model.losses")
 mirror = pytest.importorskip("reference_model.mirror")
 
 Tensor: TypeAlias = Any  # types are checked without torch
@@ -23,6 +27,7 @@ Configuration: TypeAlias = Any
 N_CLASSES = {task.name: len(task.labels) or 6 for task in DEFAULT_TASKS}
 D = 64
 UNKNOWN = 0.3
+COLD = losses.BatchRank(temperature=0.1)
 
 
 def small(name: str, *settings: str) -> Configuration:
@@ -134,12 +139,12 @@ def test_heads_compute_in_float32_under_autocast() -> None:
 @pytest.mark.parametrize("name", ["fss", "fss-triplet", "fss-br"])
 def test_images_without_an_annotation_add_nothing(name: str) -> None:
     configuration = small(name)
-    model, losses = model_of(configuration).eval(), objective.Objective(configuration, DEFAULT_TASKS)
+    model, minimised = model_of(configuration).eval(), objective.Objective(configuration, DEFAULT_TASKS)
     feature, targets = feature_of(24), targets_of(24)
-    cost = losses(model.judged(feature), targets)
+    cost = minimised(model.judged(feature), targets)
     for place, target in enumerate(targets):
         known = (target if target.ndim == 1 else target[:, 0]) != -1
-        part = losses(model.judged(feature[known]), [one[known] for one in targets])
+        part = minimised(model.judged(feature[known]), [one[known] for one in targets])
         assert cost.by_task[place].item() == pytest.approx(part.by_task[place].item(), rel=1e-5)
         assert cost.n_valid[place].item() == known.sum().item()
 
@@ -148,20 +153,20 @@ def test_images_without_an_annotation_add_nothing(name: str) -> None:
 @pytest.mark.parametrize("metric", ["none", "triplet", "batch_rank"])
 def test_a_batch_without_any_identity_costs_re_identification_nothing(combination: str, metric: str) -> None:
     configuration = small("fss", f"metric={metric}", f"combination={combination}")
-    model, losses = model_of(configuration).train(), objective.Objective(configuration, DEFAULT_TASKS)
+    model, minimised = model_of(configuration).train(), objective.Objective(configuration, DEFAULT_TASKS)
     targets = targets_of(16)
     targets[0][:] = -1
-    cost = losses(model.judged(feature_of(16)), targets)
+    cost = minimised(model.judged(feature_of(16)), targets)
     cost.total.backward()
     assert cost.by_task[0].item() == 0
     assert cost.n_valid[0].item() == 0
     assert not model.heads[0].classifier.weight.grad.any()
     assert model.heads[0].neck.bias.grad is None
-    gradients = [p.grad for module in (model.heads, losses) for p in module.parameters() if p.grad is not None]
+    gradients = [p.grad for module in (model.heads, minimised) for p in module.parameters() if p.grad is not None]
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
     if combination == "uncertainty":
-        assert losses.uncertainty.log_loss.grad[0].item() == 0
-        assert losses.uncertainty.log_loss.grad[1:].all()
+        assert minimised.uncertainty.log_loss.grad[0].item() == 0
+        assert minimised.uncertainty.log_loss.grad[1:].all()
 
 
 def test_a_task_costs_its_classification_and_half_its_metric_loss() -> None:
@@ -177,12 +182,107 @@ def test_a_task_costs_its_classification_and_half_its_metric_loss() -> None:
     assert plain.total.item() == pytest.approx(plain.by_task.mean().item())
 
 
+@pytest.mark.parametrize(
+    ("settings", "of_one", "of_several", "metric"),
+    [
+        (["label_smoothing=0.2"], {"label_smoothing": 0.2}, {}, None),
+        (["multi_label=sum"], {}, {"form": "sum"}, None),
+        (["metric=triplet", "triplet.margin=1.0"], {}, {}, ("triplet_loss", losses.Triplet(margin=1.0))),
+        (
+            ["metric=batch_rank", "batch_rank.temperature=0.1"],
+            {},
+            {},
+            ("batch_rank_loss", COLD),
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_configuration_says_of_a_loss_reaches_it(
+    settings: list[str], of_one: dict[str, Any], of_several: dict[str, Any], metric: tuple[str, Any] | None
+) -> None:
+    plain = small("fss", "multi_label=mean")
+    configuration = config.changed(plain, settings)
+    targets, answers = targets_of(16), model_of(plain).eval().judged(feature_of(16))
+    found = objective.Objective(configuration, DEFAULT_TASKS)(answers, targets).by_task
+    expected = []
+    for task, feature, logits, target in zip(DEFAULT_TASKS, answers.features, answers.logits, targets, strict=True):
+        if task.multi_label:
+            cost = losses.multilabel_loss(logits, target, **of_several)[0]
+        else:
+            cost = losses.classification_loss(logits, target, **of_one)[0]
+        if metric is not None:
+            cost = cost + 0.5 * getattr(losses, metric[0])(feature, target, metric[1])[0]
+        expected.append(cost)
+    torch.testing.assert_close(found, torch.stack(expected))
+    assert not torch.equal(found, objective.Objective(plain, DEFAULT_TASKS)(answers, targets).by_task)
+
+
+def test_the_guard_of_the_configuration_is_that_of_the_weights() -> None:
+    found = objective.Objective(small("fss-br-uncertainty", "guard=3"), DEFAULT_TASKS)
+    assert found.uncertainty.guard == 3
+
+
+TWO = (Task("age", "a", labels=("x", "y", "z")), Task("mood", "b", labels=("u", "v"), multi_label=True))
+PROGRAM = """
+import sys
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+sys.path[:0] = sys.argv[5:]
+import test_heads
+
+rank, store, batch, out = int(sys.argv[1]), *sys.argv[2:5]
+torch.set_num_threads(1)
+distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+inputs, weight, targets = torch.load(batch, weights_only=True)
+linear = torch.nn.Linear(4, 10, bias=False, dtype=torch.float64)
+with torch.no_grad():
+    linear.weight.copy_(weight)
+parts = [part.chunk(2)[rank] for part in targets]
+found = test_heads.cost_and_gradients(DistributedDataParallel(linear), linear, inputs.chunk(2)[rank], parts)
+torch.save(found, f"{out}{rank}")
+distributed.destroy_process_group()
+"""
+
+
+def cost_and_gradients(parallel: Model, linear: Model, inputs: Tensor, targets: list[Tensor]) -> tuple[Tensor, ...]:
+    """Of all losses, for two tasks whose features and logits a linear layer gives."""
+    minimised = objective.Objective(config.PRESETS["fss-br-uncertainty"], TWO).double()
+    found = parallel(inputs)
+    features, logits = [found[:, :3], found[:, 3:5]], [found[:, 5:8], found[:, 8:]]
+    cost = minimised(heads.Answers(features, features, logits), targets)
+    cost.total.backward()
+    return (*(part.detach() for part in cost), linear.weight.grad, minimised.uncertainty.log_loss.grad)
+
+
+def test_two_processes_have_the_cost_and_the_gradients_of_one_with_all_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    inputs, weight = (torch.from_numpy(rng.normal(size=shape)) for shape in ((12, 4), (10, 4)))
+    age, mood = (torch.from_numpy(rng.integers(0, most, shape)) for most, shape in ((3, 12), (2, (12, 2))))
+    age[1:5] = -1  # means over the first half and the second are not the mean over all
+    mood[:6] = -1  # nor has the first process any of this task
+    torch.save((inputs, weight, [age, mood]), tmp_path / "batch")
+    files = [str(tmp_path / name) for name in ("store", "batch", "found")]
+    here = [str(Path(__file__).parent), str(Path.cwd()), *sys.path]
+    processes = [subprocess.Popen([sys.executable, "-c", PROGRAM, str(rank), *files, *here]) for rank in range(2)]
+    assert [process.wait(timeout=100) for process in processes] == [0, 0]
+    linear = torch.nn.Linear(4, 10, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+    expected = cost_and_gradients(linear, linear, inputs, [age, mood])
+    assert expected[2].tolist() == [8, 6]
+    for rank in range(2):
+        found = torch.load(tmp_path / f"found{rank}", weights_only=True)
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_only_the_weights_of_the_tasks_are_free_from_decay() -> None:
     configuration = small("fss-br-uncertainty")
-    model, losses = model_of(configuration), objective.Objective(configuration, DEFAULT_TASKS)
-    decayed, free = objective.parameter_groups(model, losses, 5e-4)
+    model, minimised = model_of(configuration), objective.Objective(configuration, DEFAULT_TASKS)
+    decayed, free = objective.parameter_groups(model, minimised, 5e-4)
     assert (decayed["weight_decay"], free["weight_decay"]) == (5e-4, 0)
-    assert free["params"] == [losses.uncertainty.log_loss]
+    assert free["params"] == [minimised.uncertainty.log_loss]
     assert {id(p) for p in decayed["params"]} == {id(p) for p in model.parameters() if p.requires_grad}
     assert not {id(head.neck.bias) for head in model.heads} & {id(p) for p in decayed["params"]}
     alone = objective.Objective(small("fss"), DEFAULT_TASKS)

@@ -215,6 +215,17 @@ def test_nothing_is_compiled_again_after_the_third_step() -> None:
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == counted
 
 
+@each_way
+def test_no_step_waits_for_the_device(settings: tuple[str, ...]) -> None:
+    trainer, batch = made(tiny(*settings), "cuda")
+    steps(trainer, batch)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.step(*batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_images_are_the_same_from_the_gpu_and_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, device = np.random.default_rng(0), torch.device("cuda")
     pixels = rng.integers(0, 256, (500, 64, 32, 3)).astype(np.uint8)

@@ -123,6 +123,7 @@ def test_a_submission_says_what_was_chosen_and_how_it_was_trained(benchmark: Ben
     (model,) = meta["models"]
     assert model["tasks"] == [task.name for task in DEFAULT_TASKS]
     assert (model["epochs"], model["n_images"], model["device"]) == (40, training_builders.N_TRAIN, "cpu")
+    assert model["slices"]["arm"] == [40, 50]
     assert str(run) not in json.dumps(meta)
 
 
@@ -282,6 +283,21 @@ def test_weights_of_another_model_are_refused(benchmark: Benchmark, run: Path, t
     checkpoints.save(tmp_path / "checkpoint.pt", replace(state, configuration=other))
     with pytest.raises(weights.WrongCheckpoint, match="Missing key"):
         predicted(benchmark, [tmp_path / "checkpoint.pt"])
+
+
+def test_a_feature_that_another_version_cut_is_refused(benchmark: Benchmark, run: Path, tmp_path: Path) -> None:
+    state = checkpoints.load(run)
+    slices = dict(state.facts["slices"])
+    assert slices == {
+        "reid": [0, 35], "gender": [0, 4], "age": [4, 12], "physique": [12, 18], "height": [18, 24],
+        "body": [35, 45], "arm": [40, 50], "expression": [50, 64],
+    }  # fmt: skip
+    slices["physique"], slices["height"] = slices["height"], slices["physique"]  # the weights would fit
+    checkpoints.save(tmp_path / "checkpoint.pt", replace(state, facts={**state.facts, "slices": slices}))
+    with pytest.raises(weights.WrongCheckpoint, match=r"the feature is cut as .*\n.*this version cuts it as"):
+        predicted(benchmark, [tmp_path / "checkpoint.pt"])
+    with pytest.raises(weights.WrongCheckpoint, match=r"the feature is cut as"):
+        training.train(benchmark, state.configuration, tmp_path, device=CPU, workers=1, resume=True)
 
 
 def test_answers_that_are_not_finite_are_refused(benchmark: Benchmark, run: Path, tmp_path: Path) -> None:

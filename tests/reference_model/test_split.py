@@ -252,15 +252,9 @@ def test_no_split_gives_every_task_the_whole_feature() -> None:
     assert split.unassigned == ()
 
 
-@pytest.mark.parametrize("split", [split_features(2048, DEFAULT_TASKS), whole(64, DEFAULT_TASKS[1:])])
-def test_a_split_survives_json(split: Split) -> None:
-    assert Split.from_json(json.loads(json.dumps(split.to_json()))) == split
-
-
 def test_a_split_that_was_computed_can_be_given() -> None:
     split = split_features(2048, DEFAULT_TASKS)
-    table = {name: [part.start, part.stop] for name, part in split.slices.items()}
-    assert given_split(2048, DEFAULT_TASKS, table) == split
+    assert given_split(2048, DEFAULT_TASKS, json.loads(json.dumps(split.edges()))) == split
 
 
 def test_equal_thirds_for_the_aspects_can_be_given() -> None:
