@@ -316,11 +316,11 @@ def of_run(folder: Path) -> "Configuration":
     from reference_model.checkpoint import files_of, load
 
     found = files_of(folder)
-    if not found:
+    begun = load(found[0]).configuration if found else None
+    if begun is None or (found[0].parent != folder and begun.task is None):  # a folder of whole runs is no run
         missing, remedy = "no epoch of a run was finished here", "start a run with --preset, without --resume"
         raise BadUsage(str(folder), [Problem("no-run", "--out", missing, remedy)])
-    configuration = load(found[0]).configuration
-    return configuration if found[0].parent == folder else replace(configuration, task=None)
+    return begun if found[0].parent == folder else replace(begun, task=None)
 
 
 def device_of(name: str) -> "torch.device":
@@ -357,6 +357,11 @@ def processes(name: str) -> "Iterator[tuple[torch.device, bool]]":
         return
     from torch import cuda, distributed
 
+    from piq_bench.errors import BadUsage, Problem, quoted
+
+    if name.startswith("cuda:"):
+        found, remedy = f"{quoted(name)} for every process of torchrun", "cuda, for a GPU of its own for each"
+        raise BadUsage("device", [Problem("one-gpu", "--device", found, remedy)])
     own = name == "cuda" or (name == "auto" and cuda.is_available())
     device = device_of(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if own else name)
     # The others wait while the first decodes all images, or tries a model on those held out.

@@ -120,6 +120,14 @@ def test_models_of_single_tasks_are_resumed_by_their_folder_and_their_weights(
         assert all(torch.equal(value, other.model[key]) for key, value in one.model.items())
 
 
+def test_a_folder_of_runs_is_no_run_to_resume(folder: Path, tmp_path: Path) -> None:
+    done = call("train", folder, "--out", tmp_path / "one", "--preset", "fss", *QUICK, *HERE)
+    assert done.exit_code == 0, done.output
+    refused = call("train", folder, "--out", tmp_path, "--resume", *HERE)
+    assert refused.exit_code == 2
+    assert "no epoch of a run was finished here" in refused.stderr
+
+
 def test_a_run_begins_with_all_of_its_configuration(folder: Path, tmp_path: Path) -> None:
     done = call("train", folder, "--out", tmp_path, "--preset", "fss-br", *QUICK, *HERE)
     printed = done.stderr[: done.stderr.index("\n\n")].split()
@@ -268,6 +276,9 @@ def test_processes_that_train_together_part_in_peace_or_not_at_all(monkeypatch: 
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: calls.append("destroyed"))
     with program.processes("cpu") as (device, is_first):
         assert (device, is_first) == (torch.device("cpu"), False)
+    assert calls == ["gloo", "destroyed"]
+    with pytest.raises(BadUsage, match="'cuda:1' for every process of torchrun"), program.processes("cuda:1"):
+        pass
     assert calls == ["gloo", "destroyed"]
     # NCCL's farewell waits for the others, who wait for this process's part of a batch: torchrun would never end them.
     with pytest.raises(MemoryError), program.processes("cpu"):

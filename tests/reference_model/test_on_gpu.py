@@ -35,6 +35,7 @@ Trainer: TypeAlias = Any
 N_IMAGES = 16
 N_CLASSES = {task.name: len(task.labels) or 4 for task in DEFAULT_TASKS}
 FULL = "precision=float32"
+QUICK = "backbone=tiny-r50"  # compiled in a fraction of an HRNet's time; where the network does not matter
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +134,7 @@ def test_every_way_of_running_learns_in_32_bits(settings: tuple[str, ...]) -> No
 
 @each_way
 def test_every_way_of_running_learns_in_16_bits(settings: tuple[str, ...]) -> None:
-    costs, weights = learned(tiny(*settings), "cuda", n_steps=20)
+    costs, weights = learned(tiny(QUICK, *settings), "cuda", n_steps=20)
     assert np.isfinite(costs).all()
     assert costs[-1] < 0.9 * costs[0]
     assert all(value.isfinite().all() for value in weights.values())
@@ -143,11 +144,11 @@ def test_every_way_of_running_learns_in_16_bits(settings: tuple[str, ...]) -> No
 def test_a_process_that_could_be_one_of_several_learns_the_same(
     settings: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    costs, expected = learned_in_64_bits(tiny(FULL), "cuda", monkeypatch)
+    costs, expected = learned_in_64_bits(tiny(FULL, QUICK), "cuda", monkeypatch)
     store = f"file://{tmp_path / 'store'}"
     torch.distributed.init_process_group("nccl", init_method=store, rank=0, world_size=1)
     try:
-        found, weights = learned_in_64_bits(tiny(FULL, *settings), "cuda", monkeypatch, parallel=True)
+        found, weights = learned_in_64_bits(tiny(FULL, QUICK, *settings), "cuda", monkeypatch, parallel=True)
         told: list[object] = [None]
         torch.distributed.all_gather_object(told, "refusal")  # as `shared` does
         torch.distributed.barrier()
@@ -161,7 +162,7 @@ def test_a_process_that_could_be_one_of_several_learns_the_same(
 @each_way
 def test_a_run_is_tried_resumed_and_answers_as_on_a_cpu(settings: tuple[str, ...], tmp_path: Path) -> None:
     benchmark = read_benchmark(training_builders.portraits(tmp_path / "data"))
-    short = ["schedule.n_epochs=3", "sampling.batch_size=16", "held_out=0.25", "evaluate_every=1", FULL]
+    short = ["schedule.n_epochs=3", "sampling.batch_size=16", "held_out=0.25", "evaluate_every=1", FULL, QUICK]
     configuration = tiny(*short, *settings)
 
     def stop(line: str) -> None:
@@ -217,7 +218,7 @@ def test_nothing_is_compiled_again_after_the_third_step() -> None:
 
 @each_way
 def test_no_step_waits_for_the_device(settings: tuple[str, ...]) -> None:
-    trainer, batch = made(tiny(*settings), "cuda")
+    trainer, batch = made(tiny(QUICK, *settings), "cuda")
     steps(trainer, batch)
     torch.cuda.set_sync_debug_mode("error")
     try:
