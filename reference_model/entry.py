@@ -50,8 +50,8 @@ README = """\
 
 Row `{row}` of the paper's Table 4 by the [reference model](../../reference_model/README.md), at a size for a CPU:
 {models}, {backbone}, images of {height} x {width}, {n_epochs} epochs in {minutes} min ({device}, torch {torch}),
-from a backbone that was trained on portraits of other people. Not the paper's numbers: those take HRNet-W32, ImageNet
-weights and Portrait250K.
+from a backbone that learned all tasks from 16,000 portraits of other people, drawn by the program that drew these. Not
+the paper's numbers: those take HRNet-W32, ImageNet weights and Portrait250K.
 
 ```sh
 python -m reference_model baselines out --preset {row}

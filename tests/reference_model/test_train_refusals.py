@@ -1,0 +1,227 @@
+"""What stops a run, each said with what helps: files, memory, disks, other runs; what was written is never lost."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+import training_builders
+
+from piq_bench.errors import BadDataset, BadUsage, LimitExceeded
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.vocabulary import DEFAULT_TASKS
+from piq_bench.records import NO_IDENTITY, Benchmark
+
+torch = pytest.importorskip("torch")
+config = pytest.importorskip("reference_model.config")
+training = pytest.importorskip("reference_model.train")
+trainers = pytest.importorskip("reference_model.trainer")
+checkpoints = pytest.importorskip("reference_model.checkpoint")
+weights = pytest.importorskip("reference_model.weights")
+
+Configuration: TypeAlias = Any  # types are checked without torch
+Trainer: TypeAlias = Any
+Checkpoint: TypeAlias = Any
+QUICK = ["schedule.n_epochs=4", "schedule.n_warm_up=0", "sampling.batch_size=16", "backbone=tiny-r50"]
+
+
+def small(name: str, *settings: str) -> Configuration:
+    return config.changed(config.tiny(config.PRESETS[name]), [*QUICK, *settings])
+
+
+def run(benchmark: Benchmark, configuration: Configuration, folder: Path, **options: Any) -> Checkpoint:  # noqa: ANN401
+    training.train(benchmark, configuration, folder, device=torch.device("cpu"), workers=1, **options)
+    return checkpoints.load(folder)
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return list(one) == list(other) and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return training_builders.portraits(tmp_path_factory.mktemp("data") / "small")
+
+
+@pytest.fixture(scope="module")
+def benchmark(folder: Path) -> Benchmark:
+    return read_benchmark(folder)
+
+
+@pytest.fixture(scope="module")
+def whole_run(benchmark: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    configuration = small("fss-br-uncertainty", "schedule.n_epochs=2")
+    return run(benchmark, configuration, tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_every_picture_that_cannot_be_read_is_named_before_anything_is_trained(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    (broken / "images" / "m0" / "000.png").unlink()
+    (broken / "images" / "m1" / "001.png").write_bytes(b"no picture")
+    with pytest.raises(BadDataset) as refusal:
+        run(read_benchmark(broken), small("fss"), tmp_path / "run")
+    assert "m0/000.png" in str(refusal.value)
+    assert "m1/001.png" in str(refusal.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_last_epoch(
+    benchmark: Benchmark, tmp_path: Path
+) -> None:
+    configuration = small("fss", "schedule.base_rate=10", "schedule.n_warm_up=3")
+    good = run(
+        benchmark, replace(configuration, schedule=replace(configuration.schedule, n_epochs=1)), tmp_path / "one"
+    )
+    real = trainers.Trainer.step
+
+    def step(self: Trainer, *batch: object) -> object:
+        cost = real(self, *batch)
+        return cost._replace(total=cost.total * float("nan")) if self.optimiser.param_groups[0]["lr"] > 4 else cost
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers.Trainer, "step", step)
+        with pytest.raises(BadUsage, match="in epoch 2 the loss of all tasks together is not finite"):
+            run(benchmark, configuration, tmp_path / "run")
+    assert same(checkpoints.load(tmp_path / "run").model, good.model)
+
+
+def test_weights_that_are_lost_in_the_last_step_do_not_replace_good_ones(benchmark: Benchmark, tmp_path: Path) -> None:
+    configuration = small("fss", "schedule.n_epochs=2")
+    real, n_steps = trainers.Trainer.step, 0
+
+    def step(self: Trainer, *batch: object) -> object:
+        nonlocal n_steps
+        n_steps += 1
+        cost = real(self, *batch)
+        if n_steps == 8:  # the last of the second epoch, after its cost was found
+            self.model.heads[0].classifier.weight.data[0, 0] = float("inf")
+        return cost
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers.Trainer, "step", step)
+        with pytest.raises(BadUsage, match=r"after epoch 2 not all weights are finite: 'heads\.0\.classifier\.weight'"):
+            run(benchmark, configuration, tmp_path)
+    state = checkpoints.load(tmp_path)
+    assert state.n_epochs == 1
+    assert all(value.isfinite().all() for value in state.model.values())
+
+
+def test_too_little_memory_is_said_with_what_helps(benchmark: Benchmark, tmp_path: Path) -> None:
+    def step(self: Trainer, *batch: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 5 GiB")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers.Trainer, "step", step)
+        with pytest.raises(LimitExceeded, match=r"such as --set sampling.batch_size=8;"):
+            run(benchmark, small("fss"), tmp_path / "run")
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(whole_run: Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(LimitExceeded, match=r"No space left on device\n.*[\d,]+\.\d MiB are free there"):
+            checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_folder_with_a_run_is_not_written_over(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    with pytest.raises(BadUsage, match="the folder holds a run"):
+        run(benchmark, whole_run.configuration, tmp_path)
+
+
+def test_only_the_same_run_is_resumed(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
+    checkpoints.save(tmp_path / "checkpoint.pt", whole_run)
+    other = config.changed(whole_run.configuration, ["schedule.base_rate=1e-4", "seed=3"])
+    with pytest.raises(weights.WrongCheckpoint, match=r"the run has another 'schedule\.base_rate', 'seed'"):
+        run(benchmark, other, tmp_path, resume=True)
+    elsewhere = replace(benchmark, labels={**benchmark.labels, "age": benchmark.labels["body"] % 4})
+    with pytest.raises(weights.WrongCheckpoint, match="the run is of other data"):
+        run(elsewhere, whole_run.configuration, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("preset", "setting", "message"),
+    [
+        ("fss", "sampling.batch_size=128", "64 images do not fill one batch of 128"),
+        ("sim-mtl-pk", "sampling.batch_size=64", "8 identities, and a batch of 64 takes 16"),
+        ("sim-mtl-pk", "sampling.n_images=5", "a batch of 16 and 5 images per identity"),
+        ("fss", "held_out=0.01", "0.01 of 64 images leave 64 to train on"),
+        ("fss", "features.granularity=16", "D = 64 does not suffice"),
+    ],
+)
+def test_what_does_not_suit_the_data_is_refused(
+    preset: str, setting: str, message: str, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    with pytest.raises(BadUsage, match=message):
+        run(benchmark, small(preset, setting), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("preset", "known", "message", "remedy"),
+    [
+        ("sim-mtl-pk", False, "0 identities", "kind=random"),
+        ("sim-mtl-shuffle", False, "0 identities", "kind=random"),
+        ("sim-mtl-shuffle", True, "0 unidentified images", "kind=pk"),
+    ],
+)
+def test_where_all_or_no_images_have_an_identity_another_sampler_is_the_remedy(
+    preset: str, known: bool, message: str, remedy: str, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    identity = np.where(known, benchmark.identity.clip(min=0), NO_IDENTITY)
+    with pytest.raises(BadUsage, match=rf"{message}.*\n.*such as --set sampling\.{remedy}"):
+        run(replace(benchmark, identity=identity), small(preset), tmp_path / "run")
+
+
+def test_what_cannot_be_started_is_refused_before_pictures_are_read(
+    benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"no weights")
+    (tmp_path / "run").mkdir()
+    checkpoints.save(tmp_path / "run" / "checkpoint.pt", whole_run)
+    monkeypatch.setattr(training, "prepare", lambda *_, **__: pytest.fail("read pictures"))
+    with pytest.raises(weights.WrongCheckpoint, match="is no pickle of tensors; nothing was executed"):
+        run(benchmark, small("fss"), tmp_path / "new", weights=tmp_path / "file")
+    with pytest.raises(weights.WrongCheckpoint, match="the run has another 'seed'"):
+        run(benchmark, replace(whole_run.configuration, seed=1), tmp_path / "run", resume=True)
+    with pytest.raises(BadUsage, match="file is no folder that can be written to"):
+        run(benchmark, small("fss"), tmp_path / "file" / "run")
+
+
+def test_a_disk_that_fills_before_the_first_epoch_is_told(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training, "write_text", full)
+    with pytest.raises(LimitExceeded, match=r"config\.json: refused, 1 problem\n.*No space left on device"):
+        run(benchmark, small("fss"), tmp_path / "run")
+
+
+def test_re_identification_alone_needs_a_task_of_that_kind(benchmark: Benchmark, tmp_path: Path) -> None:
+    without = replace(benchmark, tasks=benchmark.tasks[1:])
+    with pytest.raises(BadUsage, match="the benchmark has no re-identification"):
+        run(without, small("reid-only"), tmp_path)
+    state = run(without, small("fss", "schedule.n_epochs=1"), tmp_path)
+    assert list(state.n_classes) == [task.name for task in DEFAULT_TASKS[1:]]
+
+
+def test_a_run_whose_optimiser_is_damaged_is_not_resumed(
+    benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path
+) -> None:
+    checkpoints.save(tmp_path / "checkpoint.pt", replace(whole_run, optimiser={"state": {}}))
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(weights.WrongCheckpoint, match="is damaged: KeyError 'param_groups'"):
+        run(benchmark, whole_run.configuration, tmp_path, resume=True)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
