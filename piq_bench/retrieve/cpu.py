@@ -142,6 +142,10 @@ class _Job:
         """Of a product."""
         return self.similarity.dimension + (0 if self.is_cosine else 1)
 
+    def query_rows(self, n_queries: int) -> int:
+        """Queries per product, all products alike: one of few queries takes longer for each."""
+        return -(-n_queries // -(-n_queries // self.query_block))
+
 
 class _Progress:
     """Turns work done, which may be done twice, into queries done."""
@@ -291,23 +295,23 @@ def _count(
     for thread in range(job.threads):
         idle.put(_Worker(job, points, factors, counts[thread], tied[thread]))
 
-    def work(block: slice) -> tuple[int, float]:
+    def work(block: slice, part: slice) -> tuple[int, float]:
         worker = idle.get()
         try:
-            return block.stop - block.start, worker.count(block)
+            return (block.stop - block.start) * (part.stop - part.start), worker.count(block, part)
         finally:
             idle.put(worker)
 
-    n_done = 0
+    n_done, n_pairs = 0, job.gallery.size * points.norm.size
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(job.threads) as pool:
-        futures = [pool.submit(work, block) for block in _blocks(job.gallery.size, job.gallery_block, job.threads)]
+        futures = [pool.submit(work, *tile) for tile in _tiles(job, points.norm.size)]
         try:
             for future in as_completed(futures):
-                n_images, worst = future.result()
+                n_counted, worst = future.result()
                 if guarded and worst > GUARD:
                     return False
-                n_done += n_images
-                progress.reach(n_done / job.gallery.size)
+                n_done += n_counted
+                progress.reach(n_done / n_pairs)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)  # after an error or an interrupt: no block is begun any more
     _in_parts(
@@ -325,41 +329,44 @@ def _in_parts(job: _Job, n_queries: int, work: Callable[[int, int], None]) -> No
         list(pool.map(lambda first: work(first, min(first + step, n_queries)), range(0, n_queries, step)))
 
 
-def _blocks(n_images: int, block: int, threads: int) -> Iterator[slice]:
-    """Blocks that get smaller towards the end, so that all cores finish at the same time."""
-    first = 0
-    while first < n_images:
-        size = min(block, max(SMALLEST_BLOCK, -(-(n_images - first) // (2 * threads))), n_images - first)
-        yield slice(first, first + size)
-        first += size
+def _tiles(job: _Job, n_queries: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks of the gallery with all queries; the last ones in parts, so that all cores finish at the same time."""
+    n_images = job.gallery.size
+    n_blocks = -(-n_images // min(job.gallery_block, max(SMALLEST_BLOCK, -(-n_images // (2 * job.threads)))))
+    step, n_rows = -(-n_images // n_blocks), job.query_rows(n_queries)
+    for block in range(n_blocks):
+        images = slice(block * step, min((block + 1) * step, n_images))
+        width = n_queries if block < n_blocks - job.threads else n_rows
+        for first in range(0, n_queries, width):
+            yield images, slice(first, min(first + width, n_queries))
 
 
 class _Worker:
-    """One thread's counts and room to work in."""
+    """One thread's counts and room to work in, and the images that it counted last."""
 
     def __init__(
         self, job: _Job, points: kernel.Points, factors: Float32Array, counts: Int32Array, tied: Int32Array
     ) -> None:
         self.job, self.points, self.factors, self.counts, self.tied = job, points, factors, counts, tied
         n_queries, dimension = points.vectors.shape
-        n_blocks = -(-n_queries // job.query_block)
-        self.n_rows = -(-n_queries // n_blocks)  # all alike: a product of few queries takes longer for each
+        self.n_rows = job.query_rows(n_queries)
         self.products = np.empty(self.n_rows * job.gallery_block, dtype=np.float32)
         self.columns = room_for_columns(job.gallery_block, dimension)
         self.image_factors = np.empty((job.gallery_block, job.n_terms), dtype=np.float32)
+        self.block = slice(0, 0)
 
-    def count(self, block: slice) -> float:
-        """Count a block of the gallery; how far products were off, in units of the bound."""
+    def count(self, block: slice, part: slice) -> float:
+        """Count a block of the gallery for a part of the queries; how far products were off, in units of the bound."""
         job, points = self.job, self.points
-        rows = job.gallery[block]
-        images = images_of(job.similarity, rows, self.columns, block.start)
-        columns = _image_factors(job, images, self.image_factors).T
+        if block != self.block:
+            self.images = images_of(job.similarity, job.gallery[block], self.columns, block.start)
+            self.unit, self.block = _image_factors(job, self.images, self.image_factors).T, block
+        n_images = self.images.norm.size
         worst = 0.0
-        n_queries = points.norm.size
-        for first in range(0, n_queries, self.n_rows):
-            n_rows = min(self.n_rows, n_queries - first)
-            products = self.products[: n_rows * rows.size].reshape(n_rows, rows.size)
-            np.matmul(self.factors[first : first + n_rows], columns, out=products)
-            off, _, _ = kernel.count_block(products, points, first, images, job.is_cosine, self.counts, self.tied)
+        for first in range(part.start, part.stop, self.n_rows):
+            n_rows = min(self.n_rows, part.stop - first)
+            products = self.products[: n_rows * n_images].reshape(n_rows, n_images)
+            np.matmul(self.factors[first : first + n_rows], self.unit, out=products)
+            off, _, _ = kernel.count_block(products, points, first, self.images, job.is_cosine, self.counts, self.tied)
             worst = max(worst, off)
         return worst
