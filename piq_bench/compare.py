@@ -153,6 +153,13 @@ def tallied(
     return Tallied(submission.name, submission.content, reid, labels, protocol)
 
 
+def figures(benchmark: Benchmark, system: Tallied) -> dict[str, float]:
+    """The scores of one submission by metric, named as in `Difference`; the same to the last bit as in its score."""
+    clusters = clusters_of(benchmark)
+    values = _weighted(benchmark, system, _side_by_side(system.labels, clusters.total), clusters.once)
+    return {name: float(value[0]) for name, value in values.items() if not np.isnan(value[0])}
+
+
 def compare(
     benchmark: Benchmark,
     systems: Sequence[Tallied],

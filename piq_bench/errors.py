@@ -17,6 +17,7 @@ EXIT_LIMIT = 6
 EXIT_INTERRUPTED = 130
 
 N_OFFENDERS_SHOWN = 3
+N_PROBLEMS_SHOWN = 100  # of a refusal: whoever makes ten thousand mistakes reads no further either
 MAX_QUOTED = 80
 MAX_SOURCE = 1024  # a path is shown whole: its end says most
 
@@ -54,11 +55,14 @@ class BadInput(Exception):
 
     def __str__(self) -> str:
         n_problems = len(self.problems)
-        width = max(len(printable(problem.where)) for problem in self.problems)
+        shown = self.problems[:N_PROBLEMS_SHOWN]
+        width = max(len(printable(problem.where)) for problem in shown)
         lines = [f"{printable(self.source, MAX_SOURCE)}: refused, {n_problems} problem{'s' if n_problems > 1 else ''}"]
-        for problem in self.problems:
+        for problem in shown:
             lines.append(f"  {printable(problem.where):{width}}  {problem.found}")
             lines.append(f"  {'':{width}}  -> {problem.remedy} [{problem.code}]")
+        if n_problems > len(shown):
+            lines.append(f"  and {n_problems - len(shown):,} more")
         return "\n".join(lines)
 
 
@@ -92,7 +96,10 @@ class LimitExceeded(BadInput):
 
 def printable(text: object, limit: int = MAX_QUOTED) -> str:
     """A stranger's text made safe for a terminal: control and bidirectional characters escaped, length limited."""
-    value = str(text)
+    try:
+        value = str(text)
+    except ValueError:  # a whole number of more digits than Python writes out
+        value = f"{text:#x}"
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 

@@ -1,6 +1,10 @@
 """A small benchmark and entries of it."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,3 +86,17 @@ def refer(folder: Path, *, sha256: str, n_bytes: int, url: str = "https://exampl
     """Say that the predictions of an entry lie elsewhere."""
     lines = ['schema = "piq-bench/reference/1"', f'url = "{url}"', f'sha256 = "{sha256}"', f"bytes = {n_bytes}"]
     (folder / "submission.ref.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def edit_result(folder: Path, change: Callable[[dict[str, Any]], None], *, digest: bool = True) -> None:
+    """Edit an entry's result; with a digest that is right again, as whoever can edit one can also write the other."""
+    path = folder / "result.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    change(result)
+    if digest:
+        score = result["score"]
+        parts = {name: value for name, value in score.items() if name not in ("software", "engine", "file")}
+        parts["protocol"] = {name: value for name, value in score["protocol"].items() if name != "digest"}
+        canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        score["protocol"]["digest"] = hashlib.sha256(canonical.encode()).hexdigest()
+    path.write_text(json.dumps(result), encoding="utf-8")

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from piq_bench.board.entries import entries_in, read_entry
-from piq_bench.board.grade import grade, read_result
+from piq_bench.board.grade import grade
+from piq_bench.board.result import read_result
 from piq_bench.cli import load_command
 from piq_bench.read.dataset import read_benchmark
 

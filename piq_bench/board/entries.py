@@ -13,6 +13,7 @@ from piq_bench.board.reference import REFERENCE, Reference, read_reference
 from piq_bench.errors import BadSubmission, BadUsage, Problem, printable, quoted
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{1,79}")
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows cannot check out
 SUBMISSIONS = ("submission.npz", "submission.parquet")
 RESULT = "result.json"
 SUFFIXES = (".md", ".toml", ".json", ".csv", ".txt")  # of what may stand beside a submission
@@ -58,8 +59,8 @@ def read_entry(folder: Path) -> Entry:
         raise BadUsage(str(folder), [Problem("no-entry", printable(folder.name), "is no folder", "name an entry")])
     name = folder.resolve().name
     problems = []
-    if not ID.fullmatch(name) or name in TAKEN:
-        remedy = f"2 to 80 small letters, digits and hyphens, neither {' nor '.join(map(quoted, TAKEN))}"
+    if not ID.fullmatch(name) or name in TAKEN or DEVICE.fullmatch(name):
+        remedy = f"2 to 80 small letters, digits and hyphens, neither {' nor '.join(map(quoted, TAKEN))} nor a device"
         problems.append(Problem("bad-name", printable(name), "cannot be an entry's name", remedy))
     if folder.is_symlink():
         problems.append(Problem("link", printable(name), "is a link", "a folder"))

@@ -1,6 +1,7 @@
 """An entry to its grade: what it reaches, computed anew; what it claims, to the last bit; and whether it is a copy."""
 
 import json
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from piq_bench.board.entries import Entry, read_entry
 from piq_bench.board.likeness import likenesses
+from piq_bench.board.result import SCHEMA, read_result
 from piq_bench.errors import BadInput, BadUsage, Problem, printable, quoted
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, Submission
@@ -16,9 +18,6 @@ from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
 from piq_bench.scoring import score
-
-SCHEMA = "piq-bench/result/1"
-MAX_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def grade(
         benchmark, submission, n_resamples=n_resamples, engine=engine, engine_name=engine_name, advance=advance
     )
     document = score_document(found)
-    copies, warnings = _compared(benchmark, submission, [path for path in others if path.name != entry.id])
+    copies, warnings = _compared(benchmark, entry, submission, [path for path in others if path.name != entry.id])
     return Grade(
         entry=entry.id,
         status="partial" if found.piq is None else "scored",
@@ -131,26 +130,6 @@ def result_json(grade: Grade, disclosure: str = "full") -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_result(path: Path) -> Mapping[str, Any] | None:
-    """A result that the grader wrote; None where there is none.
-
-    Raises:
-        ValueError: if the file is no result.
-    """
-    if not path.exists():
-        return None
-    if path.is_symlink() or path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path} is no plain file of at most {MAX_BYTES} bytes")
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if (
-        not isinstance(document, dict)
-        or document.get("schema") != SCHEMA
-        or not isinstance(document.get("score"), dict)
-    ):
-        raise ValueError(f"{path} is no {SCHEMA}")
-    return document
-
-
 def _claims(entry: Entry, document: Mapping[str, Any]) -> list[Claim]:
     claimed = entry.metadata.claimed
     found: list[Claim] = []
@@ -164,18 +143,22 @@ def _claims(entry: Entry, document: Mapping[str, Any]) -> list[Claim]:
     return found
 
 
-def _compared(benchmark: Benchmark, own: Submission, others: Sequence[Path]) -> tuple[list[str], list[str]]:
+def _compared(
+    benchmark: Benchmark, entry: Entry, own: Submission, others: Sequence[Path]
+) -> tuple[list[str], list[str]]:
     """Entries with the same content, and warnings of those that are much alike."""
     copies: list[str] = []
     warnings: list[str] = []
     for folder in others:
         try:
-            entry = read_entry(folder)
-            if entry.submission is None:
-                if _graded_content(entry) == own.content:
+            beside = read_entry(folder)
+            if _folded(beside.metadata.name) == _folded(entry.metadata.name):
+                warnings.append(f"name: it is, or looks like, that of {folder.name}")
+            if beside.submission is None:
+                if _graded_content(beside) == own.content:
                     copies.append(folder.name)
                 continue
-            other = read_submission(entry.submission, benchmark, partial=True)
+            other = read_submission(beside.submission, benchmark, partial=True)
         except BadInput as refusal:
             warnings.append(f"{folder.name} was not compared: {printable(refusal.problems[0].found)}")
             continue
@@ -184,6 +167,11 @@ def _compared(benchmark: Benchmark, own: Submission, others: Sequence[Path]) -> 
             continue
         warnings += [f"{likeness} {folder.name}" for likeness in likenesses(benchmark, own, other)]
     return copies, warnings
+
+
+def _folded(name: str) -> str:
+    """A name without what hardly shows: capitals, kinds of blanks, wide or narrow letters."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _graded_content(entry: Entry) -> str | None:

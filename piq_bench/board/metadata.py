@@ -4,7 +4,9 @@ Every problem is reported at once. Words that only the grader may say, such as a
 is not known: a misspelt key would otherwise be a claim that nobody reads.
 """
 
+import re
 import tomllib
+import unicodedata
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,20 +14,26 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
 from piq_bench.errors import BadSubmission, Problem, printable, quoted
-from piq_bench.validate import closest, text_fault
+from piq_bench.validate import closest
 
 FILE = "metadata.toml"
 SCHEMA = "piq-bench/entry/1"
 MAX_BYTES = 64 << 10
+MOST_CLAIMS = 200  # of a kind
+MOST_PARAMETERS = 10**15
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # kinds of characters that show nothing, or turn what stands around
+BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0]")  # letters and marks that show nothing
+MOST_MARKS = 4  # accents on one letter: more reach into the lines above and below
 RESERVED = ("verified", "rank", "piq", "score", "grade", "result", "baseline")
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Shares = Annotated[dict[Text, Share], Field(max_length=MOST_CLAIMS)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # "no" is a text, and no boolean
 
 
 class Method(_Strict):
@@ -33,7 +41,7 @@ class Method(_Strict):
 
     summary: LongText
     backbone: Text | None = None
-    parameters: Annotated[int, Field(ge=0)] | None = None
+    parameters: Annotated[int, Field(ge=0, le=MOST_PARAMETERS)] | None = None
     ensemble: bool = False
     test_time_augmentation: bool = False
     reranking: bool = False
@@ -51,9 +59,9 @@ class Claimed(_Strict):
     """What the author found; the grader computes it again, and expects the same to the last bit."""
 
     piq: Share | None = None
-    aspects: dict[str, Share] = Field(default_factory=dict)
-    f1: dict[str, Share] = Field(default_factory=dict)
-    reid: dict[str, Share] = Field(default_factory=dict)
+    aspects: Shares = Field(default_factory=dict)
+    f1: Shares = Field(default_factory=dict)
+    reid: Shares = Field(default_factory=dict)
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
@@ -120,8 +128,9 @@ def _problem(error: Any) -> Problem:  # noqa: ANN401
         return Problem("unknown-key", printable(where), "is no key", f"{hint}known are {', '.join(known)}")
     if error["type"] == "missing":
         return Problem("missing-key", printable(where), "is missing", "add it")
-    found = quoted(error["input"]) if isinstance(error["input"], str | int | float | bool) else "does not fit"
-    return Problem("bad-value", printable(where), f"got {found}", printable(error["msg"]))
+    plain = isinstance(error["input"], str | int | float | bool)
+    found = f"got {quoted(error['input'])}" if plain else "does not fit"
+    return Problem("bad-value", printable(where), found, printable(error["msg"]))
 
 
 def _keys(place: tuple[str | int, ...]) -> list[str]:
@@ -137,13 +146,36 @@ def _keys(place: tuple[str | int, ...]) -> list[str]:
 
 
 def _strange_texts(value: object, where: str) -> list[Problem]:
-    """Texts and keys that a terminal or a page could not show as they are."""
+    """Texts and keys that a terminal or a page could not show as they are, or would show as another's."""
     if isinstance(value, dict):
-        return [one for key, part in value.items() for one in _strange_texts(part, f"{where}.{key}".lstrip("."))]
+        found = []
+        for key, part in value.items():
+            own = f"{where}.{key}".lstrip(".")
+            if fault := _text_fault(key):
+                found.append(Problem("strange-text", own, f"the key {quoted(key)} {fault}", "plain text"))
+            found += _strange_texts(part, own)
+        return found
     if isinstance(value, list):
         return [one for place, part in enumerate(value) for one in _strange_texts(part, f"{where}[{place}]")]
-    fault = text_fault(value.replace("\n", " ")) if isinstance(value, str) else None
-    return [Problem("strange-text", printable(where), f"{quoted(value)} {fault}", "plain text")] if fault else []
+    fault = _text_fault(value.replace("\n", " ")) if isinstance(value, str) else None
+    return [Problem("strange-text", where, f"{quoted(value)} {fault}", "plain text")] if fault else []
+
+
+def _text_fault(text: str) -> str | None:
+    r"""What is wrong with how a text looks; None for nothing.
+
+    >>> _text_fault("Zoë Łukasiewicz, 山田　太郎")
+    >>> _text_fault("piq\u200bbench")
+    'has characters that cannot be seen'
+    """
+    if BLANK.search(text) or any(unicodedata.category(one) in UNSEEN for one in text):
+        return "has characters that cannot be seen"
+    n_marks = 0
+    for one in text:
+        n_marks = n_marks + 1 if unicodedata.category(one) in ("Mn", "Me") else 0
+        if n_marks > MOST_MARKS:
+            return f"has more than {MOST_MARKS} marks on one letter"
+    return None
 
 
 def _refusal(path: Path, code: str, found: str, remedy: str) -> BadSubmission:

@@ -12,11 +12,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from piq_bench.board.entries import ID, MAX_FILES, MAX_SUBMISSION_BYTES, MAX_TEXT_BYTES, RESULT, SUBMISSIONS
+from piq_bench.board.entries import DEVICE, ID, MAX_FILES, MAX_SUBMISSION_BYTES, MAX_TEXT_BYTES, RESULT, SUBMISSIONS
 from piq_bench.errors import BadSubmission, BadUsage, Problem, printable
 
 FOLDER = "submissions"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_-])?")  # a dot at the end is lost on Windows
 PLAIN_FILE = "100644"
 MODES = {"120000": "is a link", "160000": "is a submodule", "100755": "is executable"}
 CHANGES = {"M": "changes a file", "D": "deletes a file", "T": "changes what a file is"}
@@ -113,7 +113,7 @@ def _misfit(change: Change) -> Problem | None:
         return Problem("no-file", where, MODES.get(change.mode, "is no plain file"), "plain files")
     parts = change.path.split("/")
     fits = len(parts) == 3 and parts[0] == FOLDER and ID.fullmatch(parts[1]) and NAME.fullmatch(parts[2])
-    if not fits:
+    if not fits or any(map(DEVICE.fullmatch, parts)):
         return Problem("bad-path", where, "is no file of an entry", f"{FOLDER}/name-of-the-entry/file")
     if parts[2] == RESULT:
         return Problem("result", where, "is written by the grader", "leave it out")

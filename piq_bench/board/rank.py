@@ -9,16 +9,16 @@ apart, which is stricter. Entries whose ranks overlap are not told apart by this
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from piq_bench.board.entries import Entry, entries_in, read_entry
-from piq_bench.board.grade import read_result
 from piq_bench.board.ledger import FILE as LEDGER
-from piq_bench.board.ledger import read_ledger
-from piq_bench.compare import LEVEL, Tallied, compare, holm, tallied
+from piq_bench.board.ledger import Line, read_ledger
+from piq_bench.board.result import read_result
+from piq_bench.compare import LEVEL, Tallied, compare, figures, holm, tallied
 from piq_bench.errors import BadInput, BadSubmission, Problem, printable
 from piq_bench.fingerprint import fingerprint
 from piq_bench.read.submission import read_submission
@@ -97,9 +97,7 @@ def build_boards(
                 problems.append(Problem("not-graded", path.name, "has no result.json", "piq grade --write"))
                 continue
             score = result["score"]
-            line = recorded.get(path.name)
-            if line is not None and line.digest not in (None, score["protocol"]["digest"]):
-                found = f"its result is not what line {line.number} of the ledger records"
+            if found := _against_ledger(score, recorded.get(path.name)):
                 problems.append(Problem("other-result", path.name, found, "piq grade --write"))
                 continue
             if entry.reference is not None:
@@ -114,16 +112,49 @@ def build_boards(
                     problems.append(Problem("stale-result", path.name, found, "piq grade --write"))
                     continue
                 systems[entry.id] = tallied(benchmark, submission, engine=engine)
+                if found := _miscounted(benchmark, systems[entry.id], score):
+                    problems.append(Problem("false-result", path.name, found, "piq grade --write"))
+                    continue
             standings.append(Standing(entry, score, None))
         except BadInput as refusal:
             problems += [replace(one, where=f"{path.name}: {one.where}") for one in refusal.problems]
         except (KeyError, TypeError, ValueError) as error:
-            found = f"has a result that cannot be read: {printable(error)}"
+            found = f"has a result that does not hold: {printable(error)}"
             problems.append(Problem("bad-result", path.name, found, "piq grade --write"))
         advance(1)
     if problems:
         raise BadSubmission(str(folder), problems)
     return [_ranked(benchmark, board, systems) for board in _boards(standings)]
+
+
+def _against_ledger(score: Mapping[str, Any], line: Line | None) -> str:
+    """What speaks against a result in the last line of the ledger about its entry; empty for nothing."""
+    if line is None:
+        return ""
+    if line.decision == "refused":
+        return f"line {line.number} of the ledger refuses it: {line.reason}"
+    if line.digest not in (None, score["protocol"]["digest"]):
+        return f"its result is not what line {line.number} of the ledger records"
+    return ""
+
+
+def _miscounted(benchmark: Benchmark, system: Tallied, score: Mapping[str, Any]) -> str:
+    """The first number of a result that counting its predictions again does not find; empty for none.
+
+    Results of other rules are passed over: they stand on another board.
+    """
+    rules = asdict(system.protocol) | {"exclude": list(system.protocol.exclude)}
+    if rules != {name: value for name, value in score["protocol"].items() if name != "digest"}:
+        return ""
+    computed = figures(benchmark, system)
+    told = {"piq": score["piq"]} | {
+        f"{part}.{name}": value for part in ("aspects", "f1") for name, value in score[part].items()
+    }
+    told |= {f"reid.{name}": (score["reid"] or {}).get(name) for name in ("macro_map", "macro_rank1")}
+    for name, value in told.items():
+        if value != computed.get(name):
+            return f"its result says {printable(name)} {value!r}, counted again it is {computed.get(name)!r}"
+    return ""
 
 
 def _boards(standings: Sequence[Standing]) -> list[Board]:

@@ -29,7 +29,7 @@ KINDS = (".npz", ".parquet")
 class Reference(BaseModel):
     """All of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     schema_: Literal["piq-bench/reference/1"] = Field(alias="schema")
     url: HttpUrl

@@ -192,7 +192,7 @@ def tell(result: "Grade") -> None:
     click.echo(f"entry   {result.entry}: {result.status}, PIQ {percent(result.document['piq'])}")
     for claim in result.claims:
         state = "holds" if claim.holds else f"does not hold: computed {claim.computed!r}"
-        click.echo(f"claim   {claim.name} {claim.claimed!r} {state}")
+        click.echo(f"claim   {printable(claim.name)} {claim.claimed!r} {state}")
     for warning in result.warnings:
         click.echo(f"note    {printable(warning, 200)}")
     click.echo(f"digest  {result.document['protocol']['digest']}")

@@ -5,7 +5,7 @@ Everything that a stranger wrote is escaped by the templates, which also forbid 
 
 from collections.abc import Sequence
 
-from piq_bench.board.published import DATA_SET, ROWS, SOURCE
+from piq_bench.board.published import DATA_SET, DESIGN, ROWS, SOURCE
 from piq_bench.board.rank import Board
 from piq_bench.errors import printable
 from piq_bench.report.board_rows import RULE, Row, columns, rows, title
@@ -18,10 +18,16 @@ LONGEST = 2000
 def board_pages(boards: Sequence[Board]) -> dict[str, str]:
     """Text of each page by file name."""
     shown = [{"title": title(board), "columns": columns(board), "rows": rows(board)} for board in boards]
-    published = [{"name": row.name, "text": percent(row.piq)} for row in ROWS]
+    published = [{"name": row.name, "design": row.design, "text": percent(row.piq)} for row in ROWS]
     pages = {
         "index.html": render(
-            "board.html", boards=shown, rule=RULE, published=published, data_set=DATA_SET, source=SOURCE
+            "board.html",
+            boards=shown,
+            rule=RULE,
+            published=published,
+            published_columns=DESIGN,
+            data_set=DATA_SET,
+            source=SOURCE,
         )
     }
     for board in boards:
@@ -45,6 +51,8 @@ def _facts(row: Row) -> list[tuple[str, str]]:
         ("parameters", "" if said.method.parameters is None else f"{said.method.parameters:,}"),
         ("trained on", ", ".join(said.training.datasets)),
         ("other data", "yes" if said.training.external_data else "no"),
+        ("ensemble", "yes" if said.method.ensemble else "no"),
+        ("test-time augmentation", "yes" if said.method.test_time_augmentation else "no"),
         ("re-ranking", "yes" if said.method.reranking else "no"),
         ("paper", str(said.paper or "")),
         ("code", str(said.code or "")),

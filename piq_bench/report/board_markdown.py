@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from piq_bench.board.published import DATA_SET, ROWS, SOURCE
+from piq_bench.board.published import DATA_SET, DESIGN, ROWS, SOURCE
 from piq_bench.board.rank import Board
 from piq_bench.report.board_rows import RULE, columns, rows, title
 from piq_bench.report.markdown import escaped
@@ -20,12 +20,14 @@ def board_markdown(boards: Sequence[Board]) -> str:
         lines.append("| rank | entry | team | " + " | ".join(escaped(column.title) for column in shown) + " |")
         lines.append("|---:|---|---|" + "---:|" * len(shown))
         for row in rows(board):
-            name = f"[{escaped(row.name)}]({row.id}/)" + (" †" if row.external_data else "")
+            name = f"[{escaped(row.name)}]({row.id}/){row.marks}"
             first, *others = row.cells
             best = first.text if first.value is None else f"**{first.text}** ({first.interval})"
             cells = [best, *(cell.text for cell in others)]
             lines.append(f"| {row.ranks} | {name} | {escaped(row.team)} | " + " | ".join(cells) + " |")
-        parts.append("\n".join([*lines, "", f"{RULE} † has seen data beside the benchmark's.", ""]))
+        parts.append("\n".join([*lines, "", RULE, ""]))
     lines = ["## Published rows, of another data set", "", f"{escaped(DATA_SET)}: {escaped(SOURCE)}.", ""]
-    lines += ["| row | PIQ |", "|---|---:|", *(f"| {row.name} | {percent(row.piq)} |" for row in ROWS), ""]
+    lines += [f"| row | PIQ | {' | '.join(DESIGN)} |", "|---|---:|" + "---|" * len(DESIGN)]
+    lines += [f"| {row.name} | {percent(row.piq)} | {' | '.join(map(escaped, row.design))} |" for row in ROWS]
+    lines.append("")
     return "\n".join([*parts, *lines])

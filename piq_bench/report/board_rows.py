@@ -9,7 +9,7 @@ from piq_bench.report.rows import NOT_DEFINED, percent, span
 RULE = (
     "Ranks are those that chance alone could exchange: entries whose ranks overlap are not told apart (paired "
     "randomisation tests of PIQ over people, Holm's correction; without predictions at hand, intervals that do not "
-    "meet). Incomplete entries have no rank."
+    "meet). Incomplete entries have no rank. † has seen data beside the benchmark's; ‡ ranks again what it has found."
 )
 
 
@@ -40,7 +40,7 @@ class Row:
     name: str
     team: str
     cells: tuple[Cell, ...]
-    external_data: bool
+    marks: str
     standing: Standing
 
 
@@ -64,7 +64,7 @@ def rows(board: Board) -> list[Row]:
             name=one.entry.metadata.name,
             team=one.entry.metadata.team,
             cells=tuple(_cell(one.score, column) for column in shown),
-            external_data=one.entry.metadata.training.external_data,
+            marks=_marks(one),
             standing=one,
         )
         for one in board.standings
@@ -79,6 +79,12 @@ def title(board: Board) -> str:
         f"{benchmark['name']} {benchmark['version']}, fingerprint {benchmark['fingerprint'][:12]}; "
         f"{protocol['ap']} AP, left out: same {excluded}"
     )
+
+
+def _marks(standing: Standing) -> str:
+    """What stands behind the name of an entry that had help."""
+    said = standing.entry.metadata
+    return (" †" if said.training.external_data else "") + (" ‡" if said.method.reranking else "")
 
 
 def _ranks(standing: Standing) -> str:

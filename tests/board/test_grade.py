@@ -99,6 +99,14 @@ def test_a_copy_with_a_little_noise_is_told_and_not_refused(tmp_path: Path, benc
     )
 
 
+def test_a_name_that_looks_like_anothers_is_told(tmp_path: Path, benchmark: Benchmark) -> None:
+    board_builders.entry(tmp_path / "all" / "first", benchmark, name="The Best")
+    entry = board_builders.entry(tmp_path / "all" / "second", benchmark, seed=1, name="the\u3000\uff22est")
+    done = graded(tmp_path, entry)
+    assert done.exit_code == 0
+    assert "note    name: it is, or looks like, that of first" in done.stdout
+
+
 def test_a_digest_of_other_resamples_is_told_how_many_are_expected(tmp_path: Path, benchmark: Benchmark) -> None:
     _, digest = piq_of(tmp_path, board_builders.entry(tmp_path / "draft", benchmark))
     entry = board_builders.entry(tmp_path / "all" / "draft", benchmark, claimed=f'[claimed]\ndigest = "{digest}"\n')
@@ -139,7 +147,7 @@ def test_files_that_an_entry_cannot_have_are_named_at_once(tmp_path: Path, bench
     assert graded(tmp_path, tmp_path / "none").exit_code == 2
 
 
-@pytest.mark.parametrize("name", ["board", "index"])
+@pytest.mark.parametrize("name", ["board", "index", "con", "com1"])
 def test_an_entry_cannot_take_the_place_of_the_leaderboard(name: str, tmp_path: Path, benchmark: Benchmark) -> None:
     with pytest.raises(BadSubmission, match="cannot be an entry's name"):
         read_entry(board_builders.entry(tmp_path / "all" / name, benchmark))

@@ -26,6 +26,22 @@ def test_what_is_said_is_read(tmp_path: Path) -> None:
     assert not found.training.external_data
 
 
+def test_a_summary_has_room_and_lines_and_names_have_any_script(tmp_path: Path) -> None:
+    summary = '"""\n' + 30 * "What it is, in words.\n" + '"""'
+    text = GOOD.replace('"Noise."', summary).replace("A. Author", "山田　太郎, Łucja Ż.")
+    (tmp_path / "metadata.toml").write_text(text, encoding="utf-8")
+    found = read_metadata(tmp_path)
+    assert len(found.method.summary) == 30 * 22 - 1
+    assert found.authors == ["山田　太郎, Łucja Ż."]
+
+
+def test_thousands_of_mistakes_are_counted_and_the_first_are_shown(tmp_path: Path) -> None:
+    message = refusal(tmp_path, GOOD + "".join(f"k{i} = 0\n" for i in range(5000)))
+    assert "refused, 5000 problems" in message
+    assert message.endswith("\n  and 4,900 more")
+    assert len(message) < 20_000
+
+
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     text = (
         GOOD.replace('team = "Team"\n', "").replace("used_test_images = false", "used_test_images = true")
@@ -48,7 +64,22 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     [
         ("", "schema"),
         ("a = [", "a file of TOML"),
-        (GOOD.replace("Team", "Te\\u202eam"), "has control characters"),
+        (GOOD.replace("Team", "Te\\u202eam"), "has characters that cannot be seen"),
+        (GOOD.replace("Team", "Te\\u200bam"), "has characters that cannot be seen"),
+        (GOOD.replace("Team", "Te\\u3164am"), "has characters that cannot be seen"),
+        (GOOD.replace("Team", "Te" + 20 * "\u0301" + "am"), "has more than 4 marks on one letter"),
+        (GOOD + '[claimed.f1]\n"\\u001b[2J" = 0.5\n', r"the key '\x1b[2J' has characters that cannot be seen"),
+        (GOOD + "[claimed.f1]\n" + "".join(f"k{i} = 0.5\n" for i in range(300)), "at most 200 items"),
+        (
+            GOOD.replace('"piq-bench/entry/1"', "0x" + 50_000 * "f"),
+            "got '0xfffff",
+        ),  # more digits than Python writes out
+        (GOOD.replace("[training]", f"parameters = 0x{50_000 * 'f'}\n[training]"), "equal to 1000000000000000"),
+        (GOOD.replace("external_data = false", 'external_data = "no"'), "valid boolean"),
+        (GOOD.replace("date = 2026-11-01", "date = 0"), "valid date"),
+        (GOOD + '[claimed]\npiq = "0.5"\n', "valid number"),
+        (GOOD + "[claimed]\npiq = true\n", "valid number"),
+        (GOOD + "[claimed]\npiq = nan\n", "less than or equal to 1"),
         (GOOD.replace("Team", "x" * 201), "at most 200 characters"),
         (GOOD.replace("piq-bench/entry/1", "piq-bench/entry/9"), "piq-bench/entry/1"),
         (GOOD + "# " + "x" * (64 << 10), "at most 65536"),

@@ -139,6 +139,33 @@ def only_capitals(place: Path) -> None:
     (folder / "readme.md").write_text("", encoding="utf-8")
 
 
+def device(place: Path) -> None:
+    (arriving(place) / "aux.md").write_text("", encoding="utf-8")
+
+
+def device_entry(place: Path) -> None:
+    arriving(place, "nul")
+
+
+def last_dot(place: Path) -> None:
+    (arriving(place) / "README.md.").write_text("", encoding="utf-8")
+
+
+def hidden(place: Path) -> None:
+    (arriving(place) / ".gitattributes").write_text("* filter=x\n", encoding="utf-8")
+
+
+def many(place: Path) -> None:
+    folder = arriving(place)
+    for number in range(500):
+        (folder / f"{number}.md").write_text("", encoding="utf-8")
+
+
+def instead_of_all(place: Path) -> None:
+    shutil.rmtree(place / "submissions")
+    (place / "submissions").symlink_to("/etc")
+
+
 def capitals(place: Path) -> None:
     arriving(place, "First")
 
@@ -181,6 +208,12 @@ def nothing(place: Path) -> None:
         (strange_name, r"a\u202eb\n.md"),
         (only_capitals, "differs from another only in its capitals"),
         (capitals, "is no file of an entry"),
+        (device, "is no file of an entry"),
+        (device_entry, "is no file of an entry"),
+        (last_dot, "is no file of an entry"),
+        (hidden, "is no file of an entry"),
+        (many, "adds 502 files"),
+        (instead_of_all, "is a link"),
         (result, "is written by the grader"),
         (other_entry, "changes a file"),
         (more_for_another, "exists already"),
@@ -199,6 +232,23 @@ def test_a_branch_that_does_anything_else_is_refused(
     with pytest.raises(BadSubmission) as refused:
         arrived_entry(repository, "main", head, tmp_path / "out")
     assert message in str(refused.value)
+
+
+def test_a_branch_of_thousands_of_files_gets_a_short_answer(repository: Path, tmp_path: Path) -> None:
+    for number in range(3000):
+        (repository / f"{number}.txt").write_text("", encoding="utf-8")
+    head = commit(repository, "many files")
+    with pytest.raises(BadSubmission) as refused:
+        arrived_entry(repository, "main", head, tmp_path)
+    assert "refused, 3002 problems" in str(refused.value)
+    assert len(str(refused.value)) < 30_000
+
+
+def test_a_branch_without_a_common_past_is_refused(repository: Path, tmp_path: Path) -> None:
+    git(repository, "checkout", "-q", "--orphan", "other")
+    head = commit(repository, "from nothing")
+    with pytest.raises(BadUsage, match="merge-base"):
+        arrived_entry(repository, "main", head, tmp_path)
 
 
 def test_claims_and_copies_are_looked_at_as_anywhere(

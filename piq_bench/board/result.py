@@ -1,0 +1,112 @@
+"""result.json: what the grader wrote of an entry, and whether it still says so.
+
+Whoever can edit a result could edit a number. Three things tell: the digest covers every number of a result that keeps
+nothing back, the ledger knows the digest, and where the predictions are at hand they are counted again (`rank`).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from piq_bench.errors import printable
+from piq_bench.report.json import digest
+
+SCHEMA = "piq-bench/result/1"
+MAX_BYTES = 16 << 20
+DIGESTED_UP_TO = "software"  # the first key of a score file that is not the same on every machine
+
+Fraction = Annotated[float, Field(ge=0, le=1)] | None
+Ends = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)] | None
+Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Reid(_Part):
+    macro_map: Fraction
+    macro_rank1: Fraction
+
+
+class _Intervals(_Part):
+    piq: Ends
+    aspects: dict[str, Ends]
+    reid: dict[str, Ends]
+    f1: dict[str, Ends]
+
+
+class _Submission(_Part):
+    content: Hash
+
+
+class _Benchmark(_Part):
+    name: str
+    version: str
+    fingerprint: Hash
+
+
+class _Protocol(_Part):
+    ap: str
+    exclude: list[str]
+    digest: Hash
+
+
+class _File(_Part):
+    sha256: Hash | None
+
+
+class _Score(_Part):
+    """What the leaderboard shows of a score file."""
+
+    piq: Fraction
+    aspects: dict[str, Fraction]
+    reid: _Reid | None
+    f1: dict[str, Fraction]
+    intervals: _Intervals | None
+    submission: _Submission
+    benchmark: _Benchmark
+    protocol: _Protocol
+    file: _File
+
+
+class _Result(_Part):
+    disclosure: str
+    score: _Score
+
+
+def read_result(path: Path) -> Mapping[str, Any] | None:
+    """A result that the grader wrote; None where there is none.
+
+    Raises:
+        ValueError: if the file is no result, or its numbers are not those of its digest.
+    """
+    if not path.exists():
+        return None
+    if path.is_symlink() or path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path.name} is no plain file of at most {MAX_BYTES} bytes")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ValueError(f"it is no {SCHEMA}")
+    try:
+        _Result.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {printable(first['msg'])}") from None
+    if document["disclosure"] == "full" and _digest(document["score"]) != document["score"]["protocol"]["digest"]:
+        raise ValueError("its numbers are not those of its digest")
+    return document
+
+
+def _digest(score: Mapping[str, Any]) -> str:
+    """Of a whole score file, anew."""
+    keys = list(score)
+    parts = {key: score[key] for key in keys[: keys.index(DIGESTED_UP_TO)]} if DIGESTED_UP_TO in keys else dict(score)
+    parts["protocol"] = {key: value for key, value in score["protocol"].items() if key != "digest"}
+    return digest(parts)

@@ -1,0 +1,111 @@
+"""Results that somebody edited: whatever number of the leaderboard is changed, it is seen."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import board_builders
+import pytest
+from click.testing import CliRunner, Result
+
+from piq_bench.board.result import read_result
+from piq_bench.cli import load_command
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def call(command: str, *arguments: object) -> Result:
+    return CliRunner().invoke(load_command(command), [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("graded")
+    benchmark = board_builders.dataset(root / "tiny")
+    for name, level in (("whole", "full"), ("discreet", "score")):
+        entry = board_builders.entry(root / "submissions" / name, benchmark, noise=0.7, seed=len(name))
+        options = ("--dataset", root / "tiny", "--bootstrap", 5, "--disclosure", level, "--write")
+        assert call("grade", entry, *options).exit_code == 0
+    (root / "submissions" / "ledger.jsonl").unlink()  # nobody is asked: neither the ledger nor the digest
+    return root
+
+
+@pytest.fixture
+def root(graded: Path, tmp_path: Path) -> Path:
+    shutil.copytree(graded, tmp_path / "root")
+    return tmp_path / "root"
+
+
+def said(root: Path) -> str:
+    done = call("board", root / "submissions", "--dataset", root / "tiny")
+    assert done.exit_code == (3 if done.stderr else 0)
+    return done.stderr
+
+
+NUMBERS: list[Change] = [
+    lambda score: score.update(piq=0.999),
+    lambda score: score["aspects"].update(reid=0.999),
+    lambda score: score["f1"].update(gender=0.999),
+    lambda score: score["reid"].update(macro_map=0.999),
+    lambda score: score["reid"].update(macro_rank1=None),
+    lambda score: score["f1"].pop("gender") and score["f1"].update(sex=1.0),
+]
+
+
+@pytest.mark.parametrize("change", NUMBERS)
+@pytest.mark.parametrize("name", ["whole", "discreet"])
+def test_a_number_is_counted_again_though_its_digest_is_right(name: str, change: Change, root: Path) -> None:
+    board_builders.edit_result(root / "submissions" / name, lambda result: change(result["score"]))
+    message = said(root)
+    assert f"  {name}  its result says" in message
+    assert "counted again it is" in message
+
+
+@pytest.mark.parametrize("change", [*NUMBERS, lambda score: score["intervals"].update(piq=[0.0, 0.1])])
+def test_a_whole_result_has_a_digest_of_every_number(change: Change, root: Path) -> None:
+    board_builders.edit_result(root / "submissions" / "whole", lambda result: change(result["score"]), digest=False)
+    assert "its numbers are not those of its digest" in said(root)
+
+
+def test_what_nobody_edited_stays(root: Path) -> None:
+    assert said(root) == ""
+    for name in ("whole", "discreet"):
+        assert read_result(root / "submissions" / name / "result.json") is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda result: result["score"].update(piq="<img src=x>"), "score.piq"),
+        (lambda result: result["score"].update(piq=float("inf")), "score.piq"),
+        (lambda result: result["score"].update(piq=True), "score.piq"),
+        (lambda result: result["score"].update(f1={"gender": [1]}), "score.f1.gender"),
+        (lambda result: result["score"].update(reid=[]), "score.reid"),
+        (lambda result: result["score"]["intervals"].update(piq=[0.1]), "score.intervals.piq"),
+        (lambda result: result["score"]["benchmark"].update(name={}), "score.benchmark.name"),
+        (lambda result: result["score"].pop("protocol"), "score.protocol"),
+        (lambda result: result.pop("score"), "score"),
+        (lambda result: result.update(schema="piq-bench/result/9"), "it is no piq-bench/result/1"),
+    ],
+)
+def test_what_is_no_result_is_named(change: Change, message: str, root: Path) -> None:
+    path = root / "submissions" / "whole" / "result.json"
+    board_builders.edit_result(path.parent, change, digest=False)
+    assert f"has a result that does not hold: {message}" in said(root)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "null", "{", "\udcff"], ids=range(5))
+def test_bombs_and_other_files_are_no_results(text: str, root: Path) -> None:
+    path = root / "submissions" / "whole" / "result.json"
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert "has a result that does not hold" in said(root)
+
+
+def test_a_link_is_no_result(root: Path) -> None:
+    path = root / "submissions" / "whole" / "result.json"
+    path.rename(root / "elsewhere.json")
+    path.symlink_to(root / "elsewhere.json")
+    assert json.loads(path.read_text(encoding="utf-8"))
+    assert "is a link" in said(root)
