@@ -3,6 +3,8 @@
 import re
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 yaml = pytest.importorskip("yaml")
 WORKFLOWS = sorted((Path(__file__).parents[1] / ".github" / "workflows").glob("*.yml"))
+ZIZMOR = shutil.which("zizmor", path=str(Path(sys.executable).parent)) or shutil.which("zizmor")
 WITH_RIGHTS = {"comment.yml"}
 PRIVILEGED = {"pull_request_target", "workflow_run", "issue_comment"}
 OWN = (  # numbers, hashes, and what a maintainer wrote into a file of the base branch: no stranger's text
@@ -40,6 +43,7 @@ def test_a_workflow_is_safe(path: Path) -> None:
         assert job["timeout-minutes"] <= 30
         for step in job["steps"]:
             assert "${{" not in step.get("run", "")
+            assert "uses" not in step or re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])  # a tag can move
             if step.get("uses", "").startswith("actions/checkout"):
                 assert step["with"]["persist-credentials"] is False
                 assert "head" not in str(step["with"])
@@ -79,7 +83,63 @@ def test_the_comment_follows_grading() -> None:
     assert loaded(named("comment.yml"))[True]["workflow_run"]["workflows"] == [loaded(named("grade.yml"))["name"]]
 
 
+UNSAFE = """\
+name: Unsafe
+on: pull_request_target
+permissions: write-all
+jobs:
+  grade:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v4
+        with:
+          ref: ${{ github.event.pull_request.head.sha }}
+      - run: echo "${{ github.event.pull_request.title }}"
+"""
+
+
+def run(*command: object) -> tuple[int, str]:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(find_spec("check_jsonschema") is None, reason="no check-jsonschema here")
+def test_workflows_are_what_github_takes(tmp_path: Path) -> None:
+    check = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows")
+    code, told = run(*check, *WORKFLOWS)
+    assert code == 0, told
+    (tmp_path / "wrong.yml").write_text(UNSAFE.replace("runs-on", "run-on"), encoding="utf-8")
+    code, told = run(*check, tmp_path / "wrong.yml")
+    assert code == 1
+    assert "runs-on" in told
+
+
+@pytest.mark.skipif(ZIZMOR is None, reason="no zizmor here")
+def test_an_audit_finds_no_danger_in_workflows_and_would(tmp_path: Path) -> None:
+    audit = (ZIZMOR, "--offline", "--no-progress", "--no-config")
+    code, told = run(*audit, *WORKFLOWS)
+    assert code == 0, told
+    (tmp_path / "unsafe.yml").write_text(UNSAFE, encoding="utf-8")
+    code, told = run(*audit, tmp_path / "unsafe.yml")
+    assert code != 0
+    for name in ("dangerous-triggers", "template-injection", "unpinned-uses"):
+        assert name in told
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_scripts_of_workflows_are_clean(path: Path, tmp_path: Path) -> None:
+    """As GitHub runs them: by bash, which ends at the first command that fails."""
+    scripts = [step["run"] for job in loaded(path)["jobs"].values() for step in job["steps"] if "run" in step]
+    for script in scripts:
+        (tmp_path / "script").write_text(f"#!/bin/bash\nset -e -o pipefail\n{script}", encoding="utf-8")
+        code, told = run("bash", "-n", tmp_path / "script")
+        assert code == 0, told
+        if shutil.which("shellcheck") is not None:
+            code, told = run("shellcheck", tmp_path / "script")
+            assert code == 0, told
+
+
 @pytest.mark.skipif(shutil.which("actionlint") is None, reason="no actionlint here")
-def test_workflows_are_clean() -> None:
-    done = subprocess.run(["actionlint", *map(str, WORKFLOWS)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+def test_actionlint_has_nothing_to_say() -> None:
+    code, told = run("actionlint", *WORKFLOWS)
+    assert code == 0, told
