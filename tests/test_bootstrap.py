@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from piq_bench.bootstrap import clusters_of, interval, resamples
 from piq_bench.records import NO_GROUP, NO_IDENTITY
+from piq_bench.tally import ReidTally, reid_estimates
 
 
 def test_clusters_are_identities_and_groups_of_the_unlabelled() -> None:
@@ -86,4 +87,24 @@ def test_coverage_is_near_the_level_for_a_mean_over_identities() -> None:
         ends = interval(weights @ values / 60, 0.95)
         assert ends is not None
         held += ends[0] <= 0.5 <= ends[1]
+    assert 0.90 * 300 <= held <= 0.99 * 300
+
+
+def test_the_interval_of_macro_map_holds_the_true_mean_in_about_95_of_100_data_sets() -> None:
+    """People are drawn from a population whose mean of average precision is 0.4; each has 1 to 5 queries."""
+    rng = np.random.default_rng(5)
+    benchmark = builders.benchmark(rng, builders.Size(n_query=200, n_gallery=400, n_identities=60))
+    clusters = clusters_of(benchmark)
+    held = 0
+    for seed in range(300):
+        n_queries = rng.integers(1, 6, clusters.identity.size).astype(np.float64)
+        precision = rng.beta(2, 3, clusters.identity.size)  # whose mean is 2 / (2 + 3)
+        tally = ReidTally(n_queries, {"map": n_queries * precision})
+        drawn = [
+            reid_estimates(tally, weights)["macro_map"]
+            for weights in resamples(clusters, 400, seed=seed, with_groups=False)
+        ]
+        ends = interval(np.concatenate(drawn), 0.95)
+        assert ends is not None
+        held += ends[0] <= 0.4 <= ends[1]
     assert 0.90 * 300 <= held <= 0.99 * 300

@@ -1,0 +1,72 @@
+"""Pages of which every text that a stranger may choose is an attack."""
+
+from dataclasses import replace
+
+import builders
+import numpy as np
+
+from piq_bench.compare import compare, tallied
+from piq_bench.drilldown import look_closer
+from piq_bench.records import Benchmark, Submission, Task
+from piq_bench.report.compare_html import compare_html
+from piq_bench.report.disclosure import disclosed
+from piq_bench.report.reference import Reference
+from piq_bench.report.score_html import score_html
+from piq_bench.report.stats_html import stats_html
+from piq_bench.scoring import score
+from piq_bench.stats import describe
+
+LARGER = builders.Size(n_query=30, n_gallery=60, n_identities=12)
+
+
+def page_of(
+    benchmark: Benchmark, submission: Submission, level: str = "full", reference: Reference | None = None
+) -> str:
+    """A score's page."""
+    result = score(benchmark, submission, n_resamples=5)
+    closer = look_closer(benchmark, submission, result, disclosure=level)
+    return score_html(disclosed(result, level), benchmark, closer=closer, reference=reference)
+
+
+def hostile_benchmark(hostile: str, image: str) -> Benchmark:
+    """Names, labels, people and sources are `hostile`; image ids end with `image`."""
+    benchmark = builders.benchmark(np.random.default_rng(0), LARGER)
+    tasks = tuple(
+        Task(task.name, hostile, task.kind, tuple(hostile + label for label in task.labels), task.multi_label)
+        for task in benchmark.tasks
+    )
+    assert benchmark.source is not None
+    return replace(
+        benchmark,
+        name=hostile,
+        version=hostile,
+        tasks=tasks,
+        images=np.array([f"{i:03}{image}" for i in range(benchmark.images.size)], dtype=object),
+        identities=tuple(hostile + name for name in benchmark.identities),
+        source=np.array([hostile + name for name in benchmark.source], dtype=object),
+    )
+
+
+def hostile_score_page(hostile: str, image: str) -> str:
+    """Of `piq-score --html`."""
+    benchmark = hostile_benchmark(hostile, image)
+    submission = replace(builders.submission(np.random.default_rng(0), benchmark), name=hostile)
+    reference = Reference(hostile, 0.5, {hostile: 0.5}, {}, {"gender": 0.5})
+    return page_of(benchmark, submission, reference=reference)
+
+
+def hostile_stats_page(hostile: str) -> str:
+    """Of `piq-stats --html`."""
+    benchmark = hostile_benchmark(hostile, hostile)
+    return stats_html(describe(benchmark), benchmark)
+
+
+def hostile_compare_page(hostile: str) -> str:
+    """Of `piq compare --html`."""
+    rng = np.random.default_rng(0)
+    benchmark = hostile_benchmark(hostile, hostile)
+    systems = [
+        tallied(benchmark, replace(builders.submission(rng, benchmark), name=f"{n}{hostile}", content=str(n) * 64))
+        for n in range(3)
+    ]
+    return compare_html(compare(benchmark, systems, n_resamples=20, n_swaps=20))

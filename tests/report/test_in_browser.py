@@ -1,0 +1,80 @@
+"""Pages in a real browser: no request leaves them, no text becomes more, and they fit on screens and paper."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hostile_builders
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytest.importorskip("jinja2")
+screens = pytest.importorskip("screens")
+ATTACK = (
+    "</title></svg>\"'><img src=x onerror=alert(1)><script>document.title='taken'</script>"
+    "<style>@import 'http://localhost:9/'</style>\u202egpj\u0590\u05d0 {{7*7}}" + 10_000 * "x"
+)
+KINDS: dict[str, Callable[[], str]] = {
+    "score": lambda: hostile_builders.hostile_score_page(ATTACK, ATTACK),
+    "stats": lambda: hostile_builders.hostile_stats_page(ATTACK),
+    "compare": lambda: hostile_builders.hostile_compare_page(ATTACK),
+}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    for kind, make in KINDS.items():
+        (folder / f"{kind}.html").write_text(make(), encoding="utf-8")
+    return {kind: folder / f"{kind}.html" for kind in KINDS}
+
+
+def test_the_browser_would_show_an_attack(browser: "Browser", tmp_path: Path) -> None:
+    path = tmp_path / "open.html"
+    path.write_text(f"<title>safe</title><p title='{ATTACK}", encoding="utf-8")
+    with screens.visit(browser, path) as seen:
+        assert seen.page.title() == "taken"
+        assert "1" in seen.said
+        assert any(address.endswith("/x") for address in seen.asked)
+
+
+@pytest.mark.parametrize("screen", ["light", "dark", "phone", "no script"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_asked_for_and_a_strangers_text_stays_text(
+    kind: str, screen: str, pages: dict[str, Path], browser: "Browser"
+) -> None:
+    with screens.visit(browser, pages[kind], screen) as seen:
+        assert seen.page.title().endswith(" - piq-bench")
+        assert seen.page.locator("img, script, iframe, link").count() == 0
+        assert seen.page.get_by_text("<img src=x onerror=alert(1)>").count() > 0
+        assert (seen.asked, seen.said) == ([], [])
+        assert screens.overhang(seen.page) <= 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_follows_a_dark_screen_and_prints_whole(kind: str, pages: dict[str, Path], browser: "Browser") -> None:
+    with screens.visit(browser, pages[kind], "dark") as seen:
+        assert screens.brightness(seen.page, "backgroundColor") < 60 < 180 < screens.brightness(seen.page, "color")
+    with screens.visit(browser, pages[kind]) as seen:
+        assert screens.brightness(seen.page, "color") < 60 < 200 < screens.brightness(seen.page, "backgroundColor")
+        seen.page.emulate_media(media="print")
+        seen.page.set_viewport_size(screens.PAPER)
+        assert screens.cut_off(seen.page) == []
+        assert seen.page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_every_plot_has_a_text_and_labels_that_can_be_read(pages: dict[str, Path], browser: "Browser") -> None:
+    for kind, path in pages.items():
+        for screen in ("light", "phone"):
+            with screens.visit(browser, path, screen) as seen:
+                plots = seen.page.get_by_role("img")
+                assert plots.count() == seen.page.locator("svg").count() > 0, kind
+                assert all(plots.nth(place).get_attribute("aria-label") for place in range(plots.count()))
+                sizes = seen.page.eval_on_selector_all(
+                    "svg.chart text",
+                    "texts => texts.map(one => parseFloat(getComputedStyle(one).fontSize) * "
+                    "Math.hypot(one.getScreenCTM().a, one.getScreenCTM().b))",
+                )
+                assert all(size >= 9 for size in sizes), (kind, screen, sizes)

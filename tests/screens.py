@@ -1,0 +1,80 @@
+"""Pages as people see them: on several screens and on paper, with a record of all that a page asks for and says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Dialog, Page, Request
+
+SCREENS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
+    "no script": {"viewport": {"width": 1280, "height": 900}, "java_script_enabled": False},
+}
+PAPER = {"width": 718, "height": 1000}  # A4 within margins of a centimetre, in CSS pixels
+PAPER_ACROSS = {"width": 1047, "height": 700}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page that is open.
+
+    Attributes:
+        page: to click on.
+        asked: every address that it asked for, but its own.
+        said: messages of the console, errors and dialogs.
+    """
+
+    page: Page
+    asked: list[str]
+    said: list[str]
+
+
+@contextmanager
+def visit(browser: Browser, path: Path, screen: str = "light") -> Iterator[Visit]:
+    """Open a file on a screen."""
+    context = browser.new_context(**SCREENS[screen])
+    page = context.new_page()
+    visit = Visit(page, [], [])
+
+    def asked(request: Request) -> None:
+        if request.url != path.as_uri() and not request.url.startswith("data:"):
+            visit.asked.append(request.url)
+
+    def answered(dialog: Dialog) -> None:
+        visit.said.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("request", asked)
+    page.on("console", lambda message: visit.said.append(message.text))
+    page.on("pageerror", lambda error: visit.said.append(str(error)))
+    page.on("dialog", answered)
+    page.goto(path.as_uri())
+    yield visit
+    context.close()
+
+
+def overhang(page: Page) -> int:
+    """By how many pixels the page is wider than its screen."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def cut_off(page: Page) -> list[str]:
+    """Parts that show less than they hold, as they would on paper, where nobody can scroll."""
+    found: list[str] = page.evaluate(
+        """[...document.querySelectorAll("body *")].filter(part => {
+             const style = getComputedStyle(part);
+             return style.overflowX !== "visible" && part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 0;
+           }).map(part => part.className + ": " + part.textContent.trim().slice(0, 40))"""
+    )
+    return found
+
+
+def brightness(page: Page, which: str) -> float:
+    """Of the body's "color" or "backgroundColor", from 0 to 255."""
+    text = page.evaluate(f"getComputedStyle(document.body).{which}")
+    red, green, blue = (float(part) for part in text.removeprefix("rgb(").removesuffix(")").split(",")[:3])
+    return (red + green + blue) / 3
