@@ -25,7 +25,7 @@ MAX_NAME = 256
 MAX_EXPECTED = 12
 SIMILAR = 0.6  # of difflib: "aduld" is "adult"
 # C0 and C1 controls, line separators, marks that turn the direction of text, halves of surrogate pairs.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9_]+[A-Za-z0-9_.-]*/)*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 MARKS_ALIKE = bytes.maketrans(b".\n", b"//")

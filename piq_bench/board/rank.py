@@ -127,6 +127,17 @@ def build_boards(
     return [_ranked(benchmark, board, systems) for board in _boards(standings)]
 
 
+def departed(folder: Path) -> list[Line]:
+    """The ledger's last lines about entries that stood here and do so no longer: nobody leaves without a trace.
+
+    Raises:
+        BadUsage: if the ledger was edited.
+    """
+    last = {line.entry: line for line in read_ledger(folder / LEDGER)}
+    here = {path.name for path in entries_in(folder)}
+    return [line for name, line in sorted(last.items()) if name not in here and line.decision != "refused"]
+
+
 def _against_ledger(score: Mapping[str, Any], line: Line | None) -> str:
     """What speaks against a result in the last line of the ledger about its entry; empty for nothing."""
     if line is None:

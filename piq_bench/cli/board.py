@@ -29,7 +29,7 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
     with exit_codes():
         from piq_bench.board.entries import GENERATED, entries_in
         from piq_bench.board.metadata import json_schema
-        from piq_bench.board.rank import build_boards
+        from piq_bench.board.rank import build_boards, departed
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
         from piq_bench.files import write_text
@@ -41,9 +41,10 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         benchmark = read_benchmark(dataset)
         with progress_bar("entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
-        files = {MARKDOWN: board_markdown(boards), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}
+        gone = departed(submissions)
+        files = {MARKDOWN: board_markdown(boards, gone), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}
         tables = {"board.csv": board_csv(boards), "board.json": board_json(boards), "board.tex": board_latex(boards)}
-        files |= {f"{GENERATED}/{name}": text for name, text in (board_pages(boards) | tables).items()}
+        files |= {f"{GENERATED}/{name}": text for name, text in (board_pages(boards, gone) | tables).items()}
         if check:
             stale = [
                 name

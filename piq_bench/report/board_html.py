@@ -5,6 +5,7 @@ Everything that a stranger wrote is escaped by the templates, which also forbid 
 
 from collections.abc import Sequence
 
+from piq_bench.board.ledger import Line
 from piq_bench.board.published import DATA_SET, DESIGN, ROWS, SOURCE
 from piq_bench.board.rank import Board
 from piq_bench.errors import printable
@@ -15,8 +16,8 @@ from piq_bench.report.rows import percent
 LONGEST = 2000
 
 
-def board_pages(boards: Sequence[Board]) -> dict[str, str]:
-    """Text of each page by file name."""
+def board_pages(boards: Sequence[Board], departed: Sequence[Line] = ()) -> dict[str, str]:
+    """Text of each page by file name; `departed` as for Markdown."""
     shown = [{"title": title(board), "columns": columns(board), "rows": rows(board)} for board in boards]
     published = [{"name": row.name, "design": row.design, "text": percent(row.piq)} for row in ROWS]
     pages = {
@@ -24,6 +25,7 @@ def board_pages(boards: Sequence[Board]) -> dict[str, str]:
             "board.html",
             boards=shown,
             rule=RULE,
+            departed=[(printable(line.entry), printable(line.date), line.number) for line in departed],
             published=published,
             published_columns=DESIGN,
             data_set=DATA_SET,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from piq_bench.board.ledger import Line
 from piq_bench.board.published import DATA_SET, DESIGN, ROWS, SOURCE
 from piq_bench.board.rank import Board
 from piq_bench.report.board_rows import RULE, columns, rows, title
@@ -11,8 +12,8 @@ from piq_bench.report.rows import percent
 HEAD = "# Leaderboard\n\nWritten by `piq board`; edits are lost. Numbers are in per cent, higher is better.\n"
 
 
-def board_markdown(boards: Sequence[Board]) -> str:
-    """The file's text."""
+def board_markdown(boards: Sequence[Board], departed: Sequence[Line] = ()) -> str:
+    """The file's text; below the boards, entries that the ledger knows and that are no longer here."""
     parts = [HEAD]
     for board in boards:
         shown = columns(board)
@@ -26,6 +27,9 @@ def board_markdown(boards: Sequence[Board]) -> str:
             cells = [best, *(cell.text for cell in others)]
             lines.append(f"| {row.ranks} | {name} | {escaped(row.team)} | " + " | ".join(cells) + " |")
         parts.append("\n".join([*lines, "", RULE, ""]))
+    if departed:
+        lines = [f"* {escaped(line.entry)}, graded {escaped(line.date)}, line {line.number}" for line in departed]
+        parts.append("\n".join(["## In the ledger, and no longer here", "", *lines, ""]))
     lines = ["## Published rows, of another data set", "", f"{escaped(DATA_SET)}: {escaped(SOURCE)}.", ""]
     lines += [f"| row | PIQ | {' | '.join(DESIGN)} |", "|---|---:|" + "---|" * len(DESIGN)]
     lines += [f"| {row.name} | {percent(row.piq)} | {' | '.join(map(escaped, row.design))} |" for row in ROWS]

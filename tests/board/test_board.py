@@ -167,6 +167,18 @@ def test_an_entry_that_was_refused_last_leaves_the_board(place: Path, tmp_path: 
     assert "line 5 of the ledger refuses it: piq: claimed 0.999" in refused.stderr
 
 
+def test_an_entry_that_was_taken_away_leaves_a_trace(place: Path, tmp_path: Path) -> None:
+    entries = tmp_path / "submissions"
+    shutil.copytree(place / "submissions", entries)
+    shutil.rmtree(entries / "good")
+    assert call("board", entries, "--dataset", place / "tiny").exit_code == 0
+    for name in ("leaderboard.md", "board/index.html"):
+        text = (entries / name).read_text(encoding="utf-8")
+        assert "In the ledger, and no longer here" in text
+        assert re.search(r"(\* |<li>)good, graded 20\d\d.{1,40}, line 2\b", text)
+        assert "no longer here" not in (place / "submissions" / name).read_text(encoding="utf-8")
+
+
 def copied(place: Path, tmp_path: Path) -> Path:
     """The entries, without the ledger that would know of an edited result."""
     entries = tmp_path / "submissions"
