@@ -50,6 +50,7 @@ class Line(BaseModel):
         decision: "accepted" or "refused"; with the Ladder "best" or "not better" instead of "accepted".
         reason: why.
         best: the public best after this line; None without the Ladder.
+        told: SHA-256 of what the entry's result tells; None where none was written, and in lines of earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -64,6 +65,7 @@ class Line(BaseModel):
     decision: Literal["accepted", "refused", "best", "not better"]
     reason: str
     best: float | None
+    told: Hash | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Scoring:
         content: SHA-256 of the predictions.
         digest: of the score.
         refusal: why the entry was refused; empty where it was not.
+        told: SHA-256 of what is written into its result; None where nothing is.
     """
 
     entry: str
@@ -83,6 +86,7 @@ class Scoring:
     content: str
     digest: str
     refusal: str
+    told: str | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,7 @@ def record(path: Path, scoring: Scoring, *, climb: Climb | None = None, budget: 
             decision=decision,
             reason=printable(reason, REASON),
             best=best,
+            told=scoring.told,
         )
         written = json.dumps(line.model_dump())
         with written_whole(path) as temporary:

@@ -17,7 +17,7 @@ from typing import Any
 from piq_bench.board.entries import Entry, entries_in, read_entry
 from piq_bench.board.ledger import FILE as LEDGER
 from piq_bench.board.ledger import Line, read_ledger
-from piq_bench.board.result import read_result
+from piq_bench.board.result import digest_of_told, read_result
 from piq_bench.compare import LEVEL, Tallied, compare, figures, holm, tallied
 from piq_bench.errors import BadInput, BadSubmission, Problem, printable
 from piq_bench.fingerprint import fingerprint
@@ -88,7 +88,7 @@ def build_boards(
     standings: list[Standing] = []
     systems: dict[str, Tallied] = {}
     own = fingerprint(benchmark)
-    recorded = {line.entry: line for line in read_ledger(folder / LEDGER)}  # the last of each
+    ledger = read_ledger(folder / LEDGER)
     for path in entries_in(folder):
         try:
             entry = read_entry(path)
@@ -97,7 +97,7 @@ def build_boards(
                 problems.append(Problem("not-graded", path.name, "has no result.json", "piq grade --write"))
                 continue
             score = result["score"]
-            if found := _against_ledger(score, recorded.get(path.name)):
+            if found := _against_ledger(score, [line for line in ledger if line.entry == path.name]):
                 problems.append(Problem("other-result", path.name, found, "piq grade --write"))
                 continue
             if entry.reference is not None:
@@ -138,14 +138,18 @@ def departed(folder: Path) -> list[Line]:
     return [line for name, line in sorted(last.items()) if name not in here and line.decision != "refused"]
 
 
-def _against_ledger(score: Mapping[str, Any], line: Line | None) -> str:
-    """What speaks against a result in the last line of the ledger about its entry; empty for nothing."""
-    if line is None:
+def _against_ledger(score: Mapping[str, Any], lines: Sequence[Line]) -> str:
+    """What speaks against a result in the lines of the ledger about its entry; empty for nothing."""
+    if not lines:
         return ""
-    if line.decision == "refused":
-        return f"line {line.number} of the ledger refuses it: {line.reason}"
-    if line.digest not in (None, score["protocol"]["digest"]):
-        return f"its result is not what line {line.number} of the ledger records"
+    last = lines[-1]
+    if last.decision == "refused":
+        return f"line {last.number} of the ledger refuses it: {last.reason}"
+    if last.digest not in (None, score["protocol"]["digest"]):
+        return f"its result is not what line {last.number} of the ledger records"
+    written = [line for line in lines if line.told is not None]
+    if written and written[-1].told != digest_of_told(score):
+        return f"its result does not tell what line {written[-1].number} of the ledger records"
     return ""
 
 

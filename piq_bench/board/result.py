@@ -1,7 +1,7 @@
 """result.json: what the grader wrote of an entry, and whether it still says so.
 
 Whoever can edit a result could edit a number. Three things tell: the digest covers every number of a result that keeps
-nothing back, the ledger knows the digest, and where the predictions are at hand they are counted again (`rank`).
+nothing back, the ledger knows what was told, and where the predictions are at hand they are counted again (`rank`).
 """
 
 import json
@@ -99,13 +99,16 @@ def read_result(path: Path) -> Mapping[str, Any] | None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {printable(first['msg'])}") from None
-    if document["disclosure"] == "full" and _digest(document["score"]) != document["score"]["protocol"]["digest"]:
+    if (
+        document["disclosure"] == "full"
+        and digest_of_told(document["score"]) != document["score"]["protocol"]["digest"]
+    ):
         raise ValueError("its numbers are not those of its digest")
     return document
 
 
-def _digest(score: Mapping[str, Any]) -> str:
-    """Of a whole score file, anew."""
+def digest_of_told(score: Mapping[str, Any]) -> str:
+    """SHA-256 of what a score file tells, at whatever level of disclosure; of a whole one, its digest."""
     keys = list(score)
     parts = {key: score[key] for key in keys[: keys.index(DIGESTED_UP_TO)]} if DIGESTED_UP_TO in keys else dict(score)
     parts["protocol"] = {key: value for key, value in score["protocol"].items() if key != "digest"}

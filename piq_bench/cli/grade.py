@@ -66,7 +66,7 @@ def grade_command(
     Exit code 5 where a claim does not hold to the last bit, or the entry is a copy; no result is written then. Exit
     code 6 where the budget is spent; nothing is scored then.
     """
-    from piq_bench.report.disclosure import discretion
+    from piq_bench.report.disclosure import disclosed_document, discretion
 
     with exit_codes(), discretion(disclosure), tempfile.TemporaryDirectory() as place:
         from piq_bench.board import ledger as book
@@ -74,6 +74,7 @@ def grade_command(
         from piq_bench.board.grade import grade, result_json
         from piq_bench.board.pull_request import FOLDER, arrived_entry
         from piq_bench.board.reference import fetch as fetch_predictions
+        from piq_bench.board.result import digest_of_told
         from piq_bench.cli.progress import progress_bar
         from piq_bench.files import write_text
         from piq_bench.fingerprint import fingerprint
@@ -115,7 +116,8 @@ def grade_command(
         problems = failures(result, claims=not ladder)
         if ledger is not None:  # before anything is told
             climb = climb_of(result) if ladder else None
-            line, digest = book.record(ledger, scoring_of(result, problems), climb=climb, budget=budget)
+            told = digest_of_told(disclosed_document(result.document, disclosure)) if write and not problems else None
+            line, digest = book.record(ledger, scoring_of(result, problems, told), climb=climb, budget=budget)
             tell_recorded(line, digest)
         if not ladder:
             tell(result)
@@ -164,8 +166,8 @@ def climb_of(result: "Grade") -> "Climb":
     return Climb(result.document["piq"], (high - low) / 2)
 
 
-def scoring_of(result: "Grade", problems: Sequence[Problem]) -> "Scoring":
-    """What is recorded of a grading."""
+def scoring_of(result: "Grade", problems: Sequence[Problem], told: str | None) -> "Scoring":
+    """What is recorded of a grading; `told` as in the ledger."""
     from piq_bench.board.ledger import Scoring
 
     return Scoring(
@@ -174,6 +176,7 @@ def scoring_of(result: "Grade", problems: Sequence[Problem]) -> "Scoring":
         content=result.document["submission"]["content"],
         digest=result.document["protocol"]["digest"],
         refusal="; ".join(f"{problem.where}: {problem.found}" for problem in problems),
+        told=told,
     )
 
 

@@ -28,7 +28,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         entry = board_builders.entry(root / "submissions" / name, benchmark, noise=0.7, seed=len(name))
         options = ("--dataset", root / "tiny", "--bootstrap", 5, "--disclosure", level, "--write")
         assert call("grade", entry, *options).exit_code == 0
-    (root / "submissions" / "ledger.jsonl").unlink()  # nobody is asked: neither the ledger nor the digest
+    (root / "submissions" / "ledger.jsonl").rename(root / "ledger.jsonl")  # so that it is not asked
     return root
 
 
@@ -67,6 +67,20 @@ def test_a_number_is_counted_again_though_its_digest_is_right(name: str, change:
 def test_a_whole_result_has_a_digest_of_every_number(change: Change, root: Path) -> None:
     board_builders.edit_result(root / "submissions" / "whole", lambda result: change(result["score"]), digest=False)
     assert "its numbers are not those of its digest" in said(root)
+
+
+@pytest.mark.parametrize("change", NUMBERS)
+def test_the_ledger_knows_what_a_discreet_result_told_though_predictions_lie_elsewhere(
+    change: Change, root: Path
+) -> None:
+    entry = root / "submissions" / "discreet"
+    (root / "ledger.jsonl").rename(root / "submissions" / "ledger.jsonl")
+    file = json.loads((entry / "result.json").read_text(encoding="utf-8"))["score"]["file"]
+    (entry / "submission.npz").unlink()
+    board_builders.refer(entry, sha256=file["sha256"], n_bytes=file["bytes"])
+    assert said(root) == ""
+    board_builders.edit_result(entry, lambda result: change(result["score"]), digest=False)
+    assert "  discreet  its result does not tell what line 2 of the ledger records" in said(root)
 
 
 def test_what_nobody_edited_stays(root: Path) -> None:
