@@ -110,7 +110,7 @@ def test_the_page_shows_every_pair_loads_nothing_and_escapes_names(tmp_path: Pat
     assert done.exit_code == 0, done.output
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<section>") == 3
-    assert "<h2>&lt;script&gt;alert(1)&lt;/script&gt; against one</h2>" in page
+    assert "<h2><bdi>&lt;script&gt;alert(1)&lt;/script&gt;</bdi> against <bdi>one</bdi></h2>" in page
     assert "two &amp; three" in page
     assert not any(word in page for word in ("<script", "http://", "https://", "src=", "nan"))
     again = run(*paths, "--dataset", dataset, "--html", tmp_path / "again.html", *QUICK)
