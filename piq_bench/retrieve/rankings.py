@@ -77,7 +77,8 @@ class Retrieved:
             above, tied = above[run], tied[run]
         start = np.searchsorted(run, found)
         n_above = above + (run - np.repeat(found[:-1], np.diff(start)))
-        return Rankings(start, n_positives, tied + n_positives, n_above)
+        n_images = np.asarray(tied + n_positives, dtype=np.int64)
+        return Rankings(start, n_positives, n_images, n_above)
 
 
 def rank(
