@@ -282,8 +282,9 @@ def _epoch(
 
 def _batches(configuration: Configuration, identity: IntArray, epoch: int) -> IntArray:
     options = configuration.sampling
+    _require_equal_parts(options.batch_size)
     try:
-        found = batches(
+        return batches(
             options.kind,
             identity,
             epoch,
@@ -292,8 +293,6 @@ def _batches(configuration: Configuration, identity: IntArray, epoch: int) -> In
             n_images=options.n_images,
             mix=options.mix,
         )
-        share(found, rank(), n_processes())
-        return found
     except ValueError as error:
         known, change = identity != NO_IDENTITY, f"batch_size={max(2, options.batch_size // 2)}"
         if options.kind != "random" and not known.any():
@@ -302,6 +301,15 @@ def _batches(configuration: Configuration, identity: IntArray, epoch: int) -> In
             change = "kind=pk"
         remedy = f"such as --set sampling.{change}"
         raise BadUsage("configuration", [Problem("bad-sampling", "sampling", str(error), remedy)]) from None
+
+
+def _require_equal_parts(batch_size: int) -> None:
+    """Batch normalisation has no spread to divide by in one image."""
+    n_parts = n_processes()
+    if batch_size % n_parts or batch_size < 2 * n_parts:
+        found = f"a batch of {batch_size} and {n_parts} processes: each takes an equal part of at least 2 images"
+        remedy = f"such as --set sampling.batch_size={max(2, round(batch_size / n_parts)) * n_parts}"
+        raise BadUsage("configuration", [Problem("bad-sampling", "sampling", found, remedy)])
 
 
 def _require_finite(total: Tensor, losses: Tensor, tasks: Sequence[Task], epoch: int) -> None:

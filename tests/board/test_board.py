@@ -30,6 +30,13 @@ def board(place: Path) -> Board:
     return found
 
 
+@pytest.fixture
+def entries(place: Path, tmp_path: Path) -> Path:
+    """A copy of the entries that may be changed."""
+    shutil.copytree(place / "submissions", tmp_path / "submissions")
+    return tmp_path / "submissions"
+
+
 def board_benchmark(place: Path) -> Benchmark:
     return read_benchmark(place / "tiny")
 
@@ -106,9 +113,7 @@ def test_pages_load_nothing_and_a_hostile_name_stays_text(place: Path) -> None:
     assert not re.search(r"(?<!\\)<", markdown)
 
 
-def test_what_is_not_graded_as_it_lies_there_is_named(place: Path, tmp_path: Path) -> None:
-    entries = tmp_path / "submissions"
-    shutil.copytree(place / "submissions", entries)
+def test_what_is_not_graded_as_it_lies_there_is_named(place: Path, entries: Path) -> None:
     (entries / "good" / "result.json").unlink()
     shutil.copyfile(entries / "bad" / "submission.npz", entries / "good-too" / "submission.npz")
     (entries / "bad" / "result.json").write_text("[]", encoding="utf-8")
@@ -118,8 +123,8 @@ def test_what_is_not_graded_as_it_lies_there_is_named(place: Path, tmp_path: Pat
         assert message in refused.stderr
 
 
-def test_results_of_other_data_stand_on_a_board_of_their_own(place: Path, tmp_path: Path) -> None:
-    entries = copied(place, tmp_path)
+def test_results_of_other_data_stand_on_a_board_of_their_own(place: Path, entries: Path) -> None:
+    (entries / "ledger.jsonl").unlink()  # it would know of an edited result
     board_builders.edit_result(
         entries / "bad", lambda result: result["score"]["benchmark"].update(fingerprint=64 * "f")
     )
@@ -128,8 +133,8 @@ def test_results_of_other_data_stand_on_a_board_of_their_own(place: Path, tmp_pa
     assert boards[1].standings[0].ranks == (1, 1)
 
 
-def test_without_predictions_only_intervals_that_do_not_meet_tell_entries_apart(place: Path, tmp_path: Path) -> None:
-    entries = copied(place, tmp_path)
+def test_without_predictions_only_intervals_that_do_not_meet_tell_entries_apart(place: Path, entries: Path) -> None:
+    (entries / "ledger.jsonl").unlink()  # it would know of an edited result
     file = json.loads((entries / "bad" / "result.json").read_text(encoding="utf-8"))["score"]["file"]
     (entries / "bad" / "submission.npz").unlink()
     board_builders.refer(entries / "bad", sha256=file["sha256"], n_bytes=file["bytes"])
@@ -146,18 +151,14 @@ def test_without_predictions_only_intervals_that_do_not_meet_tell_entries_apart(
     assert "its result is of another file than it refers to" in refused.stderr
 
 
-def test_results_are_those_of_the_ledger(place: Path, tmp_path: Path) -> None:
-    entries = tmp_path / "submissions"
-    shutil.copytree(place / "submissions", entries)
+def test_results_are_those_of_the_ledger(place: Path, entries: Path) -> None:
     board_builders.edit_result(entries / "bad", lambda result: result["score"]["intervals"].update(piq=[0.9, 1.0]))
     refused = call("board", entries, "--dataset", place / "tiny")
     assert refused.exit_code == 3
     assert "its result is not what line 1 of the ledger records" in refused.stderr
 
 
-def test_an_entry_that_was_refused_last_leaves_the_board(place: Path, tmp_path: Path) -> None:
-    entries = tmp_path / "submissions"
-    shutil.copytree(place / "submissions", entries)
+def test_an_entry_that_was_refused_last_leaves_the_board(place: Path, entries: Path) -> None:
     metadata = entries / "bad" / "metadata.toml"
     metadata.write_text(metadata.read_text(encoding="utf-8") + "[claimed]\npiq = 0.999\n", encoding="utf-8")
     again = call("grade", entries / "bad", "--dataset", place / "tiny", "--bootstrap", 20, "--write")
@@ -167,9 +168,7 @@ def test_an_entry_that_was_refused_last_leaves_the_board(place: Path, tmp_path: 
     assert "line 5 of the ledger refuses it: piq: claimed 0.999" in refused.stderr
 
 
-def test_an_entry_that_was_taken_away_leaves_a_trace(place: Path, tmp_path: Path) -> None:
-    entries = tmp_path / "submissions"
-    shutil.copytree(place / "submissions", entries)
+def test_an_entry_that_was_taken_away_leaves_a_trace(place: Path, entries: Path) -> None:
     shutil.rmtree(entries / "good")
     assert call("board", entries, "--dataset", place / "tiny").exit_code == 0
     for name in ("leaderboard.md", "board/index.html"):
@@ -177,14 +176,6 @@ def test_an_entry_that_was_taken_away_leaves_a_trace(place: Path, tmp_path: Path
         assert "In the ledger, and no longer here" in text
         assert re.search(r"(\* |<li>)good, graded 20\d\d.{1,40}, line 2\b", text)
         assert "no longer here" not in (place / "submissions" / name).read_text(encoding="utf-8")
-
-
-def copied(place: Path, tmp_path: Path) -> Path:
-    """The entries, without the ledger that would know of an edited result."""
-    entries = tmp_path / "submissions"
-    shutil.copytree(place / "submissions", entries)
-    (entries / "ledger.jsonl").unlink()
-    return entries
 
 
 def test_the_schema_of_metadata_is_published(place: Path) -> None:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import training_builders
 from click.testing import CliRunner, Result
 
 from piq_bench.cli import load_command
@@ -23,11 +22,6 @@ HERE = ["--device", "cpu", "--workers", "1"]
 
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(program.main, [str(argument) for argument in arguments], catch_exceptions=False)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training_builders.portraits(tmp_path_factory.mktemp("data") / "small")
 
 
 def test_from_a_data_set_to_a_score(folder: Path, tmp_path: Path) -> None:

@@ -57,16 +57,6 @@ def scored(benchmark: Benchmark, path: Path) -> Score:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training_builders.portraits(tmp_path_factory.mktemp("data") / "small")
-
-
-@pytest.fixture(scope="module")
-def benchmark(folder: Path) -> Benchmark:
-    return read_benchmark(folder)
-
-
-@pytest.fixture(scope="module")
 def run(benchmark: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Path:
     epochs = ["schedule.n_epochs=40", "schedule.milestones=[30]"]
     return trained(benchmark, tmp_path_factory.mktemp("runs") / "run", "fss-br-uncertainty", *STILL, *epochs)

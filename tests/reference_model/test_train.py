@@ -72,16 +72,6 @@ def same_run(one: Checkpoint, other: Checkpoint) -> bool:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training_builders.portraits(tmp_path_factory.mktemp("data") / "small")
-
-
-@pytest.fixture(scope="module")
-def benchmark(folder: Path) -> Benchmark:
-    return read_benchmark(folder)
-
-
-@pytest.fixture(scope="module")
 def whole_run(benchmark: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Four epochs without a break, with people held out."""
     configuration = small("fss-br-uncertainty", "held_out=0.25", "evaluate_every=3")

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
-import training_builders
 
 from piq_bench.errors import BadDataset, BadUsage, LimitExceeded
 from piq_bench.read.dataset import read_benchmark
@@ -38,16 +37,6 @@ def run(benchmark: Benchmark, configuration: Configuration, folder: Path, **opti
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return list(one) == list(other) and all(torch.equal(one[key], other[key]) for key in one)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training_builders.portraits(tmp_path_factory.mktemp("data") / "small")
-
-
-@pytest.fixture(scope="module")
-def benchmark(folder: Path) -> Benchmark:
-    return read_benchmark(folder)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +154,17 @@ def test_what_does_not_suit_the_data_is_refused(
 ) -> None:
     with pytest.raises(BadUsage, match=message):
         run(benchmark, small(preset, setting), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("n_processes", "remedy"), [(16, 32), (5, 15), (3, 15)])
+def test_every_process_takes_an_equal_part_of_two_images_or_more(
+    n_processes: int, remedy: int, benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch normalisation has no spread to divide by in one image."""
+    monkeypatch.setattr(training, "n_processes", lambda: n_processes)
+    message = rf"a batch of 16 and {n_processes} processes: .*\n.*such as --set sampling\.batch_size={remedy}"
+    with pytest.raises(BadUsage, match=message):
+        run(benchmark, small("fss"), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
