@@ -1,6 +1,7 @@
 """Scores portrait interpretation: re-identification and person attributes, summed up as PIQ.
 
-`score` is for notebooks and training loops, `read_benchmark` and `make_benchmark` give what it scores against.
+In a notebook: `score` predictions against a benchmark from `read_benchmark` or `make_benchmark`. In a training loop:
+collect batches with `ScoreCollector`.
 """
 
 from typing import TYPE_CHECKING
@@ -9,14 +10,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from piq_bench.api import make_benchmark, score
+    from piq_bench.collector import ScoreCollector
     from piq_bench.read.dataset import read_benchmark
     from piq_bench.records import Task
-    from piq_bench.result import Result
+    from piq_bench.report.result import Result
 
-__all__ = ["Result", "Task", "make_benchmark", "read_benchmark", "score"]
+__all__ = ["Result", "ScoreCollector", "Task", "make_benchmark", "read_benchmark", "score"]
 
 _HOMES = {
-    "Result": "piq_bench.result",
+    "Result": "piq_bench.report.result",
+    "ScoreCollector": "piq_bench.collector",
     "Task": "piq_bench.records",
     "make_benchmark": "piq_bench.api",
     "read_benchmark": "piq_bench.read.dataset",

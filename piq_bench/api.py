@@ -17,16 +17,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from piq_bench import scoring
 from piq_bench.errors import BadDataset, BadInput, BadSubmission, BadUsage, Problem, printable, quoted
 from piq_bench.metrics.retrieval import AVERAGE_PRECISIONS
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA, TASK_NAME
 from piq_bench.records import GALLERY, QUERY, RETRIEVAL, Benchmark, Submission, Task
-from piq_bench.result import Result
+from piq_bench.report.result import Result
 from piq_bench.retrieve.engines import ENGINES, choose
-from piq_bench.write import write_submission
+from piq_bench.scoring import score as scoring
+from piq_bench.write.submission import write_submission
 
 if TYPE_CHECKING:
     import pandas as pd

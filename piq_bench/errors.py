@@ -4,7 +4,9 @@ A stage that finds something wrong goes on looking, collects every `Problem`, an
 The exit codes are the contract with scripts and CI; no other number leaves a command.
 """
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -114,3 +116,19 @@ def first_few(values: Iterable[object], total: int, shown: int = N_OFFENDERS_SHO
     names = [quoted(value) for value, _ in zip(values, range(shown), strict=False)]
     rest = total - len(names)
     return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn a user's mistake into its message on stderr and its exit code; let our own bugs show their traceback."""
+    try:
+        yield
+    except BadInput as refusal:
+        print(refusal, file=sys.stderr)
+        sys.exit(refusal.exit_code)
+    except MemoryError:
+        print("out of memory: free some, or use a machine that has more", file=sys.stderr)
+        sys.exit(EXIT_LIMIT)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)

@@ -17,6 +17,8 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 EmbeddingArray = NDArray[np.float16] | NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+"""Shape (height, width), or (height, width, 3) in colour."""
 
 SPLITS = ("train", "query", "gallery")
 TRAIN, QUERY, GALLERY = range(3)
@@ -289,3 +291,21 @@ class Score:
     protocol: Protocol
     engine: str
     file: Mapping[str, str | int]
+
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One remarkable thing: a stable kebab-case code, how bad it is, and a sentence with counts and first examples."""
+
+    code: str
+    severity: Severity
+    text: str
+
+    @property
+    def rank(self) -> int:
+        """0 for errors, then warnings, then notes."""
+        return SEVERITIES.index(self.severity)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
+from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
     import torch
@@ -150,7 +151,7 @@ def predict_command(
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import first_few
         from piq_bench.read.dataset import read_benchmark
-        from piq_bench.write import write_submission
+        from piq_bench.write.submission import write_submission
         from reference_model.checkpoint import load
         from reference_model.predict import checkpoints_in, predict
         from reference_model.trainer import compiler, memory

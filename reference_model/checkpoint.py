@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from piq_bench.errors import BadInput, BadUsage, LimitExceeded, Problem, first_few, printable, quoted
-from piq_bench.files import written_whole
 from piq_bench.records import RETRIEVAL, Benchmark, Task
+from piq_bench.write.files import written_whole
 from reference_model.config import Configuration, from_json, to_json
 from reference_model.heads import PortraitModel, build_model
 from reference_model.weights import FORMAT, WrongCheckpoint

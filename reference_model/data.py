@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from piq_bench.errors import BadDataset, Problem
-from piq_bench.pictures import Pixels, map_pictures
-from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, RETRIEVAL, TRAIN, Benchmark, IntArray
-from reference_model.room import room_for
+from piq_bench.images.buffer import pixel_buffer
+from piq_bench.images.parallel import map_pictures
+from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, RETRIEVAL, TRAIN, Benchmark, IntArray, Pixels
 
 QUERY_EVERY = 8  # of a held-out person's images, one in so many is a query, as in the paper's data
 
@@ -87,7 +87,7 @@ def read_pixels(
         benchmark: with image files.
         rows: shape (n_images,).
         size: height and width.
-        folder: where pixels that are too many for memory may lie; see `room.room_for`.
+        folder: where pixels that are too many for memory may lie; see `images.buffer.pixel_buffer`.
         workers: processes that decode; None for one per free core.
         advance: told the number of pictures read.
 
@@ -98,7 +98,7 @@ def read_pixels(
         BadDataset: listing every picture that cannot be read.
         LimitExceeded: if there is no room for the pixels.
     """
-    pixels = room_for((rows.size, *size, 3), folder)
+    pixels = pixel_buffer((rows.size, *size, 3), folder)
     fill(pixels, benchmark, rows, workers=workers, advance=advance)
     return pixels
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from piq_bench.files import write_text
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, Score
 from piq_bench.report.json import score_document
 from piq_bench.report.rows import main_rows
 from piq_bench.retrieve.engines import choose
-from piq_bench.scoring import score
-from piq_bench.write import write_submission
+from piq_bench.scoring.score import score
+from piq_bench.write.files import write_text
+from piq_bench.write.submission import write_submission
 from reference_model.checkpoint import load
 from reference_model.config import to_json
 from reference_model.predict import Progress, checkpoints_in, predict

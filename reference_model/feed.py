@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from piq_bench.ahead import in_order
-from piq_bench.pictures import Pixels
-from piq_bench.records import IntArray
+from piq_bench.images.prefetch import in_order
+from piq_bench.records import IntArray, Pixels
 
 GPU_SHARE = 0.5  # of a GPU's free memory, which pixels may take
 N_AHEAD = 2  # batches that wait for the device, beside the one that it works on

@@ -18,10 +18,10 @@ from piq_bench.demo.portrait import head_of
 from piq_bench.demo.random import Draws
 from piq_bench.demo.sizes import sizes_for
 from piq_bench.demo.tables import annotations_csv, benchmark_toml
-from piq_bench.files import write_text
-from piq_bench.image_files import required_images_folder
+from piq_bench.images.folder import required_images_folder
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import Benchmark
+from piq_bench.write.files import write_text
 from reference_model.checkpoint import FILE, load
 from reference_model.config import PRESETS, Configuration, small
 from reference_model.predict import Progress

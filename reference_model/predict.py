@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from piq_bench.errors import BadUsage, Problem, first_few, printable
-from piq_bench.files import sha256_of
-from piq_bench.pictures import Pixels
-from piq_bench.records import RETRIEVAL, Benchmark, Float32Array, Task
+from piq_bench.records import RETRIEVAL, Benchmark, Float32Array, Pixels, Task
+from piq_bench.write.files import sha256_of
 from reference_model.augment import normalised
 from reference_model.checkpoint import FILE, Checkpoint, files_of, load, require_vocabulary, restored
 from reference_model.config import Configuration, to_json
@@ -37,7 +36,7 @@ SHORTEST = 1e-12  # a feature of a smaller norm says nothing
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a submission is written from; see `piq_bench.write.write_submission`.
+    """What a submission is written from; see `piq_bench.write.submission.write_submission`.
 
     Attributes:
         embedding: shape (n_images, dimension), rows of length 1; None where no checkpoint learned re-identification.
@@ -72,7 +71,7 @@ def predict(
         name: of the submission.
         device: to compute on.
         batch_size: images at a time.
-        folder: where pixels that are too many for memory may lie; see `room.room_for`.
+        folder: where pixels that are too many for memory may lie; see `images.buffer.pixel_buffer`.
         workers: processes that decode; None for one per free core.
         progress: told what is done.
 

@@ -13,8 +13,8 @@ import numpy as np
 from torch import distributed
 
 from piq_bench.errors import BadInput
-from piq_bench.pictures import Pixels
-from reference_model.room import nameless_file, room_for
+from piq_bench.images.buffer import pixel_buffer, unnamed_file
+from piq_bench.records import Pixels
 from reference_model.trainer import n_processes, rank
 
 OPEN_FILES = Path("/proc/self/fd")  # where Linux lets another process find a file that has no name
@@ -25,14 +25,14 @@ def decoded(shape: tuple[int, ...], folder: Path | None, decode: Callable[[Pixel
 
     Args:
         shape: of the array.
-        folder: as for `room.room_for`; nothing is shared if None.
+        folder: as for `images.buffer.pixel_buffer`; nothing is shared if None.
         decode: fills an array, in one process of each machine.
 
     Raises:
         BadInput: whatever `decode` does, in every process; or if there is no room.
     """
     if folder is None or n_processes() == 1 or _n_here() == 1 or not OPEN_FILES.is_dir():
-        pixels = room_for(shape, folder)
+        pixels = pixel_buffer(shape, folder)
         decode(pixels)
         return pixels
     place_here = int(os.environ["LOCAL_RANK"])
@@ -40,7 +40,7 @@ def decoded(shape: tuple[int, ...], folder: Path | None, decode: Callable[[Pixel
         path, refusal = "", None
         if place_here == 0:
             try:
-                stream = opened.enter_context(nameless_file(math.prod(shape), folder))
+                stream = opened.enter_context(unnamed_file(math.prod(shape), folder))
                 path = f"/proc/{os.getpid()}/fd/{stream.fileno()}"
                 decode(np.memmap(stream, np.uint8, "r+", shape=shape))
             except BadInput as error:

@@ -25,10 +25,9 @@ import torch
 from torch import Tensor
 
 from piq_bench.errors import BadDataset, BadUsage, Problem, first_few, printable
-from piq_bench.files import sha256_of, write_text
-from piq_bench.fingerprint import fingerprint
-from piq_bench.pictures import Pixels
-from piq_bench.records import NO_IDENTITY, NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Task
+from piq_bench.metrics.fingerprint import fingerprint
+from piq_bench.records import NO_IDENTITY, NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Pixels, Task
+from piq_bench.write.files import sha256_of, write_text
 from reference_model.augment import Drawn, draw
 from reference_model.checkpoint import FILE, Checkpoint, damaged, load, require_slices, save, unwritable
 from reference_model.config import Configuration, differences, to_json
@@ -142,7 +141,7 @@ def prepare(
     Args:
         benchmark: with image files.
         configuration: of the run.
-        folder: where pixels that are too many for memory may lie; see `room.room_for`.
+        folder: where pixels that are too many for memory may lie; see `images.buffer.pixel_buffer`.
         workers: processes that decode; None for one per free core.
         progress: told what is done.
 

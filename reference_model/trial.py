@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from piq_bench.pictures import Pixels
-from piq_bench.records import RETRIEVAL, Benchmark, BoolArray, IntArray, Submission, Task
+from piq_bench.records import RETRIEVAL, Benchmark, BoolArray, IntArray, Pixels, Submission, Task
 from piq_bench.retrieve.engines import choose
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 from reference_model.predict import Predictions, answer
 from reference_model.trainer import Trainer
 

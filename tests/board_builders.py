@@ -10,7 +10,7 @@ import numpy as np
 
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import Benchmark
-from piq_bench.write import write_submission
+from piq_bench.write.submission import write_submission
 
 N_PEOPLE = 12
 BENCHMARK = """\

@@ -8,7 +8,7 @@ import numpy as np
 
 from piq_bench.export.bundle import Plan, make_plan
 from piq_bench.read.dataset import read_benchmark
-from piq_bench.write import write_submission
+from piq_bench.write.submission import write_submission
 
 TOML = """\
 schema = "piq-bench/benchmark/1"

@@ -5,16 +5,16 @@ from dataclasses import replace
 import builders
 import numpy as np
 
-from piq_bench.compare import compare, tallied
-from piq_bench.drilldown import look_closer
+from piq_bench.describe.stats import describe
 from piq_bench.records import Benchmark, Submission, Task
 from piq_bench.report.compare_html import compare_html
 from piq_bench.report.disclosure import disclosed
 from piq_bench.report.reference import Reference
 from piq_bench.report.score_html import score_html
 from piq_bench.report.stats_html import stats_html
-from piq_bench.scoring import score
-from piq_bench.stats import describe
+from piq_bench.scoring.compare import compare, tallied
+from piq_bench.scoring.drilldown import look_closer
+from piq_bench.scoring.score import score
 
 LARGER = builders.Size(n_query=30, n_gallery=60, n_identities=12)
 

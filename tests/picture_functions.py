@@ -4,7 +4,8 @@ import os
 
 import numpy as np
 
-from piq_bench.pictures import Array, Pixels
+from piq_bench.images.parallel import Array
+from piq_bench.records import Pixels
 
 
 def first_value(pixels: Pixels) -> Array:

@@ -17,7 +17,7 @@ from piq_bench.report.disclosure import disclosed_document
 from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 
 @dataclass(frozen=True)

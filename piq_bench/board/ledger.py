@@ -24,7 +24,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from piq_bench.errors import BadUsage, LimitExceeded, Problem, printable
-from piq_bench.files import written_whole
+from piq_bench.write.files import written_whole
 
 FILE = "ledger.jsonl"
 MAX_BYTES = 64 << 20

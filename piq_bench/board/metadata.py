@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
 from piq_bench.errors import BadSubmission, Problem, printable, quoted
-from piq_bench.validate import closest
+from piq_bench.read.validate import closest
 
 FILE = "metadata.toml"
 SCHEMA = "piq-bench/entry/1"

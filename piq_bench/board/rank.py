@@ -18,13 +18,13 @@ from piq_bench.board.entries import Entry, entries_in, read_entry
 from piq_bench.board.ledger import FILE as LEDGER
 from piq_bench.board.ledger import Line, read_ledger
 from piq_bench.board.result import digest_of_told, read_result
-from piq_bench.compare import LEVEL, Tallied, compare, figures, holm, tallied
 from piq_bench.errors import BadInput, BadSubmission, Problem, printable
-from piq_bench.fingerprint import fingerprint
+from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring.compare import LEVEL, Tallied, compare, figures, holm, tallied
 
 N_SWAPS = 2000
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
 from piq_bench.errors import BadSubmission, Problem, printable, quoted
-from piq_bench.files import PIECE_BYTES, written_whole
-from piq_bench.validate import closest
+from piq_bench.read.validate import closest
+from piq_bench.write.files import PIECE_BYTES, written_whole
 
 REFERENCE = "submission.ref.toml"
 MAX_BYTES = 64 << 10  # of the file itself

@@ -4,16 +4,12 @@ Nothing heavier than click is imported here, so that `--help` answers at once.
 """
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 import click
 
 from piq_bench import __version__
-from piq_bench.errors import EXIT_INTERRUPTED, EXIT_LIMIT, BadInput
 
 COMMANDS = {
     "score": "Score a submission and print the result.",
@@ -79,19 +75,3 @@ def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | No
     if value is not None and not (value.parent.is_dir() and os.access(value.parent, os.W_OK)):
         raise click.BadParameter(f"{str(value.parent)!r} is no folder that can be written to", ctx, parameter)
     return value
-
-
-@contextmanager
-def exit_codes() -> Iterator[None]:
-    """Turn a user's mistake into its message on stderr and its exit code; let our own bugs show their traceback."""
-    try:
-        yield
-    except BadInput as refusal:
-        click.echo(str(refusal), err=True)
-        sys.exit(refusal.exit_code)
-    except MemoryError:
-        click.echo("out of memory: free some, or use a machine that has more", err=True)
-        sys.exit(EXIT_LIMIT)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)

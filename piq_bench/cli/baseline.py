@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
+from piq_bench.errors import exit_codes
 
 
 @click.command("baseline")
@@ -22,11 +23,11 @@ from piq_bench.cli import exit_codes, output_file
 def baseline_command(dataset: Path, out: Path, name: str, workers: int | None) -> None:
     """Answer DATASET from colour and shape statistics of its pictures; nothing is learned."""
     with exit_codes():
-        from piq_bench.baseline import answer
+        from piq_bench.baseline.colour_shape import answer
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import first_few
         from piq_bench.read.dataset import read_benchmark
-        from piq_bench.write import write_submission
+        from piq_bench.write.submission import write_submission
 
         benchmark = read_benchmark(dataset)
         with progress_bar("images", benchmark.images.size) as advance:

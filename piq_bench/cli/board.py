@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes
+from piq_bench.errors import exit_codes
 
 MARKDOWN = "leaderboard.md"
 JSON_SCHEMA = "metadata.schema.json"
@@ -28,15 +28,15 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
     """
     with exit_codes():
         from piq_bench.board.entries import GENERATED, entries_in
+        from piq_bench.board.files import board_csv, board_json, board_latex
+        from piq_bench.board.html import board_pages
+        from piq_bench.board.markdown import board_markdown
         from piq_bench.board.metadata import json_schema
         from piq_bench.board.rank import build_boards, departed
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
-        from piq_bench.files import write_text
         from piq_bench.read.dataset import read_benchmark
-        from piq_bench.report.board_files import board_csv, board_json, board_latex
-        from piq_bench.report.board_html import board_pages
-        from piq_bench.report.board_markdown import board_markdown
+        from piq_bench.write.files import write_text
 
         benchmark = read_benchmark(dataset)
         with progress_bar("entries", len(entries_in(submissions))) as advance:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes
+from piq_bench.errors import exit_codes
 
 
 @click.command("check")

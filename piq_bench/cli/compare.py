@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
 from piq_bench.cli.score import AP_CONVENTIONS, ENGINE_HELP, ENGINES, FORMATS
+from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
-    from piq_bench.compare import Comparison
     from piq_bench.records import Benchmark, Protocol
+    from piq_bench.scoring.compare import Comparison
 
 MAX_SCORE_FILE = 16 << 20
 
@@ -63,8 +64,6 @@ def compare_command(
     """
     with exit_codes():
         from piq_bench.cli.progress import progress_bar
-        from piq_bench.compare import compare, tallied
-        from piq_bench.files import write_text
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
@@ -74,6 +73,8 @@ def compare_command(
         from piq_bench.report.compare_markdown import compare_markdown
         from piq_bench.report.compare_table import compare_table
         from piq_bench.retrieve.engines import choose
+        from piq_bench.scoring.compare import compare, tallied
+        from piq_bench.write.files import write_text
 
         benchmark = read_benchmark(dataset)
         refuse_unfit(submissions, benchmark, ap, exclude)
@@ -106,10 +107,10 @@ def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str,
     Raises:
         BadUsage: listing everything: too few submissions, score files, results of another benchmark or protocol.
     """
-    from piq_bench.compare import other_protocol
     from piq_bench.errors import BadUsage, Problem, printable
-    from piq_bench.fingerprint import fingerprint
-    from piq_bench.scoring import protocol_of
+    from piq_bench.metrics.fingerprint import fingerprint
+    from piq_bench.scoring.compare import other_protocol
+    from piq_bench.scoring.score import protocol_of
 
     problems = []
     if len(submissions) < 2:

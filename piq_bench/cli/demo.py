@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
+from piq_bench.errors import exit_codes
 
 PRESETS = ("portrait250k",)
 
@@ -72,7 +73,7 @@ def write_pictures(out: Path, n_images: int, seed: int, workers: int | None, she
     from piq_bench.cli.progress import progress_bar
     from piq_bench.demo.build import build_demo
     from piq_bench.demo.sheet import contact_sheet
-    from piq_bench.files import written_whole
+    from piq_bench.write.files import written_whole
 
     n_steps = n_images + n_images * 7 // 15  # every picture is drawn, those of query and gallery are hashed as well
     with progress_bar("drawing and hashing", n_steps) as advance:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
+from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
     from piq_bench.export.bundle import Plan

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
-from piq_bench.errors import BadUsage, GateNotMet, Problem, printable
+from piq_bench.cli import output_file
+from piq_bench.errors import BadUsage, GateNotMet, Problem, exit_codes, printable
 
 if TYPE_CHECKING:
     from piq_bench.board.grade import Grade
@@ -76,11 +76,11 @@ def grade_command(
         from piq_bench.board.reference import fetch as fetch_predictions
         from piq_bench.board.result import digest_of_told
         from piq_bench.cli.progress import progress_bar
-        from piq_bench.files import write_text
-        from piq_bench.fingerprint import fingerprint
+        from piq_bench.metrics.fingerprint import fingerprint
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.records import GALLERY, QUERY
         from piq_bench.retrieve.engines import choose
+        from piq_bench.write.files import write_text
 
         refuse_misfits(
             entry, base, head, write=write, fetch=fetch, recorded=ledger is not None, budget=budget, ladder=ladder

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
+from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
     from piq_bench.group.build import GroupReport
@@ -52,13 +53,13 @@ def groups_command(
     with exit_codes():
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
-        from piq_bench.files import write_text
         from piq_bench.group.build import build_groups, write_groups
-        from piq_bench.group.read_images import DEFAULT_LIMIT_PIXELS
-        from piq_bench.image_files import required_images_folder
+        from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS
+        from piq_bench.images.folder import required_images_folder
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.report.groups_json import groups_json
         from piq_bench.report.groups_table import groups_table
+        from piq_bench.write.files import write_text
 
         benchmark = read_benchmark(dataset, need_labels=False, with_groups=False)
         grouping = chosen_grouping(benchmark, threshold, similarity, mode)

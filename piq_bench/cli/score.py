@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
+from piq_bench.errors import exit_codes
 
 FORMATS = ("table", "json", "markdown", "latex")
 AP_CONVENTIONS = ("non-interpolated", "market1501")
@@ -74,9 +75,7 @@ def score_command(
 
     with exit_codes(), discretion(disclosure):
         from piq_bench.cli.progress import progress_bar
-        from piq_bench.drilldown import look_closer
         from piq_bench.errors import BadUsage, GateNotMet, Problem
-        from piq_bench.files import write_text
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
@@ -88,7 +87,9 @@ def score_command(
         from piq_bench.report.score_html import score_html
         from piq_bench.report.table import score_table
         from piq_bench.retrieve.engines import choose
-        from piq_bench.scoring import score
+        from piq_bench.scoring.drilldown import look_closer
+        from piq_bench.scoring.score import score
+        from piq_bench.write.files import write_text
 
         if html_file is not None:
             require()

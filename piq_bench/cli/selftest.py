@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
 from piq_bench.cli.score import ENGINES
-from piq_bench.errors import EXIT_INTERNAL
+from piq_bench.errors import EXIT_INTERNAL, exit_codes
 
 
 @click.command("selftest")
@@ -26,10 +26,10 @@ def selftest_command(update: Path | None, engine: str) -> None:
         from rich.table import Table
 
         from piq_bench.cli.progress import progress_bar
-        from piq_bench.files import write_text
         from piq_bench.report.rows import percent
+        from piq_bench.report.selftest import SUBMISSIONS, official_text, run_selftest
         from piq_bench.retrieve.engines import choose
-        from piq_bench.selftest import SUBMISSIONS, official_text, run_selftest
+        from piq_bench.write.files import write_text
 
         count, name = choose(engine, 0, tell=lambda message: click.echo(message, err=True))
         with progress_bar("submissions", len(SUBMISSIONS)) as advance:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
+from piq_bench.errors import exit_codes
 
 FORMATS = ("table", "json", "markdown", "latex")
 NARROWEST = 76
@@ -68,15 +69,15 @@ def stats_command(
         import shutil
 
         from piq_bench.cli.progress import progress_bar
+        from piq_bench.describe.stats import describe
         from piq_bench.errors import BadDataset
-        from piq_bench.files import write_text
         from piq_bench.read.dataset import BUNDLED, inspect_dataset
         from piq_bench.report.html import require
         from piq_bench.report.stats_html import stats_html
         from piq_bench.report.stats_json import stats_json
         from piq_bench.report.stats_table import stats_table
         from piq_bench.report.stats_text import stats_latex, stats_markdown
-        from piq_bench.stats import describe
+        from piq_bench.write.files import write_text
 
         if html_file is not None:
             require()

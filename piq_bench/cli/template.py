@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes, output_file
+from piq_bench.cli import output_file
+from piq_bench.errors import exit_codes
 
 
 @click.command("template")
@@ -28,7 +29,7 @@ def template_command(dataset: Path | None, out: Path, dimension: int, seed: int)
     """Write a valid example submission with random answers."""
     with exit_codes():
         from piq_bench.read.dataset import read_benchmark
-        from piq_bench.template import write_template
+        from piq_bench.write.template import write_template
 
         benchmark = read_benchmark(dataset, need_labels=False)
         write_template(out, benchmark, dimension=dimension, seed=seed)

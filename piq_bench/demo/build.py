@@ -27,10 +27,10 @@ from piq_bench.demo.portrait import draw
 from piq_bench.demo.sizes import MAX_IMAGES, MIN_IMAGES, sizes_for
 from piq_bench.demo.tables import annotations_csv, benchmark_toml
 from piq_bench.errors import BadUsage, Problem, quoted
-from piq_bench.files import write_text
-from piq_bench.fingerprint import fingerprint
 from piq_bench.group.build import GroupReport, build_groups, write_groups
+from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
+from piq_bench.write.files import write_text
 
 DEFAULT_IMAGES = 3000
 DEFAULT_SEED = 0

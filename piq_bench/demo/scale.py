@@ -22,13 +22,13 @@ from piq_bench.demo.film import Frame, Track, row, shoot
 from piq_bench.demo.random import Draws
 from piq_bench.demo.sizes import PORTRAIT250K, Sizes
 from piq_bench.demo.tables import COLUMNS, MULTI_LABEL, TASKS, benchmark_toml
-from piq_bench.files import write_text
-from piq_bench.fingerprint import fingerprint
 from piq_bench.group.build import group_hashed, write_groups
 from piq_bench.group.hashing import HashedImages
+from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import FloatArray
-from piq_bench.write import write_submission
+from piq_bench.write.files import write_text
+from piq_bench.write.submission import write_submission
 
 REMARK = "Made by `piq demo --preset portrait250k --no-images`: Portrait250K's sizes, nobody's portraits."
 N_STEPS = 100

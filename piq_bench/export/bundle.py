@@ -27,12 +27,12 @@ from piq_bench.errors import BadDataset, BadUsage, Problem, printable, quoted
 from piq_bench.export.columns import Column, columns_of
 from piq_bench.export.host import Settings
 from piq_bench.export.pages import Verbatim
-from piq_bench.files import written_whole
-from piq_bench.fingerprint import fingerprint
+from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import BUNDLED, read_benchmark
 from piq_bench.read.vocabulary import FILE as VOCABULARY
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, SPLITS, TRAIN, Benchmark
-from piq_bench.template import write_template
+from piq_bench.write.files import written_whole
+from piq_bench.write.template import write_template
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
 TABLES = ("annotations", "groups")

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import exit_codes
-from piq_bench.errors import EXIT_INTERNAL
+from piq_bench.errors import EXIT_INTERNAL, exit_codes
 from piq_bench.export.host import HIGH, LOW, SETTINGS, Failed, Scored, read_settings, score_upload
-from piq_bench.files import write_text
+from piq_bench.write.files import write_text
 
 SCORES = "scores.json"
 PAGE = "detailed_results.html"  # the name that Codabench looks for

@@ -15,13 +15,13 @@ from typing import Any
 
 from piq_bench.errors import BadDataset, Problem, quoted
 from piq_bench.export.bundle import SUFFIXES, write_file
-from piq_bench.files import sha256_of
-from piq_bench.fingerprint import fingerprint
 from piq_bench.group.stored import CSV_MARK
-from piq_bench.image_files import images_folder
+from piq_bench.images.folder import images_folder
+from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.annotations import LABEL_SEPARATOR
 from piq_bench.read.vocabulary import FILE as VOCABULARY
 from piq_bench.records import GALLERY, QUERY, RETRIEVAL, SPLITS, TRAIN, Benchmark, Task
+from piq_bench.write.files import sha256_of
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 NAME = "croissant.json"

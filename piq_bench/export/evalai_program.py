@@ -13,8 +13,8 @@ from typing import Any
 
 from piq_bench.errors import BadInput
 from piq_bench.export.host import Failed, Scored, Settings, score_upload
-from piq_bench.files import PIECE_BYTES
-from piq_bench.read.archive import ZIP_ERRORS
+from piq_bench.read.npz import ZIP_ERRORS
+from piq_bench.write.files import PIECE_BYTES
 
 REFERENCE_SUFFIXES = (".toml", ".csv", ".parquet")
 MAX_REFERENCE_BYTES = 16 << 30

@@ -24,11 +24,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from piq_bench.cli import exit_codes
-from piq_bench.errors import BadUsage, Problem, printable
+from piq_bench.errors import BadUsage, Problem, exit_codes, printable
 from piq_bench.export.evalai_program import EvaluationError, evaluate, remote_result
 from piq_bench.export.host import SETTINGS, Failed, Settings, read_settings
-from piq_bench.files import PIECE_BYTES
+from piq_bench.write.files import PIECE_BYTES
 
 SERVER = "https://eval.ai"
 PHASES = "phases.json"  # codename of a phase to codename of its split

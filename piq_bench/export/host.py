@@ -22,7 +22,7 @@ from piq_bench.records import GALLERY, QUERY, Benchmark, Score, Submission
 from piq_bench.report.disclosure import DISCLOSURES, disclosed, disclosed_document, discretion
 from piq_bench.report.json import digest_of, score_document
 from piq_bench.retrieve.engines import choose
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 SCHEMA = "piq-bench/host/1"
 SETTINGS = "settings.json"
@@ -146,8 +146,8 @@ def settings_json(settings: Settings) -> str:
 
 def _page(benchmark: Benchmark, submission: Submission, result: Score, level: str) -> str:
     with _mum(level):
-        from piq_bench.drilldown import look_closer
         from piq_bench.report.score_html import score_html
+        from piq_bench.scoring.drilldown import look_closer
 
         closer = look_closer(benchmark, submission, result, disclosure=level)
         return score_html(disclosed(result, level), benchmark, digest=digest_of(result), closer=closer)

@@ -16,12 +16,10 @@ from PIL import features
 
 from piq_bench import __version__
 from piq_bench.errors import BadDataset, BadUsage, Problem, first_few
-from piq_bench.files import write_text, written_whole
 from piq_bench.group.components import components
 from piq_bench.group.hashing import Failure, HashedImages, hash_images
 from piq_bench.group.neighbours import neighbour_pairs
 from piq_bench.group.phash import degenerate
-from piq_bench.group.read_images import DEFAULT_LIMIT_PIXELS
 from piq_bench.group.selftest import wrong_hashes
 from piq_bench.group.stored import (
     CSV_MARK,
@@ -37,7 +35,9 @@ from piq_bench.group.stored import (
 from piq_bench.group.sweep import HIGHEST_SHOWN, ImageRoles, Sweep, sweep
 from piq_bench.group.units import Units, units_of
 from piq_bench.group.warnings import GroupWarning, warnings_of
+from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS
 from piq_bench.records import GALLERY, QUERY, Benchmark, BoolArray, Grouping, Groups, IntArray
+from piq_bench.write.files import write_text, written_whole
 
 HIGHEST_THRESHOLD = HIGHEST_SHOWN
 HIGHEST_QUALITY = 510  # black and white squares

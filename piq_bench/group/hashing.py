@@ -3,13 +3,10 @@
 Processes get lists of file names and return numbers; no picture ever travels between them.
 """
 
-import os
-import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -20,16 +17,11 @@ from numpy.typing import NDArray
 
 from piq_bench.errors import LimitExceeded, Problem
 from piq_bench.group.cache import Cache, Hashed
-from piq_bench.group.lanczos import SIDE, shrink
 from piq_bench.group.phash import DEFINITION, phash, quality
-from piq_bench.group.read_images import (
-    DEFAULT_LIMIT_PIXELS,
-    ImageFolder,
-    Unreadable,
-    bytes_hash,
-    decode,
-    strict_decoding,
-)
+from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS, decode, strict_decoding
+from piq_bench.images.folder import ImageFolder, Unreadable, bytes_hash
+from piq_bench.images.lanczos import SIDE, shrink
+from piq_bench.images.processes import available_cores, quiet_start
 from piq_bench.records import BoolArray, FloatArray
 
 CHUNK = 128  # files handed to a process at once: 0.1 s of work
@@ -117,11 +109,6 @@ def unchanged(folder: ImageFolder, known: Hashed) -> bool:
     return (found.st_size, found.st_mtime_ns) == (known.size, known.modified_ns)
 
 
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def hashed_chunks(
     images: Sequence[str], root: Path, limit_pixels: int, workers: int
 ) -> Iterator[list[Hashed | Failure]]:
@@ -148,19 +135,6 @@ def hashed_chunks(
             raise LimitExceeded(str(root), [problem]) from error
         finally:
             pool.shutdown(cancel_futures=True)  # waits for what runs: a chunk takes a moment
-
-
-@contextmanager
-def quiet_start() -> Iterator[None]:
-    """Processes started inside leave Ctrl-C to this one, which then ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def hash_chunk(images: Sequence[str], root: Path, limit_pixels: int) -> list[Hashed | Failure]:

@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from piq_bench.group.lanczos import SIDE, Pixels, product
-from piq_bench.records import BoolArray, FloatArray
+from piq_bench.images.lanczos import SIDE, product
+from piq_bench.records import BoolArray, FloatArray, Pixels
 
 DEFINITION = "piq-bench/phash/1"
 N_LOW = 8

@@ -6,8 +6,9 @@ of each axis; the last two hash to other bits if the passes are swapped, as insi
 
 import numpy as np
 
-from piq_bench.group.lanczos import Pixels, shrink
 from piq_bench.group.phash import phash
+from piq_bench.images.lanczos import shrink
+from piq_bench.records import Pixels
 
 EXPECTED = {  # (width, height, number): hash
     (64, 192, 0): 0x838333BB49ADAD52,

@@ -5,8 +5,8 @@ Counts are whole numbers, so every value here is one division of integers, the s
 
 import numpy as np
 
+from piq_bench.metrics.sums import ordered_sum
 from piq_bench.records import FloatArray, IntArray
-from piq_bench.sums import ordered_sum
 
 
 def precision(n_hits: int, n_predicted: int) -> float | None:

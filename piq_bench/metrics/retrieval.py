@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from piq_bench.metrics.sums import ordered_sum, segment_sums
 from piq_bench.records import FloatArray, IntArray
-from piq_bench.sums import ordered_sum, segment_sums
 
 
 @dataclass(frozen=True, eq=False)

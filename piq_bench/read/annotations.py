@@ -15,8 +15,7 @@ from piq_bench.errors import Problem, quoted
 from piq_bench.read.column import Column
 from piq_bench.read.rows import Rows, numbered_identities
 from piq_bench.read.table import Table
-from piq_bench.records import CLASSIFICATION, NOT_ANNOTATED, RETRIEVAL, SPLITS, IntArray, Task
-from piq_bench.validate import (
+from piq_bench.read.validate import (
     Place,
     closest,
     expected,
@@ -26,6 +25,7 @@ from piq_bench.validate import (
     text_fault,
     values_problems,
 )
+from piq_bench.records import CLASSIFICATION, NOT_ANNOTATED, RETRIEVAL, SPLITS, IntArray, Task
 
 RESERVED = ("image", "split", "identity", "source", "sequence", "camera")
 FREE_TEXT = ("identity", "source", "sequence", "camera")

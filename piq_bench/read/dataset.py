@@ -15,9 +15,9 @@ from piq_bench.read.annotations import EMPTY_SET, LABEL_SEPARATOR, RESERVED, par
 from piq_bench.read.market1501 import FOLDERS, is_market1501, read_market1501
 from piq_bench.read.rows import Rows
 from piq_bench.read.table import SUFFIXES, Table, read_table
+from piq_bench.read.validate import identity_problems, text_fault
 from piq_bench.read.vocabulary import DEFAULT_TASKS, FILE, Vocabulary, inspect_vocabulary
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, Benchmark, Grouping, Groups, Task
-from piq_bench.validate import identity_problems, text_fault
 
 BUNDLED = "portrait-mini"
 MAX_INFERRED_LABELS = 1000  # a column with more different values is no set of labels

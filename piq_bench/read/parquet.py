@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem
-from piq_bench.read.archive import MAX_MEMORY_BYTES, Container, Limits
+from piq_bench.read.container import MAX_MEMORY_BYTES, Container, Limits
 
-META_KEY = b"piq-bench"
 REPORT = "report.json"
 MAX_SECONDS = 600
 # The same modules as here are used there, wherever they were found, and nothing from the working directory.
@@ -66,11 +65,6 @@ def read_parquet(path: Path, limits: Limits) -> Container:
             problem = Problem("not-an-archive", path.name, "the Parquet library broke off while unpacking it", remedy)
             raise BadSubmission(str(path), [problem])
         return _handed_over(path, Path(folder), json.loads(report.read_text(encoding="utf-8")))
-
-
-def meta_bytes(text: str) -> dict[bytes, bytes]:
-    """The file metadata that holds meta."""
-    return {META_KEY: text.encode("utf-8")}
 
 
 def _handed_over(path: Path, folder: Path, report: dict[str, Any]) -> Container:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.read.column import Column
+from piq_bench.read.validate import Place
 from piq_bench.records import NO_IDENTITY, BoolArray, IntArray
-from piq_bench.validate import Place
 
 
 @dataclass(frozen=True, eq=False)

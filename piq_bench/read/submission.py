@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
-from piq_bench.files import sha256_of
 from piq_bench.read.alignment import NOWHERE, places
-from piq_bench.read.archive import MAX_META_BYTES, Container, Limits, list_names, open_container, unknown_arrays
+from piq_bench.read.archive import open_container
+from piq_bench.read.container import MAX_META_BYTES, Container, Limits, list_names, unknown_arrays
 from piq_bench.read.mapped import BLOCK_BYTES, Array, row_blocks, rows_of
 from piq_bench.read.predictions import N_ROWS_NAMED, read_labels, rows_with, suggest
+from piq_bench.read.validate import text_fault
 from piq_bench.records import SPLITS, Benchmark, BoolArray, EmbeddingArray, IntArray, Submission
-from piq_bench.validate import text_fault
+from piq_bench.write.files import sha256_of
 
 EMBEDDING = "embedding"
 MAX_DIMENSION = 65536

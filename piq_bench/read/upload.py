@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piq_bench.errors import BadSubmission, Problem, first_few, printable, quoted
-from piq_bench.files import PIECE_BYTES
-from piq_bench.read.archive import MAX_RATIO, UNPACKED_FREELY_BYTES, ZIP_ERRORS, BoundedReader
-from piq_bench.validate import path_fault
+from piq_bench.read.npz import MAX_RATIO, UNPACKED_FREELY_BYTES, ZIP_ERRORS, BoundedReader
+from piq_bench.read.validate import path_fault
+from piq_bench.write.files import PIECE_BYTES
 
 MAX_ENTRIES = 2000  # files and folders to look at
 MAX_DEPTH = 6

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from piq_bench.errors import BadDataset, Problem, printable, quoted
+from piq_bench.read.validate import closest, expected, text_fault
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, Grouping, Task
-from piq_bench.validate import closest, expected, text_fault
 
 SCHEMA = "piq-bench/benchmark/1"
 FILE = "benchmark.toml"

@@ -7,10 +7,10 @@ intervals can be compared by eye.
 from dataclasses import dataclass
 
 from piq_bench import __version__
-from piq_bench.compare import Comparison, Pair
 from piq_bench.errors import printable
 from piq_bench.report.compare_rows import LEGEND, Row, identities_text, method_text, pair_rows, pair_title
 from piq_bench.report.html import render
+from piq_bench.scoring.compare import Comparison, Pair
 
 HALF = 100.0  # of the width of a plot, 0 in the middle
 NAME_WIDTH = 200

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 
 from piq_bench import __version__
-from piq_bench.compare import Comparison
+from piq_bench.scoring.compare import Comparison
 
 SCHEMA = "piq-bench/comparison/1"
 

@@ -1,8 +1,8 @@
 """A Comparison as LaTeX tables, one per pair; needs no package."""
 
-from piq_bench.compare import Comparison
 from piq_bench.report.compare_rows import LEGEND, method_text, pair_rows, pair_title
 from piq_bench.report.latex import escaped
+from piq_bench.scoring.compare import Comparison
 
 
 def compare_latex(comparison: Comparison) -> str:

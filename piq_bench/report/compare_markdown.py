@@ -1,8 +1,8 @@
 """A Comparison as Markdown, for an issue or a CI summary."""
 
-from piq_bench.compare import Comparison
 from piq_bench.report.compare_rows import LEGEND, identities_text, method_text, pair_rows, pair_title
 from piq_bench.report.markdown import escaped
+from piq_bench.scoring.compare import Comparison
 
 
 def compare_markdown(comparison: Comparison) -> str:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from piq_bench.compare import Comparison, Difference, Pair
 from piq_bench.report.rows import NOT_DEFINED, percent
+from piq_bench.scoring.compare import Comparison, Difference, Pair
 
 STAR = "*"  # beside a difference that is significant
 TITLES = {"piq": "PIQ", "reid.macro_rank1": "macro Rank-1", "reid.macro_map": "macro mAP"}

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from piq_bench.compare import Comparison, Pair
 from piq_bench.errors import printable
 from piq_bench.report.compare_rows import LEGEND, identities_text, method_text, pair_rows, pair_title
+from piq_bench.scoring.compare import Comparison, Pair
 
 WIDTH = 80
 NAME_WIDTH = 70

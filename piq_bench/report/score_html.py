@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from piq_bench import __version__
-from piq_bench.drilldown import RANKS, Cmc, Drilldown, RankedQuery
 from piq_bench.errors import printable
 from piq_bench.metrics.piq import reid_score
 from piq_bench.records import GALLERY, NO_IDENTITY, RETRIEVAL, Benchmark, Interval, LabelScore, Score, Task
@@ -32,6 +31,7 @@ from piq_bench.report.json import digest_of
 from piq_bench.report.reference import Reference
 from piq_bench.report.rows import main_rows, metric_rows, percent, summary
 from piq_bench.report.thumbnails import thumbnails
+from piq_bench.scoring.drilldown import RANKS, Cmc, Drilldown, RankedQuery
 
 N_LOSSES = 12
 N_IMPROVEMENTS = 16

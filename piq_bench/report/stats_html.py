@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from piq_bench import __version__
+from piq_bench.describe.stats import PersonImages, Stats, images_by_source
 from piq_bench.errors import printable
 from piq_bench.metrics.longtail import lts
 from piq_bench.records import SPLITS, Benchmark
@@ -26,7 +27,6 @@ from piq_bench.report.charts import (
 )
 from piq_bench.report.html import render
 from piq_bench.report.stats_rows import Section, sections, shown_labels, summary
-from piq_bench.stats import PersonImages, Stats, images_by_source
 
 NAME = 60  # characters of a stranger's name
 MOST_COLUMNS = 1000  # people drawn: more columns than a screen has points are nothing but slow

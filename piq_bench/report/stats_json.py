@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from fractions import Fraction
 
+from piq_bench.describe.stats import GroupStats, SplitStats, Stats, TaskStats
 from piq_bench.report.stats_rows import share_text
-from piq_bench.stats import GroupStats, SplitStats, Stats, TaskStats
 
 SCHEMA = "piq-bench/stats/1"
 

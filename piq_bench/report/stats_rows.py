@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from piq_bench.describe.stats import Stats, TaskStats
 from piq_bench.errors import printable
 from piq_bench.records import SPLITS
-from piq_bench.stats import Stats, TaskStats
 
 NOT_DEFINED = "-"
 MAX_LABELS = 30  # a task with more shows the most frequent

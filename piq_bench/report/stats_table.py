@@ -8,9 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from piq_bench.describe.stats import Stats
 from piq_bench.errors import printable
 from piq_bench.report.stats_rows import BAR, Section, sections, summary
-from piq_bench.stats import Stats
 
 WIDTH = 80
 INDENT = 2

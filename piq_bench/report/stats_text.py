@@ -1,10 +1,10 @@
 """A data set's figures as Markdown tables, or as LaTeX tables that need no package."""
 
+from piq_bench.describe.stats import Stats
 from piq_bench.errors import printable
 from piq_bench.report.latex import ESCAPES
 from piq_bench.report.markdown import SPECIAL
 from piq_bench.report.stats_rows import sections, summary
-from piq_bench.stats import Stats
 
 LONGEST = 1000
 

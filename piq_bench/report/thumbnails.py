@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from PIL import Image
 
-from piq_bench.group.read_images import ImageFolder, Unreadable, decode, strict_decoding
-from piq_bench.image_files import images_folder
+from piq_bench.images.decode import decode, strict_decoding
+from piq_bench.images.folder import ImageFolder, Unreadable, images_folder
 from piq_bench.records import Benchmark
 
 SIZE = (72, 128)  # pixels that a picture must fit in

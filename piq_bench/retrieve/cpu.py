@@ -25,7 +25,7 @@ from piq_bench.records import Float32Array, FloatArray, Int32Array, IntArray
 from piq_bench.retrieve import kernel, plain
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
-from piq_bench.retrieve.definition import images_of, room_for_columns, stored_vectors
+from piq_bench.retrieve.definition import column_buffer, images_of, stored_vectors
 from piq_bench.retrieve.similarity import Similarity
 
 ENGINE = "cpu (numba)"
@@ -277,7 +277,7 @@ def _image_factors(job: _Job, images: kernel.Images, room: Float32Array) -> Floa
 def _ceiling(job: _Job, factors: Float32Array) -> Float32Array:
     """Shape (n_queries,); about what products of few images exceed, from a sample."""
     rows = job.gallery[:: -(-job.gallery.size // SAMPLE)]
-    sample = images_of(job.similarity, rows, room_for_columns(0, job.similarity.dimension))
+    sample = images_of(job.similarity, rows, column_buffer(0, job.similarity.dimension))
     room = np.empty((rows.size, job.n_terms), dtype=np.float32)
     products = factors @ _image_factors(job, sample, room).T
     mean = products.mean(axis=1)
@@ -351,7 +351,7 @@ class _Worker:
         n_queries, dimension = points.vectors.shape
         self.n_rows = job.query_rows(n_queries)
         self.products = np.empty(self.n_rows * job.gallery_block, dtype=np.float32)
-        self.columns = room_for_columns(job.gallery_block, dimension)
+        self.columns = column_buffer(job.gallery_block, dimension)
         self.image_factors = np.empty((job.gallery_block, job.n_terms), dtype=np.float32)
         self.block = slice(0, 0)
 

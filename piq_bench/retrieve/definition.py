@@ -24,7 +24,7 @@ def stored_vectors(similarity: Similarity, rows: IntArray) -> Float32Array:
     return np.ascontiguousarray(rows_of(similarity.embedding, stored), dtype=np.float32)
 
 
-def room_for_columns(n_images: int, dimension: int) -> FloatArray:
+def column_buffer(n_images: int, dimension: int) -> FloatArray:
     """Room for what the definition works on; memory is taken when it is written."""
     return np.zeros((-(-n_images // kernel.LANES), dimension, kernel.LANES))
 
@@ -61,7 +61,7 @@ def write_exact(
     """
     vectors, norm = stored_vectors(similarity, queries), similarity.norm[queries]
     step = max(1, BLOCK_VALUES // (similarity.dimension * kernel.LANES)) * kernel.LANES
-    columns = room_for_columns(min(step, gallery.size), similarity.dimension)
+    columns = column_buffer(min(step, gallery.size), similarity.dimension)
     for image in range(0, gallery.size, step):
         images = images_of(similarity, gallery[image : image + step], columns)
         kernel.write_definitions(vectors, norm, images, similarity.distance == "cosine", values, first + image)

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from piq_bench.metrics.sums import ordered_sum
 from piq_bench.read.mapped import row_blocks, rows_of
 from piq_bench.records import EmbeddingArray, Float32Array, FloatArray, IntArray, Submission
-from piq_bench.sums import ordered_sum
 
 ROUNDING = 2.0**-53  # of one float64 operation
 CACHE_VALUES = 1 << 15  # float64 values that stay in a core's cache while a sum runs over the dimensions

@@ -13,10 +13,10 @@ from types import ModuleType
 import numpy as np
 from benchmarks.people import Recipe, made
 
-from piq_bench.bootstrap import clusters_of
 from piq_bench.records import NO_GROUP, Benchmark, Float32Array, IntArray, Submission
-from piq_bench.reid import score_reid
 from piq_bench.retrieve.candidates import find_candidates
+from piq_bench.scoring.bootstrap import clusters_of
+from piq_bench.scoring.reid import score_reid
 
 BLOCKS = (256, 512, 1024, 2048)  # queries per bare product
 

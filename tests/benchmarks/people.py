@@ -12,7 +12,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from piq_bench.bootstrap import clusters_of
 from piq_bench.records import (
     GALLERY,
     NO_GROUP,
@@ -29,9 +28,10 @@ from piq_bench.records import (
     Submission,
     Task,
 )
-from piq_bench.reid import score_reid
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring.bootstrap import clusters_of
+from piq_bench.scoring.reid import score_reid
 
 N_PEOPLE = 404
 LABELLED_SHARE = 1 / 3  # of the gallery

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from piq_bench.cli import load_command
 from piq_bench.read.dataset import read_benchmark
-from piq_bench.write import write_submission
+from piq_bench.write.submission import write_submission
 
 BENCHMARK = """\
 schema = "piq-bench/benchmark/1"

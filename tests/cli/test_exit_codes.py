@@ -3,7 +3,7 @@ from collections.abc import Callable
 import click
 import pytest
 
-from piq_bench.cli import COMMANDS, exit_codes, load_command, piq
+from piq_bench.cli import COMMANDS, load_command, piq
 from piq_bench.errors import (
     MAX_QUOTED,
     MAX_SOURCE,
@@ -14,6 +14,7 @@ from piq_bench.errors import (
     GateNotMet,
     LimitExceeded,
     Problem,
+    exit_codes,
     printable,
 )
 

@@ -19,8 +19,8 @@ from piq_bench.demo.sheet import COLUMNS, contact_sheet
 from piq_bench.demo.sizes import MIN_IMAGES, sizes_for
 from piq_bench.demo.tables import annotations_csv
 from piq_bench.errors import BadUsage
-from piq_bench.fingerprint import fingerprint
 from piq_bench.group.hashing import hash_images
+from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
 
 BUNDLED = Path(str(resources.files("piq_bench") / "data" / "portrait-mini"))

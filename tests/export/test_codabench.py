@@ -20,7 +20,7 @@ from piq_bench.errors import BadUsage
 from piq_bench.export.codabench import codabench_files, write_codabench
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("jinja2")
@@ -164,7 +164,7 @@ def test_broken_labels_are_not_told(worker: FakeWorker, first: Path, tmp_path: P
 
 def test_our_own_mistakes_are_not_told(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
     """As if the evaluator failed on a label: its text would quote it."""
-    home = worker.files / "scoring_program" / "piq_bench" / "scoring.py"
+    home = worker.files / "scoring_program" / "piq_bench" / "scoring" / "score.py"
     source = home.read_text(encoding="utf-8")
     entry = zip_of(tmp_path / "upload.zip", {"mine.npz": submission(tmp_path / "mine.npz", first)})
     assert "clusters = clusters_of(benchmark)" in source
@@ -256,7 +256,7 @@ def test_the_same_input_gives_the_same_bytes_without_compiled_files(home: Path, 
     assert (home / "a.zip").read_bytes() == (home / "b.zip").read_bytes()
     with zipfile.ZipFile(home / "a.zip") as archive:
         names = archive.namelist()
-    assert "scoring_program/piq_bench/scoring.py" in names and "scoring_program/piq_bench/py.typed" in names
+    assert "scoring_program/piq_bench/scoring/score.py" in names and "scoring_program/piq_bench/py.typed" in names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 

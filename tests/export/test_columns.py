@@ -13,7 +13,7 @@ from piq_bench.api import make_benchmark
 from piq_bench.errors import BadDataset
 from piq_bench.export.columns import MAX_KEY, columns_of, half_widths, row_of
 from piq_bench.records import Benchmark, Score, Task
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 LABELS = ("a", "b")
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,63}", fullmatch=True).filter(

@@ -31,7 +31,7 @@ from piq_bench.export.evalai_worker import challenge_of, serve
 from piq_bench.export.host import Settings, read_settings
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("jinja2")

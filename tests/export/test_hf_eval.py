@@ -13,7 +13,7 @@ from piq_bench.export.hf_eval import Source, write_hf_eval
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.report.json import score_document
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 yaml = pytest.importorskip("yaml")
 SOURCE = Source("lab/tiny", date(2026, 11, 24), "https://example.org", "a page")

@@ -10,7 +10,7 @@ from PIL import Image
 from piq_bench.group import hashing
 from piq_bench.group.cache import Cache, Hashed
 from piq_bench.group.hashing import HashedImages, hash_images
-from piq_bench.group.read_images import ImageBytes, ImageFolder
+from piq_bench.images.folder import ImageBytes, ImageFolder
 
 ONE = Hashed("a/ä.png", 10, 123456789012345678, 2**64 - 1, 0.1, 7)
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from oracles_groups import hash_by_imagehash, native_hash
 from PIL import Image
 
-from piq_bench.group.lanczos import Pixels, shrink
 from piq_bench.group.phash import (
     EXACT_BITS,
     counted_by_halves,
@@ -23,6 +22,8 @@ from piq_bench.group.phash import (
     quality,
 )
 from piq_bench.group.selftest import EXPECTED, made_picture, wrong_hashes
+from piq_bench.images.lanczos import shrink
+from piq_bench.records import Pixels
 
 
 def hash_of(pixels: Pixels) -> int:

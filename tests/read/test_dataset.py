@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from piq_bench.errors import BadDataset
-from piq_bench.fingerprint import fingerprint
+from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
 from piq_bench.read.vocabulary import DEFAULT_TASKS
 from piq_bench.records import SPLITS, Benchmark

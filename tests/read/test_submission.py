@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from submission_builders import BENCHMARK, N, arrays, as_parquet, at, changed, check, save, without
 
 from piq_bench.errors import BadSubmission, LimitExceeded
-from piq_bench.read.archive import Limits
+from piq_bench.read.container import Limits
 from piq_bench.read.mapped import is_mapped
 from piq_bench.read.submission import read_submission
 from piq_bench.read.unpack_parquet import unpack
 from piq_bench.records import Benchmark
-from piq_bench.write import write_submission
+from piq_bench.write.submission import write_submission
 
 
 def test_the_unchanged_submission_is_valid(dataset: Path, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_partial_needs_at_least_one_answer(dataset: Path, tmp_path: Path) -> Non
 
 
 def test_more_memory_than_allowed_is_a_limit(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("piq_bench.read.archive.MAX_MEMORY_BYTES", 64)
+    monkeypatch.setattr("piq_bench.read.npz.MAX_MEMORY_BYTES", 64)
     save(tmp_path / "entry.npz", arrays())
     result = check(tmp_path / "entry.npz", dataset)
     assert result.exit_code == 6

@@ -12,7 +12,7 @@ from PIL import Image
 
 from piq_bench.errors import BadDataset
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, TRAIN, Benchmark
-from reference_model import data, room
+from reference_model import data
 
 
 def drawn(seed: int, n_train: int = 60) -> Benchmark:
@@ -111,7 +111,7 @@ def test_pixels_that_are_too_many_for_memory_lie_in_a_file(tmp_path: Path, monke
     rows = np.arange(5)
     in_memory = data.read_pixels(benchmark, rows, (6, 4), folder=tmp_path, workers=1)
     assert not isinstance(in_memory, np.memmap)
-    monkeypatch.setattr(room, "memory_at_hand", lambda: 100.0)
+    monkeypatch.setattr("piq_bench.images.buffer.available_memory", lambda: 100.0)
     stored = data.read_pixels(benchmark, rows, (6, 4), folder=tmp_path, workers=1)
     assert isinstance(stored, np.memmap)
     assert (stored == in_memory).all()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from piq_bench.pictures import Pixels
+from piq_bench.records import Pixels
 
 torch = pytest.importorskip("torch")
 feeds = pytest.importorskip("reference_model.feed")

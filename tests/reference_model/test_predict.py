@@ -17,8 +17,8 @@ from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.read.vocabulary import DEFAULT_TASKS
 from piq_bench.records import Benchmark, Score
-from piq_bench.scoring import score
-from piq_bench.write import write_submission
+from piq_bench.scoring.score import score
+from piq_bench.write.submission import write_submission
 
 torch = pytest.importorskip("torch")
 config = pytest.importorskip("reference_model.config")
@@ -172,7 +172,7 @@ def test_pictures_in_a_file_are_answered_the_same(
     benchmark: Benchmark, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true, _ = predicted(benchmark, [run / "checkpoint.pt"], batch_size=5)
-    monkeypatch.setattr("reference_model.room.memory_at_hand", lambda: 0.0)
+    monkeypatch.setattr("piq_bench.images.buffer.available_memory", lambda: 0.0)
     found, _ = predicted(benchmark, [run / "checkpoint.pt"], batch_size=5, folder=tmp_path)
     assert (found.embedding == true.embedding).all()
     assert all((found.scores[task] == true.scores[task]).all() for task in true.scores)

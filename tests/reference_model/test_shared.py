@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from piq_bench.errors import BadDataset, Problem
-from piq_bench.pictures import Pixels
+from piq_bench.records import Pixels
 
 torch = pytest.importorskip("torch")
 shared = pytest.importorskip("reference_model.shared")

@@ -140,7 +140,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
 def test_images_in_a_file_train_to_the_same_bits(
     benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reference_model.room.memory_at_hand", lambda: 0.0)
+    monkeypatch.setattr("piq_bench.images.buffer.available_memory", lambda: 0.0)
     lines: list[str] = []
     stored = run(benchmark, whole_run.configuration, tmp_path / "a" / "run", tell=lines.append)
     assert lines[0].startswith("the images are too many for memory")
@@ -155,9 +155,9 @@ def test_a_disk_without_room_for_the_images_is_told_before_the_run_begins(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reference_model.room.memory_at_hand", lambda: 0.0)
-    monkeypatch.setattr("reference_model.room._reserve", full)
-    with pytest.raises(LimitExceeded, match="have no room here: No space left on device"):
+    monkeypatch.setattr("piq_bench.images.buffer.available_memory", lambda: 0.0)
+    monkeypatch.setattr("piq_bench.images.buffer._reserve", full)
+    with pytest.raises(LimitExceeded, match="fit neither in memory nor on this disk: No space left on device"):
         run(benchmark, small("fss"), tmp_path / "run")
     assert not list(tmp_path.iterdir())
 

@@ -21,8 +21,8 @@ from piq_bench.report.json import score_document, score_json
 from piq_bench.report.latex import score_latex
 from piq_bench.report.markdown import score_markdown
 from piq_bench.report.table import score_table
-from piq_bench.scoring import score
-from piq_bench.write import write_submission
+from piq_bench.scoring.score import score
+from piq_bench.write.submission import write_submission
 
 LABELS = ("female", "male", "happy", "sad", "angry")
 

@@ -12,7 +12,7 @@ from piq_bench.report.latex import score_latex
 from piq_bench.report.markdown import score_markdown
 from piq_bench.report.rows import percent, span
 from piq_bench.report.table import score_table
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -17,7 +17,7 @@ from piq_bench.read.submission import read_submission
 from piq_bench.records import Score
 from piq_bench.report.json import score_document, score_json
 from piq_bench.report.reference import BUNDLED, reference_of
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 ROOT = Path(__file__).parents[2]
 ENTRY = ROOT / "submissions" / "reference-single-task" / "submission.npz"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from piq_bench.cli import load_command
 from piq_bench.records import Benchmark, Score
 from piq_bench.report.score_html import points_lost, score_html
-from piq_bench.scoring import score
+from piq_bench.scoring.score import score
 
 pytest.importorskip("jinja2")
 HOSTILE = '<script>alert("1")</script>\'"><img src=x onerror=alert(2)>'

@@ -17,11 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piq_bench.cli import load_command
-from piq_bench.findings import Finding
+from piq_bench.describe.stats import describe, images_by_source
 from piq_bench.read.dataset import read_benchmark
-from piq_bench.records import NO_IDENTITY, SPLITS, Benchmark, Grouping, Groups
+from piq_bench.records import NO_IDENTITY, SPLITS, Benchmark, Finding, Grouping, Groups
 from piq_bench.report.stats_html import MOST_COLUMNS, stats_html
-from piq_bench.stats import describe, images_by_source
 
 pytest.importorskip("jinja2")
 HOSTILE = '<script>alert("1")</script>\'"><img src=x onerror=alert(2)>\u202egpj' + 10_000 * "x"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from folders import write_folder, write_market
 
+from piq_bench.describe.stats import describe
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
 from piq_bench.report.stats_json import stats_document, stats_json
-from piq_bench.stats import describe
 
 SPLIT_KEYS = ["images", "identities", "unlabelled", "junk", "distractor", "lts", "gini", "largest", "smallest"]
 

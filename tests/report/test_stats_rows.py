@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from folders import write_csv, write_folder, write_market
 
+from piq_bench.describe.stats import describe
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
 from piq_bench.report.stats_rows import BAR, MAX_LABELS, sections, share_text, summary
-from piq_bench.stats import describe
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from folders import write_folder, write_market
 
+from piq_bench.describe.stats import describe
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
 from piq_bench.report.stats_rows import sections
 from piq_bench.report.stats_table import stats_table
-from piq_bench.stats import describe
 
 MARKET = {
     "bounding_box_train": [f"0002_c1s1_{n}.jpg" for n in range(1000)],

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from folders import TOML, write_folder
 
+from piq_bench.describe.stats import Stats, describe
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.report.stats_rows import sections
 from piq_bench.report.stats_text import stats_latex, stats_markdown
-from piq_bench.stats import Stats, describe
 
 
 def special(folder: Path) -> Stats:

@@ -1,0 +1,89 @@
+"""A submission made without learning: fixed features, and each label's average training image to compare with.
+
+No parameter is fitted. The re-id embedding is the feature vector itself. An attribute is answered by the label whose
+training images have the nearest mean; only edges count for that, since people change their clothes. A label of a
+multi-label task is given where the mean of the images that have it is nearer than the mean of those that do not.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from piq_bench.baseline.features import N_COLOURS, features
+from piq_bench.images.parallel import map_pictures
+from piq_bench.metrics.sums import ordered_sum
+from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, BoolArray, EmbeddingArray, FloatArray, IntArray, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What a submission is written from.
+
+    Attributes:
+        embedding: shape (n_test, n_features), float16; None for a benchmark without re-id.
+        predictions: by task: (n_test,) label indices, or (n_test, n_labels) decisions.
+        left_out: tasks without an annotated training image.
+    """
+
+    embedding: EmbeddingArray | None
+    predictions: Mapping[str, IntArray | BoolArray]
+    left_out: tuple[str, ...]
+
+
+def answer(
+    benchmark: Benchmark, *, workers: int | None = None, advance: Callable[[int], None] = lambda steps: None
+) -> Baseline:
+    """Answer every task of a benchmark from its pictures.
+
+    Args:
+        benchmark: with image files.
+        workers: processes; None for one per free core.
+        advance: told the number of images read.
+
+    Raises:
+        BadDataset: listing every image that cannot be read.
+    """
+    every = np.arange(benchmark.images.size)
+    table = np.array(list(map_pictures(benchmark, every, features, workers=workers, advance=advance)))
+    edges = table[:, N_COLOURS:]
+    train, test = np.flatnonzero(benchmark.split == TRAIN), benchmark.test_rows
+    predictions: dict[str, IntArray | BoolArray] = {}
+    left_out = []
+    for task in benchmark.classification_tasks:
+        label = benchmark.labels[task.name][train]
+        annotated = train[(label if label.ndim == 1 else label[:, 0]) != NOT_ANNOTATED]
+        if annotated.size:
+            known = benchmark.labels[task.name][annotated]
+            predictions[task.name] = nearest_mean(task, known, edges[annotated], edges[test])
+        else:
+            left_out.append(task.name)
+    has_reid = benchmark.retrieval_task is not None
+    return Baseline(table[test].astype(np.float16) if has_reid else None, predictions, tuple(left_out))
+
+
+def nearest_mean(task: Task, label: IntArray, train: IntArray, test: IntArray) -> IntArray | BoolArray:
+    """Shape (n_test,) of label indices, or (n_test, n_labels) of decisions.
+
+    Args:
+        task: what is asked.
+        label: (n_train,), or (n_train, n_labels) of 0 and 1; annotated images only.
+        train: shape (n_train, n_features), whole numbers.
+        test: shape (n_test, n_features), whole numbers.
+    """
+    if not task.multi_label:
+        distance = [_distance(test, train[label == index]) for index in range(len(task.labels))]
+        return np.asarray(np.argmin(np.stack(distance, axis=1), axis=1), dtype=np.int64)
+    decisions = [
+        _distance(test, train[label[:, index] == 1]) < _distance(test, train[label[:, index] == 0])
+        for index in range(len(task.labels))
+    ]
+    return np.stack(decisions, axis=1)
+
+
+def _distance(test: IntArray, members: IntArray) -> FloatArray:
+    """Shape (n_test,); squared distance to the mean of some training images, infinite where there is none."""
+    if members.shape[0] == 0:
+        return np.full(test.shape[0], np.inf)
+    step = test - members.sum(axis=0) / members.shape[0]  # whole numbers: the sum is exact in any order
+    return ordered_sum(step * step)

@@ -1,0 +1,377 @@
+"""Paired comparison of submissions to one benchmark: is the second better than the first, or is it luck?
+
+In come tallies per cluster of images, out come differences with intervals and p-values. All submissions are asked the
+same questions, so differences are much more certain than the scores themselves, whose intervals may overlap widely.
+
+* Intervals: percentile bootstrap of the difference, with the draws that the scores' own intervals have.
+* p-values: randomisation test. If two submissions were equally good, it would not matter which of them answered for a
+  person; answers are swapped person by person, and a difference counts as seen by chance as often as swapping makes
+  one as large. Two-sided, and the observed assignment counts as one of the swaps, so that no p-value is 0.
+* Holm's correction over everything tested, since the smallest of many p-values is small by itself.
+
+Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for Information Retrieval Evaluation, 2007;
+Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from statistics import NormalDist
+
+import numpy as np
+
+from piq_bench.errors import BadUsage, Problem, printable, quoted
+from piq_bench.metrics.fingerprint import fingerprint
+from piq_bench.metrics.labels import macro_f1
+from piq_bench.records import Benchmark, BoolArray, FloatArray, Interval, Protocol, Submission
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, interval, resamples
+from piq_bench.scoring.reid import score_reid
+from piq_bench.scoring.score import protocol_of
+from piq_bench.scoring.tally import LabelTally, ReidTally, piq_estimates, reid_estimates, tally_labels
+
+LEVEL = 0.95
+POWER = 0.8
+RESAMPLES = 1000
+SWAPS = 10_000
+SWAP_STREAM = 2  # beside the two of the bootstrap
+RETRIEVAL_METRICS = ("rank1", "map")
+LONGEST = 400  # characters of a message
+SAME = 1e-12  # differences so close are equal: sums of the same values in another order
+
+Estimates = Mapping[str, FloatArray]
+"""By metric, shape (n_weightings,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tallied:
+    """A submission, counted: everything that a comparison asks of it.
+
+    Attributes:
+        name, content: as in the submission.
+        reid: None where it is not scored on re-id.
+        labels: by task.
+        protocol: by which it was counted.
+    """
+
+    name: str
+    content: str
+    reid: ReidTally | None
+    labels: Mapping[str, LabelTally]
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of a pair of submissions.
+
+    Attributes:
+        metric: "piq", "aspects.NAME", "reid.macro_map", "reid.macro_rank1" or "f1.TASK".
+        first, second: the scores.
+        difference: second minus first.
+        interval: of the difference; None where it is undefined in every resample.
+        p: of the randomisation test.
+        p_adjusted: the same after Holm's correction over all metrics and pairs.
+        detectable: the smallest difference that would have been seen, at a level of 5%, in 80% of such data sets.
+    """
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    interval: Interval
+    p: float
+    p_adjusted: float
+    detectable: float | None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected p-value is below 5%."""
+        return self.p_adjusted < 1.0 - LEVEL
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two submissions.
+
+    Attributes:
+        first, second: their places among the systems.
+        differences: by metric, in the order of a score.
+        identities: people for whom the second has a higher, the same and a lower macro average precision; None
+            without re-id.
+    """
+
+    first: int
+    second: int
+    differences: tuple[Difference, ...]
+    identities: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All pairs.
+
+    Attributes:
+        systems: name and content of each submission.
+        benchmark: name, version and fingerprint.
+        protocol: by which all of them were counted.
+        pairs: every two submissions, in their order.
+        level: of intervals.
+        resamples, swaps, seed: of the draws.
+    """
+
+    systems: tuple[Mapping[str, str], ...]
+    benchmark: Mapping[str, str]
+    protocol: Protocol
+    pairs: tuple[Pair, ...]
+    level: float
+    resamples: int
+    swaps: int
+    seed: int
+
+
+def tallied(
+    benchmark: Benchmark,
+    submission: Submission,
+    *,
+    ap: str = "non-interpolated",
+    exclude_sequence: bool = False,
+    engine: Engine = plain.count_others,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Tallied:
+    """Count what a submission gets right; options as for `scoring.score`."""
+    clusters = clusters_of(benchmark)
+    reid: ReidTally | None = None
+    if submission.embedding is not None and benchmark.retrieval_task is not None:
+        tally, _, _ = score_reid(
+            benchmark, submission, clusters, engine, ap=ap, exclude_sequence=exclude_sequence, advance=advance
+        )
+        reid = ReidTally(tally.n_queries, {name: tally.total[name] for name in RETRIEVAL_METRICS})
+    labels = tally_labels(benchmark, submission, clusters)
+    protocol = protocol_of(benchmark, ap=ap, exclude_sequence=exclude_sequence)
+    return Tallied(submission.name, submission.content, reid, labels, protocol)
+
+
+def figures(benchmark: Benchmark, system: Tallied) -> dict[str, float]:
+    """The scores of one submission by metric, named as in `Difference`; the same to the last bit as in its score."""
+    clusters = clusters_of(benchmark)
+    values = _weighted(benchmark, system, _side_by_side(system.labels, clusters.total), clusters.once)
+    return {name: float(value[0]) for name, value in values.items() if not np.isnan(value[0])}
+
+
+def compare(
+    benchmark: Benchmark,
+    systems: Sequence[Tallied],
+    *,
+    n_resamples: int = RESAMPLES,
+    n_swaps: int = SWAPS,
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Comparison:
+    """Compare every two of some submissions.
+
+    Args:
+        benchmark: that all of them were counted on.
+        systems: at least two.
+        n_resamples: of the bootstrap.
+        n_swaps: of the randomisation test.
+        seed: of both.
+        advance: told the number of pairs done.
+
+    Raises:
+        BadUsage: if there are fewer than two, two have no task in common, or protocols differ.
+    """
+    if len(systems) < 2:
+        raise BadUsage("compare", [Problem("too-few", "submissions", f"got {len(systems)}", "at least two")])
+    protocol = systems[0].protocol
+    if strangers := [one for one in systems if one.protocol != protocol]:
+        raise BadUsage("compare", [other_protocol(quoted(one.name), one.protocol, protocol) for one in strangers])
+    clusters = clusters_of(benchmark)
+    found: list[tuple[int, int, tuple[int, int, int] | None, list[Difference]]] = []
+    for first, second in combinations(range(len(systems)), 2):
+        a, b = systems[first], systems[second]
+        differences = _differences(benchmark, clusters, a, b, n_resamples, n_swaps, seed)
+        if not differences:
+            names = f"{quoted(a.name)} and {quoted(b.name)}"
+            raise BadUsage("compare", [Problem("nothing-common", "tasks", f"{names} share none", "submit the same")])
+        found.append((first, second, _identities(a.reid, b.reid), differences))
+        advance(1)
+    adjusted = iter(holm([one.p for _, _, _, differences in found for one in differences]))
+    pairs = tuple(
+        Pair(first, second, tuple(_corrected(one, next(adjusted)) for one in differences), identities)
+        for first, second, identities, differences in found
+    )
+    return Comparison(
+        systems=tuple({"name": system.name, "content": system.content} for system in systems),
+        benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
+        protocol=protocol,
+        pairs=pairs,
+        level=LEVEL,
+        resamples=n_resamples,
+        swaps=n_swaps,
+        seed=seed,
+    )
+
+
+def other_protocol(where: str, found: Protocol, wanted: Protocol) -> Problem:
+    """What is wrong with a result that was counted by other rules."""
+    here, there = asdict(found), asdict(wanted)
+    differ = [f"{key} {here[key]!r} instead of {there[key]!r}" for key in here if here[key] != there[key]]
+    remedy = "results of different protocols cannot be compared"
+    return Problem("other-protocol", where, printable(f"has {', '.join(differ)}", LONGEST), remedy)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's corrected p-values, in the order given.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = [0.0] * len(p)
+    least = 0.0
+    for place, index in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
+        least = max(least, min(1.0, (len(p) - place) * p[index]))
+        adjusted[index] = least
+    return adjusted
+
+
+def swaps(clusters: Clusters, n_swaps: int, seed: int) -> Iterator[BoolArray]:
+    """Blocks of shape (some swaps, n_clusters): whether the two submissions change places for a cluster."""
+    source = np.random.PCG64(np.random.SeedSequence([seed, SWAP_STREAM]))
+    n_words = -(-clusters.total // 64)
+    step = max(1, BLOCK_VALUES // max(1, 2 * clusters.total))
+    for first in range(0, n_swaps, step):
+        n_rows = min(step, n_swaps - first)
+        words = np.asarray(source.random_raw(n_rows * n_words)).astype("<u8").reshape(n_rows, n_words)
+        yield np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, : clusters.total].astype(bool)
+
+
+def _differences(
+    benchmark: Benchmark, clusters: Clusters, a: Tallied, b: Tallied, n_resamples: int, n_swaps: int, seed: int
+) -> list[Difference]:
+    """Of every metric that both have, with p-values not yet corrected."""
+    both = _common(a, b)
+    counts = [_side_by_side(system.labels, clusters.total) for system in both]
+    scores = [_weighted(benchmark, *one, clusters.once) for one in zip(both, counts, strict=True)]
+    first, second = ({name: float(values[0]) for name, values in one.items()} for one in scores)
+    names = [name for name in first if not np.isnan(first[name] + second[name])]
+
+    drawn: dict[str, list[FloatArray]] = {name: [] for name in names}
+    for weights in resamples(clusters, n_resamples, seed, with_groups=bool(both[0].labels)):
+        one, other = (_weighted(benchmark, *each, weights) for each in zip(both, counts, strict=True))
+        for name in names:
+            drawn[name].append(other[name] - one[name])
+
+    joined = _joined(*both)
+    ours, theirs = (count.sum(axis=0) for count in counts)
+    differ = (counts[0] != counts[1]).any(axis=1)  # where both answer alike, it does not matter who is asked
+    change = (counts[1] - counts[0])[differ]
+    n_as_large = dict.fromkeys(names, 0)
+    for swapped in swaps(clusters, n_swaps, seed):
+        owners = swapped[:, : clusters.identity.size]
+        sums = ours + swapped[:, differ].astype(np.float64) @ change
+        one = _estimates(benchmark, joined, _chosen(~owners, owners), sums)
+        other = _estimates(benchmark, joined, _chosen(owners, ~owners), ours + theirs - sums)
+        for name in names:
+            observed = abs(second[name] - first[name])
+            n_as_large[name] += int((np.abs(other[name] - one[name]) >= observed - SAME).sum())
+
+    found = []
+    for name in names:
+        values = np.concatenate(drawn[name]) if drawn[name] else np.empty(0)
+        found.append(
+            Difference(
+                metric=name,
+                first=first[name],
+                second=second[name],
+                difference=second[name] - first[name],
+                interval=interval(values, LEVEL),
+                p=(1 + n_as_large[name]) / (1 + n_swaps),
+                p_adjusted=1.0,
+                detectable=_detectable(values),
+            )
+        )
+    return found
+
+
+def _side_by_side(labels: Mapping[str, LabelTally], n_clusters: int) -> FloatArray:
+    """Shape (n_clusters, n_columns); hits, predicted and true of every task, so that one product sums them all."""
+    parts = [part for tally in labels.values() for part in (tally.hits, tally.predicted, tally.true)]
+    return np.concatenate([np.empty((n_clusters, 0)), *parts], axis=1)
+
+
+def _weighted(benchmark: Benchmark, system: Tallied, counts: FloatArray, weights: FloatArray) -> Estimates:
+    """For weights of the clusters, or of the identities alone where no task has labels."""
+    return _estimates(benchmark, system, weights, weights @ counts[: weights.shape[1]])
+
+
+def _estimates(benchmark: Benchmark, system: Tallied, weights: FloatArray, sums: FloatArray) -> Estimates:
+    """All metrics of a comparison, without undefined ones.
+
+    Args:
+        benchmark: for its aspects.
+        system: what retrieval earned, and the shapes of its label counts.
+        weights: shape (n_weightings, n_identities or more); for retrieval.
+        sums: shape (n_weightings, n_columns); weighted sums of `_side_by_side`.
+    """
+    reid = {} if system.reid is None else reid_estimates(system.reid, weights)
+    f1: dict[str, FloatArray] = {}
+    first = 0
+    for task, tally in system.labels.items():
+        n_labels = tally.true.shape[1]
+        hits, predicted, true = np.split(sums[:, first : first + 3 * n_labels], 3, axis=1)
+        f1[task] = macro_f1(hits, predicted, true)
+        first += 3 * n_labels
+    aspects, piq = piq_estimates(benchmark, reid, f1)
+    found: dict[str, FloatArray | None] = {"piq": piq}
+    found |= {f"aspects.{name}": values for name, values in aspects.items()}
+    found |= {f"reid.macro_{name}": reid[f"macro_{name}"] for name in RETRIEVAL_METRICS if reid}
+    found |= {f"f1.{name}": f1[name] for name in f1}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _common(a: Tallied, b: Tallied) -> tuple[Tallied, Tallied]:
+    """Both with the tasks that both have."""
+    tasks = [task for task in a.labels if task in b.labels]
+    has_reid = a.reid is not None and b.reid is not None
+    one, other = (
+        replace(system, reid=system.reid if has_reid else None, labels={task: system.labels[task] for task in tasks})
+        for system in (a, b)
+    )
+    return one, other
+
+
+def _joined(a: Tallied, b: Tallied) -> Tallied:
+    """Retrieval of the identities answered by the first, then of the same answered by the second."""
+    if a.reid is None or b.reid is None:
+        return a
+    total = {name: np.concatenate([a.reid.total[name], b.reid.total[name]]) for name in a.reid.total}
+    return replace(a, reid=ReidTally(np.concatenate([a.reid.n_queries, b.reid.n_queries]), total))
+
+
+def _chosen(first: BoolArray, second: BoolArray) -> FloatArray:
+    """Weights of what `_joined` holds: for each identity, one of its two answers."""
+    return np.concatenate([first, second], axis=1).astype(np.float64)
+
+
+def _detectable(differences: FloatArray) -> float | None:
+    """From the spread of the paired difference over resamples, by the normal approximation."""
+    known = differences[~np.isnan(differences)]
+    if known.size < 2:
+        return None
+    normal = NormalDist()
+    return float((normal.inv_cdf((1.0 + LEVEL) / 2.0) + normal.inv_cdf(POWER)) * known.std(ddof=1))
+
+
+def _identities(a: ReidTally | None, b: ReidTally | None) -> tuple[int, int, int] | None:
+    if a is None or b is None:
+        return None
+    has_query = a.n_queries > 0
+    gain = (b.total["map"] - a.total["map"])[has_query]
+    higher, lower = int((gain > SAME).sum()), int((gain < -SAME).sum())
+    return higher, gain.size - higher - lower, lower
+
+
+def _corrected(one: Difference, p_adjusted: float) -> Difference:
+    return replace(one, p_adjusted=p_adjusted)

@@ -1,0 +1,156 @@
+"""Rankings to the re-id part of a score: tallies per identity, means, chance, and what a reader must know."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+
+import numpy as np
+
+from piq_bench.errors import first_few
+from piq_bench.metrics.retrieval import chance_average_precision, metrics_of
+from piq_bench.records import (
+    NO_IDENTITY,
+    QUERY,
+    TRAIN,
+    Benchmark,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    QueryScores,
+    ReidScore,
+    Submission,
+)
+from piq_bench.retrieve.candidates import Candidates, find_candidates
+from piq_bench.retrieve.contract import Engine
+from piq_bench.retrieve.rankings import Retrieved, rank
+from piq_bench.retrieve.similarity import Similarity
+from piq_bench.scoring.bootstrap import Clusters
+from piq_bench.scoring.tally import ReidTally, point_estimates, reid_estimates, tally_reid
+
+FEW_DISTINCT_SHARE = 0.5
+QUERY_BLOCK = 512  # few enough for their positives to stay in cache
+
+
+def score_reid(
+    benchmark: Benchmark,
+    submission: Submission,
+    clusters: Clusters,
+    engine: Engine,
+    *,
+    ap: str,
+    exclude_sequence: bool,
+    advance: Callable[[int], None],
+) -> tuple[ReidTally, ReidScore, list[str]]:
+    """Retrieve, and sum up: the tally that intervals are drawn from, the score, and notes on it.
+
+    Args:
+        benchmark: with a retrieval task.
+        submission: with an embedding.
+        clusters: the units of resampling.
+        engine: counts images around positives.
+        ap: convention of average precision.
+        exclude_sequence: leave out gallery images of the query's own sequence.
+        advance: told the number of queries done.
+    """
+    similarity = Similarity.of(submission)
+    candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
+    test_row = np.cumsum(benchmark.split != TRAIN) - 1
+    retrieved = rank(similarity, candidates, test_row, engine, advance=advance)
+    found = _measure(candidates, retrieved, ap, exclude=True)
+    tally = tally_reid(clusters, candidates.query_identity, found.scored, found.values)
+    with_duplicates, everything = None, None
+    if benchmark.groups is not None:
+        everything = _measure(candidates, retrieved, ap, exclude=False)
+        all_tally = tally_reid(clusters, candidates.query_identity, everything.scored, everything.values)
+        with_duplicates = point_estimates(reid_estimates(all_tally, clusters.once))
+    n_scored = int(tally.n_queries.sum())
+    scored = clusters.identity[tally.n_queries > 0]
+    dropped = np.setdiff1d(candidates.query_identity, scored)
+    reid = ReidScore(
+        values=point_estimates(reid_estimates(tally, clusters.once)),
+        without_exclusion=with_duplicates,
+        chance=_chance(clusters, candidates, retrieved),
+        queries=n_scored,
+        queries_skipped=candidates.query.size - n_scored,
+        identities=scored.size,
+        identities_skipped=tuple(benchmark.identities[i] for i in dropped),
+        queries_unlabelled=int(((benchmark.split == QUERY) & (benchmark.identity == NO_IDENTITY)).sum()),
+        by_identity={
+            benchmark.identities[identity]: total / n
+            for identity, total, n in zip(
+                clusters.identity.tolist(), tally.total["map"].tolist(), tally.n_queries.tolist(), strict=True
+            )
+            if n
+        },
+        by_query=QueryScores(
+            row=candidates.query,
+            identity=candidates.query_identity,
+            average_precision=found.values["map"],
+            with_duplicates=None if everything is None else everything.values["map"],
+            first_run=found.first_run,
+            first_run_with_duplicates=None if everything is None else everything.first_run,
+        ),
+    )
+    return tally, reid, _notes(benchmark, reid, similarity)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Every query measured. Arrays of shape (n_queries,), `first_run` as in QueryScores."""
+
+    scored: BoolArray
+    values: dict[str, FloatArray]
+    first_run: IntArray
+
+
+def _measure(candidates: Candidates, retrieved: Retrieved, ap: str, *, exclude: bool) -> _Measured:
+    """Every metric of every query, a block of queries per core at a time."""
+    n_queries = candidates.query.size
+    metrics = metrics_of(ap)
+    values = {name: np.empty(n_queries) for name in metrics}
+    scored = np.empty(n_queries, dtype=bool)
+    first_run = np.zeros((n_queries, 3), dtype=np.int64)
+
+    def measure(first: int) -> None:
+        last = min(first + QUERY_BLOCK, n_queries)
+        rankings = retrieved.rankings(first, last, exclude=exclude)
+        scored[first:last] = (np.diff(rankings.start) > 0)[::-1]
+        for name, metric in metrics.items():
+            values[name][first:last] = metric(rankings)[::-1]
+        run = rankings.start[rankings.answerable]
+        counts = (rankings.n_positives[run], rankings.n_images[run], rankings.n_above[run])
+        first_run[last - 1 - rankings.answerable] = np.stack(counts, axis=1)
+
+    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+        list(pool.map(measure, range(0, n_queries, QUERY_BLOCK)))
+    return _Measured(scored, values, first_run)
+
+
+def _chance(clusters: Clusters, candidates: Candidates, retrieved: Retrieved) -> dict[str, float | None]:
+    """Macro mAP and Rank-1 of a constant embedding: every candidate of a query ties with every other."""
+    scored = retrieved.n_positives > 0
+    precisions, hits = np.full((2, scored.size), np.nan)
+    n_positives, n_candidates = retrieved.n_positives[scored], retrieved.n_candidates[scored]
+    precisions[scored] = chance_average_precision(n_positives, n_candidates)
+    hits[scored] = n_positives / n_candidates
+    tally = tally_reid(clusters, candidates.query_identity, scored, {"map": precisions, "rank1": hits})
+    estimates = point_estimates(reid_estimates(tally, clusters.once))
+    return {name: estimates[name] for name in ("macro_map", "macro_rank1")}
+
+
+def _notes(benchmark: Benchmark, reid: ReidScore, similarity: Similarity) -> list[str]:
+    notes = []
+    if benchmark.groups is None:
+        notes.append("the data set has no near-duplicate groups: scored without exclusion; see `piq groups`")
+    if reid.queries_skipped:
+        notes.append(f"{reid.queries_skipped} queries have no positive left and are not scored")
+    if reid.identities_skipped:
+        names = first_few(reid.identities_skipped, len(reid.identities_skipped))
+        notes.append(f"identities without a scored query leave the macro mean: {names}")
+    if reid.queries_unlabelled:
+        notes.append(f"{reid.queries_unlabelled} query images have no identity and are no re-id queries")
+    n_distinct = int((similarity.twin == np.arange(similarity.twin.size)).sum())  # the first of their kind
+    if n_distinct <= FEW_DISTINCT_SHARE * similarity.twin.size:
+        notes.append(f"degenerate embedding: {n_distinct} distinct rows among {similarity.twin.size} images")
+    return notes

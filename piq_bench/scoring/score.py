@@ -1,0 +1,159 @@
+"""The one place where stages meet: a benchmark and a submission to a Score."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from piq_bench.metrics.fingerprint import fingerprint
+from piq_bench.records import Benchmark, FloatArray, Interval, Intervals, Protocol, Score, Submission
+from piq_bench.retrieve import plain
+from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring.bootstrap import Clusters, clusters_of, interval, resamples
+from piq_bench.scoring.classify import describe_task
+from piq_bench.scoring.reid import score_reid
+from piq_bench.scoring.tally import (
+    LabelTally,
+    ReidTally,
+    f1_estimates,
+    piq_estimates,
+    point_estimate,
+    point_estimates,
+    reid_estimates,
+    tally_labels,
+)
+
+PROTOCOL_VERSION = 1
+LEVEL = 0.95
+RESAMPLES = 1000
+
+Estimates = Mapping[str, FloatArray]
+"""By metric, shape (n_weightings,)."""
+
+
+def score(
+    benchmark: Benchmark,
+    submission: Submission,
+    *,
+    ap: str = "non-interpolated",
+    exclude_sequence: bool = False,
+    n_resamples: int = RESAMPLES,
+    seed: int = 0,
+    engine: Engine = plain.count_others,
+    engine_name: str = plain.ENGINE,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Score:
+    """Score what a submission holds.
+
+    Args:
+        benchmark: with labels.
+        submission: aligned with the benchmark; tasks that it lacks are not scored, and PIQ is then None.
+        ap: convention of average precision, a key of `metrics.retrieval.AVERAGE_PRECISIONS`.
+        exclude_sequence: leave gallery images of the query's own sequence out of its candidates.
+        n_resamples: bootstrap resamples; 0 for no intervals.
+        seed: of the bootstrap.
+        engine: counts images around positives; every engine gives the same counts.
+        engine_name: what the result calls it.
+        advance: told the number of queries done.
+    """
+    clusters = clusters_of(benchmark)
+    label_tallies = tally_labels(benchmark, submission, clusters)
+    reid_tally, reid = None, None
+    notes: list[str] = []
+    if submission.embedding is not None and benchmark.retrieval_task is not None:
+        reid_tally, reid, notes = score_reid(
+            benchmark, submission, clusters, engine, ap=ap, exclude_sequence=exclude_sequence, advance=advance
+        )
+    _, f1_values, aspects, piq = _estimate(benchmark, reid_tally, label_tallies, clusters.once)
+    if point_estimate(piq) is None:
+        missing = _missing(benchmark, submission)
+        reason = f"not submitted: {', '.join(missing)}" if missing else "a task has nothing to be scored on"
+        notes = [*notes, f"PIQ is not reported: {reason}"]
+    intervals = None
+    if n_resamples:
+        intervals = _intervals(benchmark, clusters, reid_tally, label_tallies, n_resamples, seed)
+    details = {
+        task.name: describe_task(benchmark, submission, task, label_tallies[task.name])
+        for task in benchmark.classification_tasks
+        if task.name in label_tallies
+    }
+    return Score(
+        piq=point_estimate(piq),
+        aspects={name: point_estimate(values) for name, values in aspects.items()},
+        reid=reid,
+        f1=point_estimates(f1_values),
+        labels={task: detail.labels for task, detail in details.items()},
+        confusion={task: detail.confusion for task, detail in details.items() if detail.confusion is not None},
+        chance_f1={task: detail.chance_f1 for task, detail in details.items()},
+        majority_f1={task: detail.majority_f1 for task, detail in details.items()},
+        intervals=intervals,
+        notes=tuple(notes),
+        submission={
+            "name": submission.name,
+            "content": submission.content,
+            "images": benchmark.test_rows.size,
+            "dimension": None if submission.embedding is None else submission.embedding.shape[1],
+            "distance": None if submission.embedding is None else submission.distance,
+        },
+        benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
+        protocol=protocol_of(benchmark, ap=ap, exclude_sequence=exclude_sequence),
+        engine=engine_name,
+        file={"sha256": submission.file_sha256, "bytes": submission.file_bytes},
+    )
+
+
+def protocol_of(benchmark: Benchmark, *, ap: str, exclude_sequence: bool) -> Protocol:
+    """Every choice that moves a score, from the benchmark and from the options of `score`."""
+    return Protocol(
+        version=PROTOCOL_VERSION,
+        ap=ap,
+        grouping=None if benchmark.groups is None else benchmark.groups.grouping,
+        exclude=(
+            *(["group"] if benchmark.groups is not None else []),
+            *(["camera"] if benchmark.exclude_same_camera else []),
+            *(["sequence"] if exclude_sequence else []),
+        ),
+    )
+
+
+def _estimate(
+    benchmark: Benchmark, reid: ReidTally | None, labels: Mapping[str, LabelTally], weights: FloatArray
+) -> tuple[Estimates, Estimates, Mapping[str, FloatArray | None], FloatArray | None]:
+    reid_values = {} if reid is None else reid_estimates(reid, weights)
+    f1_values = f1_estimates(labels, weights)
+    return (reid_values, f1_values, *piq_estimates(benchmark, reid_values, f1_values))
+
+
+def _intervals(
+    benchmark: Benchmark,
+    clusters: Clusters,
+    reid: ReidTally | None,
+    labels: Mapping[str, LabelTally],
+    n_resamples: int,
+    seed: int,
+) -> Intervals:
+    drawn: dict[tuple[str, str], list[FloatArray]] = {}
+    for weights in resamples(clusters, n_resamples, seed, with_groups=bool(labels)):
+        reid_values, f1_values, aspects, piq = _estimate(benchmark, reid, labels, weights)
+        for part, values in (("reid", reid_values), ("f1", f1_values), ("aspects", aspects), ("piq", {"piq": piq})):
+            for name, value in values.items():
+                if value is not None:
+                    drawn.setdefault((part, name), []).append(value)
+    ends: dict[str, dict[str, Interval]] = {"reid": {}, "f1": {}, "aspects": {}, "piq": {}}
+    for (part, name), blocks in drawn.items():
+        ends[part][name] = interval(np.concatenate(blocks), LEVEL)
+    aspects_in_order = dict.fromkeys(task.aspect for task in benchmark.tasks)
+    return Intervals(
+        level=LEVEL,
+        resamples=n_resamples,
+        seed=seed,
+        piq=ends["piq"].get("piq"),
+        aspects={aspect: ends["aspects"].get(aspect) for aspect in aspects_in_order},
+        reid=ends["reid"],
+        f1=ends["f1"],
+    )
+
+
+def _missing(benchmark: Benchmark, submission: Submission) -> list[str]:
+    """Tasks of the benchmark that were not submitted."""
+    given = set(submission.predictions) | ({"embedding"} if submission.embedding is not None else set())
+    return [task.name for task in benchmark.tasks if (task.name if task.labels else "embedding") not in given]

@@ -1,0 +1,141 @@
+"""Sums per cluster of images, from which every reported number follows for any weighting of the clusters.
+
+Weights of 1 give the score, the draws of a bootstrap give its spread: one computation for both, and no second
+retrieval. Counts of labels are whole numbers, exact in float64 in any order of summation, so a matrix product may add
+them; values of queries are added from left to right.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from piq_bench.metrics.labels import macro_f1
+from piq_bench.metrics.piq import aspect_scores, piq, reid_score
+from piq_bench.metrics.sums import ordered_sum, segment_sums
+from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, IntArray, Submission
+from piq_bench.scoring.bootstrap import Clusters
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTally:
+    """Shape (n_clusters, n_labels) each, whole numbers: images given a label rightly, given it, and having it."""
+
+    hits: FloatArray
+    predicted: FloatArray
+    true: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ReidTally:
+    """Per identity cluster; those after them have no queries.
+
+    Attributes:
+        n_queries: shape (n_identities,); scored queries.
+        total: by metric, shape (n_identities,); sum over the identity's scored queries.
+    """
+
+    n_queries: FloatArray
+    total: Mapping[str, FloatArray]
+
+
+def tally_labels(benchmark: Benchmark, submission: Submission, clusters: Clusters) -> dict[str, LabelTally]:
+    """Count every submitted classification task over the test rows annotated for it."""
+    rows = benchmark.test_rows
+    tallies = {}
+    for task in benchmark.classification_tasks:
+        if task.name not in submission.predictions:
+            continue
+        truth, predicted = _as_sets(
+            benchmark.labels[task.name][rows], submission.predictions[task.name], len(task.labels)
+        )
+        tallies[task.name] = LabelTally(*(_per_cluster(has, clusters) for has in (truth & predicted, predicted, truth)))
+    return tallies
+
+
+def tally_reid(
+    clusters: Clusters, query_identity: IntArray, scored: BoolArray, values: Mapping[str, FloatArray]
+) -> ReidTally:
+    """Sum the metrics of the scored queries of each identity.
+
+    Args:
+        clusters: the units of resampling.
+        query_identity: shape (n_queries,); index into benchmark.identities.
+        scored: shape (n_queries,); whether a positive is left.
+        values: by metric, shape (n_queries,).
+    """
+    place = np.searchsorted(clusters.identity, query_identity[scored])
+    n_identities = clusters.identity.size
+    return ReidTally(
+        np.bincount(place, minlength=n_identities).astype(np.float64),
+        {name: segment_sums(value[scored], place, n_identities) for name, value in values.items()},
+    )
+
+
+def reid_estimates(tally: ReidTally, weights: FloatArray) -> dict[str, FloatArray]:
+    """Macro and plain means of every metric; shape (n_weightings,), NaN where no scored query has weight.
+
+    Args:
+        tally: sums per identity.
+        weights: shape (n_weightings, n_clusters).
+    """
+    own = weights[:, : tally.n_queries.size]
+    has_query = tally.n_queries > 0
+    estimates = {}
+    for name, total in tally.total.items():
+        mean = np.divide(total, tally.n_queries, out=np.zeros_like(total), where=has_query)
+        estimates[f"macro_{name}"] = _ratio(ordered_sum(own * mean), ordered_sum(own * has_query))
+    for name, total in tally.total.items():
+        estimates[name] = _ratio(ordered_sum(own * total), ordered_sum(own * tally.n_queries))
+    return estimates
+
+
+def f1_estimates(tallies: Mapping[str, LabelTally], weights: FloatArray) -> dict[str, FloatArray]:
+    """Macro F1 by task; shape (n_weightings,), NaN where no label occurs."""
+    return {
+        name: macro_f1(weights @ tally.hits, weights @ tally.predicted, weights @ tally.true)
+        for name, tally in tallies.items()
+    }
+
+
+def piq_estimates(
+    benchmark: Benchmark, reid: Mapping[str, FloatArray], f1: Mapping[str, FloatArray]
+) -> tuple[dict[str, FloatArray | None], FloatArray | None]:
+    """Aspects and PIQ from the estimates of the tasks; None where a task was not submitted."""
+    scores = dict(f1)
+    if benchmark.retrieval_task is not None and reid:
+        scores[benchmark.retrieval_task.name] = reid_score(reid["macro_rank1"], reid["macro_map"])
+    aspects = aspect_scores(benchmark.tasks, scores)
+    return aspects, piq(aspects)
+
+
+def point_estimates(estimates: Mapping[str, FloatArray]) -> dict[str, float | None]:
+    """The first weighting's numbers."""
+    return {name: point_estimate(values) for name, values in estimates.items()}
+
+
+def point_estimate(estimate: FloatArray | None) -> float | None:
+    """The first weighting's number; None where it is undefined."""
+    return None if estimate is None or np.isnan(estimate[0]) else float(estimate[0])
+
+
+def _as_sets(truth: IntArray, predicted: IntArray | BoolArray, n_labels: int) -> tuple[BoolArray, BoolArray]:
+    """Both as (n_test, n_labels) of bool, all false where the truth is not annotated."""
+    if truth.ndim == 1:
+        names = np.arange(n_labels)
+        annotated = (truth != NOT_ANNOTATED)[:, None]
+        return truth[:, None] == names, (predicted[:, None] == names) & annotated
+    annotated = (truth != NOT_ANNOTATED).all(axis=1, keepdims=True)
+    return (truth == 1) & annotated, predicted.astype(bool) & annotated
+
+
+def _per_cluster(has: BoolArray, clusters: Clusters) -> FloatArray:
+    """Shape (n_clusters, n_labels); images of the cluster that have the label."""
+    n_labels = has.shape[1]
+    row, label = np.nonzero(has)
+    counts = np.bincount(clusters.of_row[row] * n_labels + label, minlength=clusters.total * n_labels)
+    return counts.reshape(clusters.total, n_labels).astype(np.float64)
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    return np.asarray(np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0))

@@ -1,0 +1,1 @@
+"""Submissions and all other files, written whole or not at all."""

@@ -1,0 +1,152 @@
+"""Arrays to a submission file: .npz, .parquet or a folder, whole or not at all.
+
+The bytes depend on the arrays alone: no time stamps. An embedding on disk is streamed, never loaded whole.
+"""
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from piq_bench.errors import BadUsage, Problem
+from piq_bench.records import EmbeddingArray
+from piq_bench.write.files import written_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
+BLOCK_VALUES = 1 << 22
+META_KEY = b"piq-bench"  # of a Parquet file's metadata
+Array = NDArray[Any]
+
+
+def write_submission(
+    path: Path,
+    *,
+    images: Sequence[str] | NDArray[np.object_],
+    embedding: EmbeddingArray | None = None,
+    predictions: Mapping[str, Array] | None = None,
+    meta: Mapping[str, object] | None = None,
+) -> None:
+    """Write a submission; the suffix says how: .npz, .parquet, or none for a folder.
+
+    Args:
+        path: to write; a folder must not exist yet.
+        images: the id of each row.
+        embedding: shape (n_rows, dimension).
+        predictions: by task, shape (n_rows,) or (n_rows, n_labels).
+        meta: name, benchmark, distance, ...
+
+    Raises:
+        BadUsage: if the suffix is another, or the folder exists.
+        ValueError: if an array has other rows than `images`, or a task the name of another array.
+        TypeError: if an array holds Python objects.
+    """
+    arrays = _checked(images, embedding, predictions or {})
+    text = json.dumps(dict(meta or {}), ensure_ascii=False, allow_nan=False)
+    if path.suffix == ".npz":
+        with written_whole(path) as temporary:
+            _write_npz(temporary, {**arrays, "meta": np.array(text)})
+    elif path.suffix == ".parquet":
+        with written_whole(path) as temporary:
+            _write_parquet(temporary, arrays, text)
+    elif path.suffix == "":
+        _write_folder(path, arrays, text)
+    else:
+        remedy = "end the name with .npz or .parquet, or with nothing for a folder"
+        raise BadUsage(path.name, [Problem("suffix", path.name, f"suffix {path.suffix!r}", remedy)])
+
+
+def _checked(
+    images: Sequence[str] | NDArray[np.object_], embedding: EmbeddingArray | None, predictions: Mapping[str, Array]
+) -> dict[str, Array]:
+    """All arrays by name; what cannot become a submission is a mistake of the caller."""
+    arrays: dict[str, Array] = {"image": np.asarray(list(images), dtype=np.str_)}
+    if embedding is not None:
+        arrays["embedding"] = embedding
+    for name, values in predictions.items():
+        if name in ("image", "embedding", "meta"):
+            raise ValueError(f"a task cannot be called {name!r}: that is another array")
+        arrays[name] = np.asarray(values)
+    n_rows = arrays["image"].size
+    for name, values in arrays.items():
+        if values.dtype.hasobject:
+            raise TypeError(f"{name} has dtype {values.dtype}: pass numbers or text, Python objects are never written")
+        if values.ndim not in (1, 2) or values.shape[0] != n_rows:
+            raise ValueError(f"{name} has shape {values.shape}, there are {n_rows} images")
+    return arrays
+
+
+def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        for name, values in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = 0o644 << 16
+            with archive.open(member, "w", force_zip64=True) as stream:
+                _write_npy(stream, values)
+
+
+def _write_npy(stream: IO[bytes], values: Array) -> None:
+    """As numpy.save does, in C order and little-endian, block by block."""
+    little = values.dtype.newbyteorder("<")
+    header = {"descr": np.lib.format.dtype_to_descr(little), "fortran_order": False, "shape": values.shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    if values.ndim == 0:
+        stream.write(values.astype(little).tobytes())
+        return
+    step = _rows_per_block(values)
+    for first in range(0, values.shape[0], step):
+        stream.write(np.ascontiguousarray(values[first : first + step].astype(little)).tobytes())
+
+
+def _write_folder(path: Path, arrays: Mapping[str, Array], meta: str) -> None:
+    if path.exists():
+        raise BadUsage(path.name, [Problem("exists", path.name, "is there already", "name a new folder")])
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        for name, values in arrays.items():
+            with (temporary / f"{name}.npy").open("wb") as stream:
+                _write_npy(stream, values)
+        (temporary / "meta.json").write_text(meta + "\n", encoding="utf-8", newline="\n")
+        temporary.chmod(0o755)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _write_parquet(path: Path, arrays: Mapping[str, Array], meta: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    step = min(_rows_per_block(values) for values in arrays.values())
+    blocks = (
+        pa.table({name: _column(values[first : first + step]) for name, values in arrays.items()})
+        for first in range(0, max(1, arrays["image"].size), step)
+    )
+    start = next(blocks).replace_schema_metadata({META_KEY: meta.encode("utf-8")})
+    with pq.ParquetWriter(path, start.schema, compression="zstd") as writer:
+        writer.write_table(start)
+        for block in blocks:
+            writer.write_table(block.replace_schema_metadata(start.schema.metadata))
+
+
+def _column(values: Array) -> "pa.Array":
+    import pyarrow as pa
+
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), values.shape[1])
+    return pa.array(values.tolist(), pa.string()) if values.dtype.kind == "U" else pa.array(values)
+
+
+def _rows_per_block(values: Array) -> int:
+    return max(1, BLOCK_VALUES // max(1, values.shape[1] if values.ndim == 2 else 1))

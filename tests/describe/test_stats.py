@@ -1,0 +1,130 @@
+"""A data set's figures, counted again image by image."""
+
+import dataclasses
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import Size, benchmark
+from folders import shared_data
+
+from piq_bench.describe.stats import Stats, describe
+from piq_bench.metrics.fingerprint import fingerprint
+from piq_bench.metrics.longtail import gini, lts
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.records import SPLITS, Benchmark
+
+KS = (Fraction("0.2"), Fraction("0.5"))
+
+
+def images_of(data: Benchmark, split: str) -> list[int]:
+    return [row for row in range(data.images.size) if SPLITS[data.split[row]] == split]
+
+
+def random_benchmark(seed: int) -> Benchmark:
+    data = benchmark(np.random.default_rng(seed), Size(n_train=20, n_query=15, n_gallery=60, n_identities=7))
+    distractor = (data.identity < 0) & ~data.junk & (np.arange(data.images.size) % 5 == 0)
+    return dataclasses.replace(data, distractor=distractor)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_images_and_identities_are_counted_as_by_hand(seed: int) -> None:
+    data = random_benchmark(seed)
+    stats = describe(data, ks=KS)
+    assert stats.fingerprint == fingerprint(data)
+    for split in SPLITS:
+        rows = images_of(data, split)
+        sizes = Counter(data.identities[data.identity[row]] for row in rows if data.identity[row] >= 0)
+        found = stats.splits[split]
+        assert found.images == len(rows)
+        assert found.identities == len(sizes)
+        assert found.labelled == sum(sizes.values())
+        assert found.junk == sum(bool(data.junk[row]) for row in rows)
+        assert found.distractor == sum(bool(data.distractor[row]) for row in rows)
+        assert found.images == found.labelled + found.unlabelled + found.junk + found.distractor
+        assert list(found.sizes) == sorted(sizes.values(), reverse=True)
+        assert (found.largest, found.smallest) == (max(sizes.values()), min(sizes.values()))
+        assert found.lts == {k: lts(sizes.values(), k) for k in KS}
+        assert found.gini == gini(sizes.values())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_are_counted_as_by_hand(seed: int) -> None:
+    data = random_benchmark(seed)
+    stats = describe(data, ks=KS)
+    assert list(stats.labels) == ["gender", "age", "mood"]
+    for task in data.classification_tasks:
+        for split in SPLITS:
+            counts = dict.fromkeys(task.labels, 0)
+            not_annotated = empty = 0
+            rows = [row for row in images_of(data, split) if not data.junk[row]]
+            for row in rows:
+                value = data.labels[task.name][row]
+                carried = [i for i, one in enumerate(value) if one == 1] if task.multi_label else [int(value)]
+                if value == -1 if not task.multi_label else (value == -1).all():
+                    not_annotated += 1
+                    continue
+                empty += not carried
+                for index in carried:
+                    counts[task.labels[index]] += 1
+            found = stats.labels[task.name][split]
+            assert found.labels == counts
+            assert found.not_annotated == not_annotated
+            assert found.annotated == len(rows) - not_annotated
+            assert found.empty == (empty if task.multi_label else None)
+            assert found.lts == {k: lts(counts.values(), k) for k in KS}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_are_counted_as_by_hand(seed: int) -> None:
+    data = random_benchmark(seed)
+    assert data.groups is not None
+    assert data.source is not None
+    members: dict[int, list[int]] = {}
+    for row, group in enumerate(data.groups.group.tolist()):
+        if group >= 0:
+            members.setdefault(group, []).append(row)
+
+    def mixed(values: list[object], unknown: object) -> int:
+        return sum(len({values[row] for row in rows} - {unknown}) > 1 for rows in members.values())
+
+    found = describe(data).groups
+    assert found is not None
+    assert found.groups == len(members)
+    assert found.grouped_images == sum(map(len, members.values()))
+    assert found.largest == max(map(len, members.values()))
+    assert found.images == len(images_of(data, "query")) + len(images_of(data, "gallery"))
+    assert found.crossing == mixed(data.split.tolist(), None)
+    assert found.several_identities == mixed(data.identity.tolist(), -1)
+    assert found.several_sources == mixed(data.source.tolist(), "")
+
+
+def test_a_split_without_images_has_no_figures() -> None:
+    data = benchmark(np.random.default_rng(0), Size(n_train=0), mode=None)
+    train = describe(data).splits["train"]
+    assert (train.images, train.identities, train.sizes) == (0, 0, ())
+    assert (train.gini, train.largest, train.smallest) == (None, None, None)
+    assert train.lts == {Fraction("0.2"): None}
+    assert describe(data).groups is None
+
+
+def lts_of_lines(lines: list[list[str]], split: str, column: int) -> Fraction | None:
+    counts = Counter(label for row in lines if row[1] == split for label in row[column].split("|"))
+    return lts([count for label, count in counts.items() if label not in ("", "-")], Fraction("0.2"))
+
+
+@pytest.mark.parametrize("name", ["cmu_faces", "pets09_s2l1"])
+def test_real_data_counted_from_its_lines(name: str) -> None:
+    folder = shared_data(name)
+    header, *lines = [line.split(",") for line in (folder / "annotations.csv").read_text("utf-8").splitlines()]
+    stats = described(folder)
+    for split in SPLITS:
+        assert stats.splits[split].lts == {Fraction("0.2"): lts_of_lines(lines, split, header.index("identity"))}
+        for task, by_split in stats.labels.items():
+            assert by_split[split].lts == {Fraction("0.2"): lts_of_lines(lines, split, header.index(task))}
+
+
+def described(folder: Path) -> Stats:
+    return describe(read_benchmark(folder))

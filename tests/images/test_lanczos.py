@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles_groups import two_passes
+from PIL import Image
+
+from piq_bench.images.lanczos import BLOCK_PIXELS, luma, product, shrink, weights
+
+sizes = st.one_of(st.integers(1, 48), st.sampled_from([64, 100, 128, 131, 256, 257, 600]))
+
+
+@settings(max_examples=120)
+@given(sizes, sizes, st.integers(0, 2**32), st.sampled_from(["noise", "hard", "smooth"]))
+def test_the_two_passes_are_pillows_to_the_byte(width: int, height: int, seed: int, kind: str) -> None:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    if kind == "hard":
+        pixels = np.where(pixels > 127, 255, 0).astype(np.uint8)  # overshoots, so that clipping counts
+    if kind == "smooth":
+        pixels = np.sort(pixels, axis=0)
+    expected = np.asarray(two_passes(Image.fromarray(pixels)))
+    np.testing.assert_array_equal(shrink(pixels), expected)
+    np.testing.assert_array_equal(shrink(np.asarray(Image.fromarray(pixels).convert("L"))), expected)
+
+
+def test_a_picture_of_several_blocks_is_as_one() -> None:
+    rng = np.random.Generator(np.random.PCG64(3))
+    pixels = rng.integers(0, 256, (1100, 1000, 3), dtype=np.uint8)
+    assert pixels.shape[0] * pixels.shape[1] > 2 * BLOCK_PIXELS
+    np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
+
+
+def test_a_side_beyond_the_remembered_ones_is_shrunk_too() -> None:
+    pixels = np.random.Generator(np.random.PCG64(4)).integers(0, 256, (3, 5000), dtype=np.uint8)
+    np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
+
+
+def test_luma_is_the_integer_formula_for_every_corner_and_many_colours() -> None:
+    levels = np.array([0, 1, 2, 63, 127, 128, 200, 254, 255], dtype=np.uint8)
+    corners = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    many = np.random.Generator(np.random.PCG64(5)).integers(0, 256, (100, 997, 3), dtype=np.uint8)
+    for pixels in (corners, many):
+        red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
+        expected = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+        np.testing.assert_array_equal(luma(pixels), expected)
+        np.testing.assert_array_equal(np.asarray(Image.fromarray(pixels).convert("L")), expected)
+
+
+@pytest.mark.parametrize("length", [1, 5, 31, 32, 33, 128, 333])
+def test_weights_are_whole_multiples_and_sum_to_about_one(length: int) -> None:
+    fixed = weights(length) * (1 << 22)
+    np.testing.assert_array_equal(fixed, np.round(fixed))
+    assert abs(fixed.sum(axis=0) - (1 << 22)).max() <= length
+
+
+@given(st.integers(1, 40), st.integers(1, 6), st.integers(1, 5), st.integers(1, 60))
+def test_a_product_in_pieces_is_the_product(rows: int, inner: int, columns: int, one_thread: int) -> None:
+    left = np.arange(rows * inner, dtype=np.float64).reshape(rows, inner) % 7
+    right = np.arange(inner * columns, dtype=np.float64).reshape(inner, columns) % 5
+    np.testing.assert_array_equal(product(left, right, one_thread=one_thread), left @ right)
+    np.testing.assert_array_equal(product(left, right[:, 0].copy(), one_thread=one_thread), left @ right[:, 0])

@@ -1,0 +1,110 @@
+import builders
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from piq_bench.records import NO_GROUP, NO_IDENTITY
+from piq_bench.scoring.bootstrap import clusters_of, interval, resamples
+from piq_bench.scoring.tally import ReidTally, reid_estimates
+
+
+def test_clusters_are_identities_and_groups_of_the_unlabelled() -> None:
+    benchmark = builders.benchmark(np.random.default_rng(1))
+    clusters = clusters_of(benchmark)
+    assert benchmark.groups is not None
+    keys = []
+    for row in benchmark.test_rows:
+        identity, group = benchmark.identity[row], benchmark.groups.group[row]
+        if identity != NO_IDENTITY:
+            keys.append(("identity", int(identity)))
+        else:
+            keys.append(("group", int(group)) if group != NO_GROUP else ("image", int(row)))
+    for i, one in enumerate(keys):
+        for j, other in enumerate(keys):
+            assert (one == other) == (clusters.of_row[i] == clusters.of_row[j])
+    assert set(clusters.of_row) == set(range(clusters.total))
+
+
+def test_each_kind_is_drawn_as_often_as_it_occurs() -> None:
+    clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
+    weights = np.concatenate(list(resamples(clusters, 50, seed=3)))
+    n_identities = clusters.identity.size
+    assert (weights[:, :n_identities].sum(axis=1) == n_identities).all()
+    assert (weights[:, n_identities:].sum(axis=1) == clusters.n_groups).all()
+
+
+def test_draws_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
+    one = np.concatenate(list(resamples(clusters, 40, seed=3)))
+    monkeypatch.setattr("piq_bench.scoring.bootstrap.BLOCK_VALUES", 64)
+    blocks = list(resamples(clusters, 40, seed=3))
+    assert len(blocks) > 1
+    assert (np.concatenate(blocks) == one).all()
+    assert (np.concatenate(list(resamples(clusters, 40, seed=4))) != one).any()
+
+
+def test_without_groups_the_identities_are_drawn_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
+    all_columns = np.concatenate(list(resamples(clusters, 40, seed=3)))
+    monkeypatch.setattr("piq_bench.scoring.bootstrap.BLOCK_VALUES", 64)
+    identities = np.concatenate(list(resamples(clusters, 40, seed=3, with_groups=False)))
+    assert (identities == all_columns[:, : clusters.identity.size]).all()
+
+
+def test_draws_have_the_bits_that_numpy_promises() -> None:
+    """Frozen: these are PCG64's own bits, and a change would move every published interval."""
+    clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
+    first = next(resamples(clusters, 1, seed=0))[0, : clusters.identity.size]
+    raw = np.random.PCG64(np.random.SeedSequence([0, 0])).random_raw(clusters.identity.size)
+    drawn = [(int(x) >> 32) * clusters.identity.size >> 32 for x in raw]
+    assert first.tolist() == [drawn.count(i) for i in range(clusters.identity.size)]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0.5, 0.99))
+def test_an_interval_leaves_out_at_most_its_share_on_each_side(values: list[float], level: float) -> None:
+    ends = interval(np.array(values), level)
+    assert ends is not None
+    low, high = ends
+    share = (1 - level) / 2 * len(values)
+    assert low in values and high in values and low <= high
+    assert sum(v < low for v in values) <= share
+    assert sum(v > high for v in values) <= share
+
+
+def test_undefined_resamples_do_not_count() -> None:
+    assert interval(np.array([np.nan, 0.5, np.nan]), 0.95) == (0.5, 0.5)
+    assert interval(np.array([np.nan]), 0.95) is None
+
+
+def test_coverage_is_near_the_level_for_a_mean_over_identities() -> None:
+    """300 data sets of 60 identities whose true mean is 0.5: the 95% interval holds it in 90 to 99% of them."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for seed in range(300):
+        values = rng.beta(2, 2, 60)
+        weights = np.random.default_rng(seed).multinomial(60, np.full(60, 1 / 60), size=400)
+        ends = interval(weights @ values / 60, 0.95)
+        assert ends is not None
+        held += ends[0] <= 0.5 <= ends[1]
+    assert 0.90 * 300 <= held <= 0.99 * 300
+
+
+def test_the_interval_of_macro_map_holds_the_true_mean_in_about_95_of_100_data_sets() -> None:
+    """People are drawn from a population whose mean of average precision is 0.4; each has 1 to 5 queries."""
+    rng = np.random.default_rng(5)
+    benchmark = builders.benchmark(rng, builders.Size(n_query=200, n_gallery=400, n_identities=60))
+    clusters = clusters_of(benchmark)
+    held = 0
+    for seed in range(300):
+        n_queries = rng.integers(1, 6, clusters.identity.size).astype(np.float64)
+        precision = rng.beta(2, 3, clusters.identity.size)  # whose mean is 2 / (2 + 3)
+        tally = ReidTally(n_queries, {"map": n_queries * precision})
+        drawn = [
+            reid_estimates(tally, weights)["macro_map"]
+            for weights in resamples(clusters, 400, seed=seed, with_groups=False)
+        ]
+        ends = interval(np.concatenate(drawn), 0.95)
+        assert ends is not None
+        held += ends[0] <= 0.4 <= ends[1]
+    assert 0.90 * 300 <= held <= 0.99 * 300
