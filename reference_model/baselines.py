@@ -17,8 +17,8 @@ from piq_bench.demo.build import DEFAULT_IMAGES, DEFAULT_SEED
 from piq_bench.records import Score
 from reference_model.config import PRESETS, small
 from reference_model.entry import write_entry
-from reference_model.others import N_IMAGES, drawn, trained_on_others
 from reference_model.predict import Progress, quiet
+from reference_model.pretraining import N_IMAGES, drawn, pretrained_backbone
 from reference_model.schedule import Schedule
 from reference_model.train import train
 
@@ -66,7 +66,7 @@ def make_baselines(
         run = work / row
         configuration = replace(small(PRESETS[row]), size=SIZE, schedule=SCHEDULE)
         options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress, "tell": tell}
-        start = trained_on_others(work, n_others, PRESETS[row], **options)
+        start = pretrained_backbone(work, n_others, PRESETS[row], **options)
         tell(f"{row}: training")
         train(benchmark, configuration, run, weights=start, resume=True, **options)
         scores[row] = write_entry(benchmark, run, out / f"{PREFIX}{row}", row, device, workers, progress)

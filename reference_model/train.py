@@ -37,9 +37,9 @@ from reference_model.heads import build_backbone
 from reference_model.predict import Progress, quiet
 from reference_model.samplers import batches, n_seen, share
 from reference_model.schedule import learning_rate
-from reference_model.shared import decoded
+from reference_model.shared_pixels import decode_once
 from reference_model.trainer import Trainer, compiler, memory, n_processes, rank
-from reference_model.trial import trial
+from reference_model.validation import validate
 from reference_model.weights import WrongCheckpoint, load_backbone
 
 CONFIG = "config.json"
@@ -160,7 +160,7 @@ def prepare(
         raise BadUsage("configuration", [Problem("bad-share", "held_out", found, remedy)])
     with progress("reading pictures", part.images.size) as advance:
         read = partial(fill, benchmark=part, rows=fitted, workers=workers, advance=advance)
-        images = Labelled(decoded((fitted.size, *configuration.size, 3), folder, read), *targets_of(part, fitted))
+        images = Labelled(decode_once((fitted.size, *configuration.size, 3), folder, read), *targets_of(part, fitted))
         pixels = None
         if tried.size and rank() == 0:
             pixels = read_pixels(part, tried, configuration.size, folder=folder, workers=workers, advance=advance)
@@ -210,7 +210,7 @@ def _run(
         is_due = epoch % configuration.evaluate_every == 0 or epoch == n_epochs
         if rank() == 0:
             if is_due and material.tried is not None:
-                row |= trial(trainer, material.benchmark, material.tried)
+                row |= validate(trainer, material.benchmark, material.tried)
             log.append(row)
             state = Checkpoint(
                 configuration=configuration,

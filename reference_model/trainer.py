@@ -19,8 +19,8 @@ from piq_bench.records import Task
 from reference_model.augment import Drawn, augmented
 from reference_model.checkpoint import Checkpoint
 from reference_model.config import Configuration
+from reference_model.flip import flip_targets, flipped_labels
 from reference_model.heads import build_model
-from reference_model.mirror import mirrored, mirrored_labels
 from reference_model.objective import Cost, Objective, parameter_groups
 from reference_model.predict import autocast
 
@@ -62,11 +62,11 @@ class Trainer:
             eps=configuration.epsilon,
             fused=True,
         )
-        self.mirrored: dict[int, Tensor] = {}
+        self.flipped: dict[int, Tensor] = {}
         if configuration.augmentation.flip:
-            labels = {place: mirrored_labels(task) for place, task in enumerate(self.tasks) if task.labels}
+            labels = {place: flipped_labels(task) for place, task in enumerate(self.tasks) if task.labels}
             sided = {place: other for place, other in labels.items() if (other != np.arange(other.size)).any()}
-            self.mirrored = {place: torch.from_numpy(other).to(device) for place, other in sided.items()}
+            self.flipped = {place: torch.from_numpy(other).to(device) for place, other in sided.items()}
 
     def set_rate(self, rate: float) -> None:
         """The learning rate of the steps to come."""
@@ -88,7 +88,7 @@ class Trainer:
         if not self.configuration.channels_last:
             images = images.contiguous()
         answered = [
-            mirrored(target, drawn.flip, self.mirrored[place]) if place in self.mirrored else target
+            flip_targets(target, drawn.flip, self.flipped[place]) if place in self.flipped else target
             for place, target in enumerate(targets)
         ]
         with autocast(self.device, self.configuration):

@@ -12,7 +12,7 @@ from piq_bench.retrieve.similarity import Similarity
 
 Distance = Literal["cosine", "euclidean"]
 Question = tuple[Similarity, IntArray, IntArray, FloatArray, Ragged, IntArray]
-"""similarity, queries, gallery, points, left_out, point_start."""
+"""similarity, queries, gallery, points, excluded, point_start."""
 Make = Callable[[np.random.Generator, int, int], EmbeddingArray]
 
 
@@ -91,16 +91,16 @@ def question(
     positives = [np.sort(rng.choice(n_gallery, n, replace=False)) for n in n_points]
     points = [np.sort(similarity.exact_pairs(np.full(p.size, q), gallery[p])) for q, p in enumerate(positives)]
     left = [np.union1d(p, rng.integers(0, n_gallery, 2))[q % 3 :] for q, p in enumerate(positives)]
-    left_out = Ragged(_starts([values.size for values in left]), np.concatenate(left))
-    return similarity, queries, gallery, np.concatenate(points), left_out, _starts(n_points.tolist())
+    excluded = Ragged(_starts([values.size for values in left]), np.concatenate(left))
+    return similarity, queries, gallery, np.concatenate(points), excluded, _starts(n_points.tolist())
 
 
 def expected(asked: Question) -> tuple[list[int], list[int]]:
     """The definition for every pair, counted one by one."""
-    similarity, queries, gallery, points, left_out, start = asked
+    similarity, queries, gallery, points, excluded, start = asked
     above, ties = [], []
     for query, row in enumerate(similarity.exact_table(queries, gallery).tolist()):
-        left = set(left_out[query].tolist())
+        left = set(excluded[query].tolist())
         others = [value for place, value in enumerate(row) if place not in left]
         for point in points[start[query] : start[query + 1]].tolist():
             above.append(sum(value > point for value in others))

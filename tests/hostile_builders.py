@@ -13,7 +13,7 @@ from piq_bench.report.reference import Reference
 from piq_bench.report.score_html import score_html
 from piq_bench.report.stats_html import stats_html
 from piq_bench.scoring.compare import compare, tallied
-from piq_bench.scoring.drilldown import look_closer
+from piq_bench.scoring.drilldown import drill_down
 from piq_bench.scoring.score import score
 
 LARGER = builders.Size(n_query=30, n_gallery=60, n_identities=12)
@@ -24,7 +24,7 @@ def page_of(
 ) -> str:
     """A score's page."""
     result = score(benchmark, submission, n_resamples=5)
-    closer = look_closer(benchmark, submission, result, disclosure=level)
+    closer = drill_down(benchmark, submission, result, disclosure=level)
     return score_html(disclosed(result, level), benchmark, closer=closer, reference=reference)
 
 

@@ -23,12 +23,12 @@ class Baseline:
     Attributes:
         embedding: shape (n_test, n_features), float16; None for a benchmark without re-id.
         predictions: by task: (n_test,) label indices, or (n_test, n_labels) decisions.
-        left_out: tasks without an annotated training image.
+        excluded: tasks without an annotated training image.
     """
 
     embedding: EmbeddingArray | None
     predictions: Mapping[str, IntArray | BoolArray]
-    left_out: tuple[str, ...]
+    excluded: tuple[str, ...]
 
 
 def answer(
@@ -49,7 +49,7 @@ def answer(
     edges = table[:, N_COLOURS:]
     train, test = np.flatnonzero(benchmark.split == TRAIN), benchmark.test_rows
     predictions: dict[str, IntArray | BoolArray] = {}
-    left_out = []
+    excluded = []
     for task in benchmark.classification_tasks:
         label = benchmark.labels[task.name][train]
         annotated = train[(label if label.ndim == 1 else label[:, 0]) != NOT_ANNOTATED]
@@ -57,9 +57,9 @@ def answer(
             known = benchmark.labels[task.name][annotated]
             predictions[task.name] = nearest_mean(task, known, edges[annotated], edges[test])
         else:
-            left_out.append(task.name)
+            excluded.append(task.name)
     has_reid = benchmark.retrieval_task is not None
-    return Baseline(table[test].astype(np.float16) if has_reid else None, predictions, tuple(left_out))
+    return Baseline(table[test].astype(np.float16) if has_reid else None, predictions, tuple(excluded))
 
 
 def nearest_mean(task: Task, label: IntArray, train: IntArray, test: IntArray) -> IntArray | BoolArray:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from piq_bench.board.entries import Entry, read_entry
-from piq_bench.board.likeness import likenesses
+from piq_bench.board.near_copies import near_copies
 from piq_bench.board.result import SCHEMA, read_result
 from piq_bench.errors import BadInput, BadUsage, Problem, printable, quoted
 from piq_bench.read.submission import read_submission
@@ -68,7 +68,7 @@ def grade(
     predictions: Path | None = None,
     partial: bool = True,
     n_resamples: int = 1000,
-    engine: Engine = plain.count_others,
+    engine: Engine = plain.count_ranks,
     engine_name: str = plain.ENGINE,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Grade:
@@ -165,7 +165,7 @@ def _compared(
         if other.content == own.content:
             copies.append(folder.name)
             continue
-        warnings += [f"{likeness} {folder.name}" for likeness in likenesses(benchmark, own, other)]
+        warnings += [f"{likeness} {folder.name}" for likeness in near_copies(benchmark, own, other)]
     return copies, warnings
 
 

@@ -16,8 +16,8 @@ from piq_bench.report.rows import percent
 LONGEST = 2000
 
 
-def board_pages(boards: Sequence[Board], departed: Sequence[Line] = ()) -> dict[str, str]:
-    """Text of each page by file name; `departed` as for Markdown."""
+def board_pages(boards: Sequence[Board], removed_entries: Sequence[Line] = ()) -> dict[str, str]:
+    """Text of each page by file name; `removed_entries` as for Markdown."""
     shown = [{"title": title(board), "columns": columns(board), "rows": rows(board)} for board in boards]
     published = [{"name": row.name, "design": row.design, "text": percent(row.piq)} for row in ROWS]
     pages = {
@@ -25,7 +25,7 @@ def board_pages(boards: Sequence[Board], departed: Sequence[Line] = ()) -> dict[
             "board.html",
             boards=shown,
             rule=RULE,
-            departed=[(printable(line.entry), printable(line.date), line.number) for line in departed],
+            removed_entries=[(printable(line.entry), printable(line.date), line.number) for line in removed_entries],
             published=published,
             published_columns=DESIGN,
             data_set=DATA_SET,

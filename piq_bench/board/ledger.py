@@ -90,7 +90,7 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Climb:
+class LadderEntry:
     """What the Ladder decides on: PIQ, and by how much it must exceed the best; both in [0, 1]."""
 
     piq: float
@@ -127,26 +127,28 @@ def best_of(lines: Sequence[Line], fingerprint: str) -> float | None:
     return told[-1] if told else None
 
 
-def climbed(best: float | None, climb: Climb) -> float | None:
+def new_best(best: float | None, ladder: LadderEntry) -> float | None:
     """The new public best; None if it stays.
 
-    >>> climbed(0.470, Climb(piq=0.4949, step=0.02))
+    >>> new_best(0.470, LadderEntry(piq=0.4949, step=0.02))
     0.495
-    >>> climbed(0.480, Climb(piq=0.4949, step=0.02)) is None  # better, but not by the step
+    >>> new_best(0.480, LadderEntry(piq=0.4949, step=0.02)) is None  # better, but not by the step
     True
     """
-    if best is not None and climb.piq <= best + climb.step:
+    if best is not None and ladder.piq <= best + ladder.step:
         return None
-    return round(climb.piq, TOLD_DIGITS)
+    return round(ladder.piq, TOLD_DIGITS)
 
 
-def record(path: Path, scoring: Scoring, *, climb: Climb | None = None, budget: int | None = None) -> tuple[Line, str]:
+def record(
+    path: Path, scoring: Scoring, *, ladder: LadderEntry | None = None, budget: int | None = None
+) -> tuple[Line, str]:
     """Add a line. Until it is written, nothing may be told.
 
     Args:
         path: of the ledger; made if it is not there.
         scoring: what was found.
-        climb: with the Ladder.
+        ladder: with the Ladder.
         budget: scorings of one benchmark at most.
 
     Returns:
@@ -161,13 +163,13 @@ def record(path: Path, scoring: Scoring, *, climb: Climb | None = None, budget: 
         lines = _checked(path, text)
         _refuse_spent(path, lines, scoring.fingerprint, budget)
         own = _split(text)
-        best = best_of(lines, scoring.fingerprint) if climb is not None else None
+        best = best_of(lines, scoring.fingerprint) if ladder is not None else None
         decision: Literal["accepted", "refused", "best", "not better"] = "accepted"
         reason = "scored anew, nothing speaks against it"
         if scoring.refusal:
             decision, reason = "refused", scoring.refusal
-        elif climb is not None:
-            higher = climbed(best, climb)
+        elif ladder is not None:
+            higher = new_best(best, ladder)
             decision = "not better" if higher is None else "best"
             reason = "by no more than the step" if higher is None else "by more than the step, or the first"
             best = best if higher is None else higher
@@ -178,7 +180,7 @@ def record(path: Path, scoring: Scoring, *, climb: Climb | None = None, budget: 
             entry=scoring.entry,
             fingerprint=scoring.fingerprint,
             content=scoring.content,
-            digest=None if climb is not None else scoring.digest,
+            digest=None if ladder is not None else scoring.digest,
             decision=decision,
             reason=printable(reason, REASON),
             best=best,

@@ -12,7 +12,7 @@ from piq_bench.report.rows import percent
 HEAD = "# Leaderboard\n\nWritten by `piq board`; edits are lost. Numbers are in per cent, higher is better.\n"
 
 
-def board_markdown(boards: Sequence[Board], departed: Sequence[Line] = ()) -> str:
+def board_markdown(boards: Sequence[Board], removed_entries: Sequence[Line] = ()) -> str:
     """The file's text; below the boards, entries that the ledger knows and that are no longer here."""
     parts = [HEAD]
     for board in boards:
@@ -27,8 +27,10 @@ def board_markdown(boards: Sequence[Board], departed: Sequence[Line] = ()) -> st
             cells = [best, *(cell.text for cell in others)]
             lines.append(f"| {row.ranks} | {name} | {escaped(row.team)} | " + " | ".join(cells) + " |")
         parts.append("\n".join([*lines, "", RULE, ""]))
-    if departed:
-        lines = [f"* {escaped(line.entry)}, graded {escaped(line.date)}, line {line.number}" for line in departed]
+    if removed_entries:
+        lines = [
+            f"* {escaped(line.entry)}, graded {escaped(line.date)}, line {line.number}" for line in removed_entries
+        ]
         parts.append("\n".join(["## In the ledger, and no longer here", "", *lines, ""]))
     lines = ["## Published rows, of another data set", "", f"{escaped(DATA_SET)}: {escaped(SOURCE)}.", ""]
     lines += [f"| row | PIQ | {' | '.join(DESIGN)} |", "|---|---:|" + "---|" * len(DESIGN)]

@@ -17,7 +17,7 @@ from typing import Any
 from piq_bench.board.entries import Entry, entries_in, read_entry
 from piq_bench.board.ledger import FILE as LEDGER
 from piq_bench.board.ledger import Line, read_ledger
-from piq_bench.board.result import digest_of_told, read_result
+from piq_bench.board.result import published_digest, read_result
 from piq_bench.errors import BadInput, BadSubmission, Problem, printable
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.submission import read_submission
@@ -69,7 +69,7 @@ def build_boards(
     folder: Path,
     benchmark: Benchmark,
     *,
-    engine: Engine = plain.count_others,
+    engine: Engine = plain.count_ranks,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[Board]:
     """All boards of a folder of entries; ranks are computed on the board of `benchmark`.
@@ -127,7 +127,7 @@ def build_boards(
     return [_ranked(benchmark, board, systems) for board in _boards(standings)]
 
 
-def departed(folder: Path) -> list[Line]:
+def removed_entries(folder: Path) -> list[Line]:
     """The ledger's last lines about entries that stood here and do so no longer: nobody leaves without a trace.
 
     Raises:
@@ -148,7 +148,7 @@ def _against_ledger(score: Mapping[str, Any], lines: Sequence[Line]) -> str:
     if last.digest not in (None, score["protocol"]["digest"]):
         return f"its result is not what line {last.number} of the ledger records"
     written = [line for line in lines if line.told is not None]
-    if written and written[-1].told != digest_of_told(score):
+    if written and written[-1].told != published_digest(score):
         return f"its result does not tell what line {written[-1].number} of the ledger records"
     return ""
 

@@ -101,13 +101,13 @@ def read_result(path: Path) -> Mapping[str, Any] | None:
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {printable(first['msg'])}") from None
     if (
         document["disclosure"] == "full"
-        and digest_of_told(document["score"]) != document["score"]["protocol"]["digest"]
+        and published_digest(document["score"]) != document["score"]["protocol"]["digest"]
     ):
         raise ValueError("its numbers are not those of its digest")
     return document
 
 
-def digest_of_told(score: Mapping[str, Any]) -> str:
+def published_digest(score: Mapping[str, Any]) -> str:
     """SHA-256 of what a score file tells, at whatever level of disclosure; of a whole one, its digest."""
     keys = list(score)
     parts = {key: score[key] for key in keys[: keys.index(DIGESTED_UP_TO)]} if DIGESTED_UP_TO in keys else dict(score)

@@ -45,8 +45,8 @@ def baseline_command(dataset: Path, out: Path, name: str, workers: int | None) -
             },
         )
         partial = ""
-        if answers.left_out:
-            names = first_few(answers.left_out, len(answers.left_out))
+        if answers.excluded:
+            names = first_few(answers.excluded, len(answers.excluded))
             click.echo(f"left out, since no training image is annotated for them: {names}", err=True)
             partial = " --partial"
         click.echo(f"wrote {out}; try: piq-score {out} --dataset {dataset}{partial}")

@@ -32,7 +32,7 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         from piq_bench.board.html import board_pages
         from piq_bench.board.markdown import board_markdown
         from piq_bench.board.metadata import json_schema
-        from piq_bench.board.rank import build_boards, departed
+        from piq_bench.board.rank import build_boards, removed_entries
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
@@ -41,7 +41,7 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         benchmark = read_benchmark(dataset)
         with progress_bar("entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
-        gone = departed(submissions)
+        gone = removed_entries(submissions)
         files = {MARKDOWN: board_markdown(boards, gone), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}
         tables = {"board.csv": board_csv(boards), "board.json": board_json(boards), "board.tex": board_latex(boards)}
         files |= {f"{GENERATED}/{name}": text for name, text in (board_pages(boards, gone) | tables).items()}

@@ -12,7 +12,7 @@ from piq_bench.errors import BadUsage, GateNotMet, Problem, exit_codes, printabl
 
 if TYPE_CHECKING:
     from piq_bench.board.grade import Grade
-    from piq_bench.board.ledger import Climb, Line, Scoring
+    from piq_bench.board.ledger import LadderEntry, Line, Scoring
 
 DISCLOSURES = ("full", "public", "score")
 
@@ -74,7 +74,7 @@ def grade_command(
         from piq_bench.board.grade import grade, result_json
         from piq_bench.board.pull_request import FOLDER, arrived_entry
         from piq_bench.board.reference import fetch as fetch_predictions
-        from piq_bench.board.result import digest_of_told
+        from piq_bench.board.result import published_digest
         from piq_bench.cli.progress import progress_bar
         from piq_bench.metrics.fingerprint import fingerprint
         from piq_bench.read.dataset import read_benchmark
@@ -115,9 +115,9 @@ def grade_command(
             )
         problems = failures(result, claims=not ladder)
         if ledger is not None:  # before anything is told
-            climb = climb_of(result) if ladder else None
-            told = digest_of_told(disclosed_document(result.document, disclosure)) if write and not problems else None
-            line, digest = book.record(ledger, scoring_of(result, problems, told), climb=climb, budget=budget)
+            attempt = ladder_entry_of(result) if ladder else None
+            told = published_digest(disclosed_document(result.document, disclosure)) if write and not problems else None
+            line, digest = book.record(ledger, scoring_of(result, problems, told), ladder=attempt, budget=budget)
             tell_recorded(line, digest)
         if not ladder:
             tell(result)
@@ -158,12 +158,12 @@ def refuse_misfits(
         raise BadUsage("grade", problems)
 
 
-def climb_of(result: "Grade") -> "Climb":
+def ladder_entry_of(result: "Grade") -> "LadderEntry":
     """PIQ and the step that belongs to it."""
-    from piq_bench.board.ledger import Climb
+    from piq_bench.board.ledger import LadderEntry
 
     low, high = result.document["intervals"]["piq"]
-    return Climb(result.document["piq"], (high - low) / 2)
+    return LadderEntry(result.document["piq"], (high - low) / 2)
 
 
 def scoring_of(result: "Grade", problems: Sequence[Problem], told: str | None) -> "Scoring":

@@ -87,7 +87,7 @@ def score_command(
         from piq_bench.report.score_html import score_html
         from piq_bench.report.table import score_table
         from piq_bench.retrieve.engines import choose
-        from piq_bench.scoring.drilldown import look_closer
+        from piq_bench.scoring.drilldown import drill_down
         from piq_bench.scoring.score import score
         from piq_bench.write.files import write_text
 
@@ -121,7 +121,7 @@ def score_command(
                 shown,
                 benchmark,
                 digest=digest_of(result),
-                closer=look_closer(benchmark, entry, result, disclosure=disclosure),
+                closer=drill_down(benchmark, entry, result, disclosure=disclosure),
                 reference=reference_of(result, reference),
             )
         if json_file is not None:

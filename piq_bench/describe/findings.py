@@ -31,7 +31,7 @@ GIANT_IMAGES = 50  # ... and more than so many: chains, or a static camera, rath
 FEW_ANNOTATED = 2  # less than one in so many test images annotated is worth a warning
 
 
-def find_oddities(
+def find_findings(
     benchmark: Benchmark, integrity: Sequence[Problem] = (), notes: Sequence[Problem] = ()
 ) -> list[Finding]:
     """All findings that need no image file.

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from piq_bench.describe.findings import find_oddities, mixed_groups, text_codes
+from piq_bench.describe.findings import find_findings, mixed_groups, text_codes
 from piq_bench.describe.image_files import check_files
 from piq_bench.errors import Problem
 from piq_bench.metrics.fingerprint import fingerprint
@@ -161,7 +161,7 @@ def describe(
         files: whether to look at the image files as well; takes long where they are many.
         advance: told how many image files have been looked at.
     """
-    findings = find_oddities(benchmark, integrity, notes)
+    findings = find_findings(benchmark, integrity, notes)
     if files:
         findings += check_files(benchmark, advance=advance)
     return Stats(

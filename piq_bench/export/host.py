@@ -147,9 +147,9 @@ def settings_json(settings: Settings) -> str:
 def _page(benchmark: Benchmark, submission: Submission, result: Score, level: str) -> str:
     with _mum(level):
         from piq_bench.report.score_html import score_html
-        from piq_bench.scoring.drilldown import look_closer
+        from piq_bench.scoring.drilldown import drill_down
 
-        closer = look_closer(benchmark, submission, result, disclosure=level)
+        closer = drill_down(benchmark, submission, result, disclosure=level)
         return score_html(disclosed(result, level), benchmark, digest=digest_of(result), closer=closer)
 
 

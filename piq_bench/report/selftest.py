@@ -47,7 +47,7 @@ class Check:
 def run_selftest(
     advance: Callable[[int], None] = lambda steps: None,
     *,
-    engine: Engine = plain.count_others,
+    engine: Engine = plain.count_ranks,
     engine_name: str = plain.ENGINE,
 ) -> list[Check]:
     """Write, read and score every built-in submission, with the engine that is to prove itself."""

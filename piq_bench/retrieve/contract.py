@@ -32,7 +32,7 @@ class Counts:
 
 
 class Engine(Protocol):
-    """What counts images around points: `piq_bench.retrieve.plain.count_others` or its like."""
+    """What counts images around points: `piq_bench.retrieve.plain.count_ranks` or its like."""
 
     def __call__(
         self,
@@ -40,7 +40,7 @@ class Engine(Protocol):
         queries: IntArray,
         gallery: IntArray,
         points: FloatArray,
-        left_out: Ragged,
+        excluded: Ragged,
         point_start: IntArray,
         *,
         advance: Callable[[int], None],
@@ -52,7 +52,7 @@ class Engine(Protocol):
             queries: shape (n_queries,); test rows.
             gallery: shape (n_gallery,); test rows.
             points: shape (n_points,); similarities by definition, ascending within each query.
-            left_out: per query, gallery indices that are not counted.
+            excluded: per query, gallery indices that are not counted.
             point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
             advance: told the number of queries done; over all calls they add up to n_queries.
         """

@@ -48,12 +48,12 @@ GUARD = 0.5  # of the tried bound: the largest error that may be seen
 TAME = 2.0**40  # norms up to this, and down to its inverse, cannot make a float32 product overflow or vanish
 
 
-def count_others(
+def count_ranks(
     similarity: Similarity,
     queries: IntArray,
     gallery: IntArray,
     points: FloatArray,
-    left_out: Ragged,
+    excluded: Ragged,
     point_start: IntArray,
     *,
     query_block: int = QUERY_BLOCK,
@@ -69,7 +69,7 @@ def count_others(
         queries: likewise.
         gallery: likewise.
         points: likewise.
-        left_out: likewise.
+        excluded: likewise.
         point_start: likewise.
         query_block: queries per matrix product, at most.
         gallery_block: gallery images per matrix product, at most.
@@ -83,14 +83,14 @@ def count_others(
         advance(queries.size)
         return counts
     if similarity.distance == "euclidean" and not _is_tame(similarity, np.concatenate([queries[asked], gallery])):
-        return plain.count_others(
-            similarity, queries, gallery, points, left_out, point_start, threads=threads, advance=advance
+        return plain.count_ranks(
+            similarity, queries, gallery, points, excluded, point_start, threads=threads, advance=advance
         )
     stored = np.argsort(similarity.order[gallery], kind="stable")  # places in the file, to read it from end to end
     job = _Job(
         similarity,
         gallery[stored],
-        _places(stored, left_out),
+        _places(stored, excluded),
         similarity.distance == "cosine",
         query_block,
         max(1, min(gallery_block, BLOCK_VALUES // similarity.dimension)),
@@ -101,7 +101,7 @@ def count_others(
     for part in _passes(point_start, asked, n_queries, POINTS_AT_ONCE // job.threads):
         own = slice(point_start[part[0]], point_start[part[-1] + 1])
         start = np.concatenate([point_start[part], [own.stop]]) - own.start
-        span = (left_out.start[part], left_out.start[part + 1])
+        span = (excluded.start[part], excluded.start[part + 1])
         report = _Progress(part.size, advance)
         tried = (False, True) if guarded else (True,)
         vectors = stored_vectors(job.similarity, queries[part])
@@ -122,7 +122,7 @@ class _Job:
     Attributes:
         similarity: of all test rows.
         gallery: shape (n_gallery,); test rows, in the order in which they are stored: an image's place.
-        left_out: shape (n_left_out,); places, ascending within a query.
+        excluded: shape (n_excluded,); places, ascending within a query.
         is_cosine: else euclidean.
         query_block: queries per product, at most.
         gallery_block: gallery images per product, at most.
@@ -131,7 +131,7 @@ class _Job:
 
     similarity: Similarity
     gallery: IntArray
-    left_out: Int32Array
+    excluded: Int32Array
     is_cosine: bool
     query_block: int
     gallery_block: int
@@ -168,14 +168,14 @@ def _is_tame(similarity: Similarity, rows: IntArray) -> bool:
     return bool(((norm >= 1.0 / TAME) & (norm <= TAME)).all())
 
 
-def _places(stored: IntArray, left_out: Ragged) -> Int32Array:
+def _places(stored: IntArray, excluded: Ragged) -> Int32Array:
     """Where the images left out stand in the file, in ascending order for each query."""
     if bool((stored[1:] > stored[:-1]).all()):
-        return left_out.values
+        return excluded.values
     place = np.empty(stored.size, dtype=np.int64)
     place[stored] = np.arange(stored.size)
-    owner = np.repeat(np.arange(len(left_out)), np.diff(left_out.start))
-    key = np.sort((owner << 32) | place[left_out.values])
+    owner = np.repeat(np.arange(len(excluded)), np.diff(excluded.start))
+    key = np.sort((owner << 32) | place[excluded.values])
     return (key & 0xFFFFFFFF).astype(np.int32)
 
 
@@ -195,7 +195,7 @@ def _points(
     vectors: Float32Array,
     exact: FloatArray,
     start: IntArray,
-    left_out: tuple[IntArray, IntArray],
+    excluded: tuple[IntArray, IntArray],
     factors: Float32Array,
     *,
     proven: bool,
@@ -239,9 +239,9 @@ def _points(
         table=table,
         base=np.empty(queries.size, dtype=np.float32),
         scale=np.empty(queries.size, dtype=np.float32),
-        left_out=job.left_out,
-        left_out_first=left_out[0],
-        left_out_last=left_out[1],
+        excluded=job.excluded,
+        excluded_first=excluded[0],
+        excluded_last=excluded[1],
     )
     ceiling = _ceiling(job, factors)
     _in_parts(job, queries.size, lambda first, last: kernel.fill_tables(given, ceiling, first, last))

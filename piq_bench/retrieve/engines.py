@@ -47,8 +47,8 @@ def choose(
     if n_pairs >= COMPILED_PAIRS:
         from piq_bench.retrieve import cpu
 
-        return cpu.count_others, cpu.ENGINE
-    return plain.count_others, plain.ENGINE
+        return cpu.count_ranks, cpu.ENGINE
+    return plain.count_ranks, plain.ENGINE
 
 
 def _missing() -> Problem | None:
@@ -78,4 +78,4 @@ def _gpu(faiss: bool, tell: Callable[[str], None]) -> tuple[Engine, str]:
         reason = gpu.why_no_faiss()
         if reason:
             tell(f"faiss {reason}: torch computes the similarities instead; for faiss: pip install faiss-gpu-cu12")
-    return partial(gpu.count_others, faiss=faiss), gpu.describe(faiss=faiss)
+    return partial(gpu.count_ranks, faiss=faiss), gpu.describe(faiss=faiss)

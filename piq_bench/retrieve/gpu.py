@@ -28,15 +28,15 @@ BYTES_PER_PAIR = 128  # of a block in which every pair is open
 CHUNK_BYTES = 1 << 28  # of the gallery on a device at a time
 PANEL_BYTES = 1 << 30  # of queries and their points on a device at a time
 BYTES_PER_POINT = 64
-BYTES_PER_LEFT_OUT = 32
+BYTES_PER_EXCLUDED = 32
 
 
-def count_others(
+def count_ranks(
     similarity: Similarity,
     queries: IntArray,
     gallery: IntArray,
     points: FloatArray,
-    left_out: Ragged,
+    excluded: Ragged,
     point_start: IntArray,
     *,
     devices: Sequence[str] | None = None,
@@ -55,7 +55,7 @@ def count_others(
         queries: shape (n_queries,); test rows.
         gallery: shape (n_gallery,); test rows.
         points: shape (n_points,); similarities by definition, ascending within each query.
-        left_out: per query, gallery indices that are not counted.
+        excluded: per query, gallery indices that are not counted.
         point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
         devices: names of torch devices, such as "cuda:0", which may repeat; all GPUs if None.
         precision: of the first tables: "half" for float16 embeddings only. By the embeddings' type if None.
@@ -84,7 +84,7 @@ def count_others(
     row_bytes = similarity.dimension * similarity.embedding.dtype.itemsize
     n_rows = max(gallery_block, min(chunk_bytes // row_bytes, -(-gallery.size // len(used))))
     starts = range(0, gallery.size, n_rows)
-    query_bytes = row_bytes + BYTES_PER_POINT * n_points + BYTES_PER_LEFT_OUT * np.diff(left_out.start)
+    query_bytes = row_bytes + BYTES_PER_POINT * n_points + BYTES_PER_EXCLUDED * np.diff(excluded.start)
     progress = _Progress(point_start.size - 1, asked.size * gallery.size, advance)
     with full_precision():
         tables = {}
@@ -93,8 +93,8 @@ def count_others(
                 tables[device] = _tables(similarity, precision, device, faiss)
         for panel in _panels(asked, query_bytes[asked], panel_bytes):
             start, own = _gathered(point_start, panel)
-            left_start, left = _gathered(left_out.start, panel)
-            questions = Questions(queries[panel], start, points[own], left_start, place[left_out.values[left]])
+            left_start, left = _gathered(excluded.start, panel)
+            questions = Questions(queries[panel], start, points[own], left_start, place[excluded.values[left]])
             chunks = _Shared((first, gallery[order[first : first + n_rows]]) for first in starts)
             work = partial(_count_chunks, similarity, questions, tables, chunks, query_block, gallery_block, progress)
             for above, tied in _on_all(work, used, chunks):

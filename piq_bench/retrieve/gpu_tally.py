@@ -38,7 +38,7 @@ class Questions:
         start: shape (n_queries + 1,); query q has points[start[q]:start[q + 1]], at least one.
         points: shape (n_points,); similarities by definition, ascending within a query.
         left_start: shape (n_queries + 1,); query q leaves out left_place[left_start[q]:left_start[q + 1]].
-        left_place: shape (n_left_out,); places in the gallery's order.
+        left_place: shape (n_excluded,); places in the gallery's order.
     """
 
     rows: IntArray
@@ -101,7 +101,7 @@ class Tally:
         self.start = self.queries.column(questions.start)
         self.points = self.queries.column(questions.points)
         self.query = self.queries.column(_owners(questions.start))  # (n_points,)
-        self.left_query = self.queries.column(_owners(questions.left_start))  # (n_left_out,)
+        self.left_query = self.queries.column(_owners(questions.left_start))  # (n_excluded,)
         self.left_place = self.queries.column(questions.left_place)
         # Images above exactly `lower` points of query q are counted at place start[q] + q + lower: a query of n points
         # has n + 1 such places.
@@ -175,7 +175,7 @@ class Tally:
         queries = self.queries.part(block.first_query, block.last_query)
         others = gallery.part(block.first_place, block.last_place)
         table = self.tables[0](queries, others)
-        self._leave_out(table.values, block, offset)
+        self._exclude(table.values, block, offset)
         edges, place = self._intervals(block, table)
         number = torch.searchsorted(edges, table.values.float(), right=True, out_int32=True)  # of edges not above
         n_bins = edges.shape[1] + 1
@@ -192,7 +192,7 @@ class Tally:
             self._settle(block, queries, others, table, row, column, twin)
         self.placed.index_add_(0, place.reshape(-1), histogram[:, ::2].reshape(-1))
 
-    def _leave_out(self, values: torch.Tensor, block: _Block, offset: int) -> None:
+    def _exclude(self, values: torch.Tensor, block: _Block, offset: int) -> None:
         """Set what is not counted below everything."""
         start = self.questions.left_start
         own = slice(int(start[block.first_query]), int(start[block.last_query]))

@@ -54,9 +54,9 @@ class Points(NamedTuple):
             products above it above.
         base: shape (n_queries,); the product at which bucket 1 begins.
         scale: shape (n_queries,); buckets per unit.
-        left_out: shape (n_left_out,), int32; places in the gallery that are not counted, ascending within a query.
-        left_out_first: shape (n_queries,); where a query's places begin in `left_out`.
-        left_out_last: shape (n_queries,); and end.
+        excluded: shape (n_excluded,), int32; places in the gallery that are not counted, ascending within a query.
+        excluded_first: shape (n_queries,); where a query's places begin in `excluded`.
+        excluded_last: shape (n_queries,); and end.
     """
 
     vectors: Float32Array
@@ -70,9 +70,9 @@ class Points(NamedTuple):
     table: UnsignedArray
     base: Float32Array
     scale: Float32Array
-    left_out: Int32Array
-    left_out_first: IntArray
-    left_out_last: IntArray
+    excluded: Int32Array
+    excluded_first: IntArray
+    excluded_last: IntArray
 
 
 class Images(NamedTuple):
@@ -202,17 +202,17 @@ def count_block(
         vector, norm = points.vectors[query], points.norm[query]
 
         # A sample of products, if possible of images left out, tells how far products are off.
-        end = points.left_out_last[query]
-        index = _first_not_below(points.left_out, points.left_out_first[query], end, images.first)
+        end = points.excluded_last[query]
+        index = _first_not_below(points.excluded, points.excluded_first[query], end, images.first)
         is_sampled = (query + images.first) % SAMPLED == 0
         if is_sampled:
             image = (query * 40503 + images.first) % n_images
             if index < end:
-                image = min(points.left_out[index] - images.first, n_images - 1)
+                image = min(points.excluded[index] - images.first, n_images - 1)
             exact = _product(vector, norm, images, image, is_cosine)
             worst = max(worst, abs(np.float64(products_of_row[image]) - exact) / (reach + slope * abs(exact)))
-        while index < end and points.left_out[index] - images.first < n_images:
-            products_of_row[points.left_out[index] - images.first] = -np.inf
+        while index < end and points.excluded[index] - images.first < n_images:
+            products_of_row[points.excluded[index] - images.first] = -np.inf
             index += 1
 
         values, place = products_of_row, everything

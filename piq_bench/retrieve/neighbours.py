@@ -132,9 +132,9 @@ def _walk(
 ) -> list[IntArray]:
     """For each query gallery images that hold its first k candidates, from one walk through the gallery."""
     side = _Side.of(similarity, test_row[candidates.query[queries]], test_row[candidates.gallery])
-    left_out = [np.concatenate([candidates.ignored[q], candidates.duplicates[q]]) for q in queries.tolist()]
+    excluded = [np.concatenate([candidates.ignored[q], candidates.duplicates[q]]) for q in queries.tolist()]
     undecided = [_Undecided(k, float(bound)) for bound in side.bound]
-    n_wanted = k + SPARE + max((out.size for out in left_out), default=0)
+    n_wanted = k + SPARE + max((out.size for out in excluded), default=0)
     for first, vectors in side.gallery_blocks(block_values):
         waiting = np.arange(queries.size)
         n_asked = min(n_wanted, vectors.shape[0])
@@ -143,7 +143,7 @@ def _walk(
             unseen = []
             for place, values, found in zip(waiting.tolist(), products, images + first, strict=True):
                 own = undecided[place]
-                allowed = ~np.isin(found, left_out[place])
+                allowed = ~np.isin(found, excluded[place])
                 if own.add(
                     values[allowed], found[allowed], float(values[-1]) if n_asked < vectors.shape[0] else NOTHING
                 ):

@@ -20,12 +20,12 @@ GALLERY_BLOCK = 8192
 ENGINE = "cpu (numpy)"
 
 
-def count_others(
+def count_ranks(
     similarity: Similarity,
     queries: IntArray,
     gallery: IntArray,
     points: FloatArray,
-    left_out: Ragged,
+    excluded: Ragged,
     point_start: IntArray,
     *,
     query_block: int = QUERY_BLOCK,
@@ -40,7 +40,7 @@ def count_others(
         queries: likewise.
         gallery: likewise.
         points: likewise.
-        left_out: likewise.
+        excluded: likewise.
         point_start: likewise.
         advance: likewise.
         query_block: queries per matrix product.
@@ -59,7 +59,7 @@ def count_others(
                 part = order[start : start + gallery_block]
                 table = similarity.fast_table(vectors, similarity.vectors(gallery[part]))
                 bound = similarity.error_bound(queries[block], gallery[part])
-                _leave_out(table, block, part, left_out, gallery.size)
+                _exclude(table, block, part, excluded, gallery.size)
 
                 ordered = _sorted_rows(table, pool, n_threads)
                 for row, query in enumerate(block):
@@ -80,12 +80,12 @@ def count_others(
     return counts
 
 
-def _leave_out(table: FloatArray, block: IntArray, part: IntArray, left_out: Ragged, n_gallery: int) -> None:
+def _exclude(table: FloatArray, block: IntArray, part: IntArray, excluded: Ragged, n_gallery: int) -> None:
     """Set what is not counted below everything."""
     column = np.full(n_gallery, -1)
     column[part] = np.arange(part.size)
     for row, query in enumerate(block):
-        columns = column[left_out[int(query)]]
+        columns = column[excluded[int(query)]]
         table[row, columns[columns >= 0]] = -np.inf
 
 

@@ -110,9 +110,9 @@ def rank(
     is_duplicate = _marked(exact, positives.start, of_query[is_positive], near_positives)
     near_query, near = of_query[~is_positive], duplicates.values[~is_positive]
     near_exact = similarity.exact_pairs(queries[near_query], gallery[near])
-    left_out = _merged(positives, near_query, near)
-    left_out = _merged(left_out, owners(candidates.ignored), candidates.ignored.values)
-    others = engine(similarity, queries, gallery, exact, left_out, positives.start, advance=advance)
+    excluded = _merged(positives, near_query, near)
+    excluded = _merged(excluded, owners(candidates.ignored), candidates.ignored.values)
+    others = engine(similarity, queries, gallery, exact, excluded, positives.start, advance=advance)
     near_counts, near_place = _count_few(exact, positives.start, near_query, near_exact)
     n_all = gallery.size - np.diff(candidates.ignored.start)
     n_kept = np.diff(positives.start) - np.bincount(of_query[is_positive], minlength=queries.size)

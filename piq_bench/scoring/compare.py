@@ -137,7 +137,7 @@ def tallied(
     *,
     ap: str = "non-interpolated",
     exclude_sequence: bool = False,
-    engine: Engine = plain.count_others,
+    engine: Engine = plain.count_ranks,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Tallied:
     """Count what a submission gets right; options as for `scoring.score`."""

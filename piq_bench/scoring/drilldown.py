@@ -108,7 +108,7 @@ class Drilldown:
     best: tuple[RankedQuery, ...]
 
 
-def look_closer(benchmark: Benchmark, submission: Submission, score: Score, *, disclosure: str = "full") -> Drilldown:
+def drill_down(benchmark: Benchmark, submission: Submission, score: Score, *, disclosure: str = "full") -> Drilldown:
     """Answer as much as the level of disclosure allows.
 
     Args:
@@ -124,7 +124,7 @@ def look_closer(benchmark: Benchmark, submission: Submission, score: Score, *, d
     worst: list[RankedQuery] = []
     best: list[RankedQuery] = []
     if disclosure == "full":
-        worst, best = _telling_queries(benchmark, submission, score, by_query)
+        worst, best = _extreme_queries(benchmark, submission, score, by_query)
     everything = by_query.first_run_with_duplicates
     return Drilldown(
         improvements=improvements,
@@ -248,7 +248,7 @@ def _confusion(task: str, score: Score, names: Sequence[str]) -> list[tuple[str,
     return [(f"{task}, most frequent confusion", definition, float(value))]
 
 
-def _telling_queries(
+def _extreme_queries(
     benchmark: Benchmark, submission: Submission, score: Score, by_query: QueryScores
 ) -> tuple[list[RankedQuery], list[RankedQuery]]:
     """The worst and the best queries; among equals those with most positives are best, then the first by id."""

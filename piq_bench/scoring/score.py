@@ -38,7 +38,7 @@ def score(
     exclude_sequence: bool = False,
     n_resamples: int = RESAMPLES,
     seed: int = 0,
-    engine: Engine = plain.count_others,
+    engine: Engine = plain.count_ranks,
     engine_name: str = plain.ENGINE,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Score:

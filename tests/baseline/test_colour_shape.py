@@ -162,5 +162,5 @@ def test_the_entry_in_submissions_is_valid_and_beats_chance() -> None:
 def test_real_pictures_of_any_size_and_vocabulary(name: str) -> None:
     benchmark = read_benchmark(shared_data(name))
     answers = answer(benchmark)
-    assert answers.left_out == ()
+    assert answers.excluded == ()
     assert set(answers.predictions) == {task.name for task in benchmark.classification_tasks}

@@ -164,7 +164,7 @@ PRODUCTS: dict[str, Callable[[Data, int], None]] = {
 
 def ours(module: str) -> Evaluate:
     """The whole evaluation of re-id, from embeddings in memory to all metrics, by one of our engines."""
-    engine = import_module(module).count_others
+    engine = import_module(module).count_ranks
 
     def evaluate(data: Data) -> Found:
         _, score, _ = score_reid(

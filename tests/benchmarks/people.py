@@ -123,7 +123,7 @@ class People:
         values += self.centre
         return values
 
-    def mean_average_precision(self, noise: float, engine: Engine = plain.count_others) -> float:
+    def mean_average_precision(self, noise: float, engine: Engine = plain.count_ranks) -> float:
         """Over the sampled queries, without near-duplicates."""
         submission = submitted(self.embedded(noise))
         _, score, _ = score_reid(
@@ -138,7 +138,7 @@ class People:
         return score.values["map"] or 0.0
 
 
-def calibrated(people: People, target: float, engine: Engine = plain.count_others) -> float:
+def calibrated(people: People, target: float, engine: Engine = plain.count_ranks) -> float:
     """The noise at which the sampled queries have a mAP within 2 % of `target`.
 
     Raises:

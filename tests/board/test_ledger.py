@@ -10,7 +10,17 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piq_bench.board.ledger import START, Climb, Scoring, best_of, climbed, read_ledger, record, refuse_spent, spent
+from piq_bench.board.ledger import (
+    START,
+    LadderEntry,
+    Scoring,
+    best_of,
+    new_best,
+    read_ledger,
+    record,
+    refuse_spent,
+    spent,
+)
 from piq_bench.cli import load_command
 from piq_bench.errors import BadUsage, LimitExceeded
 
@@ -95,11 +105,11 @@ def test_the_ladder_moves_only_by_more_than_a_step(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     found = []
     for piq in (0.4003, 0.42, 0.4205, 0.1, 0.45):
-        line, _ = record(path, scoring(), climb=Climb(piq, step=0.02))
+        line, _ = record(path, scoring(), ladder=LadderEntry(piq, step=0.02))
         found.append((line.decision, line.best))
         assert line.digest is None  # nor is a score in the line
     assert found == [("best", 0.4), ("not better", 0.4), ("best", 0.42), ("not better", 0.42), ("best", 0.45)]
-    line, _ = record(path, scoring(refusal="a copy"), climb=Climb(0.9, step=0.02))
+    line, _ = record(path, scoring(refusal="a copy"), ladder=LadderEntry(0.9, step=0.02))
     assert (line.decision, line.best) == ("refused", 0.45)
     assert best_of(read_ledger(path), OTHER) is None
 
@@ -108,7 +118,7 @@ def test_the_ladder_moves_only_by_more_than_a_step(tmp_path: Path) -> None:
 def test_the_public_best_only_rises_and_is_near_a_score(climbs: list[tuple[float, float]]) -> None:
     best = None
     for piq, step in climbs:
-        higher = climbed(best, Climb(piq, step))
+        higher = new_best(best, LadderEntry(piq, step))
         if higher is None:
             assert best is not None
             assert piq <= best + step

@@ -10,7 +10,7 @@ from builders import Size, benchmark
 from folders import COLUMNS, ROWS, TOML, Row, changed, write_csv, write_folder, write_market
 
 from piq_bench.describe import findings as findings_module
-from piq_bench.describe.findings import find_oddities, mixed_groups
+from piq_bench.describe.findings import find_findings, mixed_groups
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
 from piq_bench.records import Groups
 
@@ -19,7 +19,7 @@ def found(folder: Path) -> dict[str, tuple[str, str]]:
     """Severity and text of each finding by code; texts of one code joined."""
     inspection = inspect_dataset(folder)
     findings: dict[str, tuple[str, str]] = {}
-    for finding in find_oddities(inspection.benchmark, inspection.integrity, inspection.notes):
+    for finding in find_findings(inspection.benchmark, inspection.integrity, inspection.notes):
         before = findings.get(finding.code, ("", ""))[1]
         findings[finding.code] = (finding.severity, before + finding.text + "\n")
     return findings
@@ -136,7 +136,7 @@ def test_lost_queries_are_those_of_a_plain_count(seed: int) -> None:
         right = [g for g in np.flatnonzero(data.split == 2) if data.identity[g] == data.identity[query]]
         if not [g for g in right if not data.junk[g] and not (group[g] >= 0 and group[g] == group[query])]:
             lost.append(data.images[query])
-    texts = {finding.code: finding.text for finding in find_oddities(data)}
+    texts = {finding.code: finding.text for finding in find_findings(data)}
     assert texts.get("query-without-positive", "0 of ").startswith(f"{len(lost)} of ")
     assert all(name in texts["query-without-positive"] for name in lost[:3])
 
@@ -152,7 +152,7 @@ def test_a_group_of_more_than_a_hundredth_is_a_giant(
     group[test[:5]] = test[0]  # of 499 or of 500 test images
     group[test[5:9]] = test[5]  # 4 are not more than 4
     groups = Groups(data.grouping, np.zeros(data.images.size, np.uint64), group)
-    findings = {finding.code: finding for finding in find_oddities(dataclasses.replace(data, groups=groups))}
+    findings = {finding.code: finding for finding in find_findings(dataclasses.replace(data, groups=groups))}
     assert ("giant-group" in findings) == giant
     if giant:
         assert findings["giant-group"].severity == "warning"
@@ -166,7 +166,7 @@ def test_groups_of_several_sources_and_people_are_named() -> None:
     group[test[:20]] = test[0]
     group[test[20:]] = test[20]
     groups = Groups(data.grouping, np.zeros(data.images.size, np.uint64), group)
-    findings = {finding.code: finding for finding in find_oddities(dataclasses.replace(data, groups=groups))}
+    findings = {finding.code: finding for finding in find_findings(dataclasses.replace(data, groups=groups))}
     assert findings["group-spans-sources"].text.startswith("2 near-duplicate groups hold images of several sources")
     assert findings["group-spans-identities"].text.startswith("2 near-duplicate groups hold several identities")
 
@@ -196,4 +196,4 @@ def test_groups_are_mixed_by_known_values_only() -> None:
 
 
 def test_the_bundled_benchmark_has_no_error() -> None:
-    assert not [finding for finding in find_oddities(read_benchmark(None)) if finding.severity == "error"]
+    assert not [finding for finding in find_findings(read_benchmark(None)) if finding.severity == "error"]

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 baselines = pytest.importorskip("reference_model.baselines")
 checkpoints = pytest.importorskip("reference_model.checkpoint")
 config = pytest.importorskip("reference_model.config")
-others = pytest.importorskip("reference_model.others")
+others = pytest.importorskip("reference_model.pretraining")
 program = pytest.importorskip("reference_model.__main__")
 CPU = torch.device("cpu")
 

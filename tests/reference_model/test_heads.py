@@ -19,7 +19,7 @@ heads = pytest.importorskip("reference_model.heads")
 objective = pytest.importorskip("reference_model.objective")
 config = pytest.importorskip("reference_model.config")
 losses = pytest.importorskip("reference_model.losses")
-mirror = pytest.importorskip("reference_model.mirror")
+flipping = pytest.importorskip("reference_model.flip")
 
 Tensor: TypeAlias = Any  # types are checked without torch
 Model: TypeAlias = Any
@@ -306,14 +306,14 @@ def test_any_name_of_a_task_can_have_a_head() -> None:
 
 def test_in_a_mirror_left_is_right() -> None:
     labels = ("left", "up", "arm_left_raised", "right", "arm_right_raised", "leftover")
-    assert mirror.mirrored_labels(Task("arm", "posture", labels=labels)).tolist() == [3, 1, 4, 0, 2, 5]
+    assert flipping.flipped_labels(Task("arm", "posture", labels=labels)).tolist() == [3, 1, 4, 0, 2, 5]
     with pytest.raises(BadUsage, match="no label is the mirror image of 'left_turn'"):
-        mirror.mirrored_labels(Task("arm", "posture", labels=("left_turn", "straight")))
+        flipping.flipped_labels(Task("arm", "posture", labels=("left_turn", "straight")))
 
 
 def test_answers_are_mirrored_where_the_image_is() -> None:
     flip, other = torch.tensor([True, True, True, False]), torch.tensor([0, 2, 1])
     single = torch.tensor([1, -1, 0, 1])
-    assert mirror.mirrored(single, flip, other).tolist() == [2, -1, 0, 1]
+    assert flipping.flip_targets(single, flip, other).tolist() == [2, -1, 0, 1]
     several = torch.tensor([[0, 1, 0], [-1, -1, -1], [1, 0, 1], [0, 1, 0]])
-    assert mirror.mirrored(several, flip, other).tolist() == [[0, 0, 1], [-1, -1, -1], [1, 1, 0], [0, 1, 0]]
+    assert flipping.flip_targets(several, flip, other).tolist() == [[0, 0, 1], [-1, -1, -1], [1, 1, 0], [0, 1, 0]]

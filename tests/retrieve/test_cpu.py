@@ -37,18 +37,18 @@ class Job:
         self.queries, self.gallery = np.arange(n_query), n_query + rng.permutation(n_gallery)
         lists, points = [], []
         for query in self.queries:
-            left_out = np.sort(rng.choice(n_gallery, min(n_gallery, n_positives + 2), replace=False))
-            positives = rng.choice(left_out, min(n_positives, left_out.size) if query % 5 else 0, replace=False)
-            lists.append(left_out)
+            excluded = np.sort(rng.choice(n_gallery, min(n_gallery, n_positives + 2), replace=False))
+            positives = rng.choice(excluded, min(n_positives, excluded.size) if query % 5 else 0, replace=False)
+            lists.append(excluded)
             points.append(np.sort(similarity.exact_table(np.array([query]), self.gallery[positives])[0]))
-        self.left_out = Ragged(np.cumsum([0, *map(len, lists)]), np.concatenate(lists))
+        self.excluded = Ragged(np.cumsum([0, *map(len, lists)]), np.concatenate(lists))
         self.points, self.point_start = np.concatenate(points), np.cumsum([0, *map(len, points)])
 
     @property
     def given(
         self,
     ) -> tuple[Similarity, IntArray, IntArray, "np.ndarray[tuple[int], np.dtype[np.float64]]", Ragged, IntArray]:
-        return self.similarity, self.queries, self.gallery, self.points, self.left_out, self.point_start
+        return self.similarity, self.queries, self.gallery, self.points, self.excluded, self.point_start
 
 
 def equal(one: Counts, other: Counts) -> bool:
@@ -88,37 +88,37 @@ def spread_norms(rng: np.random.Generator, n: int, dimension: int) -> EmbeddingA
 def test_counts_equal_those_of_the_plain_engine(make: Make, dimension: int, distance: Distance, guarded: bool) -> None:
     similarity = similarity_of(make(np.random.default_rng(dimension), 150, dimension), distance)
     job = Job(similarity, 20, 9)
-    expected = plain.count_others(*job.given)
-    assert equal(cpu.count_others(*job.given, guarded=guarded), expected)
-    assert equal(cpu.count_others(*job.given, guarded=guarded, query_block=3, gallery_block=37, threads=2), expected)
+    expected = plain.count_ranks(*job.given)
+    assert equal(cpu.count_ranks(*job.given, guarded=guarded), expected)
+    assert equal(cpu.count_ranks(*job.given, guarded=guarded, query_block=3, gallery_block=37, threads=2), expected)
 
 
 def test_blocks_threads_and_passes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     job = Job(similarity_of(clustered(rng, 900, 8)), 60, 25)
-    expected = plain.count_others(*job.given)
+    expected = plain.count_ranks(*job.given)
     for query_block, gallery_block, threads in ((1, 1, 1), (7, 100, 3), (64, 5000, 2)):
-        found = cpu.count_others(*job.given, query_block=query_block, gallery_block=gallery_block, threads=threads)
+        found = cpu.count_ranks(*job.given, query_block=query_block, gallery_block=gallery_block, threads=threads)
         assert equal(found, expected)
     monkeypatch.setattr(cpu, "POINTS_AT_ONCE", 60)
     monkeypatch.setattr(cpu, "QUERIES_AT_ONCE", 7)
-    assert equal(cpu.count_others(*job.given, threads=2), expected)
+    assert equal(cpu.count_ranks(*job.given, threads=2), expected)
 
 
 def test_more_points_than_a_short_table_holds() -> None:
     rng = np.random.default_rng(2)
     job = Job(similarity_of(clustered(rng, 40_000, 2)), 2, 33_000)
-    assert equal(cpu.count_others(*job.given), plain.count_others(*job.given))
+    assert equal(cpu.count_ranks(*job.given), plain.count_ranks(*job.given))
 
 
 def test_the_float64_path_decides() -> None:
     """With no room for the error of float32, near ties are counted otherwise."""
     job = Job(similarity_of(near_tied(np.random.default_rng(3), 200, 64), "euclidean"), 20, 9)
-    expected = plain.count_others(*job.given)
-    assert equal(cpu.count_others(*job.given), expected)
+    expected = plain.count_ranks(*job.given)
+    assert equal(cpu.count_ranks(*job.given), expected)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cpu, "MARGIN", 1e-12)
-        assert not equal(cpu.count_others(*job.given, guarded=False), expected)
+        assert not equal(cpu.count_ranks(*job.given, guarded=False), expected)
 
 
 def test_a_product_further_off_than_tried_is_counted_again_with_the_proven_bound(
@@ -137,11 +137,11 @@ def test_a_product_further_off_than_tried_is_counted_again_with_the_proven_bound
         return points_of(*given, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(cpu, "_points", watched)
-    assert equal(cpu.count_others(*job.given), plain.count_others(*job.given))
+    assert equal(cpu.count_ranks(*job.given), plain.count_ranks(*job.given))
     first = list(proven)
     monkeypatch.setattr(cpu, "GUARD", 1e-9)
     proven.clear()
-    assert equal(cpu.count_others(*job.given), plain.count_others(*job.given))
+    assert equal(cpu.count_ranks(*job.given), plain.count_ranks(*job.given))
     assert proven == [False, True]
     assert first in ([False], [False, True])  # depends on the order in which this machine's BLAS sums
 
@@ -155,13 +155,13 @@ def test_points_far_above_all_others_are_counted_as_well(distance: Distance, dty
     copies = np.repeat(queries, 30, axis=0) + 1e-3 * rng.standard_normal((600, 64))
     rows: EmbeddingArray = np.concatenate([queries, copies, rng.standard_normal((3000, 64))]).astype(dtype)
     job = Job(similarity_of(rows, distance), 20, 400)
-    assert equal(cpu.count_others(*job.given, gallery_block=500), plain.count_others(*job.given))
+    assert equal(cpu.count_ranks(*job.given, gallery_block=500), plain.count_ranks(*job.given))
 
 
 def test_places_in_the_file_are_those_left_out_in_ascending_order() -> None:
-    left_out = Ragged(np.array([0, 3, 3, 5]), np.array([0, 2, 3, 1, 3]))
-    assert cpu._places(np.array([0, 1, 2, 3]), left_out).tolist() == [0, 2, 3, 1, 3]
-    assert cpu._places(np.array([3, 0, 2, 1]), left_out).tolist() == [0, 1, 2, 0, 3]  # 3 is stored first, 1 last
+    excluded = Ragged(np.array([0, 3, 3, 5]), np.array([0, 2, 3, 1, 3]))
+    assert cpu._places(np.array([0, 1, 2, 3]), excluded).tolist() == [0, 2, 3, 1, 3]
+    assert cpu._places(np.array([3, 0, 2, 1]), excluded).tolist() == [0, 1, 2, 0, 3]  # 3 is stored first, 1 last
 
 
 def test_a_failing_thread_ends_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_a_failing_thread_ends_the_count(monkeypatch: pytest.MonkeyPatch) -> Non
     job = Job(similarity_of(clustered(np.random.default_rng(12), 900, 8)), 40, 5)
     n_threads = threading.active_count()
     with pytest.raises(MemoryError):
-        cpu.count_others(*job.given, gallery_block=10, threads=2)
+        cpu.count_ranks(*job.given, gallery_block=10, threads=2)
     assert threading.active_count() == n_threads
 
 
@@ -181,7 +181,7 @@ def test_progress_adds_up_to_the_number_of_queries(monkeypatch: pytest.MonkeyPat
     for guard in (cpu.GUARD, 1e-9):
         monkeypatch.setattr(cpu, "GUARD", guard)
         done: list[int] = []
-        cpu.count_others(*job.given, gallery_block=20, advance=done.append)
+        cpu.count_ranks(*job.given, gallery_block=20, advance=done.append)
         assert sum(done) == 33
         assert min(done) >= 0
 
@@ -195,7 +195,7 @@ def test_an_interrupt_ends_all_threads_and_gives_blas_its_threads_back() -> None
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cpu.count_others(*job.given, gallery_block=10, advance=interrupt)
+        cpu.count_ranks(*job.given, gallery_block=10, advance=interrupt)
     assert threading.active_count() == n_threads
     assert threadpool_info() == blas
 

@@ -34,11 +34,11 @@ def pretend_gpu(monkeypatch: pytest.MonkeyPatch, why_no_faiss: str = "") -> list
     pretend(monkeypatch, torch_with(gpu=True))
     told: list[bool] = []
 
-    def count_others(*_: object, faiss: bool) -> None:
+    def count_ranks(*_: object, faiss: bool) -> None:
         told.append(faiss)
 
     module = SimpleNamespace(
-        count_others=count_others, why_no_faiss=lambda: why_no_faiss, describe=lambda *, faiss: f"gpu (faiss: {faiss})"
+        count_ranks=count_ranks, why_no_faiss=lambda: why_no_faiss, describe=lambda *, faiss: f"gpu (faiss: {faiss})"
     )
     monkeypatch.setitem(sys.modules, "piq_bench.retrieve.gpu", module)
     monkeypatch.setattr("piq_bench.retrieve.gpu", module, raising=False)
@@ -48,9 +48,9 @@ def pretend_gpu(monkeypatch: pytest.MonkeyPatch, why_no_faiss: str = "") -> list
 @pytest.mark.parametrize("name", ["auto", "cpu"])
 def test_small_jobs_wait_for_no_compiler_and_large_ones_use_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, None)
-    assert engines.choose(name, engines.COMPILED_PAIRS - 1) == (plain.count_others, plain.ENGINE)
-    assert engines.choose(name, engines.COMPILED_PAIRS) == (cpu.count_others, cpu.ENGINE)
-    assert engines.choose(name, 10**13) == (cpu.count_others, cpu.ENGINE)
+    assert engines.choose(name, engines.COMPILED_PAIRS - 1) == (plain.count_ranks, plain.ENGINE)
+    assert engines.choose(name, engines.COMPILED_PAIRS) == (cpu.count_ranks, cpu.ENGINE)
+    assert engines.choose(name, 10**13) == (cpu.count_ranks, cpu.ENGINE)
 
 
 def test_auto_takes_a_working_gpu_for_large_jobs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def use(monkeypatch: pytest.MonkeyPatch, name: str, count: Callable[..., object]
 
 def test_the_result_says_which_engine_ran_and_its_digest_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = []
-    for name, count in (("cpu (numba)", cpu.count_others), ("cpu (numpy)", plain.count_others)):
+    for name, count in (("cpu (numba)", cpu.count_ranks), ("cpu (numpy)", plain.count_ranks)):
         use(monkeypatch, name, count)
         arguments = ["submissions/colour-shape/submission.npz", "--bootstrap", "0", "--format", "json"]
         result = CliRunner().invoke(score_command, arguments)

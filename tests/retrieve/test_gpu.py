@@ -29,7 +29,7 @@ def asked(make: Make, distance: Distance, dimension: int, seed: int = 0, **sizes
 
 
 def counted(question: Question, **options: Any) -> tuple[list[int], list[int]]:  # noqa: ANN401
-    found: Counts = gpu.count_others(*question, **{"devices": ["cpu"], **options})
+    found: Counts = gpu.count_ranks(*question, **{"devices": ["cpu"], **options})
     return found.above.tolist(), found.tied.tolist()
 
 
@@ -69,17 +69,17 @@ def test_a_gallery_and_queries_without_points_may_be_empty() -> None:
     similarity, queries, gallery, _, _, _ = asked(random_rows, "cosine", 8)
     none: IntArray = np.zeros(queries.size + 1, dtype=np.int64)
     nothing = Ragged(none, np.zeros(0, dtype=np.int32))
-    found = gpu.count_others(similarity, queries, gallery, np.zeros(0), nothing, none, devices=["cpu"])
+    found = gpu.count_ranks(similarity, queries, gallery, np.zeros(0), nothing, none, devices=["cpu"])
     assert found.above.size == 0
     start = np.arange(queries.size + 1)
     points = np.zeros(queries.size)
-    found = gpu.count_others(similarity, queries, gallery[:0], points, nothing, start, devices=["cpu"])
+    found = gpu.count_ranks(similarity, queries, gallery[:0], points, nothing, start, devices=["cpu"])
     assert found.above.tolist() == found.tied.tolist() == [0] * queries.size
 
 
 def test_larger_jobs_count_like_the_plain_engine() -> None:
     one = asked(random_half, "cosine", 24, n_queries=150, n_gallery=3000, most_points=60)
-    true = plain.count_others(*one)
+    true = plain.count_ranks(*one)
     assert counted(one, gallery_block=700, query_block=64) == (true.above.tolist(), true.tied.tolist())
 
 

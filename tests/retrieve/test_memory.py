@@ -19,14 +19,14 @@ def test_memory_follows_the_blocks_and_not_the_gallery() -> None:
     object.__setattr__(submission, "order", np.arange(n_query + n_gallery))
     similarity = Similarity.of(submission)
     queries, gallery = np.arange(n_query), np.arange(n_query, n_query + n_gallery)
-    left_out = Ragged(np.zeros(n_query + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    excluded = Ragged(np.zeros(n_query + 1, dtype=np.int64), np.zeros(0, dtype=np.int64))
     tracemalloc.start()
-    plain.count_others(
+    plain.count_ranks(
         similarity,
         queries,
         gallery,
         np.zeros(n_query),
-        left_out,
+        excluded,
         np.arange(n_query + 1),
         query_block=64,
         gallery_block=512,

@@ -101,7 +101,7 @@ def rankings(
     submission: Submission,
     *,
     exclude_sequence: bool = False,
-    count: Callable[..., Counts] = plain.count_others,
+    count: Callable[..., Counts] = plain.count_ranks,
     **options: int,
 ) -> tuple[Rankings, Rankings]:
     candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
@@ -111,12 +111,12 @@ def rankings(
         queries: IntArray,
         gallery: IntArray,
         points: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-        left_out: Ragged,
+        excluded: Ragged,
         point_start: IntArray,
         *,
         advance: Callable[[int], None],
     ) -> Counts:
-        return count(similarity, queries, gallery, points, left_out, point_start, advance=advance, **options)
+        return count(similarity, queries, gallery, points, excluded, point_start, advance=advance, **options)
 
     test_row = np.cumsum(benchmark.split != 0) - 1
     found = rank(Similarity.of(submission), candidates, test_row, engine)
@@ -156,7 +156,7 @@ def test_rankings_equal_a_count_over_every_candidate(
     rng = np.random.default_rng(seed)
     benchmark = builders.benchmark(rng, mode=mode, exclude_same_camera=seed == 1)
     submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
-    excluded, included = rankings(benchmark, submission, exclude_sequence=seed == 2, count=engine.count_others)
+    excluded, included = rankings(benchmark, submission, exclude_sequence=seed == 2, count=engine.count_ranks)
     for exclude_groups, found in ((True, excluded), (False, included)):
         expected = plain_candidates(benchmark, submission, exclude_groups=exclude_groups, exclude_sequence=seed == 2)
         assert as_runs(found) == [expected_runs(c) for _, c in expected]
@@ -210,7 +210,7 @@ def test_the_definition_decides_where_float32_products_tie() -> None:
             distance="euclidean",
         )
     )
-    counts = plain.count_others(
+    counts = plain.count_ranks(
         similarity,
         np.array([0]),
         np.array([1, 2]),

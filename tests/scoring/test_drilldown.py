@@ -17,8 +17,8 @@ from piq_bench.scoring.drilldown import (
     N_QUERIES,
     RANKS,
     cmc_of,
+    drill_down,
     improvements_of,
-    look_closer,
     size_classes,
 )
 from piq_bench.scoring.score import score
@@ -170,7 +170,7 @@ def test_classes_of_people_share_all_people_and_average_to_the_score(seed: int) 
 @settings(max_examples=15)
 def test_worst_and_best_queries_are_of_different_people_in_order(seed: int) -> None:
     benchmark, submission, result, by_query = scored(seed)
-    closer = look_closer(benchmark, submission, result)
+    closer = drill_down(benchmark, submission, result)
     precision = dict(zip(by_query.row.tolist(), by_query.average_precision.tolist(), strict=True))
     for queries, upwards in ((closer.worst, True), (closer.best, False)):
         values = [query.average_precision for query in queries]
@@ -189,7 +189,7 @@ def test_worst_and_best_queries_are_of_different_people_in_order(seed: int) -> N
 def test_each_level_of_disclosure_looks_less_closely() -> None:
     benchmark, submission, result, _ = scored(1)
     full, public, least = (
-        look_closer(benchmark, submission, result, disclosure=level) for level in ("full", "public", "score")
+        drill_down(benchmark, submission, result, disclosure=level) for level in ("full", "public", "score")
     )
     assert full.worst
     assert full.cmc == public.cmc is not None
@@ -218,7 +218,7 @@ def test_a_partial_submission_has_little_to_look_at() -> None:
     rng = np.random.default_rng(0)
     benchmark = builders.benchmark(rng)
     submission = replace(builders.submission(rng, benchmark), embedding=None)
-    closer = look_closer(benchmark, submission, score(benchmark, submission, n_resamples=0))
+    closer = drill_down(benchmark, submission, score(benchmark, submission, n_resamples=0))
     assert closer.improvements == ()
     assert closer.cmc is None
     assert closer.worst == closer.best == ()

@@ -11,14 +11,14 @@ import builders
 import numpy as np
 import pytest
 
-from piq_bench.board.likeness import (
+from piq_bench.board.near_copies import (
     FEWEST_MISTAKES,
     MISTAKES,
     SAMPLE,
     SIMILARITIES,
     common_mistakes,
     equal_rows,
-    likenesses,
+    near_copies,
     similarity_correlation,
 )
 from piq_bench.read.dataset import read_benchmark
@@ -59,7 +59,7 @@ def answered_anew(submission: Submission, share: float) -> Submission:
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(BASELINES, 2)))
 def test_baselines_trained_apart_are_not_alike(one: str, other: str) -> None:
-    assert likenesses(bundled(), baseline(one), baseline(other)) == []
+    assert near_copies(bundled(), baseline(one), baseline(other)) == []
 
 
 def test_the_thresholds_leave_room_to_the_closest_baselines() -> None:
@@ -78,7 +78,7 @@ def test_a_copy_with_noise_is_alike(name: str) -> None:
     own = baseline(name)
     rng = np.random.default_rng(0)
     noisy = changed(own, lambda values: values + 0.1 * values.std(axis=0) * rng.standard_normal(values.shape))
-    said = likenesses(bundled(), answered_anew(noisy, 0.02), own)
+    said = near_copies(bundled(), answered_anew(noisy, 0.02), own)
     assert [text.split(":")[0] for text in said] == ["embedding", "answers"]
     assert "similarities correlate by 0.99" in said[0]
 
@@ -87,7 +87,7 @@ def test_answers_changed_here_and_there_in_each_task_still_share_their_mistakes(
     own = baseline(BASELINES[0])
     disguised = answered_anew(own, 0.02)
     assert equal_rows(own, disguised)["answers"] < 0.9
-    assert likenesses(bundled(), replace(disguised, embedding=None), own)[0].endswith("of the mistakes are those of")
+    assert near_copies(bundled(), replace(disguised, embedding=None), own)[0].endswith("of the mistakes are those of")
 
 
 def rotation(n: int) -> FloatArray:
@@ -164,7 +164,7 @@ def test_nothing_is_said_where_there_is_nothing_to_compare() -> None:
     assert similarity_correlation(own, bare) is None
     assert similarity_correlation(constant, own) is None
     assert common_mistakes(benchmark, own, bare) is None
-    assert likenesses(benchmark, own, bare) == []
+    assert near_copies(benchmark, own, bare) == []
     truth = {task.name: benchmark.labels[task.name][benchmark.test_rows] for task in benchmark.classification_tasks}
     right = replace(own, predictions=truth)
     task = next(task.name for task in benchmark.classification_tasks if not task.multi_label)

@@ -12,7 +12,7 @@ from piq_bench.errors import BadDataset, Problem
 from piq_bench.records import Pixels
 
 torch = pytest.importorskip("torch")
-shared = pytest.importorskip("reference_model.shared")
+shared = pytest.importorskip("reference_model.shared_pixels")
 
 SHAPE = (4, 3, 2, 3)
 CONTENT = np.arange(72, dtype=np.uint8).reshape(SHAPE)
@@ -53,7 +53,7 @@ needs_linux = pytest.mark.skipif(not shared.OPEN_FILES.is_dir(), reason="files w
 
 def test_one_process_keeps_its_images_for_itself(tmp_path: Path) -> None:
     for folder in (tmp_path, None):
-        found = shared.decoded(SHAPE, folder, fill)
+        found = shared.decode_once(SHAPE, folder, fill)
         assert not isinstance(found, np.memmap)
         assert (found == CONTENT).all()
 
@@ -64,13 +64,13 @@ def test_the_second_process_sees_what_the_first_decodes(
 ) -> None:
     told: list[object] = []
     of_two(0, told)
-    first = shared.decoded(SHAPE, tmp_path, fill)
+    first = shared.decode_once(SHAPE, tmp_path, fill)
     assert (first == CONTENT).all()
     with (tmp_path / "open").open("w+b") as stream:  # what the first process would still have open
         stream.write(CONTENT.tobytes())
         stream.flush()
         of_two(1, [(f"/proc/{os.getpid()}/fd/{stream.fileno()}", None)])
-        second = shared.decoded(SHAPE, tmp_path, never)
+        second = shared.decode_once(SHAPE, tmp_path, never)
     assert (second == CONTENT).all()
     assert [path.name for path in tmp_path.iterdir()] == ["open"]
 
@@ -85,8 +85,8 @@ def test_a_refusal_is_that_of_all(of_two: Callable[[int, list[object]], None], t
     told: list[object] = []
     of_two(0, told)
     with pytest.raises(BadDataset, match="mend it"):
-        shared.decoded(SHAPE, tmp_path, refuse)
+        shared.decode_once(SHAPE, tmp_path, refuse)
     of_two(1, told)
     with pytest.raises(BadDataset, match="mend it"):
-        shared.decoded(SHAPE, tmp_path, never)
+        shared.decode_once(SHAPE, tmp_path, never)
     assert not list(tmp_path.iterdir())

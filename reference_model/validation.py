@@ -13,7 +13,7 @@ from reference_model.trainer import Trainer
 DECISION = 0.5  # a multi-label answer is yes from here, as the scorer has it
 
 
-def trial(trainer: Trainer, benchmark: Benchmark, pixels: Pixels) -> dict[str, float | None]:
+def validate(trainer: Trainer, benchmark: Benchmark, pixels: Pixels) -> dict[str, float | None]:
     """Scores as columns of a log: macro mAP or F1 by task, and PIQ where all tasks are answered.
 
     Args:

@@ -17,13 +17,13 @@ OTHER = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "LE
 SIDE = re.compile(r"(?<![A-Za-z])(?:" + "|".join(OTHER) + r")(?![A-Za-z])")
 
 
-def mirrored_labels(task: Task) -> IntArray:
+def flipped_labels(task: Task) -> IntArray:
     """Shape (n_labels,): the index of each label's mirror image, its own where it names no side.
 
     Raises:
         BadUsage: if a label names a side and no other label the other.
 
-    >>> mirrored_labels(Task("pose", "posture", labels=("straight", "left", "right", "up"))).tolist()
+    >>> flipped_labels(Task("pose", "posture", labels=("straight", "left", "right", "up"))).tolist()
     [0, 2, 1, 3]
     """
     mirrored = [SIDE.sub(lambda found: OTHER[found[0]], label) for label in task.labels]
@@ -34,13 +34,13 @@ def mirrored_labels(task: Task) -> IntArray:
     return np.array([task.labels.index(label) for label in mirrored], dtype=np.int64)
 
 
-def mirrored(target: Tensor, flip: Tensor, other: Tensor) -> Tensor:
+def flip_targets(target: Tensor, flip: Tensor, other: Tensor) -> Tensor:
     """Targets after some images were flipped.
 
     Args:
         target: shape (n,), index of the label or NOT_ANNOTATED; or (n, n_labels).
         flip: shape (n,), bool.
-        other: shape (n_labels,); what `mirrored_labels` gave.
+        other: shape (n_labels,); what `flipped_labels` gave.
     """
     if target.ndim == 2:
         return torch.where(flip[:, None], target[:, other], target)

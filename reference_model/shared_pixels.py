@@ -20,7 +20,7 @@ from reference_model.trainer import n_processes, rank
 OPEN_FILES = Path("/proc/self/fd")  # where Linux lets another process find a file that has no name
 
 
-def decoded(shape: tuple[int, ...], folder: Path | None, decode: Callable[[Pixels], None]) -> Pixels:
+def decode_once(shape: tuple[int, ...], folder: Path | None, decode: Callable[[Pixels], None]) -> Pixels:
     """Images for all processes; each of them has to call this.
 
     Args:

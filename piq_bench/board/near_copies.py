@@ -22,7 +22,7 @@ SAMPLE: Final = 1000  # images: half a million pairs
 ROUNDING: Final = 1e-12  # of similarities up to 4; less than that between any two of them is no difference
 
 
-def likenesses(benchmark: Benchmark, one: Submission, other: Submission) -> list[str]:
+def near_copies(benchmark: Benchmark, one: Submission, other: Submission) -> list[str]:
     """What a maintainer is told of `one`, as texts that the name of `other` ends; empty for most.
 
     Args:

@@ -69,7 +69,7 @@ STAGES: Sequence[Stage] = (
 )
 
 
-def trained_on_others(
+def pretrained_backbone(
     work: Path,
     n_images: int,
     preset: Configuration,
