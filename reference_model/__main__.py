@@ -189,44 +189,6 @@ def predict_command(
         click.echo(f"wrote {out}; try: piq-score {out} --dataset {dataset}{partial}")
 
 
-@main.command("baselines")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--preset", "presets", multiple=True, help="Only this row; may be given several times. [default: all nine]"
-)
-@DEVICE
-@WORKERS
-def baselines_command(out: Path, presets: tuple[str, ...], device: str, workers: int | None) -> None:
-    """Make the baseline submissions of the bundled benchmark from nothing, into the folder OUT.
-
-    Draws the benchmark and portraits of other people, trains a backbone on the latter and every row on the former's
-    training images, then predicts and scores. Run it again to go on after an interrupt.
-    """
-    with exit_codes(), torch_needed():
-        from piq_bench.cli.progress import progress_bar
-        from piq_bench.errors import BadUsage, Problem, first_few
-        from reference_model.baselines import PREFIX, ROWS, make_baselines
-        from reference_model.config import CPU_BATCH
-        from reference_model.trainer import memory
-
-        unknown = [name for name in presets if name not in ROWS]
-        if unknown:
-            found = f"{first_few(unknown, len(unknown))} makes no whole submission"
-            remedy = f"one of {first_few(ROWS, len(ROWS), shown=len(ROWS))}"
-            raise BadUsage("baselines", [Problem("no-preset", "--preset", found, remedy)])
-        with memory(CPU_BATCH, "sampling.batch_size"):
-            scores = make_baselines(
-                out,
-                presets or ROWS,
-                device=device_of(device),
-                workers=workers,
-                progress=progress_bar,
-                tell=lambda line: click.echo(line, err=True),
-            )
-        for name, score in scores.items():
-            click.echo(f"{name:20} PIQ {100 * float(score.piq or 0):.2f}  {out / (PREFIX + name)}")
-
-
 @main.command("presets")
 @click.argument("name", required=False)
 @SMALL
