@@ -126,7 +126,7 @@ def load(path: Path) -> Checkpoint:
         raise damaged(path, error) from None
 
 
-def files_of(folder: Path) -> list[Path]:
+def checkpoint_files(folder: Path) -> list[Path]:
     """The checkpoints of a run, one for each of its models; none before the end of its first epoch."""
     whole = folder / FILE
     return [whole] if whole.is_file() else sorted(folder.glob(f"*/{FILE}"))

@@ -1,4 +1,4 @@
-"""`python -m reference_model`: from a data set to a score, and every failure with its exit code."""
+"""`python -m reference_model`: from a data set to a score, and the exit code of every failure."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_a_run_is_resumed_by_its_folder_alone(folder: Path, tmp_path: Path, monk
     assert stopped.exit_code == 130
     assert f"the last full epoch is in {tmp_path}; go on with --resume" in stopped.stderr
     early = call("predict", tmp_path, folder, "--out", tmp_path / "entry.npz", *HERE)
-    assert "the run is not at its end, 1 of 2 epochs" in early.stderr
+    assert "the run is not finished: 1 of 2 epochs" in early.stderr
     done = call("train", folder, "--out", tmp_path, "--resume", *HERE)
     assert done.exit_code == 0, done.output
     assert "epoch 1/2" not in done.stderr
@@ -170,8 +170,8 @@ def test_bench_measures_both_directions() -> None:
         ("fss", ["compiled=true", "precision=float32"], {}),
     ],
 )
-def test_bench_says_what_one_h200_should_reach(preset: str, settings: list[str], expected: object) -> None:
-    found = benches.expected(config.changed(config.PRESETS[preset], settings))
+def test_bench_gives_the_speed_that_one_h200_should_reach(preset: str, settings: list[str], expected: object) -> None:
+    found = benches.expected_speed(config.changed(config.PRESETS[preset], settings))
     assert {kind: list(figures.values()) for kind, figures in found.items()} == expected
     assert all(list(figures) == ["floor", "goal", "stretch"] for figures in found.values())
 
@@ -262,7 +262,7 @@ def test_failures_have_their_exit_codes(folder: Path, tmp_path: Path, monkeypatc
     assert "--set sampling.batch_size=8" in full.stderr
 
 
-def test_processes_that_train_together_part_in_peace_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_leaves_the_group_only_after_success(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[object] = []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, **options: calls.append(backend))
@@ -274,7 +274,7 @@ def test_processes_that_train_together_part_in_peace_or_not_at_all(monkeypatch: 
     with pytest.raises(BadUsage, match="'cuda:1' for every process of torchrun"), program.processes("cuda:1"):
         pass
     assert calls == ["gloo", "destroyed"]
-    # NCCL's farewell waits for the others, who wait for this process's part of a batch: torchrun would never end them.
+    # After a failure, leaving NCCL's group would wait for processes that wait for this one, and torchrun would hang.
     with pytest.raises(MemoryError), program.processes("cpu"):
         raise MemoryError
     assert calls == ["gloo", "destroyed", "gloo"]

@@ -150,7 +150,7 @@ def test_a_process_that_could_be_one_of_several_learns_the_same(
     try:
         found, weights = learned_in_64_bits(tiny(FULL, QUICK, *settings), "cuda", monkeypatch, parallel=True)
         told: list[object] = [None]
-        torch.distributed.all_gather_object(told, "refusal")  # as `shared` does
+        torch.distributed.all_gather_object(told, "refusal")  # as `shared_pixels` does
         torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
@@ -227,7 +227,7 @@ def test_no_step_waits_for_the_device(settings: tuple[str, ...]) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_images_are_the_same_from_the_gpu_and_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_the_same_from_the_gpu_and_prefetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, device = np.random.default_rng(0), torch.device("cuda")
     pixels = rng.integers(0, 256, (500, 64, 32, 3)).astype(np.uint8)
     stored = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=pixels.shape)

@@ -41,7 +41,7 @@ def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_
         monkeypatch.setattr(module, "small", config.tiny)
     lines: list[str] = []
     options = {"n_pretraining_images": 2 * MIN_IMAGES, "n_images": MIN_IMAGES, "workers": 1, "device": CPU}
-    options |= {"progress": predicting.quiet, "echo": lines.append}
+    options |= {"progress": predicting.no_progress, "echo": lines.append}
     scores = baselines.make_baselines(tmp_path, ["fss", "sim-mtl"], **options)
     assert list(scores) == ["fss", "sim-mtl"]
     n_stages = sum(line.startswith("tiny: training on other people, stage ") for line in lines)
