@@ -28,7 +28,7 @@ from reference_model.weights import WrongCheckpoint
 
 Advance = Callable[[int], None]
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
-"""Called with a description and a number of steps; its context gives a function to call with each finished number."""
+"""Opens a progress bar, given a description and a total; its context yields a function that takes finished steps."""
 
 BATCH_SIZE = 256
 MIN_NORM = 1e-12  # a feature of a smaller norm has no direction

@@ -1,4 +1,4 @@
-"""Weights: what fits is loaded whole; whatever else a file may be is refused, said why, and never executed."""
+"""Weights: a file that fits is loaded whole; any other is refused with a reason and never executed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUILD = {
 
 
 def public(name: str) -> dict[str, Tensor]:
-    """A file's state dict with the classifier of ImageNet, other than what a fresh model has."""
+    """A state dict with ImageNet's classifier, whose values differ from those of a fresh model."""
     torch.manual_seed(1)
     model = BUILD[name](1000)
     return {key: torch.rand_like(value) if value.ndim else value for key, value in model.state_dict().items()}
@@ -42,7 +42,7 @@ def saved(folder: Path, content: object, name: str = "weights.pth") -> Path:
 
 
 def refusal(model: nn.Module, path: Path) -> str:
-    """The message; the model must be as it was."""
+    """The message of a refusal, which must leave the model unchanged."""
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(weights.WrongCheckpoint) as refused:
         weights.load_backbone(model, path)
