@@ -137,7 +137,7 @@ def train_command(
             except KeyboardInterrupt:
                 if checkpoint_files(out):
                     start = f" --weights {weights}" if weights is not None and configuration.models == "each" else ""
-                    echo(f"the last full epoch is in {out}; go on with --resume{start}")
+                    echo(f"the last full epoch is in {out}; continue with --resume{start}")
                 else:
                     echo("no epoch was finished; start again as before")
                 raise
@@ -154,7 +154,7 @@ def train_command(
     default=Path("submission.npz"),
     show_default=True,
     callback=output_file,
-    help="A .npz or .parquet file, or a new folder.",
+    help="Submission to write: a .npz or .parquet file, or a new folder.",
 )
 @click.option("--name", help="Name of the submission. [default: the preset's name]")
 @click.option("--batch-size", type=click.IntRange(1, 65536), default=256, show_default=True, help="Images per batch.")
@@ -334,7 +334,7 @@ def device_of(name: str) -> "torch.device":
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):
-            raise RuntimeError(f"nothing here was tried on {device.type}")
+            raise RuntimeError(f"this model was never tested on {device.type}")
         torch.empty(0, device=device)
         if device.index is not None and device.type == "cuda":
             torch.cuda.set_device(device)  # else code that asks for the current device would set up another GPU as well
@@ -356,7 +356,10 @@ def processes(name: str) -> "Iterator[tuple[torch.device, bool]]":
     from piq_bench.errors import BadUsage, Problem, quoted
 
     if name.startswith("cuda:"):
-        found, remedy = f"{quoted(name)} for every process of torchrun", "cuda, for a GPU of its own for each"
+        found, remedy = (
+            f"{quoted(name)} for every process of torchrun",
+            "cuda, which gives each process its own GPU",
+        )
         raise BadUsage("device", [Problem("one-gpu", "--device", found, remedy)])
     own = name == "cuda" or (name == "auto" and cuda.is_available())
     device = device_of(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if own else name)

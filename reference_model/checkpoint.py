@@ -95,7 +95,7 @@ def unwritable(path: Path, error: Exception) -> LimitExceeded:
     found = f"cannot be written: {printable(error)}"
     place = next(place for place in path.absolute().parents if place.is_dir())
     free = f"{shutil.disk_usage(place).free / MIB:,.1f} MiB are free there"
-    remedy = f"{free}; make room, then go on with --resume, or start again if no epoch was finished"
+    remedy = f"{free}; make room, then continue with --resume, or start again if no epoch was finished"
     return LimitExceeded(str(path), [Problem("unwritable", "file", found, remedy)])
 
 
@@ -220,7 +220,7 @@ def _opened(path: Path) -> object:
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         found = printable(error.strerror or error)
     except pickle.UnpicklingError:
-        found = "holds something else beside plain values; nothing was executed"
+        found = "holds something other than plain values; nothing was executed"
     except Exception as error:  # a stranger's bytes can fail in any way
         reason = printable(f"{type(error).__name__} {error}".splitlines()[0], 160)
         found = f"cannot be read, so it is cut off, or torch.save did not write it: {reason}"

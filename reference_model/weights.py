@@ -91,7 +91,7 @@ def _opened(path: Path) -> object:
         raise _refusal(path, "unreadable", str(error.strerror or error), REMEDY) from None
     except pickle.UnpicklingError as error:
         culprit = re.search(r"GLOBAL (\S+)", str(error))  # the rest of torch's text says how to execute it
-        held = f"holds {printable(culprit[1])} beside tensors" if culprit else "is no pickle of tensors"
+        held = f"holds {printable(culprit[1])} besides tensors" if culprit else "is no pickle of tensors"
         raise _refusal(path, "not-weights", f"{held}; nothing was executed", REMEDY) from None
     except Exception as error:  # a stranger's bytes can fail in any way
         first_line = str(error).partition("\n")[0]

@@ -51,7 +51,7 @@ def test_a_run_is_resumed_by_its_folder_alone(folder: Path, tmp_path: Path, monk
     monkeypatch.setattr(trainers.Trainer, "step", step)
     stopped = call("train", folder, "--out", tmp_path, "--preset", "fss", *QUICK, *HERE)
     assert stopped.exit_code == 130
-    assert f"the last full epoch is in {tmp_path}; go on with --resume" in stopped.stderr
+    assert f"the last full epoch is in {tmp_path}; continue with --resume" in stopped.stderr
     early = call("predict", tmp_path, folder, "--out", tmp_path / "entry.npz", *HERE)
     assert "the run is not finished: 1 of 2 epochs" in early.stderr
     done = call("train", folder, "--out", tmp_path, "--resume", *HERE)
@@ -101,7 +101,7 @@ def test_models_of_single_tasks_are_resumed_by_their_folder_and_their_weights(
         patch.setattr(trainers.Trainer, "step", step)
         stopped = call(*each, "--out", run)
     assert stopped.exit_code == 130
-    assert f"go on with --resume --weights {start}" in stopped.stderr
+    assert f"continue with --resume --weights {start}" in stopped.stderr
     assert len(list(run.glob("*/checkpoint.pt"))) == 3
     refused = call("train", folder, "--out", run, "--resume", *HERE)
     assert refused.exit_code == 2
@@ -184,7 +184,7 @@ def test_bench_gives_the_speed_that_one_h200_should_reach(preset: str, settings:
         (["--preset", "fss", "--config", "x.json"], 2, "both a preset and a file"),
         (["--preset", "fss", "--set", "sede=1"], 2, "did you mean 'seed'?"),
         (["--preset", "fss", "--device", "tpu"], 2, "'tpu' does not work here"),
-        (["--preset", "fss", "--device", "meta"], 2, "'meta' does not work here: nothing here was tried on meta"),
+        (["--preset", "fss", "--device", "meta"], 2, "'meta' does not work here: this model was never tested on meta"),
         (["--preset", "fss", "--device", "cuda:77"], 2, "'cuda:77' does not work here"),
         (["--resume"], 2, "no epoch of a run was finished here"),
         (["--preset", "fss"], 2, "64 images do not fill one batch of 128"),
@@ -232,7 +232,7 @@ def test_memory_that_does_not_suffice_is_known_in_all_its_forms(error: Exception
         raise error
 
 
-def test_a_missing_compiler_is_told_from_other_failures() -> None:
+def test_a_missing_compiler_is_distinguished_from_other_failures() -> None:
     for message in (
         "InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config.cpp.cxx: (None, 'g++')",
         "Failed to find C compiler. Please specify via CC environment variable.",

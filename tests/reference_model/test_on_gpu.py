@@ -149,14 +149,14 @@ def test_a_process_that_could_be_one_of_several_learns_the_same(
     torch.distributed.init_process_group("nccl", init_method=store, rank=0, world_size=1)
     try:
         found, weights = learned_in_64_bits(tiny(FULL, QUICK, *settings), "cuda", monkeypatch, parallel=True)
-        told: list[object] = [None]
-        torch.distributed.all_gather_object(told, "refusal")  # as `shared_pixels` does
+        gathered: list[object] = [None]
+        torch.distributed.all_gather_object(gathered, "refusal")  # as `shared_pixels` does
         torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
     assert found == pytest.approx(costs, rel=1e-6)
     assert_same_weights(weights, expected)
-    assert told == ["refusal"]
+    assert gathered == ["refusal"]
 
 
 @each_way

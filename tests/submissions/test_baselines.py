@@ -29,9 +29,7 @@ SCRIPT = Path(__file__).parents[2] / "submissions" / "baselines.py"
 torch.set_num_threads(1)  # processes of pytest share the cores
 
 
-def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_show(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_folder_fills_with_entries_that_pass_grading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short = replace(baselines.SCHEDULE, n_epochs=1)
     monkeypatch.setattr(baselines, "SCHEDULE", short)
     stages = [pretraining.Stage((64, 32), short), pretraining.Stage((32, 32), short, heads=True, split=True, erase=0.0)]
@@ -76,7 +74,7 @@ def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_
     assert not any(line.startswith("epoch") for line in lines)
 
 
-def test_nobody_in_the_benchmark_is_among_those_whom_the_backbone_learns_from() -> None:
+def test_no_person_of_the_benchmark_is_in_the_pretraining_images() -> None:
     own, other = (
         {frame.track.person.looks for frame in shoot(seed, sizes_for(n_images))}
         for seed, n_images in ((DEFAULT_SEED, DEFAULT_IMAGES), (pretraining.SEED, pretraining.N_IMAGES))
