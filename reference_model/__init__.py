@@ -1,1 +1,1 @@
-"""The reference model: the paper's baselines in PyTorch, trained, predicting, and measured."""
+"""The reference model: the paper's baselines in PyTorch, with training, prediction and speed measurement."""

@@ -1,6 +1,6 @@
-"""`python -m reference_model`: options, one call into the package, output, exit code.
+"""The command line, `python -m reference_model`: reads options, calls the package, prints and sets the exit code.
 
-Nothing heavier than click is imported here, so that `--help` answers at once.
+Nothing heavier than click is imported before a command runs, so that `--help` answers at once.
 """
 
 import os
@@ -22,29 +22,41 @@ if TYPE_CHECKING:
     from reference_model.config import Configuration
 
 WIDTH = 120  # of printed lines
-PATIENCE = 6  # hours for which processes that train together wait for one of them
+MAX_WAIT_HOURS = 6  # for which processes that train together wait for each other
 INSTALL = "pip install 'piq-bench[reference]'"
 F = TypeVar("F", bound=Callable[..., None])
 
 DATASET = click.argument("dataset", type=click.Path(path_type=Path))
 DEVICE = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1. auto: a GPU if there is one."
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1. auto takes a GPU if there is one."
 )
-SMALL = click.option("--small", "scale", flag_value="small", help="Small network, images and batches: for a CPU.")
-TINY = click.option("--tiny", "scale", flag_value="tiny", help="Even smaller, to try things out.")
-WORKERS = click.option("--workers", type=click.IntRange(1, 64), help="Processes that decode. [default: one per core]")
+SMALL = click.option(
+    "--small", "scale", flag_value="small", help="Use a small network, small images and small batches, for a CPU."
+)
+TINY = click.option("--tiny", "scale", flag_value="tiny", help="Use an even smaller network, to try things out.")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes that decode images. [default: one per core]"
+)
 
 
-def configured(command: F) -> F:
-    """The options that make a configuration."""
+def configuration_options(command: F) -> F:
+    """Add the options that make a configuration to a command."""
     options = (
-        click.option("--preset", help="A row of the paper; see `presets`."),
-        click.option("--config", "file", type=click.Path(path_type=Path), help="A config.json instead of a preset."),
+        click.option("--preset", help="Row of the paper's tables to start from; `presets` lists them."),
+        click.option(
+            "--config", "file", type=click.Path(path_type=Path), help="A config.json to start from instead of a preset."
+        ),
         SMALL,
         TINY,
-        click.option("--epochs", type=click.IntRange(1), help="The same course of the rate in so many epochs."),
         click.option(
-            "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Another value: schedule.base_rate=1e-3."
+            "--epochs", type=click.IntRange(1), help="Number of epochs; the learning-rate schedule is scaled to it."
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Change any field of the configuration, such as schedule.base_rate=1e-3; may be given several times.",
         ),
     )
     for option in reversed(options):
@@ -54,15 +66,20 @@ def configured(command: F) -> F:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """The paper's baselines: train one on a data set, predict a submission, score it with piq-score."""
+    """The paper's baselines: train one on a data set and predict a submission, which piq-score then scores."""
 
 
 @main.command("train")
 @DATASET
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
-@configured
-@click.option("--weights", type=click.Path(path_type=Path), help="ImageNet weights of the backbone to start from.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, as it was started.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the run; made if it does not exist.",
+)
+@configuration_options
+@click.option("--weights", type=click.Path(path_type=Path), help="File with weights of the backbone to start from.")
+@click.option("--resume", is_flag=True, help="Resume the interrupted run in --out with its own configuration.")
 @DEVICE
 @WORKERS
 def train_command(
@@ -78,33 +95,33 @@ def train_command(
     device: str,
     workers: int | None,
 ) -> None:
-    """Train on the images of split train of DATASET, in any layout that piq-bench reads.
+    """Train on the images of DATASET's split train; DATASET may have any layout that piq-bench reads.
 
-    The configuration is a preset or a file, then changed by --small or --tiny, --epochs and --set, in this order. With
-    torchrun, several processes train together.
+    The configuration starts from a preset or a file and is changed by --small or --tiny, then --epochs, then --set.
+    Started by torchrun, several processes train one model together.
     """
     with exit_codes(), torch_needed():
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadDataset
         from piq_bench.read.dataset import inspect_dataset
         from reference_model import config
-        from reference_model.checkpoint import files_of
-        from reference_model.predict import quiet
+        from reference_model.checkpoint import checkpoint_files
+        from reference_model.predict import no_progress
         from reference_model.train import train
 
-        begun = of_run(out) if resume and preset is None and file is None else None
-        configuration = chosen(preset, file, scale, epochs, settings, begun)
+        begun = configuration_of_run(out) if resume and preset is None and file is None else None
+        configuration = configuration_from(preset, file, scale, epochs, settings, begun)
         inspection = inspect_dataset(dataset)
         if inspection.integrity:
             raise BadDataset(str(dataset), inspection.integrity)
         with processes(device) as (place, is_first):
 
-            def tell(line: str) -> None:
+            def echo(line: str) -> None:
                 if is_first:
                     click.echo(line, err=True)
 
             text = " ".join(config.settings(configuration))
-            tell(fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n")
+            echo(fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n")
             try:
                 train(
                     inspection.benchmark,
@@ -114,15 +131,15 @@ def train_command(
                     weights=weights,
                     resume=resume,
                     workers=workers,
-                    progress=progress_bar if is_first else quiet,
-                    tell=tell,
+                    progress=progress_bar if is_first else no_progress,
+                    tell=echo,
                 )
             except KeyboardInterrupt:
-                if files_of(out):
+                if checkpoint_files(out):
                     start = f" --weights {weights}" if weights is not None and configuration.models == "each" else ""
-                    tell(f"the last full epoch is in {out}; go on with --resume{start}")
+                    echo(f"the last full epoch is in {out}; continue with --resume{start}")
                 else:
-                    tell("no epoch was finished; start again as before")
+                    echo("no epoch was finished; start again as before")
                 raise
             if is_first:
                 click.echo(f"wrote {out}; try: python -m reference_model predict {out} {dataset}")
@@ -137,16 +154,19 @@ def train_command(
     default=Path("submission.npz"),
     show_default=True,
     callback=output_file,
-    help="A .npz or .parquet file, or a new folder.",
+    help="Submission to write: a .npz or .parquet file, or a new folder.",
 )
-@click.option("--name", help="Of the submission. [default: the preset's]")
-@click.option("--batch-size", type=click.IntRange(1, 65536), default=256, show_default=True)
+@click.option("--name", help="Name of the submission. [default: the preset's name]")
+@click.option("--batch-size", type=click.IntRange(1, 65536), default=256, show_default=True, help="Images per batch.")
 @DEVICE
 @WORKERS
 def predict_command(
     run: Path, dataset: Path, out: Path, name: str | None, batch_size: int, device: str, workers: int | None
 ) -> None:
-    """Answer the query and gallery images of DATASET with the checkpoint of RUN, or with those of its tasks."""
+    """Predict the query and gallery images of DATASET and write a submission.
+
+    RUN is a checkpoint or the folder of a run, which may hold one checkpoint per task.
+    """
     with exit_codes(), torch_needed():
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import first_few
@@ -161,10 +181,10 @@ def predict_command(
         for path, state in zip(paths, states, strict=True):
             if state.n_epochs < state.configuration.schedule.n_epochs:
                 done = f"{state.n_epochs} of {state.configuration.schedule.n_epochs} epochs"
-                click.echo(f"{path}: the run is not at its end, {done}", err=True)
+                click.echo(f"{path}: the run is not finished: {done}", err=True)
         benchmark = read_benchmark(dataset, need_labels=False)
         with memory(batch_size, "--batch-size"), compiler():
-            found, meta = predict(
+            predictions, meta = predict(
                 benchmark,
                 paths,
                 name=name or states[0].configuration.preset or "reference-model",
@@ -177,54 +197,16 @@ def predict_command(
         write_submission(
             out,
             images=benchmark.images[benchmark.test_rows],
-            embedding=found.embedding,
-            predictions=found.scores,
+            embedding=predictions.embedding,
+            predictions=predictions.scores,
             meta=meta,
         )
         learned = {task for state in states for task in state.n_classes}
-        left_out = [task.name for task in benchmark.tasks if task.name not in learned]
-        if left_out:
-            click.echo(f"not answered, since not learned: {first_few(left_out, len(left_out))}", err=True)
-        partial = " --partial" if left_out else ""
+        not_learned = [task.name for task in benchmark.tasks if task.name not in learned]
+        if not_learned:
+            click.echo(f"not answered, since not learned: {first_few(not_learned, len(not_learned))}", err=True)
+        partial = " --partial" if not_learned else ""
         click.echo(f"wrote {out}; try: piq-score {out} --dataset {dataset}{partial}")
-
-
-@main.command("baselines")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--preset", "presets", multiple=True, help="Only this row; may be given several times. [default: all nine]"
-)
-@DEVICE
-@WORKERS
-def baselines_command(out: Path, presets: tuple[str, ...], device: str, workers: int | None) -> None:
-    """Make the baseline submissions of the bundled benchmark from nothing, into the folder OUT.
-
-    Draws the benchmark and portraits of other people, trains a backbone on the latter and every row on the former's
-    training images, then predicts and scores. Run it again to go on after an interrupt.
-    """
-    with exit_codes(), torch_needed():
-        from piq_bench.cli.progress import progress_bar
-        from piq_bench.errors import BadUsage, Problem, first_few
-        from reference_model.baselines import PREFIX, ROWS, make_baselines
-        from reference_model.config import CPU_BATCH
-        from reference_model.trainer import memory
-
-        unknown = [name for name in presets if name not in ROWS]
-        if unknown:
-            found = f"{first_few(unknown, len(unknown))} makes no whole submission"
-            remedy = f"one of {first_few(ROWS, len(ROWS), shown=len(ROWS))}"
-            raise BadUsage("baselines", [Problem("no-preset", "--preset", found, remedy)])
-        with memory(CPU_BATCH, "sampling.batch_size"):
-            scores = make_baselines(
-                out,
-                presets or ROWS,
-                device=device_of(device),
-                workers=workers,
-                progress=progress_bar,
-                tell=lambda line: click.echo(line, err=True),
-            )
-        for name, score in scores.items():
-            click.echo(f"{name:20} PIQ {100 * float(score.piq or 0):.2f}  {out / (PREFIX + name)}")
 
 
 @main.command("presets")
@@ -232,23 +214,25 @@ def baselines_command(out: Path, presets: tuple[str, ...], device: str, workers:
 @SMALL
 @TINY
 def presets_command(name: str | None, scale: str | None) -> None:
-    """List the presets, or print all of one's configuration as JSON."""
+    """List the presets, or print the whole configuration of preset NAME as JSON."""
     with exit_codes(), torch_needed():
         import json
 
         from reference_model.config import PRESETS, to_json
 
         if name is not None:
-            click.echo(json.dumps(to_json(chosen(name, None, scale, None, ())), indent=2))
+            click.echo(json.dumps(to_json(configuration_from(name, None, scale, None, ())), indent=2))
             return
-        for known, one in PRESETS.items():
-            parts = (one.features.kind, one.backbone, f"metric {one.metric}", one.combination, one.sampling.kind)
-            click.echo(f"{known:20} {'  '.join(parts)}")
+        for preset, row in PRESETS.items():
+            parts = (row.features.kind, row.backbone, f"metric {row.metric}", row.combination, row.sampling.kind)
+            click.echo(f"{preset:20} {'  '.join(parts)}")
 
 
 @main.command("bench")
-@configured
-@click.option("--steps", type=click.IntRange(1), default=50, show_default=True, help="Timed, after as many to warm up.")
+@configuration_options
+@click.option(
+    "--steps", type=click.IntRange(1), default=50, show_default=True, help="Steps to time, after as many to warm up."
+)
 @DEVICE
 def bench_command(
     preset: str | None,
@@ -259,19 +243,19 @@ def bench_command(
     steps: int,
     device: str,
 ) -> None:
-    """Measure images per second, training and predicting, and memory; as JSON."""
+    """Measure images per second of training and prediction, and peak memory; print them as JSON."""
     with exit_codes(), torch_needed():
         import json
 
         from reference_model.bench import bench
         from reference_model.trainer import compiler, memory
 
-        configuration = chosen(preset, file, scale, epochs, settings)
+        configuration = configuration_from(preset, file, scale, epochs, settings)
         with memory(configuration.sampling.batch_size, "--set sampling.batch_size"), compiler():
             click.echo(json.dumps(bench(configuration, device_of(device), n_steps=steps), indent=2))
 
 
-def chosen(
+def configuration_from(
     preset: str | None,
     file: Path | None,
     scale: str | None,
@@ -279,10 +263,18 @@ def chosen(
     settings: tuple[str, ...],
     begun: "Configuration | None" = None,
 ) -> "Configuration":
-    """The configuration that the options describe, or that of a run which has begun, with the options' changes.
+    """Make the configuration that the options describe.
+
+    Args:
+        preset: name of a preset; None if there is a file or a run to resume.
+        file: a config.json.
+        scale: "small" or "tiny".
+        epochs: number of epochs; None for those of the preset or file.
+        settings: changes as FIELD=VALUE.
+        begun: configuration of the run to resume, to which the other options apply.
 
     Raises:
-        BadUsage: if they do not describe one.
+        BadUsage: if the options contradict each other or do not describe a configuration.
     """
     from dataclasses import replace
 
@@ -297,16 +289,19 @@ def chosen(
         raise BadUsage(
             "configuration", [Problem("no-preset", "--preset", f"there is no {preset!r}", f"one of {known}")]
         )
-    found_one = begun or (config.PRESETS[preset] if preset is not None else config.read(file or Path()))
+    configuration = begun or (config.PRESETS[preset] if preset is not None else config.read(file or Path()))
     if scale is not None:
-        found_one = config.SCALES[scale](found_one)
+        configuration = config.SCALES[scale](configuration)
     if epochs is not None:
-        found_one = replace(found_one, schedule=schedule.scaled(found_one.schedule, epochs))
-    return config.changed(found_one, settings)
+        configuration = replace(configuration, schedule=schedule.scaled(configuration.schedule, epochs))
+    return config.changed(configuration, settings)
 
 
-def of_run(folder: Path) -> "Configuration":
-    """What the run in a folder was started with: one model, or one for each task in a folder of its own.
+def configuration_of_run(folder: Path) -> "Configuration":
+    """The configuration that the run in a folder was started with.
+
+    Args:
+        folder: folder of a run: with a checkpoint, or with one subfolder per task.
 
     Raises:
         BadUsage: if the folder holds no run that could be resumed.
@@ -314,9 +309,9 @@ def of_run(folder: Path) -> "Configuration":
     from dataclasses import replace
 
     from piq_bench.errors import BadUsage, Problem
-    from reference_model.checkpoint import files_of, load
+    from reference_model.checkpoint import checkpoint_files, load
 
-    found = files_of(folder)
+    found = checkpoint_files(folder)
     begun = load(found[0]).configuration if found else None
     if begun is None or (found[0].parent != folder and begun.task is None):  # a folder of whole runs is no run
         missing, remedy = "no epoch of a run was finished here", "start a run with --preset, without --resume"
@@ -325,10 +320,10 @@ def of_run(folder: Path) -> "Configuration":
 
 
 def device_of(name: str) -> "torch.device":
-    """The device that an option names.
+    """The device that `--device` names.
 
     Raises:
-        BadUsage: if there is no such device here.
+        BadUsage: if there is no such device on this machine.
     """
     import torch
 
@@ -339,10 +334,10 @@ def device_of(name: str) -> "torch.device":
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):
-            raise RuntimeError(f"nothing here was tried on {device.type}")
+            raise RuntimeError(f"this model was never tested on {device.type}")
         torch.empty(0, device=device)
         if device.index is not None and device.type == "cuda":
-            torch.cuda.set_device(device)  # or whoever asks for the current device would set up another GPU as well
+            torch.cuda.set_device(device)  # else code that asks for the current device would set up another GPU as well
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
         reason = printable(str(error).partition("\n")[0], 160)
         found, remedy = f"{quoted(name)} does not work here: {reason}", "auto, cpu, or cuda where torch finds a GPU"
@@ -352,7 +347,7 @@ def device_of(name: str) -> "torch.device":
 
 @contextmanager
 def processes(name: str) -> "Iterator[tuple[torch.device, bool]]":
-    """This process's device, and whether it is the first of those that torchrun started, if it did."""
+    """Join the processes that torchrun started, if it did; yields this one's device and whether it is the first."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device_of(name), True
         return
@@ -361,15 +356,18 @@ def processes(name: str) -> "Iterator[tuple[torch.device, bool]]":
     from piq_bench.errors import BadUsage, Problem, quoted
 
     if name.startswith("cuda:"):
-        found, remedy = f"{quoted(name)} for every process of torchrun", "cuda, for a GPU of its own for each"
+        found, remedy = (
+            f"{quoted(name)} for every process of torchrun",
+            "cuda, which gives each process its own GPU",
+        )
         raise BadUsage("device", [Problem("one-gpu", "--device", found, remedy)])
     own = name == "cuda" or (name == "auto" and cuda.is_available())
     device = device_of(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if own else name)
-    # The others wait while the first decodes all images, or tries a model on those held out.
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=PATIENCE))
+    # The others wait while the first decodes all images or validates the model.
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=MAX_WAIT_HOURS))
     yield device, distributed.get_rank() == 0
-    # Not after a failure: NCCL would wait here for the others, who wait for this process's part of a batch, and
-    # torchrun would not learn that there is anything to end.
+    # Not after a failure: NCCL would wait here for the other processes, which wait for this one's part of a batch, and
+    # torchrun would not notice that it has to end them.
     distributed.destroy_process_group()
 
 

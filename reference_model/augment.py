@@ -1,8 +1,9 @@
-"""Random changes of training images, on whatever device they are: in come 8-bit pixels, out come the network's inputs.
+"""Augments and normalises training images, on whatever device their pixels are.
 
-In this order, as Bag of Tricks does what the paper names: flip, pad with black and crop, normalise, erase a box. What
-is random is drawn apart from the pixels, on the CPU; all images then take one gather, without a loop and without a
-branch that depends on the data, so that it can be captured in a CUDA graph. Pixels are normalised here alone.
+The steps and their order are those of Bag of Tricks, which the paper refers to: flip, pad with black and crop,
+normalise, erase a box. The random numbers are drawn beforehand, on the CPU. All images of a batch are then changed by
+one gather, without a loop and without a branch that depends on the data, so that a CUDA graph can capture it. This is
+the only place where pixels are normalised.
 
 Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019; the box is from Zhong et al.,
 Random Erasing Data Augmentation, 2017.
@@ -19,21 +20,21 @@ from piq_bench.records import IntArray
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, red, green, blue in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
-N_CANDIDATES = 10  # boxes drawn per image; at 256 x 128 all but one in 18 fit
+N_CANDIDATES = 10  # boxes drawn per image; at 256 x 128, 17 in 18 of them fit
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done how often; the defaults are Bag of Tricks'. Nothing is done at `flip=0, pad=0, erase=0`.
+    """How images are augmented; defaults are Bag of Tricks'. `flip=0, pad=0, erase=0` turns everything off.
 
     Attributes:
-        flip: share of the images that are mirrored.
-        pad: black on each side before the crop, as a share of the width: 10 pixels of 128.
+        flip: share of the images that are flipped.
+        pad: width of the black border added on each side before the crop, as a share of the image's width.
         erase: share of the images in which a box is erased.
-        area: least and greatest share of the image that a box takes.
-        ratio: least and greatest height of a box as a multiple of its width.
-        fill: what a box is filled with: the "mean" colour, which is 0 after normalisation, or the "raw_mean" as public
-            code has it: the mean's numbers as if they were normalised, which is another colour.
+        area: smallest and largest area of a box, as a share of the image.
+        ratio: smallest and largest height of a box, as a multiple of its width.
+        fill: what a box is filled with: the "mean" colour, which is 0 after normalisation; or "raw_mean", as in public
+            code, which writes the mean's numbers into normalised pixels and so paints another colour.
     """
 
     flip: float = 0.5
@@ -45,12 +46,12 @@ class Augmentation:
 
 
 class Drawn(NamedTuple):
-    """What is random about a number of images.
+    """The random changes drawn for n images.
 
     Attributes:
-        flip: shape (n,), bool.
-        shift: shape (n, 2), int64; rows and columns that the crop lies below and to the right of the image.
-        box: shape (n, 4), int64; first row, first column, row and column after the last; empty where nothing is erased.
+        flip: shape (n,), bool; whether the image is flipped.
+        shift: shape (n, 2), int64; rows and columns by which the crop is below and to the right of the image.
+        box: shape (n, 4), int64; first row, first column, last row + 1, last column + 1; empty if nothing is erased.
     """
 
     flip: Tensor
@@ -58,7 +59,7 @@ class Drawn(NamedTuple):
     box: Tensor
 
     def to(self, device: torch.device | str) -> "Drawn":
-        """The same on a device."""
+        """Move to a device."""
         return Drawn(*(part.to(device, non_blocking=True) for part in self))
 
 
@@ -66,13 +67,13 @@ DEFAULT = Augmentation()
 
 
 def draw(n: int, size: tuple[int, int], rng: np.random.Generator, options: Augmentation = DEFAULT) -> Drawn:
-    """Draw for n images what `augmented` does to each.
+    """Draw the random changes of n images, for `augmented`.
 
     Args:
-        n: images; those of many batches can be drawn at once.
-        size: height and width.
+        n: number of images; may cover many batches.
+        size: height and width of the images.
         rng: the only source of randomness.
-        options: what is done how often.
+        options: how images are augmented.
     """
     pad = round(options.pad * size[1])
     flip = rng.random(n) < options.flip
@@ -82,11 +83,11 @@ def draw(n: int, size: tuple[int, int], rng: np.random.Generator, options: Augme
 
 
 def augmented(pixels: Tensor, drawn: Drawn, options: Augmentation = DEFAULT) -> Tensor:
-    """Change each image as drawn.
+    """Apply the drawn changes to each image, and normalise.
 
     Args:
         pixels: shape (n, height, width, 3), uint8.
-        drawn: for n images, on the same device.
+        drawn: changes of the n images, on the same device.
         options: as for `draw`.
 
     Returns:
@@ -97,26 +98,26 @@ def augmented(pixels: Tensor, drawn: Drawn, options: Augmentation = DEFAULT) -> 
     row, column = (torch.arange(length, device=pixels.device) for length in (height, width))
     erased = ((row >= above) & (row < below))[:, :, None] & ((column >= left) & (column < right))[:, None, :]
 
-    row = row + drawn.shift[:, :1]  # (n, height), of the image that each row of the crop comes from
+    row = row + drawn.shift[:, :1]  # (n, height); the image's row that each row of the crop shows
     column = column + drawn.shift[:, 1:]
     inside = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None, :]
-    column = torch.where(drawn.flip[:, None], width - 1 - column, column)  # flipped first, so the crop is undone first
+    column = torch.where(drawn.flip[:, None], width - 1 - column, column)  # images are flipped before the crop
     first = height * torch.arange(n, device=pixels.device)[:, None]
     source = (first + row.clamp(0, height - 1))[:, :, None] * width + column.clamp(0, width - 1)[:, None, :]
-    found = pixels.reshape(-1, 3).index_select(0, source.flatten()).view_as(pixels)
+    moved = pixels.reshape(-1, 3).index_select(0, source.flatten()).view_as(pixels)
 
-    changed = _standard(found * inside[..., None])
+    changed = _normalise(moved * inside[..., None])
     fill = _channels(MEAN if options.fill == "raw_mean" else (0.0, 0.0, 0.0), pixels.device)
     return torch.where(erased[..., None], fill, changed).permute(0, 3, 1, 2)
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """The network's inputs for images as they are, as for prediction; shapes as for `augmented`."""
-    return _standard(pixels).permute(0, 3, 1, 2)
+    """Normalise images without augmentation, for prediction; shapes as for `augmented`."""
+    return _normalise(pixels).permute(0, 3, 1, 2)
 
 
 def _boxes(n: int, size: tuple[int, int], rng: np.random.Generator, options: Augmentation) -> IntArray:
-    """A box in each image, shape (n, 4): the first candidate that fits, or an empty box."""
+    """Draw a box in each image, shape (n, 4): the first candidate that fits, or an empty box."""
     area = size[0] * size[1] * rng.uniform(*options.area, (n, N_CANDIDATES))
     ratio = rng.uniform(*options.ratio, (n, N_CANDIDATES))
     extent = np.rint(np.sqrt(np.stack([area * ratio, area / ratio], axis=2))).astype(np.int64)  # height, width
@@ -126,12 +127,12 @@ def _boxes(n: int, size: tuple[int, int], rng: np.random.Generator, options: Aug
     return np.concatenate([first, first + chosen], axis=1)
 
 
-def _standard(pixels: Tensor) -> Tensor:
+def _normalise(pixels: Tensor) -> Tensor:
     """Normalised colours, shape (..., 3), float32."""
     device = pixels.device
     return (pixels.to(torch.float32) / 255 - _channels(MEAN, device)) / _channels(DEVIATION, device)
 
 
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Numbers as a tensor, filled in on the device: a copy from the host cannot be captured in a CUDA graph."""
+    """One number per channel as a tensor, made on the device: a CUDA graph cannot capture a copy from the host."""
     return torch.stack([torch.full((), value, device=device) for value in values])

@@ -1,8 +1,8 @@
-"""How fast a configuration is here: in come its numbers, out come images per second and memory, and what to expect.
+"""Measures how fast a configuration trains and predicts here, and how much memory it takes.
 
-Pixels and answers are random; reading pictures and sampling take no part. Images are predicted in batches of the size
-that `predict` takes. The device is waited for before every look at the clock, and as many steps as are timed go before,
-in which kernels are chosen and compiled.
+Pixels and targets are random; decoding and sampling are not measured. Prediction uses the batch size of `predict`.
+Every measurement starts and ends with an idle device, and follows as many unmeasured steps, in which kernels are chosen
+and compiled.
 """
 
 import resource
@@ -18,7 +18,7 @@ from piq_bench.read.vocabulary import DEFAULT_TASKS
 from piq_bench.records import RETRIEVAL
 from reference_model.augment import draw
 from reference_model.config import Configuration
-from reference_model.predict import BATCH_SIZE, inferred
+from reference_model.predict import BATCH_SIZE, infer_batch
 from reference_model.trainer import Trainer
 
 N_IDENTITIES = 640  # in the paper's training images
@@ -32,23 +32,24 @@ EXPECTED: Mapping[tuple[str, str, bool], tuple[int, int, int]] = {
     ("w32", "inference", True): (12_000, 18_000, 25_000),
     ("r50", "training", True): (5_000, 7_000, 8_500),
 }
-"""Images per second that one H200 should reach, by backbone, kind and whether it is compiled: at 256 x 128, in 16 bits.
+"""Images per second that one H200 should reach at 256 x 128 in 16 bits: floor, goal and stretch.
 
-Worked out from the network's arithmetic and traffic and from public timings on other GPUs, never measured. Less than
-the first number says that something is wrong.
+Keys are backbone, kind and whether the backbone is compiled. The numbers are worked out from the network's arithmetic
+and memory traffic and from public timings on other GPUs; they were never measured. A speed below the floor means that
+something is wrong.
 """
 
 
 def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -> dict[str, Any]:
-    """Train and predict with random images.
+    """Train and predict with random images, and measure speed and memory.
 
     Args:
-        configuration: of the run that would be.
-        device: to compute on.
-        n_steps: timed, of each kind.
+        configuration: configuration to measure.
+        device: where to compute.
+        n_steps: number of steps to time, of training and of prediction each.
 
     Returns:
-        Images per second of both kinds, and the most memory, in MiB: of the device, or of the process on a CPU.
+        Images per second of both kinds, and peak memory in MiB: of the device, or of the process on a CPU.
     """
     counts = {task.name: len(task.labels) or N_IDENTITIES for task in DEFAULT_TASKS}
     if configuration.models != "all":
@@ -62,10 +63,10 @@ def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -
     targets = [torch.from_numpy(rng.integers(0, most, shape)).to(device) for shape, most in shapes]
     drawn = draw(n, configuration.size, rng, configuration.augmentation).to(device)
 
-    trained = _seconds(lambda: trainer.step(pixels, targets, drawn), n_steps, device)
+    training_seconds = _seconds(lambda: trainer.step(pixels, targets, drawn), n_steps, device)
     trainer.model.eval()
-    many = pixels[torch.arange(BATCH_SIZE, device=device) % n]
-    predicted = _seconds(lambda: inferred(trainer.model, many, configuration), n_steps, device)
+    images = pixels[torch.arange(BATCH_SIZE, device=device) % n]
+    inference_seconds = _seconds(lambda: infer_batch(trainer.model, images, configuration), n_steps, device)
     return {
         "preset": configuration.preset,
         "backbone": configuration.backbone,
@@ -76,16 +77,16 @@ def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -
         "graphs": configuration.graphs,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": str(torch.__version__),
-        "training_images_per_second": round(n / trained, 1),
+        "training_images_per_second": round(n / training_seconds, 1),
         "inference_batch_size": BATCH_SIZE,
-        "inference_images_per_second": round(BATCH_SIZE / predicted, 1),
-        "memory_mib": round(_bytes(device) / KIB**2),
-        "expected_on_one_h200": expected(configuration),
+        "inference_images_per_second": round(BATCH_SIZE / inference_seconds, 1),
+        "memory_mib": round(_peak_bytes(device) / KIB**2),
+        "expected_on_one_h200": expected_speed(configuration),
     }
 
 
-def expected(configuration: Configuration) -> dict[str, dict[str, int]]:
-    """What a configuration should reach on one H200, by kind; nothing where nobody has worked it out."""
+def expected_speed(configuration: Configuration) -> dict[str, dict[str, int]]:
+    """Images per second that one H200 should reach, by kind; empty for a configuration without an estimate."""
     usual = Configuration(backbone=configuration.backbone)
     if (configuration.size, configuration.precision) != (usual.size, usual.precision) or configuration.last_stride != 1:
         return {}
@@ -94,7 +95,7 @@ def expected(configuration: Configuration) -> dict[str, dict[str, int]]:
 
 
 def _seconds(step: Callable[[], object], n_steps: int, device: torch.device) -> float:
-    """Of one step, the mean."""
+    """Mean duration of one step."""
 
     def run() -> float:
         start = time.perf_counter()
@@ -108,7 +109,7 @@ def _seconds(step: Callable[[], object], n_steps: int, device: torch.device) -> 
     return run() / n_steps
 
 
-def _bytes(device: torch.device) -> int:
+def _peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

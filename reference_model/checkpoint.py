@@ -1,7 +1,7 @@
-"""A run's state to a file and back: written whole or not at all, read without executing anything.
+"""Saves the state of a training run to a file and loads it; nothing in a file is executed.
 
-A checkpoint holds all that a run needs to go on exactly as if it had never stopped, and all that a prediction needs
-but the images. It is refused, with a reason, where it is none, is damaged, or answers another vocabulary.
+A checkpoint holds all that a run needs to resume exactly as if it had never stopped, and all that a prediction needs
+except the images. Files that are no checkpoint, are damaged or answer another vocabulary are refused with a reason.
 """
 
 import os
@@ -41,18 +41,18 @@ PARTS: Mapping[str, type] = {
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A run after some epochs.
+    """The state of a run after some epochs.
 
     Attributes:
-        configuration: of the run.
-        vocabulary: all tasks of the benchmark that it was trained on.
-        n_classes: of the tasks that the model learns.
-        fingerprint: of that benchmark.
-        n_epochs: done.
-        facts: what a reader of results wants to know: pre-trained weights, device, time, images, and which part of the
-            feature each task reads.
+        configuration: configuration of the run.
+        vocabulary: all tasks of the benchmark it was trained on.
+        n_classes: number of classes of each task that the model learns.
+        fingerprint: fingerprint of that benchmark.
+        n_epochs: number of finished epochs.
+        facts: facts for readers of results: pre-trained weights, device, time, images, and which part of the feature
+            each task reads.
         log: one row per epoch.
-        model, objective, optimiser: states.
+        model, objective, optimiser: state dicts.
     """
 
     configuration: Configuration
@@ -68,10 +68,10 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; whatever happens, the file is the old one or the new one, complete.
+    """Write a checkpoint; if that fails at any point, the old file stays whole.
 
     Raises:
-        LimitExceeded: if the disk does not take it.
+        LimitExceeded: if the file cannot be written, for example to a full disk.
     """
     plain = {part.name: getattr(checkpoint, part.name) for part in fields(checkpoint)}
     plain |= {
@@ -86,27 +86,27 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
             torch.save(plain, stream)
             stream.flush()
             os.fsync(stream.fileno())
-    except (OSError, RuntimeError) as error:  # torch tells of a full disk as a RuntimeError
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise unwritable(path, error) from None
 
 
 def unwritable(path: Path, error: Exception) -> LimitExceeded:
-    """The refusal to go on when a file of a run cannot be written."""
+    """The error for a file of a run that cannot be written."""
     found = f"cannot be written: {printable(error)}"
     place = next(place for place in path.absolute().parents if place.is_dir())
     free = f"{shutil.disk_usage(place).free / MIB:,.1f} MiB are free there"
-    remedy = f"{free}; make room, then go on with --resume, or start again if no epoch was finished"
+    remedy = f"{free}; make room, then continue with --resume, or start again if no epoch was finished"
     return LimitExceeded(str(path), [Problem("unwritable", "file", found, remedy)])
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint, onto the CPU.
+    """Read a checkpoint; its tensors are on the CPU.
 
     Args:
         path: the file, or the folder of its run.
 
     Raises:
-        WrongCheckpoint: if it is none.
+        WrongCheckpoint: if the file is no checkpoint, or a damaged one.
     """
     path = path / FILE if path.is_dir() else path
     content = _opened(path)
@@ -126,24 +126,24 @@ def load(path: Path) -> Checkpoint:
         raise damaged(path, error) from None
 
 
-def files_of(folder: Path) -> list[Path]:
-    """The checkpoints of a run, one for each of its models; none before the end of its first epoch."""
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The checkpoints of a run, one per model; none before its first epoch is finished."""
     whole = folder / FILE
     return [whole] if whole.is_file() else sorted(folder.glob(f"*/{FILE}"))
 
 
 def damaged(path: Path, error: Exception) -> WrongCheckpoint:
-    """The refusal of a checkpoint of ours with something wrong in it."""
+    """The error for a checkpoint of this project with a wrong part in it."""
     found = f"is damaged: {printable(f'{type(error).__name__} {error}')}"
     return WrongCheckpoint(str(path), [Problem("damaged", "file", found, REMEDY)])
 
 
 def restored(checkpoint: Checkpoint, path: Path) -> PortraitModel:
-    """The checkpoint's model, with its weights.
+    """Build the checkpoint's model and load its weights.
 
     Args:
-        checkpoint: as loaded.
-        path: what a refusal names.
+        checkpoint: a loaded checkpoint.
+        path: its file, for error messages.
 
     Raises:
         WrongCheckpoint: if the weights are not those of the model that the configuration describes.
@@ -159,10 +159,10 @@ def restored(checkpoint: Checkpoint, path: Path) -> PortraitModel:
 
 
 def require_slices(checkpoint: Checkpoint, model: PortraitModel, path: Path) -> None:
-    """Refuse a checkpoint whose tasks read other parts of the feature, of the same lengths, than its model's do.
+    """Refuse a checkpoint that splits the feature differently than this version does, even with the same lengths.
 
     Raises:
-        WrongCheckpoint: if another version cut the feature.
+        WrongCheckpoint: if the splits differ.
     """
     slices = checkpoint.facts.get("slices", model.split.edges())
     if slices != model.split.edges():
@@ -171,7 +171,7 @@ def require_slices(checkpoint: Checkpoint, model: PortraitModel, path: Path) -> 
 
 
 def require_vocabulary(checkpoint: Checkpoint, benchmark: Benchmark, path: Path) -> None:
-    """Refuse a checkpoint that answers tasks which the benchmark does not have, or has with other labels.
+    """Refuse a checkpoint with a task that the benchmark does not have, or has with other labels.
 
     Raises:
         BadUsage: listing every such task.
@@ -184,8 +184,8 @@ def require_vocabulary(checkpoint: Checkpoint, benchmark: Benchmark, path: Path)
             continue
         if other is None:
             found, remedy = "the benchmark has no such task", f"its tasks are {first_few(asked, len(asked), 20)}"
-        elif _form(task) != _form(other):
-            found, remedy = f"learned {_form(task)}", f"the benchmark asks for {_form(other)}"
+        elif _describe(task) != _describe(other):
+            found, remedy = f"learned {_describe(task)}", f"the benchmark asks for {_describe(other)}"
         else:
             continue
         problems.append(Problem("other-vocabulary", printable(task.name), found, remedy))
@@ -194,7 +194,7 @@ def require_vocabulary(checkpoint: Checkpoint, benchmark: Benchmark, path: Path)
 
 
 def _require_whole(checkpoint: Checkpoint) -> None:
-    """Raise an error that names the first part that is no such thing, or tells another number of classes."""
+    """Raise an error that names the first part of a wrong type, or a task with a wrong number of classes."""
     for part, kind in PARTS.items():
         if not isinstance(getattr(checkpoint, part), kind):
             raise TypeError(f"{part} is no {kind.__name__}")
@@ -206,7 +206,7 @@ def _require_whole(checkpoint: Checkpoint) -> None:
         raise TypeError("log is no list of rows")
 
 
-def _form(task: Task) -> str:
+def _describe(task: Task) -> str:
     if task.kind == RETRIEVAL:
         return "retrieval"
     return f"{'any' if task.multi_label else 'one'} of {first_few(task.labels, len(task.labels), len(task.labels))}"
@@ -215,12 +215,12 @@ def _form(task: Task) -> str:
 def _opened(path: Path) -> object:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of other pickles than torch's own, which are then refused
+            warnings.simplefilter("ignore")  # about pickles that are not torch's own, which are then refused
             return torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         found = printable(error.strerror or error)
     except pickle.UnpicklingError:
-        found = "holds something else beside plain values; nothing was executed"
+        found = "holds something other than plain values; nothing was executed"
     except Exception as error:  # a stranger's bytes can fail in any way
         reason = printable(f"{type(error).__name__} {error}".splitlines()[0], 160)
         found = f"cannot be read, so it is cut off, or torch.save did not write it: {reason}"

@@ -1,7 +1,7 @@
-"""A benchmark's training images as arrays: pixels in 8 bits, and for each task what is to be answered.
+"""Turns a benchmark's training images into arrays: 8-bit pixels, and the targets of each task.
 
-Images of query and gallery never get here: `training_part` takes them away before anything else looks at the data, and
-what a model is tried out on during training is a part of the training images, whose people the rest does not show.
+Query and gallery images never get here: `training_part` removes them first. A model is validated during training on
+held-out training images, and no person in these is in the images it is trained on.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,18 +18,18 @@ from piq_bench.images.buffer import pixel_buffer
 from piq_bench.images.parallel import map_pictures
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, RETRIEVAL, TRAIN, Benchmark, IntArray, Pixels
 
-QUERY_EVERY = 8  # of a held-out person's images, one in so many is a query, as in the paper's data
+QUERY_EVERY = 8  # one in so many images of a held-out person is a query, as in the paper's data
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images with their answers.
+    """Images with their targets.
 
     Attributes:
         pixels: shape (n_images, height, width, 3), uint8.
         targets: by task, shape (n_images,): index of the label or of the identity, NOT_ANNOTATED where unknown; for a
             multi-label task (n_images, n_labels) of 0 and 1, or a row of NOT_ANNOTATED.
-        n_classes: by task: labels, or identities.
+        n_classes: by task, number of labels or identities.
     """
 
     pixels: Pixels
@@ -38,7 +38,7 @@ class Labelled:
 
 
 def training_part(benchmark: Benchmark) -> Benchmark:
-    """The training images alone.
+    """The benchmark reduced to its training images.
 
     Raises:
         BadDataset: if there are none.
@@ -47,27 +47,27 @@ def training_part(benchmark: Benchmark) -> Benchmark:
     if rows.size == 0:
         remedy = "mark images with split 'train' in the annotations"
         raise BadDataset(benchmark.name, [Problem("no-train", "split", "no image is for training", remedy)])
-    return _only(benchmark, rows)
+    return _select_rows(benchmark, rows)
 
 
 def held_out(benchmark: Benchmark, share: float, seed: int) -> Benchmark:
-    """A benchmark made of training images alone: some people and scenes become its query and gallery.
+    """A benchmark of the training images alone, in which some people and scenes become query and gallery.
 
     Args:
-        benchmark: whatever is in query and gallery is left out.
-        share: of the identities, and of the scenes of images without one, that are held out.
-        seed: of the choice.
+        benchmark: the whole benchmark; its own query and gallery are dropped.
+        share: share of the identities to hold out, and of the scenes of images without an identity.
+        seed: seed of the random choice.
     """
     part = training_part(benchmark)
     rng = np.random.Generator(np.random.PCG64(seed))
     split = np.full(part.images.size, TRAIN)
     known = part.identity != NO_IDENTITY
-    for rows in _some(part.identity[known], np.flatnonzero(known), share, rng):
+    for rows in _random_units(part.identity[known], np.flatnonzero(known), share, rng):
         shuffled = rng.permutation(rows)
         split[rows] = GALLERY
         if rows.size > 1:  # a query without another image of its person has nothing to find
             split[shuffled[: -(-rows.size // QUERY_EVERY)]] = QUERY
-    for rows in _some(_scene(part)[~known], np.flatnonzero(~known), share, rng):
+    for rows in _random_units(_scene_numbers(part)[~known], np.flatnonzero(~known), share, rng):
         split[rows] = GALLERY
     return replace(part, split=split)
 
@@ -87,9 +87,9 @@ def read_pixels(
         benchmark: with image files.
         rows: shape (n_images,).
         size: height and width.
-        folder: where pixels that are too many for memory may lie; see `images.buffer.pixel_buffer`.
+        folder: folder for a file with the pixels if they do not fit into memory; see `images.buffer.pixel_buffer`.
         workers: processes that decode; None for one per free core.
-        advance: told the number of pictures read.
+        advance: called with the number of pictures read since the last call.
 
     Returns:
         Shape (n_images, height, width, 3), uint8.
@@ -111,19 +111,22 @@ def fill(
     workers: int | None = None,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> None:
-    """The same into an array that is there, shape (n_images, height, width, 3)."""
+    """Read pictures as `read_pixels` does, into an existing array of shape (n_images, height, width, 3)."""
     size = pixels.shape[1], pixels.shape[2]
-    found = map_pictures(benchmark, rows, partial(resized, size=size), workers=workers, advance=advance)
-    for place, picture in enumerate(found):
+    pictures = map_pictures(benchmark, rows, partial(resized, size=size), workers=workers, advance=advance)
+    for place, picture in enumerate(pictures):
         pixels[place] = picture
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Shape (height, width, 3): grey in three channels; bilinear where the size is another.
+    """Resize a picture bilinearly, and give a grey one three channels.
 
     Args:
-        pixels: (h, w) or (h, w, 3), 8 bits.
-        size: height and width.
+        pixels: shape (h, w) or (h, w, 3), uint8.
+        size: height and width of the result.
+
+    Returns:
+        Shape (height, width, 3), uint8.
     """
     colour = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
     if colour.shape[:2] == size:
@@ -132,7 +135,7 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def targets_of(benchmark: Benchmark, rows: IntArray) -> tuple[dict[str, IntArray], dict[str, int]]:
-    """Answers and number of classes by task; identities are numbered anew, in the order of their names."""
+    """Targets and number of classes by task; identities are numbered from 0, in the order of their names."""
     targets: dict[str, IntArray] = {}
     n_classes: dict[str, int] = {}
     for task in benchmark.tasks:
@@ -147,10 +150,10 @@ def targets_of(benchmark: Benchmark, rows: IntArray) -> tuple[dict[str, IntArray
     return targets, n_classes
 
 
-def _only(benchmark: Benchmark, rows: IntArray) -> Benchmark:
-    """Some rows of a benchmark; near-duplicate groups are of query and gallery, and leave with them."""
+def _select_rows(benchmark: Benchmark, rows: IntArray) -> Benchmark:
+    """The benchmark reduced to some rows; near-duplicate groups cover query and gallery only and are dropped."""
 
-    def some(column: NDArray[np.object_] | None) -> NDArray[np.object_] | None:
+    def selected(column: NDArray[np.object_] | None) -> NDArray[np.object_] | None:
         return None if column is None else column[rows]
 
     return replace(
@@ -161,15 +164,15 @@ def _only(benchmark: Benchmark, rows: IntArray) -> Benchmark:
         labels={task: label[rows] for task, label in benchmark.labels.items()},
         junk=benchmark.junk[rows],
         distractor=benchmark.distractor[rows],
-        source=some(benchmark.source),
-        sequence=some(benchmark.sequence),
-        camera=some(benchmark.camera),
+        source=selected(benchmark.source),
+        sequence=selected(benchmark.sequence),
+        camera=selected(benchmark.camera),
         groups=None,
     )
 
 
-def _scene(benchmark: Benchmark) -> IntArray:
-    """What images without an identity are held out by: their sequence, their film, or each for itself."""
+def _scene_numbers(benchmark: Benchmark) -> IntArray:
+    """Number the scene of every image: its sequence, else its source; an image without either is its own scene."""
     column = benchmark.source if benchmark.sequence is None else benchmark.sequence
     if column is None:
         return np.arange(benchmark.images.size)
@@ -179,8 +182,8 @@ def _scene(benchmark: Benchmark) -> IntArray:
     return np.asarray(scene, dtype=np.int64)
 
 
-def _some(unit: IntArray, rows: IntArray, share: float, rng: np.random.Generator) -> list[IntArray]:
-    """The rows of each unit of a random share of all units."""
-    units = np.unique(unit)
-    chosen = np.sort(rng.permutation(units)[: round(share * units.size)])
-    return [rows[unit == one] for one in chosen]
+def _random_units(unit: IntArray, rows: IntArray, share: float, rng: np.random.Generator) -> list[IntArray]:
+    """Choose a random share of all units (people or scenes) and return the rows of each."""
+    all_units = np.unique(unit)
+    chosen = np.sort(rng.permutation(all_units)[: round(share * all_units.size)])
+    return [rows[unit == number] for number in chosen]

@@ -1,8 +1,8 @@
-"""Which images form the batches of an epoch: in come the identities of all images, out come rows in the order of use.
+"""Chooses which images form the batches of an epoch.
 
-Seed and epoch alone decide, so that an interrupted epoch is continued by skipping its first batches. All batches have
-one size: what does not fill the last one is left to another epoch. The three samplers are the paper's (section 6.3):
-every image, people only, or both in turns.
+The choice depends on seed and epoch only, so an interrupted epoch could be continued by skipping its first batches. All
+batches have the same size; images left over at the end of an epoch are dropped. The three samplers are the paper's
+(section 6.3): all images, identified images only (P x K), or batches of identified and of unidentified images.
 """
 
 from typing import Literal, get_args
@@ -15,7 +15,7 @@ Kind = Literal["random", "pk", "shuffle"]
 Mix = Literal["batches", "within"]
 
 BATCH_SIZE = 128
-N_IMAGES = 4  # of one identity in a batch, as in Bag of Tricks; the paper does not tell
+N_IMAGES = 4  # of one identity in a batch, as in Bag of Tricks; the paper does not give the number
 
 
 def batches(
@@ -28,21 +28,25 @@ def batches(
     n_images: int = N_IMAGES,
     mix: Mix = "batches",
 ) -> IntArray:
-    """The batches of one epoch, shape (n_batches, batch_size): rows of `identity`.
+    """The batches of one epoch, as row numbers of `identity`.
 
     Args:
-        kind: "random" is a permutation of all images. "pk" takes `batch_size / n_images` identities, and as many images
-            of each, until too few identities have images left; those with fewer images repeat some, unidentified images
-            never appear. "shuffle" adds batches of unidentified images, in a random order of both kinds.
-        identity: shape (n_images,); NO_IDENTITY where unidentified.
-        epoch: at least 0; each has its own batches.
+        kind: "random" is a permutation of all images. "pk" puts `n_images` images of each of `batch_size / n_images`
+            identities into a batch, until too few identities have images left; an identity with fewer images repeats
+            some, and unidentified images never appear. "shuffle" adds batches of unidentified images, in random order.
+        identity: shape (n_all_images,); NO_IDENTITY where unidentified.
+        epoch: number of the epoch, at least 0.
         seed: at least 0.
-        batch_size: in all, over all processes.
-        n_images: of one identity in a batch.
-        mix: what "shuffle" mixes: whole batches, or halves of each batch "within" it, until one half runs out.
+        batch_size: images in a batch, over all processes.
+        n_images: images of one identity in a batch.
+        mix: how "shuffle" mixes: "batches" are of one kind each; "within" makes each batch half of identified and half
+            of unidentified images, until one kind runs out.
+
+    Returns:
+        Shape (n_batches, batch_size).
 
     Raises:
-        ValueError: if there are too few identities or images for one batch, or a batch cannot be cut as asked.
+        ValueError: if there are too few identities or images for one batch, or the batch size is not divisible.
     """
     rng = np.random.Generator(np.random.PCG64([seed, epoch]))
     if kind == "random":
@@ -57,7 +61,7 @@ def batches(
     if mix == "batches":
         return rng.permutation(np.concatenate([known, unknown]))
     n_batches = min(len(known), len(unknown))
-    # In a random order, so that the shares of several processes are alike.
+    # In random order, so that every process gets a similar mix.
     return rng.permuted(np.concatenate([known[:n_batches], unknown[:n_batches]], axis=1), axis=1)
 
 
@@ -69,7 +73,7 @@ def n_seen(batches: IntArray) -> int:
 def share(batches: IntArray, rank: int, n_processes: int) -> IntArray:
     """The part of every batch that one of several processes computes, shape (n_batches, batch_size / n_processes).
 
-    The parts in order of rank are the batch in its order, and identities stay together where the sizes allow.
+    Parts are contiguous and in the order of ranks, so identities stay together where the sizes allow.
 
     Raises:
         ValueError: if the processes cannot have equal parts, or there is no such process.
@@ -81,7 +85,7 @@ def share(batches: IntArray, rank: int, n_processes: int) -> IntArray:
 
 
 def _of_identities(identity: IntArray, batch_size: int, n_images: int, rng: np.random.Generator) -> IntArray:
-    """Batches of several identities with several images each."""
+    """P x K batches: several identities with several images each."""
     n_identities = _divided(batch_size, n_images, "images per identity")
     groups = _groups(identity, n_images, rng)
     if len(groups) < n_identities:
@@ -89,17 +93,17 @@ def _of_identities(identity: IntArray, batch_size: int, n_images: int, rng: np.r
             f"{len(groups)} identities, and a batch of {batch_size} takes {n_identities}, {n_images} images of each: "
             "use a smaller batch size, more images of each, or the sampler 'random'"
         )
-    n_left = np.array([len(of_one) for of_one in groups])
+    n_left = np.array([len(of_identity) for of_identity in groups])
     found = []
     while (n_left > 0).sum() >= n_identities:
         chosen = rng.choice(np.flatnonzero(n_left), n_identities, replace=False)
         n_left[chosen] -= 1
-        found.append(np.concatenate([groups[one][n_left[one]] for one in chosen]))
+        found.append(np.concatenate([groups[number][n_left[number]] for number in chosen]))
     return np.stack(found)
 
 
 def _groups(identity: IntArray, n_images: int, rng: np.random.Generator) -> list[IntArray]:
-    """By identity, its shuffled images in groups, shape (n_groups, n_images)."""
+    """For each identity, its shuffled images in groups, shape (n_groups, n_images)."""
     order = np.argsort(identity, kind="stable")
     order = order[identity[order] != NO_IDENTITY]
     first = np.flatnonzero(np.diff(identity[order])) + 1
@@ -111,7 +115,7 @@ def _groups(identity: IntArray, n_images: int, rng: np.random.Generator) -> list
 
 
 def _full(rows: IntArray, batch_size: int, what: str) -> IntArray:
-    """Rows in full batches."""
+    """Cut rows into full batches and drop the rest."""
     n_batches = rows.size // batch_size
     if n_batches == 0:
         raise ValueError(
@@ -121,7 +125,7 @@ def _full(rows: IntArray, batch_size: int, what: str) -> IntArray:
 
 
 def _divided(batch_size: int, n_parts: int, what: str) -> int:
-    """A batch's share in parts of one size."""
+    """Size of each of `n_parts` equal parts of a batch."""
     if batch_size < n_parts or batch_size % n_parts:
         raise ValueError(
             f"a batch of {batch_size} and {n_parts} {what}: use a batch size that is a multiple of {n_parts}"

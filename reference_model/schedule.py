@@ -1,7 +1,8 @@
-"""The learning rate of an epoch: in comes its number from 1, out comes the rate of all its steps.
+"""Computes the learning rate of an epoch, which all its steps use.
 
-Rate and epochs are the paper's (section 6); where warm-up and the last epoch at a rate end is Bag of Tricks' formula
-(Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019), which the paper refers to.
+The base rate and the number of epochs are the paper's (section 6). The warm-up and the epochs after which the rate
+falls follow Bag of Tricks, which the paper refers to (Luo et al., Bag of Tricks and a Strong Baseline for Deep Person
+Re-identification, 2019).
 """
 
 from dataclasses import dataclass, replace
@@ -9,14 +10,14 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the rate runs.
+    """The learning rate as a function of the epoch.
 
     Attributes:
-        n_epochs: in all.
-        base_rate: after warm-up and before the first milestone.
-        n_warm_up: epochs over which the rate rises in equal steps, the last of them at the base rate; 0 for none.
+        n_epochs: number of epochs.
+        base_rate: rate between the warm-up and the first milestone.
+        n_warm_up: number of epochs in which the rate rises in equal steps to the base rate; 0 for none.
         milestones: the last epoch before each fall.
-        factor: what the rate is multiplied with at each fall.
+        factor: factor on the rate at each fall.
     """
 
     n_epochs: int = 100
@@ -33,8 +34,8 @@ def learning_rate(epoch: int, schedule: Schedule = PAPER) -> float:
     """The rate of one epoch.
 
     Args:
-        epoch: from 1.
-        schedule: what it follows.
+        epoch: number of the epoch, from 1.
+        schedule: the schedule.
 
     Raises:
         ValueError: if the schedule has no such epoch.
@@ -50,7 +51,7 @@ def learning_rate(epoch: int, schedule: Schedule = PAPER) -> float:
 
 
 def scaled(schedule: Schedule, n_epochs: int) -> Schedule:
-    """The same course in another number of epochs, each boundary at the nearest one; a short run may lose its warm-up.
+    """Stretch a schedule to another number of epochs; boundaries are rounded, so a short run may have no warm-up.
 
     >>> scaled(PAPER, 10)
     Schedule(n_epochs=10, base_rate=0.00035, n_warm_up=1, milestones=(3, 6, 9), factor=0.1)

@@ -1,6 +1,6 @@
-"""Decoded images of the processes that torchrun starts on one machine: the first of them decodes, all map one file.
+"""Shares decoded images among the processes that torchrun starts on one machine, so that they take memory only once.
 
-In comes what decodes, out comes the same array in each process, which takes the room of one.
+The first process of the machine decodes into a file without a name; all of them map this file.
 """
 
 import math
@@ -21,39 +21,39 @@ OPEN_FILES = Path("/proc/self/fd")  # where Linux lets another process find a fi
 
 
 def decode_once(shape: tuple[int, ...], folder: Path | None, decode: Callable[[Pixels], None]) -> Pixels:
-    """Images for all processes; each of them has to call this.
+    """Decode images once per machine, for all its processes; each process has to call this.
 
     Args:
-        shape: of the array.
-        folder: as for `images.buffer.pixel_buffer`; nothing is shared if None.
-        decode: fills an array, in one process of each machine.
+        shape: shape of the array.
+        folder: folder for the file, as for `images.buffer.pixel_buffer`; None shares nothing.
+        decode: function that fills an array; called in one process of each machine.
 
     Raises:
-        BadInput: whatever `decode` does, in every process; or if there is no room.
+        BadInput: in every process, if `decode` raises it in one; or if there is no room.
     """
-    if folder is None or n_processes() == 1 or _n_here() == 1 or not OPEN_FILES.is_dir():
+    if folder is None or n_processes() == 1 or _n_processes_here() == 1 or not OPEN_FILES.is_dir():
         pixels = pixel_buffer(shape, folder)
         decode(pixels)
         return pixels
-    place_here = int(os.environ["LOCAL_RANK"])
+    local_rank = int(os.environ["LOCAL_RANK"])
     with ExitStack() as opened:
         path, refusal = "", None
-        if place_here == 0:
+        if local_rank == 0:
             try:
                 stream = opened.enter_context(unnamed_file(math.prod(shape), folder))
                 path = f"/proc/{os.getpid()}/fd/{stream.fileno()}"
                 decode(np.memmap(stream, np.uint8, "r+", shape=shape))
-            except BadInput as error:
-                refusal = error
-        told: list[tuple[str, BadInput | None]] = [("", None)] * n_processes()
-        distributed.all_gather_object(told, (path, refusal))
-        for _, found in told:
-            if found is not None:
-                raise found
-        pixels = np.memmap(told[rank() - place_here][0], np.uint8, "r+", shape=shape)
-        distributed.barrier()  # now all have mapped it, and the first may close it
+            except BadInput as raised:
+                refusal = raised
+        gathered: list[tuple[str, BadInput | None]] = [("", None)] * n_processes()
+        distributed.all_gather_object(gathered, (path, refusal))
+        for _, error in gathered:
+            if error is not None:
+                raise error
+        pixels = np.memmap(gathered[rank() - local_rank][0], np.uint8, "r+", shape=shape)
+        distributed.barrier()  # all have mapped the file now, so the first process may close it
     return pixels
 
 
-def _n_here() -> int:
+def _n_processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

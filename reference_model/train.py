@@ -34,7 +34,7 @@ from reference_model.config import Configuration, differences, to_json
 from reference_model.data import Labelled, fill, held_out, read_pixels, targets_of, training_part
 from reference_model.feed import Feed
 from reference_model.heads import build_backbone
-from reference_model.predict import Progress, quiet
+from reference_model.predict import Progress, no_progress
 from reference_model.samplers import batches, n_seen, share
 from reference_model.schedule import learning_rate
 from reference_model.shared_pixels import decode_once
@@ -79,7 +79,7 @@ def train(
     weights: Path | None = None,
     resume: bool = False,
     workers: int | None = None,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
     tell: Tell = lambda line: None,
 ) -> None:
     """Train what the configuration says; one model for each task goes to a folder of its own.
@@ -134,7 +134,7 @@ def prepare(
     folder: Path | None = None,
     *,
     workers: int | None = None,
-    progress: Progress = quiet,
+    progress: Progress = no_progress,
 ) -> Material:
     """Read the training images and decide which of them are held out.
 

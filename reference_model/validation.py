@@ -1,4 +1,4 @@
-"""How good a model is that is still being trained: its answers to images held out, scored as any submission is."""
+"""Scores a model during training on the held-out images, exactly as a submission is scored."""
 
 from collections.abc import Sequence
 
@@ -7,22 +7,25 @@ import numpy as np
 from piq_bench.records import RETRIEVAL, Benchmark, BoolArray, IntArray, Pixels, Submission, Task
 from piq_bench.retrieve.engines import choose
 from piq_bench.scoring.score import score
-from reference_model.predict import Predictions, answer
+from reference_model.predict import Predictions, predict_pixels
 from reference_model.trainer import Trainer
 
-DECISION = 0.5  # a multi-label answer is yes from here, as the scorer has it
+DECISION_THRESHOLD = 0.5  # a label of a multi-label task is present from this probability, as in the scorer
 
 
 def validate(trainer: Trainer, benchmark: Benchmark, pixels: Pixels) -> dict[str, float | None]:
-    """Scores as columns of a log: macro mAP or F1 by task, and PIQ where all tasks are answered.
+    """Predict and score the held-out images.
 
     Args:
-        trainer: whose model is tried, as it is.
-        benchmark: of training images alone; what is held out is its query and gallery.
-        pixels: of the images held out, in the order of `benchmark.test_rows`.
+        trainer: holds the model.
+        benchmark: made of training images alone; the held-out ones are its query and gallery.
+        pixels: pixels of the held-out images, in the order of `benchmark.test_rows`.
+
+    Returns:
+        Columns of the log: macro mAP or F1 of each task, and PIQ, which is None unless the model answers all tasks.
     """
-    found = answer(trainer.model, pixels, trainer.tasks, trainer.configuration, trainer.device)
-    submission = _submission(found, trainer.tasks, len(pixels))
+    predictions = predict_pixels(trainer.model, pixels, trainer.tasks, trainer.configuration, trainer.device)
+    submission = _submission(predictions, trainer.tasks, len(pixels))
     engine, name = choose("cpu", len(pixels) ** 2)
     result = score(benchmark, submission, n_resamples=0, engine=engine, engine_name=name)
     reid = None if result.reid is None else result.reid.values["macro_map"]
@@ -31,11 +34,11 @@ def validate(trainer: Trainer, benchmark: Benchmark, pixels: Pixels) -> dict[str
     return {name: None if value is None else float(value) for name, value in columns.items()}
 
 
-def _submission(found: Predictions, tasks: Sequence[Task], n_images: int) -> Submission:
-    """Predictions as the scorer takes them, decided as it would."""
-    predictions: dict[str, IntArray | BoolArray] = {
-        task.name: found.scores[task.name] >= DECISION if task.multi_label else found.scores[task.name].argmax(axis=1)
+def _submission(predictions: Predictions, tasks: Sequence[Task], n_images: int) -> Submission:
+    """Turn probabilities into decisions, as the scorer would, and wrap them as a submission."""
+    decisions: dict[str, IntArray | BoolArray] = {
+        task.name: scores >= DECISION_THRESHOLD if task.multi_label else scores.argmax(axis=1)
         for task in tasks
-        if task.name in found.scores
+        if (scores := predictions.scores.get(task.name)) is not None
     }
-    return Submission("held out", "cosine", {}, "", found.embedding, np.arange(n_images), predictions, "", 0)
+    return Submission("held out", "cosine", {}, "", predictions.embedding, np.arange(n_images), decisions, "", 0)

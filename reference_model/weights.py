@@ -1,9 +1,9 @@
-"""A file of pre-trained weights into a backbone: every key must fit, or the file is refused.
+"""Loads a file of pre-trained weights into a backbone; a file in which any key does not fit is refused.
 
-Loading what happens to fit would hide a wrong file: a network with some layers left random still runs. Two things may
-differ. The file may have the classifier of its 1000 classes where the model has none, and old files lack the counters
-of batches. Of a checkpoint of ours, the backbone is taken and its heads are not. Files come from strangers: nothing in
-them is executed.
+Loading only what fits would hide a wrong file, since a network with some random layers still runs. Two differences are
+allowed: the file may have the classifier of ImageNet's 1000 classes where the model has none, and old files lack the
+batch counters of batch normalisation. Of a checkpoint of this project, only the backbone is loaded. Files come from
+strangers, so nothing in them is executed.
 """
 
 import pickle
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from piq_bench.errors import BadUsage, Problem, first_few, printable
 from reference_model.hrnet import HRNet
 
-FORMAT = "piq-bench/checkpoint/1"  # of a checkpoint of ours, see `checkpoint`
-MAX_BYTES = 2 << 30  # W32 with the state of its optimiser has 0.5 GB
+FORMAT = "piq-bench/checkpoint/1"  # of a checkpoint of this project, see `checkpoint`
+MAX_BYTES = 2 << 30  # W32 with the state of its optimiser takes 0.5 GB
 WRAPPERS = ("state_dict", "model")  # under which training scripts keep the weights
 PREFIX = "module."  # left by training on several devices
-BACKBONE = "backbone."  # before the keys that a checkpoint of ours has for it
+BACKBONE = "backbone."  # prefix of its keys in a checkpoint of this project
 COUNTER = ".num_batches_tracked"
 SAFETENSORS = ".safetensors"
 REMEDY = "give a state dict alone, as torch.save or safetensors wrote it; get the file again if it was cut off"
@@ -32,15 +32,15 @@ WEIGHT_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class WrongCheckpoint(BadUsage):
-    """A file that is no weights, or those of another model."""
+    """A file that holds no weights, or the weights of another model."""
 
 
 def load_backbone(model: nn.Module, path: Path) -> None:
-    """Fill a backbone with the weights of a file.
+    """Load the weights of a file into a backbone.
 
     Args:
-        model: an HRNet or a ResNet50; left as it is if the file is refused.
-        path: .safetensors, or anything that torch.save wrote (.pth, .bin), a state dict or a checkpoint around it.
+        model: an HRNet or a ResNet50; unchanged if the file is refused.
+        path: a .safetensors file, or one written by torch.save (.pth, .bin): a state dict, or a checkpoint with one.
 
     Raises:
         WrongCheckpoint: if it cannot be read, or a key is missing, unknown or of another shape.
@@ -53,17 +53,17 @@ def load_backbone(model: nn.Module, path: Path) -> None:
     counters = {key: value for key, value in own.items() if key.endswith(COUNTER)}
     problems = _misfits(own, counters | state)
     if problems:
-        if _kind(state) != _kind(own):
-            found = f"looks like {_kind(state)}; the model is {_kind(own)}"
-            problems.insert(0, Problem("wrong-architecture", "file", found, f"give {_right(model)}"))
+        if _architecture(state) != _architecture(own):
+            found = f"looks like {_architecture(state)}; the model is {_architecture(own)}"
+            problems.insert(0, Problem("wrong-architecture", "file", found, f"give {_suitable_weights(model)}"))
         raise WrongCheckpoint(str(path), problems)
     model.load_state_dict(counters | state)
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a file, without what training scripts put around them."""
+    """The state dict of a file, without the wrappers and key prefixes that training scripts add."""
     content = _opened(path)
-    is_ours = isinstance(content, Mapping) and content.get("format") == FORMAT
+    is_own_checkpoint = isinstance(content, Mapping) and content.get("format") == FORMAT
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -74,7 +74,7 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         names = first_few(strange, len(strange))
         found = f"{len(strange)} of {len(content)} entries are no dense tensors with a name: {names}"
         raise _refusal(path, "not-weights", found, REMEDY)
-    if is_ours:
+    if is_own_checkpoint:
         return {key.removeprefix(BACKBONE): value for key, value in content.items() if key.startswith(BACKBONE)}
     if all(key.startswith(PREFIX) for key in content):
         return {key.removeprefix(PREFIX): value for key, value in content.items()}
@@ -82,7 +82,7 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _opened(path: Path) -> object:
-    """Whatever the file holds, on the CPU."""
+    """The content of a file, with tensors on the CPU; anything but plain values and tensors is refused."""
     try:
         n_bytes = _unpacked_bytes(path)
         if n_bytes <= MAX_BYTES:
@@ -90,8 +90,8 @@ def _opened(path: Path) -> object:
     except OSError as error:
         raise _refusal(path, "unreadable", str(error.strerror or error), REMEDY) from None
     except pickle.UnpicklingError as error:
-        culprit = re.search(r"GLOBAL (\S+)", str(error))  # the rest of torch's text tells how to run what is in there
-        held = f"holds {printable(culprit[1])} beside tensors" if culprit else "is no pickle of tensors"
+        culprit = re.search(r"GLOBAL (\S+)", str(error))  # the rest of torch's text says how to execute it
+        held = f"holds {printable(culprit[1])} besides tensors" if culprit else "is no pickle of tensors"
         raise _refusal(path, "not-weights", f"{held}; nothing was executed", REMEDY) from None
     except Exception as error:  # a stranger's bytes can fail in any way
         first_line = str(error).partition("\n")[0]
@@ -102,7 +102,7 @@ def _opened(path: Path) -> object:
 
 
 def _unpacked_bytes(path: Path) -> int:
-    """Torch's files are zip archives, whose records may unpack to more than the file has."""
+    """Size of a file, or of its unpacked records: torch's files are zip archives and may unpack to more."""
     n_bytes = path.stat().st_size
     if path.suffix == SAFETENSORS or not zipfile.is_zipfile(path):
         return n_bytes
@@ -111,13 +111,13 @@ def _unpacked_bytes(path: Path) -> int:
 
 
 def _read(path: Path) -> object:
-    """By the file's ending."""
+    """Read a file with the library for its suffix."""
     if path.suffix == SAFETENSORS:
         from safetensors.torch import load_file
 
         return load_file(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other pickles than torch's own, which are then refused
+        warnings.simplefilter("ignore")  # about pickles that are not torch's own, which are then refused
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -126,7 +126,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[Problem]:
-    """Every key that is missing, too much, or of another shape or kind of number."""
+    """Every key that is missing, unknown, or of another shape or type of number."""
     problems = []
     missing = [key for key in own if key not in state]
     extra = [key for key in state if key not in own]
@@ -142,13 +142,13 @@ def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[Pro
 
 
 def _described(value: Tensor) -> str:
-    """What must agree: the shape, and that weights are numbers with a fraction, of whatever precision."""
+    """The shape of a tensor, and its type unless that is floating point; both must agree, but not the precision."""
     shape = " x ".join(map(str, value.shape)) or "a single number"
     return shape if value.dtype in WEIGHT_TYPES else f"{shape} of {value.dtype}"
 
 
-def _kind(state: Mapping[str, Tensor]) -> str:
-    """What a file's keys say it is."""
+def _architecture(state: Mapping[str, Tensor]) -> str:
+    """The network that a state dict belongs to, judged by its keys."""
     shapes = {key.removeprefix("backbone."): tuple(value.shape) for key, value in state.items()}
     if COARSEST in shapes:
         if any(key.startswith("neck.") for key in shapes):
@@ -165,7 +165,7 @@ def _kind(state: Mapping[str, Tensor]) -> str:
     return "neither an HRNet nor a ResNet"
 
 
-def _right(model: nn.Module) -> str:
+def _suitable_weights(model: nn.Module) -> str:
     if isinstance(model, HRNet):
         return "ImageNet classification weights: hrnetv2_w32_imagenet_pretrained.pth or timm's hrnet_w32.ms_in1k"
     return "ImageNet classification weights: torchvision's resnet50-0676ba61.pth"

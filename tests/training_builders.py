@@ -1,4 +1,4 @@
-"""Small data sets with pictures to learn from: every label and every person is a colour in a band of its own."""
+"""Small data sets with pictures to learn from: each task has a band in the picture, coloured by its label."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +21,11 @@ OTHER_TASKS = (
     Task("eyes", "appearance", labels=("open", "sunglasses")),
     Task("pose", "posture", labels=("straight", "left", "right", "up")),
 )
-"""Another vocabulary, of which a side is part."""
+"""Another vocabulary, whose labels name sides."""
 
 
 def portraits(folder: Path, *, seed: int = 0, tasks: tuple[Task, ...] = DEFAULT_TASKS, name: str = "small") -> Path:
-    """A data set of our layout: 48 training images of 8 people and 16 of nobody known, 24 test images of 4 others."""
+    """A data set of our layout: 48 training images of 8 people and 16 without identity, 24 test images of 4 others."""
     rng = np.random.default_rng(seed)
     people = [f"p{i // PER_PERSON}" if i < N_PEOPLE * PER_PERSON else "" for i in range(N_TRAIN)]
     people += [f"q{i // PER_PERSON}" for i in range(N_TEST)]
@@ -34,7 +34,7 @@ def portraits(folder: Path, *, seed: int = 0, tasks: tuple[Task, ...] = DEFAULT_
     attributes = [task for task in tasks if task.kind != RETRIEVAL]
     for number, (person, split) in enumerate(zip(people, splits, strict=True)):
         image = f"m{number % 4}/{number:03}.png"
-        has = [rng.integers(0, 2, len(task.labels)) if task.multi_label else _one(task, rng) for task in attributes]
+        has = [_random_labels(task, rng) for task in attributes]
         save(folder / "images" / image, [_colour(person), *map(_code, has)], rng)
         rows.append((image, split, person, image[:2], *map(_cell, attributes, has)))
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def market(folder: Path, *, n_people: int = 8) -> Path:
 
 
 def without(folder: Path, column: str) -> None:
-    """Leave a column of the annotations empty."""
+    """Empty a column of the annotations."""
     path = folder / "annotations.csv"
     header, *rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
     place = header.index(column)
@@ -69,7 +69,7 @@ def rewritten(path: Path, change: Callable[[str], str]) -> None:
 
 
 def save(path: Path, colours: list[tuple[int, int, int]], rng: np.random.Generator) -> None:
-    """Bands of colour, one below the other, with some noise."""
+    """Save a picture of coloured bands, one below the other, with some noise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     band = np.arange(SIZE[0]) * len(colours) // SIZE[0]
     pixels = np.array(colours)[band][:, None] + rng.integers(-8, 9, (*SIZE, 3))
@@ -82,14 +82,17 @@ def _colour(person: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _one(task: Task, rng: np.random.Generator) -> IntArray:
+def _random_labels(task: Task, rng: np.random.Generator) -> IntArray:
+    """1 for each label that applies, shape (n_labels,)."""
+    if task.multi_label:
+        return rng.integers(0, 2, len(task.labels))
     has = np.zeros(len(task.labels), dtype=np.int64)
     has[rng.integers(has.size)] = 1
     return has
 
 
 def _code(has: IntArray) -> tuple[int, int, int]:
-    """Up to three labels in each channel."""
+    """Encode labels as a colour, up to three labels in each channel."""
     bits = np.zeros(9, dtype=np.int64)
     bits[: has.size] = has
     red, green, blue = (bits.reshape(3, 3).T @ [128, 64, 32]).tolist()
@@ -97,12 +100,12 @@ def _code(has: IntArray) -> tuple[int, int, int]:
 
 
 def _cell(task: Task, has: IntArray) -> str:
-    return "|".join(label for label, one in zip(task.labels, has, strict=True) if one) or "-"
+    return "|".join(label for label, present in zip(task.labels, has, strict=True) if present) or "-"
 
 
 def _toml(task: Task) -> str:
     if task.kind == RETRIEVAL:
         return f'[tasks.{task.name}]\naspect = "{task.aspect}"\nkind = "retrieval"\n'
     labels = ", ".join(f'"{label}"' for label in task.labels)
-    several = "multi_label = true\n" * task.multi_label
-    return f'[tasks.{task.name}]\naspect = "{task.aspect}"\nlabels = [{labels}]\n{several}'
+    multi_label = "multi_label = true\n" * task.multi_label
+    return f'[tasks.{task.name}]\naspect = "{task.aspect}"\nlabels = [{labels}]\n{multi_label}'

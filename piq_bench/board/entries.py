@@ -21,6 +21,7 @@ MAX_FILES = 32
 MAX_TEXT_BYTES = 2 << 20
 MAX_SUBMISSION_BYTES = 64 << 20
 GENERATED = "board"  # the folder of the pages, beside the entries
+SKIPPED = (GENERATED, "__pycache__")  # folders that are no entries; the second appears when our script is run
 TAKEN = (GENERATED, "index")  # an entry's page would be written over the one of all entries
 
 
@@ -94,7 +95,7 @@ def entries_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise BadUsage(str(folder), [Problem("no-entries", printable(folder.name), "is no folder", "submissions")])
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name != GENERATED)
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in SKIPPED)
 
 
 def _misfit(path: Path) -> Problem | None:

@@ -1,4 +1,4 @@
-"""Augmentation: the one gather against images changed one by one, and how often what is drawn."""
+"""Augmentation: the batched gather equals changing images one by one, and changes are as frequent as configured."""
 
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ def rng_of(seed: int) -> np.random.Generator:
 
 
 def standardised(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """In float32, as the definition has it: share of the greatest value, less the mean, by the deviation."""
+    """Normalisation by its definition, in float32: value / 255, minus the mean, divided by the deviation."""
     mean, deviation = np.array(augment.MEAN, np.float32), np.array(augment.DEVIATION, np.float32)
     return (picture.astype(np.float32) / np.float32(255) - mean) / deviation
 
@@ -72,7 +72,7 @@ def test_an_image_is_flipped_before_it_is_cropped() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_with_all_switched_off_only_normalisation_is_left(size: tuple[int, int]) -> None:
+def test_with_everything_turned_off_images_are_only_normalised(size: tuple[int, int]) -> None:
     options = augment.Augmentation(**OFF)
     pixels = pictures(1, 5, size)
     found = augment.augmented(pixels, augment.draw(5, size, np.random.default_rng(1), options), options)
@@ -89,7 +89,7 @@ def test_inputs_are_float32_in_channels_last_memory() -> None:
         assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_black_and_the_mean_colour_are_what_padding_and_boxes_show() -> None:
+def test_padding_is_black_and_boxes_have_the_mean_colour() -> None:
     pixels = torch.full((1, 6, 4, 3), 200, dtype=torch.uint8)
     drawn = augment.Drawn(torch.tensor([False]), torch.tensor([[-2, 0]]), torch.tensor([[3, 1, 5, 3]]))
     found = augment.augmented(pixels, drawn)[0]
@@ -107,7 +107,7 @@ def test_erased_boxes_lie_within_the_image_and_have_the_shares_and_shapes_asked_
     assert (box[:, :2] >= 0).all()
     assert (box[:, 2:] <= size).all()
     assert ((extent > 0) & (extent < size)).all()
-    shift = (extent.sum(axis=1) + 1) / 2 / (height * width)  # by which rounding both sides moves the share at most
+    shift = (extent.sum(axis=1) + 1) / 2 / (height * width)  # the most by which rounding both sides moves the share
     share = extent.prod(axis=1) / (height * width)
     assert (share > 0.02 - shift).all()
     assert (share < 0.4 + shift).all()

@@ -1,4 +1,4 @@
-"""Training data: nothing of query and gallery in it, answers numbered anew, pictures of one size."""
+"""Training data: it holds nothing of query and gallery, identities are renumbered, pictures have one size."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from reference_model import data
 
 
 def drawn(seed: int, n_train: int = 60) -> Benchmark:
-    """A benchmark whose training images show several people, and some show nobody known."""
+    """A benchmark whose training images show several people, and some have no identity."""
     rng = np.random.default_rng(seed)
     benchmark = builders.benchmark(rng, builders.Size(n_train=n_train))
     identity = benchmark.identity.copy()
@@ -28,7 +28,7 @@ def drawn(seed: int, n_train: int = 60) -> Benchmark:
 
 
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.6))
-def test_no_image_of_query_or_gallery_is_left_to_train_or_to_try_out_on(seed: int, share: float) -> None:
+def test_no_query_or_gallery_image_is_trained_or_validated_on(seed: int, share: float) -> None:
     benchmark = drawn(seed)
     train = set(benchmark.images[benchmark.split == TRAIN])
     tried = data.held_out(benchmark, share, seed)
@@ -59,9 +59,9 @@ def test_the_same_seed_holds_out_the_same_images() -> None:
 def test_images_without_a_scene_are_held_out_one_by_one() -> None:
     benchmark = drawn(2)
     alone = replace(benchmark, source=None, sequence=None)
-    nobody = data.training_part(alone).identity == NO_IDENTITY
-    n_held = int((data.held_out(alone, 0.5, 0).split[nobody] == GALLERY).sum())
-    assert n_held == round(0.5 * int(nobody.sum()))
+    unidentified = data.training_part(alone).identity == NO_IDENTITY
+    n_held = int((data.held_out(alone, 0.5, 0).split[unidentified] == GALLERY).sum())
+    assert n_held == round(0.5 * int(unidentified.sum()))
 
 
 def test_a_benchmark_without_training_images_is_refused() -> None:

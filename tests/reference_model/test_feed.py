@@ -1,4 +1,4 @@
-"""Batches of images: the same bits from memory, a file or read ahead, and the reader ends when nobody listens."""
+"""Batches of images: the same bits from memory, from a file or prefetched; the thread ends with its consumer."""
 
 import threading
 from pathlib import Path
@@ -37,28 +37,28 @@ def test_a_file_feeds_the_same_as_memory(pixels: Pixels, stored: Pixels) -> None
         assert not list(feed.batches(ROWS[:0]))
 
 
-def test_no_more_is_read_than_a_little_ahead(pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_few_batches_are_prefetched(pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.zeros((100, 2), dtype=np.int64)
     read: list[int] = []
-    real = feeds._read
+    real = feeds._read_batch
 
     def counted(*given: object) -> object:
         read.append(1)
         return real(*given)
 
-    monkeypatch.setattr(feeds, "_read", counted)
+    monkeypatch.setattr(feeds, "_read_batch", counted)
     before = threading.active_count()
-    batches = feeds.read_ahead(pixels, rows, CPU)
+    batches = feeds.prefetched_batches(pixels, rows, CPU)
     for _ in range(5):
         next(batches)
     batches.close()
-    assert 5 <= len(read) <= 5 + feeds.N_AHEAD
+    assert 5 <= len(read) <= 5 + feeds.N_PREFETCHED
     assert threading.active_count() == before
 
 
-def test_a_failure_of_the_reader_is_raised_and_ends_it(pixels: Pixels) -> None:
+def test_a_failure_while_prefetching_is_raised_and_ends_the_thread(pixels: Pixels) -> None:
     before = threading.active_count()
-    batches = feeds.read_ahead(pixels, np.array([[0], [10]]), CPU)
+    batches = feeds.prefetched_batches(pixels, np.array([[0], [10]]), CPU)
     next(batches)
     with pytest.raises(IndexError):
         next(batches)
@@ -78,7 +78,7 @@ def test_a_gpu_keeps_what_leaves_room_for_the_network(
     device = torch.device("cuda:1")
     for one in (pixels, stored):
         free = int(one.nbytes / feeds.GPU_SHARE)
-        assert feeds._fits(one, device)
+        assert feeds._fits_on_device(one, device)
         free -= 1
-        assert not feeds._fits(one, device)
+        assert not feeds._fits_on_device(one, device)
     assert asked == [device] * 4

@@ -1,4 +1,4 @@
-"""`python -m reference_model`: from a data set to a score, and every failure with its exit code."""
+"""`python -m reference_model`: from a data set to a score, and the exit code of every failure."""
 
 import json
 from pathlib import Path
@@ -51,9 +51,9 @@ def test_a_run_is_resumed_by_its_folder_alone(folder: Path, tmp_path: Path, monk
     monkeypatch.setattr(trainers.Trainer, "step", step)
     stopped = call("train", folder, "--out", tmp_path, "--preset", "fss", *QUICK, *HERE)
     assert stopped.exit_code == 130
-    assert f"the last full epoch is in {tmp_path}; go on with --resume" in stopped.stderr
+    assert f"the last full epoch is in {tmp_path}; continue with --resume" in stopped.stderr
     early = call("predict", tmp_path, folder, "--out", tmp_path / "entry.npz", *HERE)
-    assert "the run is not at its end, 1 of 2 epochs" in early.stderr
+    assert "the run is not finished: 1 of 2 epochs" in early.stderr
     done = call("train", folder, "--out", tmp_path, "--resume", *HERE)
     assert done.exit_code == 0, done.output
     assert "epoch 1/2" not in done.stderr
@@ -101,7 +101,7 @@ def test_models_of_single_tasks_are_resumed_by_their_folder_and_their_weights(
         patch.setattr(trainers.Trainer, "step", step)
         stopped = call(*each, "--out", run)
     assert stopped.exit_code == 130
-    assert f"go on with --resume --weights {start}" in stopped.stderr
+    assert f"continue with --resume --weights {start}" in stopped.stderr
     assert len(list(run.glob("*/checkpoint.pt"))) == 3
     refused = call("train", folder, "--out", run, "--resume", *HERE)
     assert refused.exit_code == 2
@@ -170,8 +170,8 @@ def test_bench_measures_both_directions() -> None:
         ("fss", ["compiled=true", "precision=float32"], {}),
     ],
 )
-def test_bench_says_what_one_h200_should_reach(preset: str, settings: list[str], expected: object) -> None:
-    found = benches.expected(config.changed(config.PRESETS[preset], settings))
+def test_bench_gives_the_speed_that_one_h200_should_reach(preset: str, settings: list[str], expected: object) -> None:
+    found = benches.expected_speed(config.changed(config.PRESETS[preset], settings))
     assert {kind: list(figures.values()) for kind, figures in found.items()} == expected
     assert all(list(figures) == ["floor", "goal", "stretch"] for figures in found.values())
 
@@ -184,7 +184,7 @@ def test_bench_says_what_one_h200_should_reach(preset: str, settings: list[str],
         (["--preset", "fss", "--config", "x.json"], 2, "both a preset and a file"),
         (["--preset", "fss", "--set", "sede=1"], 2, "did you mean 'seed'?"),
         (["--preset", "fss", "--device", "tpu"], 2, "'tpu' does not work here"),
-        (["--preset", "fss", "--device", "meta"], 2, "'meta' does not work here: nothing here was tried on meta"),
+        (["--preset", "fss", "--device", "meta"], 2, "'meta' does not work here: this model was never tested on meta"),
         (["--preset", "fss", "--device", "cuda:77"], 2, "'cuda:77' does not work here"),
         (["--resume"], 2, "no epoch of a run was finished here"),
         (["--preset", "fss"], 2, "64 images do not fill one batch of 128"),
@@ -232,7 +232,7 @@ def test_memory_that_does_not_suffice_is_known_in_all_its_forms(error: Exception
         raise error
 
 
-def test_a_missing_compiler_is_told_from_other_failures() -> None:
+def test_a_missing_compiler_is_distinguished_from_other_failures() -> None:
     for message in (
         "InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config.cpp.cxx: (None, 'g++')",
         "Failed to find C compiler. Please specify via CC environment variable.",
@@ -262,7 +262,7 @@ def test_failures_have_their_exit_codes(folder: Path, tmp_path: Path, monkeypatc
     assert "--set sampling.batch_size=8" in full.stderr
 
 
-def test_processes_that_train_together_part_in_peace_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_leaves_the_group_only_after_success(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[object] = []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, **options: calls.append(backend))
@@ -274,7 +274,7 @@ def test_processes_that_train_together_part_in_peace_or_not_at_all(monkeypatch: 
     with pytest.raises(BadUsage, match="'cuda:1' for every process of torchrun"), program.processes("cuda:1"):
         pass
     assert calls == ["gloo", "destroyed"]
-    # NCCL's farewell waits for the others, who wait for this process's part of a batch: torchrun would never end them.
+    # After a failure, leaving NCCL's group would wait for processes that wait for this one, and torchrun would hang.
     with pytest.raises(MemoryError), program.processes("cpu"):
         raise MemoryError
     assert calls == ["gloo", "destroyed", "gloo"]

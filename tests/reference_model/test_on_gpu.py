@@ -40,7 +40,7 @@ QUICK = "backbone=tiny-r50"  # compiled in a fraction of an HRNet's time; where 
 
 @pytest.fixture(autouse=True)
 def whole_products() -> Iterator[None]:
-    """Products of 32 bits with all their bits."""
+    """Turn TF32 off: products of 32-bit numbers keep all their bits."""
     allowed = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     yield
@@ -82,7 +82,7 @@ def learned(configuration: Configuration, place: str, n_steps: int = 5) -> tuple
 def learned_in_64_bits(
     configuration: Configuration, place: str, monkeypatch: pytest.MonkeyPatch, *, parallel: bool = False
 ) -> tuple[list[float], dict[str, Tensor]]:
-    """Five steps make a difference in the last bit a hundred thousand times as large, which is still small here."""
+    """In five steps, a difference in the last bit grows a hundred thousandfold, which is still small here."""
     real = augment.augmented
     with monkeypatch.context() as patch:
         patch.setattr(trainers, "augmented", lambda *given: real(*given).double())
@@ -149,18 +149,18 @@ def test_a_process_that_could_be_one_of_several_learns_the_same(
     torch.distributed.init_process_group("nccl", init_method=store, rank=0, world_size=1)
     try:
         found, weights = learned_in_64_bits(tiny(FULL, QUICK, *settings), "cuda", monkeypatch, parallel=True)
-        told: list[object] = [None]
-        torch.distributed.all_gather_object(told, "refusal")  # as `shared` does
+        gathered: list[object] = [None]
+        torch.distributed.all_gather_object(gathered, "refusal")  # as `shared_pixels` does
         torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
     assert found == pytest.approx(costs, rel=1e-6)
     assert_same_weights(weights, expected)
-    assert told == ["refusal"]
+    assert gathered == ["refusal"]
 
 
 @each_way
-def test_a_run_is_tried_resumed_and_answers_as_on_a_cpu(settings: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_run_is_validated_resumed_and_predicts_as_on_a_cpu(settings: tuple[str, ...], tmp_path: Path) -> None:
     benchmark = read_benchmark(training_builders.portraits(tmp_path / "data"))
     short = ["schedule.n_epochs=3", "sampling.batch_size=16", "held_out=0.25", "evaluate_every=1", FULL, QUICK]
     configuration = tiny(*short, *settings)
@@ -227,7 +227,7 @@ def test_no_step_waits_for_the_device(settings: tuple[str, ...]) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_images_are_the_same_from_the_gpu_and_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_the_same_from_the_gpu_and_prefetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, device = np.random.default_rng(0), torch.device("cuda")
     pixels = rng.integers(0, 256, (500, 64, 32, 3)).astype(np.uint8)
     stored = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=pixels.shape)
@@ -246,9 +246,9 @@ def test_images_are_the_same_from_the_gpu_and_read_ahead(tmp_path: Path, monkeyp
             assert (torch.stack(found).cpu().numpy() == pixels[rows]).all()
 
 
-def test_a_batch_that_is_too_large_is_told_and_a_smaller_one_runs_then() -> None:
+def test_a_batch_that_is_too_large_is_refused_and_a_smaller_one_then_runs() -> None:
     free = torch.cuda.mem_get_info()[0]
-    n = min(65536, free // (256 * 128 * 3))  # of these pixels alone, the device would hold as many
+    n = min(65536, free // (256 * 128 * 3))  # so many that the device would just hold their pixels
     configuration = config.changed(config.PRESETS["fss"], [f"sampling.batch_size={n}"])
     with pytest.raises(LimitExceeded), trainers.memory(n, "--set sampling.batch_size"):
         benches.bench(configuration, torch.device("cuda"), n_steps=1)

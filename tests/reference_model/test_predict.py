@@ -1,4 +1,4 @@
-"""Prediction: what the scorer takes, of one checkpoint or of one for each task; and which files are refused."""
+"""Prediction: a valid submission from one checkpoint or one per task; and which files are refused."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Batches: what each sampler shows, once or never, and that seed and epoch decide it alone."""
+"""Batches: which images each sampler shows and how often, and that only seed and epoch decide it."""
 
 from collections import Counter
 from typing import Any
@@ -17,7 +17,7 @@ SMALL: dict[str, Any] = {"batch_size": 12, "n_images": 3}  # four identities
 
 
 def people(seed: int, n_unknown: int = 40) -> IntArray:
-    """A long tail: some people have two images, one has many."""
+    """A long-tailed data set: some people have two images, one has many."""
     rng = np.random.default_rng(seed)
     n_images = np.concatenate([[50], rng.integers(2, 12, int(rng.integers(3, 12)))])
     identity = np.repeat(rng.permutation(n_images.size), n_images)
@@ -46,7 +46,7 @@ def test_random_batches_show_unidentified_images() -> None:
 
 
 @given(seed=st.integers(0, 10**6), epoch=st.integers(0, 200))
-def test_pk_batches_show_several_images_of_several_people_and_nobody_unidentified(seed: int, epoch: int) -> None:
+def test_pk_batches_show_several_images_of_several_people_and_none_unidentified(seed: int, epoch: int) -> None:
     identity = people(seed)
     found = batches("pk", identity, epoch, seed, **SMALL)
     assert found.shape[1] == 12

@@ -1,4 +1,4 @@
-"""The learning rate: the table of the paper's epochs, and the same course in fewer."""
+"""The learning rate: its values in the paper's epochs, and schedules scaled to other numbers of epochs."""
 
 import pytest
 from hypothesis import given

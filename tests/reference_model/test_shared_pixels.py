@@ -1,4 +1,4 @@
-"""Images of several processes: decoded by one, seen by all, and refused by all."""
+"""Images shared by several processes: one decodes them, all see them, and a refusal reaches all."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -28,15 +28,15 @@ def never(pixels: Pixels) -> None:
 
 @pytest.fixture
 def of_two(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, list[object]], None]]:
-    """Makes this process one of two, which is told what the list holds for those before it; its own is added."""
+    """Makes this process one of two; `gathered` holds what the earlier ones sent, and what this one sends is added."""
     with ExitStack() as opened:
 
-        def be(place: int, told: list[object]) -> None:
+        def be(place: int, gathered: list[object]) -> None:
             def gather(found: list[object], own: tuple[str, object]) -> None:
                 if own[0]:  # kept open, as the first process does until all have mapped it
                     opened.callback(os.close, os.open(own[0], os.O_RDONLY))
-                told.append(own)
-                found[:] = told[:2] + [("", None)] * (2 - len(told))
+                gathered.append(own)
+                found[:] = gathered[:2] + [("", None)] * (2 - len(gathered))
 
             monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
             monkeypatch.setenv("LOCAL_RANK", str(place))
@@ -62,8 +62,8 @@ def test_one_process_keeps_its_images_for_itself(tmp_path: Path) -> None:
 def test_the_second_process_sees_what_the_first_decodes(
     of_two: Callable[[int, list[object]], None], tmp_path: Path
 ) -> None:
-    told: list[object] = []
-    of_two(0, told)
+    gathered: list[object] = []
+    of_two(0, gathered)
     first = shared.decode_once(SHAPE, tmp_path, fill)
     assert (first == CONTENT).all()
     with (tmp_path / "open").open("w+b") as stream:  # what the first process would still have open
@@ -76,17 +76,17 @@ def test_the_second_process_sees_what_the_first_decodes(
 
 
 @needs_linux
-def test_a_refusal_is_that_of_all(of_two: Callable[[int, list[object]], None], tmp_path: Path) -> None:
-    refusal = BadDataset("small", [Problem("empty-file", "images", "1 image", "mend it")])
+def test_a_refusal_reaches_all_processes(of_two: Callable[[int, list[object]], None], tmp_path: Path) -> None:
+    refusal = BadDataset("small", [Problem("empty-file", "images", "1 image", "fix it")])
 
     def refuse(pixels: Pixels) -> None:
         raise refusal
 
-    told: list[object] = []
-    of_two(0, told)
-    with pytest.raises(BadDataset, match="mend it"):
+    gathered: list[object] = []
+    of_two(0, gathered)
+    with pytest.raises(BadDataset, match="fix it"):
         shared.decode_once(SHAPE, tmp_path, refuse)
-    of_two(1, told)
-    with pytest.raises(BadDataset, match="mend it"):
+    of_two(1, gathered)
+    with pytest.raises(BadDataset, match="fix it"):
         shared.decode_once(SHAPE, tmp_path, never)
     assert not list(tmp_path.iterdir())

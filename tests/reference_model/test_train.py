@@ -103,7 +103,7 @@ def test_a_tiny_model_learns_64_images_by_heart_in_all_eight_tasks(benchmark: Be
     state = run(benchmark, configuration, tmp_path / "run")
     material = training.prepare(benchmark, configuration, workers=1)
     model = checkpoints.restored(state, tmp_path).eval()
-    answers = prediction.inferred(model, torch.from_numpy(material.fitted.pixels), configuration)
+    answers = prediction.infer_batch(model, torch.from_numpy(material.fitted.pixels), configuration)
     assert len(DEFAULT_TASKS) == 8
     for task, logits in zip(DEFAULT_TASKS, answers.logits, strict=True):
         target = torch.from_numpy(material.fitted.targets[task.name])

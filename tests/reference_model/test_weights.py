@@ -1,4 +1,4 @@
-"""Weights: what fits is loaded whole; whatever else a file may be is refused, said why, and never executed."""
+"""Weights: a file that fits is loaded whole; any other is refused with a reason and never executed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUILD = {
 
 
 def public(name: str) -> dict[str, Tensor]:
-    """A file's state dict with the classifier of ImageNet, other than what a fresh model has."""
+    """A state dict with ImageNet's classifier, whose values differ from those of a fresh model."""
     torch.manual_seed(1)
     model = BUILD[name](1000)
     return {key: torch.rand_like(value) if value.ndim else value for key, value in model.state_dict().items()}
@@ -42,7 +42,7 @@ def saved(folder: Path, content: object, name: str = "weights.pth") -> Path:
 
 
 def refusal(model: nn.Module, path: Path) -> str:
-    """The message; the model must be as it was."""
+    """The message of a refusal, which must leave the model unchanged."""
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(weights.WrongCheckpoint) as refused:
         weights.load_backbone(model, path)
@@ -52,7 +52,7 @@ def refusal(model: nn.Module, path: Path) -> str:
 
 
 def loads(name: str, path: Path, state: dict[str, Tensor]) -> bool:
-    """Whether a model without classifier, and one with, have what the file has."""
+    """Whether the file's weights are loaded into a model without classifier and into one with it."""
     for n_classes in (None, 1000):
         model = BUILD[name](n_classes)
         weights.load_backbone(model, path)
@@ -123,7 +123,7 @@ def without_head_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def of_mmpretrain(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Its names: backbone and neck apart, no biases in the latter."""
+    """Renames keys as mmpretrain does: backbone and neck are separate, and the neck has no biases."""
     neck = {"incre_modules": "increase_layers", "downsamp_modules": "downsample_layers", "final_layer": "final_layer"}
     renamed = {}
     for key, value in without_head_biases(state).items():
@@ -170,7 +170,7 @@ def test_an_hrnet_of_another_width_is_refused_by_its_width(tmp_path: Path) -> No
 
 
 class Code:
-    """Unpickling it would make a file."""
+    """An object whose unpickling would create a file."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -190,13 +190,13 @@ def test_code_in_a_file_is_refused_and_not_executed(tmp_path: Path, way: str) ->
     message = refusal(BUILD["hrnet"](), path)
     assert "refused, 1 problem" in message
     if way != "pickle":
-        assert "holds posix.mkdir beside tensors; nothing was executed" in message
+        assert "holds posix.mkdir besides tensors; nothing was executed" in message
     assert not trace.exists()
 
 
 def test_a_whole_pickled_model_is_refused_with_its_class(tmp_path: Path) -> None:
     message = refusal(BUILD["hrnet"](), saved(tmp_path, BUILD["hrnet"]()))
-    assert "holds reference_model.hrnet.HRNet beside tensors; nothing was executed" in message
+    assert "holds reference_model.hrnet.HRNet besides tensors; nothing was executed" in message
     assert "give a state dict alone" in message
 
 

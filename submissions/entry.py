@@ -1,4 +1,4 @@
-"""A training run to an entry of the leaderboard: predictions, configuration, logs, and what `piq grade` wants."""
+"""Turns a training run into an entry of the leaderboard: predictions, configuration, logs, metadata and a README."""
 
 import json
 import shutil
@@ -50,18 +50,18 @@ README = """\
 
 Row `{row}` of the paper's Table 4 by the [reference model](../../reference_model/README.md), at a size for a CPU:
 {models}, {backbone}, images of {height} x {width}, {n_epochs} epochs in {minutes} min ({device}, torch {torch}),
-from a backbone that learned all tasks from 16,000 portraits of other people, drawn by the program that drew these. Not
-the paper's numbers: those take HRNet-W32, ImageNet weights and Portrait250K.
+from a backbone that learned all tasks from 16,000 portraits of other people, drawn by the program that drew these.
+These are not the paper's numbers, which take HRNet-W32, ImageNet weights and Portrait250K.
 
 ```sh
-python -m reference_model baselines out --preset {row}
+python submissions/baselines.py out --preset {row}
 ```
 
 | in per cent | score | 95% interval | chance |
 |---|---:|---:|---:|
 {table}
 
-`config.json` is the whole configuration, the log has losses and rate by epoch.
+`config.json` is the whole configuration; the log holds losses and learning rate of each epoch.
 """
 
 
@@ -69,58 +69,61 @@ def write_entry(
     benchmark: Benchmark,
     run: Path,
     entry: Path,
-    name: str,
+    row: str,
     device: torch.device,
     workers: int | None,
     progress: Progress,
 ) -> Score:
-    """Predict with the model or models of a run, score, and write the entry.
+    """Predict with the model or models of a run, score the predictions, and write the entry.
 
     Args:
-        benchmark: the bundled one, with pictures.
+        benchmark: the bundled benchmark, with pictures.
         run: folder of a training run.
         entry: folder to write.
-        name: of the row.
-        device: to compute on.
+        row: name of the preset.
+        device: where to compute.
         workers: processes that decode; None for one per free core.
-        progress: told what is done.
+        progress: shows a progress bar for each step.
 
     Returns:
         The score.
     """
-    paths = checkpoints_in(run)
-    found, meta = predict(benchmark, paths, name=name, device=device, workers=workers, progress=progress)
+    checkpoints = checkpoints_in(run)
+    predictions, meta = predict(benchmark, checkpoints, name=row, device=device, workers=workers, progress=progress)
     entry.mkdir(parents=True, exist_ok=True)
     submission = entry / "submission.npz"
     images = benchmark.images[benchmark.test_rows]
-    write_submission(submission, images=images, embedding=found.embedding, predictions=found.scores, meta=meta)
-    whole = replace(load(paths[0]).configuration, task=None)
-    write_text(entry / CONFIG, json.dumps(to_json(whole), indent=2) + "\n")
-    for path in paths:
-        log = LOG if len(paths) == 1 else f"log-{path.parent.name}.csv"
+    write_submission(
+        submission, images=images, embedding=predictions.embedding, predictions=predictions.scores, meta=meta
+    )
+    configuration = replace(load(checkpoints[0]).configuration, task=None)
+    write_text(entry / CONFIG, json.dumps(to_json(configuration), indent=2) + "\n")
+    for path in checkpoints:
+        log = LOG if len(checkpoints) == 1 else f"log-{path.parent.name}.csv"
         shutil.copyfile(path.parent / LOG, entry / log)
-    count, engine = choose("cpu", len(images) ** 2)
-    result = score(benchmark, read_submission(submission, benchmark), engine=count, engine_name=engine)
-    write_text(entry / "metadata.toml", _metadata(name, result, meta))
-    write_text(entry / "README.md", _readme(name, result, benchmark, meta))
+    engine, engine_name = choose("cpu", len(images) ** 2)
+    result = score(benchmark, read_submission(submission, benchmark), engine=engine, engine_name=engine_name)
+    write_text(entry / "metadata.toml", _metadata(row, result, meta))
+    write_text(entry / "README.md", _readme(row, result, benchmark, meta))
     return result
 
 
 def _metadata(row: str, score: Score, meta: Mapping[str, Any]) -> str:
-    """What `piq grade` reads."""
+    """The entry's metadata.toml, which `piq grade` reads."""
     digest = score_document(score)["protocol"]["digest"]  # type: ignore[index]
-    return METADATA.format(row=row, date=date.today().isoformat(), piq=score.piq, digest=digest, **_about(meta))
+    return METADATA.format(row=row, date=date.today().isoformat(), piq=score.piq, digest=digest, **_run_facts(meta))
 
 
 def _readme(row: str, score: Score, benchmark: Benchmark, meta: Mapping[str, Any]) -> str:
     table = "\n".join(
-        f"| {one.name} | {one.value} | {one.interval} | {one.chance} |" for one in main_rows(score, benchmark)
+        f"| {metric.name} | {metric.value} | {metric.interval} | {metric.chance} |"
+        for metric in main_rows(score, benchmark)
     )
-    return README.format(row=row, table=table, **_about(meta))
+    return README.format(row=row, table=table, **_run_facts(meta))
 
 
-def _about(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of the runs behind a submission."""
+def _run_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts about the training runs behind a submission, for the templates."""
     options, models = meta["configuration"], meta["models"]
     return {
         "backbone": BACKBONES[options["backbone"]],

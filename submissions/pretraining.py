@@ -1,13 +1,13 @@
-"""What stands for ImageNet weights in the baselines: a backbone trained on portraits of other people.
+"""Trains the backbone that the baselines start from, on portraits of other people; it replaces ImageNet weights.
 
-They are drawn from another seed than the benchmark's. Each stage starts from the one before; a stage whose checkpoint
-lies in the folder already is not repeated, and one that was interrupted goes on.
+The portraits are drawn with another seed than the benchmark's. Each stage starts from the weights of the previous one.
+A stage whose checkpoint is already in the folder is not repeated, and an interrupted one is resumed.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -28,23 +28,23 @@ from reference_model.predict import Progress
 from reference_model.schedule import Schedule
 from reference_model.train import train
 
-NAME = "others"
+NAME = "others"  # of the folders; other names would not be found when a run is resumed
 N_IMAGES, SEED, BATCH_SIZE = 30_000, 1, 64
 HEAD_PIXELS = 86  # side of the square around a head, 1.8 times its usual height
 OFF_CENTRE = 10.0  # pixels at most
-NOT_IN_A_HEAD = ("physique", "height", "body", "arm")  # tasks whose labels are left away there
+NOT_IN_A_HEAD = ("physique", "height", "body", "arm")  # tasks whose labels are blank where only heads are shown
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training.
+    """One stage of the pre-training.
 
     Attributes:
         size: height and width of the images.
         schedule: epochs and learning rate.
-        heads: whether only heads are shown.
-        split: whether each task reads its own part of the feature, as in the FSS rows; the others read all of it.
-        erase: share of images of which a part is erased.
+        heads: whether to train on heads cut out of the portraits.
+        split: whether each task reads its own part of the feature, as in the FSS rows, or else all of it.
+        erase: share of images in which a box is erased.
         multi_label, combination: as in the configuration.
     """
 
@@ -62,8 +62,9 @@ STAGES: Sequence[Stage] = (
     Stage((128, 64), Schedule(14, 3e-3, n_warm_up=1, milestones=(9, 13)), multi_label="mean"),
     Stage((192, 96), Schedule(6, 2e-3, n_warm_up=1, milestones=(5,)), multi_label="mean", combination="uncertainty"),
     Stage((192, 96), Schedule(6, 2e-3, n_warm_up=1, milestones=(4, 5))),
-    # A mouth is a two-hundredth of a portrait, and no expression was ever found there. So heads are learned alone, as
-    # large as they are above, and then as a part of the whole; labels are added up, to outweigh the other tasks.
+    # A mouth covers a two-hundredth of a portrait, too little to learn expression from. So the next stage shows heads
+    # alone, as large as they are in the stage before, and the last one whole portraits again. The losses of the labels
+    # are added up, so that expression outweighs the other tasks.
     Stage((64, 64), Schedule(10, 2e-3, n_warm_up=1, milestones=(7, 9)), heads=True, erase=0.0, multi_label="sum"),
     Stage((192, 96), Schedule(6, 2e-3, n_warm_up=1, milestones=(4, 5)), split=True, erase=0.0, multi_label="sum"),
 )
@@ -77,57 +78,67 @@ def pretrained_backbone(
     device: torch.device,
     workers: int | None,
     progress: Progress,
-    tell: Callable[[str], None],
+    echo: Callable[[str], None],
 ) -> Path | None:
-    """A checkpoint of the preset's backbone.
+    """Train the small backbone of a preset through all stages, as far as that is not done yet.
 
     Args:
-        work: a folder for data sets and runs.
-        n_images: pictures of other people.
+        work: folder for data sets and runs.
+        n_images: number of portraits of other people.
         preset: a row of Table 4.
-        device: to compute on.
+        device: where to compute.
         workers: processes that draw and decode; None for one per free core.
-        progress: told what is done.
-        tell: given a line per epoch.
+        progress: shows a progress bar for each step.
+        echo: called with each line of the training log.
+
+    Returns:
+        The checkpoint of the last stage; None if there are no stages.
 
     Raises:
-        BadUsage: as `train` does.
+        BadUsage: if training refuses the configuration or a folder.
     """
-    row = "sim-mtl-r50" if preset.backbone == "r50" else "sim-mtl"
-    found = small(PRESETS[row])
-    sampling = replace(found.sampling, batch_size=BATCH_SIZE)
-    start: Path | None = None
+    base = small(PRESETS["sim-mtl-r50" if preset.backbone == "r50" else "sim-mtl"])
+    checkpoint: Path | None = None
     for number, stage in enumerate(STAGES, start=1):
         configuration = replace(
-            found,
+            base,
             size=stage.size,
             schedule=stage.schedule,
-            sampling=sampling,
-            augmentation=replace(found.augmentation, erase=stage.erase),
-            features=small(PRESETS["fss"]).features if stage.split else found.features,
+            sampling=replace(base.sampling, batch_size=BATCH_SIZE),
+            augmentation=replace(base.augmentation, erase=stage.erase),
+            features=small(PRESETS["fss"]).features if stage.split else base.features,
             multi_label=stage.multi_label,
             combination=stage.combination,
         )
-        run = work / f"{NAME}-{found.backbone}-{number}"
+        run = work / f"{NAME}-{base.backbone}-{number}"
         if not (run / FILE).exists() or load(run).n_epochs < stage.schedule.n_epochs:
-            people = drawn(work / NAME, n_images, SEED, workers, progress)
-            shown = _heads(work / f"{NAME}-heads", people, n_images, progress) if stage.heads else people
-            tell(f"{found.backbone}: training on other people, stage {number} of {len(STAGES)}")
-            options: dict[str, Any] = {"device": device, "workers": workers, "progress": progress, "tell": tell}
-            train(shown, configuration, run, weights=start, resume=True, **options)
-        start = run / FILE
-    return start
+            people = draw_benchmark(work / NAME, n_images, SEED, workers, progress)
+            shown = _cut_out_heads(work / f"{NAME}-heads", people, n_images, progress) if stage.heads else people
+            echo(f"{base.backbone}: training on other people, stage {number} of {len(STAGES)}")
+            train(
+                shown,
+                configuration,
+                run,
+                device=device,
+                weights=checkpoint,
+                resume=True,
+                workers=workers,
+                progress=progress,
+                tell=echo,
+            )
+        checkpoint = run / FILE
+    return checkpoint
 
 
-def drawn(folder: Path, n_images: int, seed: int, workers: int | None, progress: Progress) -> Benchmark:
-    """A synthetic benchmark with its pictures.
+def draw_benchmark(folder: Path, n_images: int, seed: int, workers: int | None, progress: Progress) -> Benchmark:
+    """Draw a synthetic benchmark with its pictures, unless its folder exists already, and read it.
 
     Args:
-        folder: to draw it into, where it is not there yet.
-        n_images: of all splits.
-        seed: of everything in them.
+        folder: folder of the benchmark.
+        n_images: number of images in all splits together.
+        seed: seed of everything that is drawn.
         workers: processes that draw; None for one per free core.
-        progress: told what is done.
+        progress: shows a progress bar.
     """
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -136,8 +147,8 @@ def drawn(folder: Path, n_images: int, seed: int, workers: int | None, progress:
     return read_benchmark(folder)
 
 
-def _heads(folder: Path, people: Benchmark, n_images: int, progress: Progress) -> Benchmark:
-    """The heads in the images, a little off the centre: a data set of squares, with pictures."""
+def _cut_out_heads(folder: Path, people: Benchmark, n_images: int, progress: Progress) -> Benchmark:
+    """Make a data set of square pictures, each with a head a little off its centre, unless the folder exists."""
     if not folder.exists():
         frames = shoot(SEED, sizes_for(n_images))
         images = required_images_folder(people)
@@ -146,14 +157,13 @@ def _heads(folder: Path, people: Benchmark, n_images: int, progress: Progress) -
                 target = new / "images" / frame.image
                 target.parent.mkdir(parents=True, exist_ok=True)
                 draws = Draws("head", SEED, frame.image)
-                corner = [draws.between(-OFF_CENTRE, OFF_CENTRE) - HEAD_PIXELS / 2 for _ in range(2)]
-                left, top = (
-                    round(middle + off) for middle, off in zip(head_of(SEED, frame).origin, corner, strict=True)
-                )
+                offsets = [draws.between(-OFF_CENTRE, OFF_CENTRE) - HEAD_PIXELS / 2 for _ in range(2)]
+                centre = head_of(SEED, frame).origin
+                left, top = (round(middle + offset) for middle, offset in zip(centre, offsets, strict=True))
                 with Image.open(images / frame.image) as image:
                     image.crop((left, top, left + HEAD_PIXELS, top + HEAD_PIXELS)).save(target, **JPEG)
                 advance(1)
-            shown = [replace(frame, blank=(*frame.blank, *NOT_IN_A_HEAD)) for frame in frames]
-            write_text(new / "annotations.csv", annotations_csv(shown))
+            labelled = [replace(frame, blank=(*frame.blank, *NOT_IN_A_HEAD)) for frame in frames]
+            write_text(new / "annotations.csv", annotations_csv(labelled))
             write_text(new / "benchmark.toml", benchmark_toml(folder.name, REMARK))
     return read_benchmark(folder)

@@ -1,12 +1,15 @@
-"""The script of the baseline submissions, in small: from an empty folder to entries that score, and on after a stop."""
+"""`submissions/baselines.py` at a small size: an empty folder fills with entries that score, and a rerun resumes."""
 
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from piq_bench.board.entries import read_entry
+from piq_bench.board.entries import entries_in, read_entry
 from piq_bench.board.grade import grade
 from piq_bench.demo.build import DEFAULT_IMAGES, DEFAULT_SEED
 from piq_bench.demo.film import shoot
@@ -16,38 +19,38 @@ from piq_bench.read.submission import read_submission
 from piq_bench.records import NOT_ANNOTATED
 
 torch = pytest.importorskip("torch")
-baselines = pytest.importorskip("reference_model.baselines")
+baselines = pytest.importorskip("baselines")
 checkpoints = pytest.importorskip("reference_model.checkpoint")
 config = pytest.importorskip("reference_model.config")
-others = pytest.importorskip("reference_model.pretraining")
-program = pytest.importorskip("reference_model.__main__")
+predicting = pytest.importorskip("reference_model.predict")
+pretraining = pytest.importorskip("pretraining")
 CPU = torch.device("cpu")
+SCRIPT = Path(__file__).parents[2] / "submissions" / "baselines.py"
+torch.set_num_threads(1)  # processes of pytest share the cores
 
 
-def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_show(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_folder_fills_with_entries_that_pass_grading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short = replace(baselines.SCHEDULE, n_epochs=1)
     monkeypatch.setattr(baselines, "SCHEDULE", short)
-    stages = [others.Stage((64, 32), short), others.Stage((32, 32), short, heads=True, split=True, erase=0.0)]
-    monkeypatch.setattr(others, "STAGES", stages)
+    stages = [pretraining.Stage((64, 32), short), pretraining.Stage((32, 32), short, heads=True, split=True, erase=0.0)]
+    monkeypatch.setattr(pretraining, "STAGES", stages)
     monkeypatch.setattr(baselines, "SIZE", (32, 32))
-    for module in (baselines, others):
+    for module in (config, pretraining):
         monkeypatch.setattr(module, "small", config.tiny)
-    sizes = {"n_others": 2 * MIN_IMAGES, "n_images": MIN_IMAGES, "workers": 1}
     lines: list[str] = []
-    scores = baselines.make_baselines(tmp_path, ["fss", "sim-mtl"], device=CPU, tell=lines.append, **sizes)
+    options = {"n_pretraining_images": 2 * MIN_IMAGES, "n_images": MIN_IMAGES, "workers": 1, "device": CPU}
+    options |= {"progress": predicting.no_progress, "echo": lines.append}
+    scores = baselines.make_baselines(tmp_path, ["fss", "sim-mtl"], **options)
     assert list(scores) == ["fss", "sim-mtl"]
-    assert (
-        sum(line.startswith("tiny: training on other people, stage ") for line in lines) == 2
-    )  # each once, for both rows
+    n_stages = sum(line.startswith("tiny: training on other people, stage ") for line in lines)
+    assert n_stages == 2  # each once, for both rows
     benchmark, people, heads = (
         read_benchmark(tmp_path / "work" / name) for name in ("benchmark", "others", "others-heads")
     )
     assert len(people.images) > len(benchmark.images)
     assert heads.images.tolist() == people.images.tolist()
     for task, label in heads.labels.items():
-        assert (label == NOT_ANNOTATED).all() == (task in others.NOT_IN_A_HEAD)
+        assert (label == NOT_ANNOTATED).all() == (task in pretraining.NOT_IN_A_HEAD)
     start = checkpoints.load(tmp_path / "work" / "others-tiny-2")
     for row in scores:
         entry = tmp_path / f"reference-{row}"
@@ -66,21 +69,33 @@ def test_rows_become_entries_that_start_from_people_whom_the_benchmark_does_not_
 
     before = (tmp_path / "reference-fss" / "submission.npz").read_bytes()
     lines.clear()
-    baselines.make_baselines(tmp_path, ["fss"], device=CPU, tell=lines.append, **sizes)  # nothing is left to do
+    baselines.make_baselines(tmp_path, ["fss"], **options)  # nothing is left to do
     assert (tmp_path / "reference-fss" / "submission.npz").read_bytes() == before
     assert not any(line.startswith("epoch") for line in lines)
 
 
-def test_nobody_in_the_benchmark_is_among_those_whom_the_backbone_learns_from() -> None:
+def test_no_person_of_the_benchmark_is_in_the_pretraining_images() -> None:
     own, other = (
         {frame.track.person.looks for frame in shoot(seed, sizes_for(n_images))}
-        for seed, n_images in ((DEFAULT_SEED, DEFAULT_IMAGES), (others.SEED, others.N_IMAGES))
+        for seed, n_images in ((DEFAULT_SEED, DEFAULT_IMAGES), (pretraining.SEED, pretraining.N_IMAGES))
     )
     assert (len(own), len(other)) == (378, 2950)
     assert not own & other
 
 
 def test_a_row_without_all_tasks_is_no_baseline(tmp_path: Path) -> None:
-    refused = CliRunner().invoke(program.main, ["baselines", str(tmp_path), "--preset", "reid-only"])
+    refused = CliRunner().invoke(baselines.main, [str(tmp_path), "--preset", "reid-only"])
     assert refused.exit_code == 2
     assert "'reid-only' makes no whole submission" in refused.stderr
+
+
+def test_the_script_has_help_and_is_no_entry(tmp_path: Path) -> None:
+    asked = subprocess.run(
+        [sys.executable, SCRIPT, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "--preset" in asked.stdout
+    shutil.copytree(SCRIPT.parent, tmp_path / "submissions", ignore=shutil.ignore_patterns("*.npz"))
+    (tmp_path / "submissions" / "__pycache__").mkdir(exist_ok=True)
+    names = {path.name for path in entries_in(tmp_path / "submissions")}
+    assert "colour-shape" in names
+    assert not any("baselines" in name or "cache" in name for name in names)
