@@ -78,12 +78,12 @@ def count_ranks(
         advance: called with the number of queries finished since the last call.
     """
     counts = Counts.zero(points.size)
-    asked = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
-    if asked.size == 0 or gallery.size == 0:
+    with_points = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
+    if with_points.size == 0 or gallery.size == 0:
         advance(queries.size)
         return counts
     if similarity.distance == "euclidean":
-        used_rows = np.concatenate([queries[asked], gallery])
+        used_rows = np.concatenate([queries[with_points], gallery])
         if not _norms_are_moderate(similarity, used_rows):
             return plain.count_ranks(
                 similarity, queries, gallery, points, excluded, point_start, threads=threads, advance=advance
@@ -98,9 +98,9 @@ def count_ranks(
         max(1, min(gallery_block, BLOCK_VALUES // similarity.dimension)),
         threads or cpu_count() or 1,
     )
-    advance(queries.size - asked.size)
+    advance(queries.size - with_points.size)
     n_queries = max(1, min(QUERIES_AT_ONCE, QUERY_VALUES_AT_ONCE // similarity.dimension))
-    for part in _passes(point_start, asked, n_queries, POINTS_AT_ONCE // job.threads):
+    for part in _passes(point_start, with_points, n_queries, POINTS_AT_ONCE // job.threads):
         own = slice(point_start[part[0]], point_start[part[-1] + 1])
         start = np.concatenate([point_start[part], [own.stop]]) - own.start
         span = (excluded.start[part], excluded.start[part + 1])
@@ -180,13 +180,13 @@ def _places(stored: IntArray, excluded: Ragged) -> Int32Array:
     return (key & 0xFFFFFFFF).astype(np.int32)
 
 
-def _passes(point_start: IntArray, asked: IntArray, n_queries: int, n_points: int) -> Iterator[IntArray]:
+def _passes(point_start: IntArray, with_points: IntArray, n_queries: int, n_points: int) -> Iterator[IntArray]:
     """Split the queries into parts whose points and tables fit into memory; each part reads the whole gallery."""
     first = 0
-    while first < asked.size:
-        last = int(np.searchsorted(point_start[asked + 1], point_start[asked[first]] + n_points, "right"))
+    while first < with_points.size:
+        last = int(np.searchsorted(point_start[with_points + 1], point_start[with_points[first]] + n_points, "right"))
         last = min(max(last, first + 1), first + n_queries)
-        yield asked[first:last]
+        yield with_points[first:last]
         first = last
 
 
@@ -246,7 +246,7 @@ def _points(
         excluded_last=excluded[1],
     )
     ceiling = _ceiling(job, factors)
-    _in_parts(job, queries.size, lambda first, last: kernel.fill_tables(points, ceiling, first, last))
+    _for_ranges(job, queries.size, lambda first, last: kernel.fill_tables(points, ceiling, first, last))
     return points
 
 
@@ -261,7 +261,7 @@ def _query_factors(job: _Job, vectors: Float32Array, norm: FloatArray) -> Float3
             factors[first:last, :-1] = vectors[first:last]
             factors[first:last, -1] = 1.0
 
-    _in_parts(job, norm.size, write)
+    _for_ranges(job, norm.size, write)
     return factors
 
 
@@ -316,7 +316,7 @@ def _count(
                 progress.reach(n_done / n_pairs)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)  # after an error or an interrupt: start no further block
-    _in_parts(
+    _for_ranges(
         job,
         points.norm.size,
         lambda first, last: kernel.sum_counts(counts, tied, points.start, first, last, found.above, found.tied),
@@ -324,7 +324,7 @@ def _count(
     return True
 
 
-def _in_parts(job: _Job, n_queries: int, work: Callable[[int, int], None]) -> None:
+def _for_ranges(job: _Job, n_queries: int, work: Callable[[int, int], None]) -> None:
     """Call `work(first, last)` for ranges that together hold all queries, in parallel."""
     step = -(-n_queries // (4 * job.threads))
     with ThreadPoolExecutor(job.threads) as pool:

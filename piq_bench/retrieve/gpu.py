@@ -73,8 +73,9 @@ def count_ranks(
     """
     counts = Counts.zero(points.size)
     n_points = np.diff(point_start)
-    asked = np.flatnonzero(n_points > 0)
-    asked = asked[np.argsort(n_points[asked], kind="stable")]  # similar numbers of points need little padding
+    with_points = np.flatnonzero(n_points > 0)
+    # Queries with similar numbers of points are neighbours, so that a block needs little padding.
+    with_points = with_points[np.argsort(n_points[with_points], kind="stable")]
     order = np.arange(gallery.size)
     if similarity.distance == "euclidean":  # blocks of similar norms have tight error bounds
         order = np.argsort(similarity.norm[gallery], kind="stable")
@@ -86,13 +87,13 @@ def count_ranks(
     n_rows = max(gallery_block, min(chunk_bytes // row_bytes, -(-gallery.size // len(used))))
     starts = range(0, gallery.size, n_rows)
     query_bytes = row_bytes + BYTES_PER_POINT * n_points + BYTES_PER_EXCLUDED * np.diff(excluded.start)
-    progress = _Progress(point_start.size - 1, asked.size * gallery.size, advance)
+    progress = _Progress(point_start.size - 1, with_points.size * gallery.size, advance)
     with full_precision():
         tables = {}
         for device in used:
             with on(device):
                 tables[device] = _tables(similarity, precision, device, faiss)
-        for members in _panels(asked, query_bytes[asked], panel_bytes):
+        for members in _panels(with_points, query_bytes[with_points], panel_bytes):
             start, own = _gather(point_start, members)
             excluded_start, own_excluded = _gather(excluded.start, members)
             excluded_place = place[excluded.values[own_excluded]]
@@ -246,14 +247,14 @@ def _fitting_blocks(query_block: int, gallery_block: int, device: torch.device) 
     return query_block, gallery_block
 
 
-def _panels(asked: IntArray, sizes: IntArray, limit: int) -> Iterator[IntArray]:
+def _panels(with_points: IntArray, sizes: IntArray, limit: int) -> Iterator[IntArray]:
     """Groups of queries that fit on a device together, at least one query each."""
     total = np.cumsum(sizes)
     first = 0
-    while first < asked.size:
+    while first < with_points.size:
         before = int(total[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(total, before + limit, "right")))
-        yield asked[first:last]
+        yield with_points[first:last]
         first = last
 
 

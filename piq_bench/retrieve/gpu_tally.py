@@ -173,8 +173,8 @@ class Tally:
     def _count_at_once(self, block: _Block, gallery: Rows, offset: int, twin: torch.Tensor | None) -> None:
         """Count a block; no count changes before every step that may run out of memory is done."""
         queries = self.queries.part(block.first_query, block.last_query)
-        others = gallery.part(block.first_place, block.last_place)
-        table = self.tables[0](queries, others)
+        images = gallery.part(block.first_place, block.last_place)
+        table = self.tables[0](queries, images)
         self._exclude(table.values, block, offset)
         edges, place = self._intervals(block, table)
         n_lower = torch.searchsorted(edges, table.values.float(), right=True, out_int32=True)  # edges not above a value
@@ -189,7 +189,7 @@ class Tally:
         if n_open:
             row, column = torch.nonzero(n_lower & 1, as_tuple=True)
             del n_lower
-            self._count_open(block, queries, others, table, row, column, twin)
+            self._count_open(block, queries, images, table, row, column, twin)
         self.placed.index_add_(0, place.reshape(-1), histogram[:, ::2].reshape(-1))
 
     def _exclude(self, values: torch.Tensor, block: _Block, offset: int) -> None:
@@ -219,11 +219,11 @@ class Tally:
         low = torch.nextafter((centre - bound).float(), below).clamp(-LARGEST, LARGEST)
         high = torch.nextafter((centre + bound).float(), above).clamp(-LARGEST, LARGEST)
         end = torch.nextafter(high, above)  # the first value above the interval
-        fresh = torch.ones_like(row, dtype=torch.bool)  # overlapping intervals are merged
-        fresh[1:] = (row[1:] != row[:-1]) | (low[1:] >= end[:-1])
-        opening = torch.nonzero(fresh).squeeze(1)  # the lowest point of each interval
+        is_first = torch.ones_like(row, dtype=torch.bool)  # in its interval; overlapping ones are merged
+        is_first[1:] = (row[1:] != row[:-1]) | (low[1:] >= end[:-1])
+        opening = torch.nonzero(is_first).squeeze(1)  # the lowest point of each interval
         closing = torch.cat([opening[1:] - 1, opening.new_tensor([last - first - 1])])
-        interval = fresh.cumsum(0) - 1
+        interval = is_first.cumsum(0) - 1
         interval -= interval[self.start[block.first_query : block.last_query] - first][row]  # within the query
         n_rows = block.last_query - block.first_query
         edges = torch.full((n_rows, n_edges), torch.inf, device=self.device)
@@ -239,7 +239,7 @@ class Tally:
         self,
         block: _Block,
         queries: Rows,
-        others: Rows,
+        images: Rows,
         table: Table,
         row: torch.Tensor,
         column: torch.Tensor,
@@ -257,9 +257,9 @@ class Tally:
         if len(self.tables) == 1:
             value, error = fast / unit - offset, bound / unit
         else:
-            value, error = products.near_pairs(queries, others, self.similarity.distance, row, column)
-            off = (fast - (value + offset) * unit).abs() > bound + error * unit
-            if bool((off & torch.isfinite(fast)).any()):
+            value, error = products.near_pairs(queries, images, self.similarity.distance, row, column)
+            is_outside = (fast - (value + offset) * unit).abs() > bound + error * unit
+            if bool((is_outside & torch.isfinite(fast)).any()):
                 raise RuntimeError(f"a product on {self.device} is further from the definition than its error bound")
         query = row + block.first_query
         lower = self._bisect(query, value - error, right=False)

@@ -48,12 +48,12 @@ def count_ranks(
         advance: called with the number of queries finished since the last call.
     """
     counts = Counts.zero(points.size)
-    asked = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
+    with_points = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
     order = np.argsort(similarity.norm[gallery], kind="stable")  # blocks of similar norms have tight error bounds
     n_threads = threads or cpu_count() or 1
     with ThreadPoolExecutor(n_threads) as pool:
-        for first in range(0, asked.size, query_block):
-            block = asked[first : first + query_block]
+        for first in range(0, with_points.size, query_block):
+            block = with_points[first : first + query_block]
             vectors = similarity.vectors(queries[block])
             for start in range(0, gallery.size, gallery_block):
                 part = order[start : start + gallery_block]
@@ -76,7 +76,7 @@ def count_ranks(
                         counts.tied[own],
                     )
             advance(block.size)
-        advance(point_start.size - 1 - asked.size)
+        advance(point_start.size - 1 - with_points.size)
     return counts
 
 
@@ -138,12 +138,12 @@ def _count_row(
         seen = np.flatnonzero(fast >= edges[0])
         inside = np.searchsorted(edges, fast[seen], "left") % 2 == 1
         inside |= np.isin(fast[seen], edges)  # an interval holds both its ends
-        _decide(similarity, query, gallery[seen[inside]], points, above, tied)
+        _count_by_definition(similarity, query, gallery[seen[inside]], points, above, tied)
     n_decided_later = np.cumsum(n_inside[::-1])[::-1] - n_inside  # inside the intervals above
     above += np.repeat(ordered.size - n_not_above - n_decided_later, last - first + 1)
 
 
-def _decide(
+def _count_by_definition(
     similarity: Similarity, query: int, undecided: IntArray, points: FloatArray, above: Int32Array, tied: Int32Array
 ) -> None:
     """Add the counts of gallery images that only the definition can decide."""

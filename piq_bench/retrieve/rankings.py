@@ -236,16 +236,16 @@ def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: Floa
         query: shape (n_pairs,); query of each pair.
         exact: shape (n_pairs,); similarity of each pair by definition.
     """
-    asked, row = np.unique(query, return_inverse=True)  # few queries have such pairs
-    length = start[asked + 1] - start[asked]
+    counted, row = np.unique(query, return_inverse=True)  # few queries have such pairs
+    length = start[counted + 1] - start[counted]
     own_start = np.concatenate([[0], np.cumsum(length)])
-    own, owner = _spans(start[asked], start[asked + 1]), np.repeat(np.arange(asked.size), length)
+    own, owner = _spans(start[counted], start[counted + 1]), np.repeat(np.arange(counted.size), length)
     place = np.arange(own.size) + owner  # a query has one count more than points
     first, last = (_search_lists(own_start, points[own], row, exact, side) + row for side in ("left", "right"))
-    n_below = np.bincount(first, minlength=own.size + asked.size)  # by query and number of points below the image
+    n_below = np.bincount(first, minlength=own.size + counted.size)  # by query and number of points below the image
     until = np.cumsum(n_below)
-    above = until[own_start[1:] + np.arange(asked.size)][owner] - until[place]
-    tied = np.cumsum(n_below - np.bincount(last, minlength=own.size + asked.size))[place]
+    above = until[own_start[1:] + np.arange(counted.size)][owner] - until[place]
+    tied = np.cumsum(n_below - np.bincount(last, minlength=own.size + counted.size))[place]
     return Counts(above.astype(np.int32), tied.astype(np.int32)), own
 
 

@@ -154,8 +154,8 @@ def improvements_of(benchmark: Benchmark, score: Score, *, parts: bool, confusio
         rank1, mean = (float(score.reid.values[name] or 0.0) for name in ("macro_rank1", "macro_map"))
         own[reid.name] = reid_score(rank1, mean)
         options.append((reid.name, reid.name, "Rank-1 and mAP are 1", 1.0))
-        options.append((reid.name, f"{reid.name}, Rank-1", "every query's first image is right", reid_score(1.0, mean)))
-        options.append((reid.name, f"{reid.name}, mAP", "Rank-1 as it is, mAP is 1", reid_score(rank1, 1.0)))
+        options.append((reid.name, f"{reid.name}, Rank-1", "Rank-1 is 1, mAP unchanged", reid_score(1.0, mean)))
+        options.append((reid.name, f"{reid.name}, mAP", "mAP is 1, Rank-1 unchanged", reid_score(rank1, 1.0)))
         if parts and score.reid.by_query is not None:
             few = _few_images(benchmark, score.reid.by_query)
             options.append((reid.name, f"{reid.name}, people with few images", *few))
@@ -219,7 +219,8 @@ def _few_images(benchmark: Benchmark, by_query: QueryScores) -> tuple[str, float
     middle = float(np.median(n_images)) if people.size else 0.0
     few = n_images < middle
     then = [float(np.where(few, 1.0, values).mean()) for values in (first, mean)] if people.size else [0.0, 0.0]
-    return f"{int(few.sum())} people with fewer than {middle:g} gallery images are perfect", reid_score(*then)
+    definition = f"Rank-1 and mAP are 1 for {int(few.sum())} people with fewer than {middle:g} gallery images"
+    return definition, reid_score(*then)
 
 
 def _rare_labels(task: str, labels: Mapping[str, LabelScore]) -> list[tuple[str, str, float]]:
@@ -244,7 +245,7 @@ def _confusion(task: str, score: Score, names: Sequence[str]) -> list[tuple[str,
     counts[true, true] += n_wrong
     counts[true, given] = 0
     value = macro_f1(np.diag(counts).astype(float), counts.sum(axis=0).astype(float), counts.sum(axis=1).astype(float))
-    definition = f"{n_wrong} images of {names[true]} are no longer taken for {names[given]}"
+    definition = f"{n_wrong} images of {names[true]} are no longer classified as {names[given]}"
     return [(f"{task}, most frequent confusion", definition, float(value))]
 
 

@@ -107,7 +107,7 @@ def test_without_its_most_frequent_confusion_a_task_scores_as_if_those_images_we
         better = replace(submission, predictions={**submission.predictions, name: answer})
         one = improvements[f"{name}, most frequent confusion"]
         assert one.piq == pytest.approx(score(benchmark, better, n_resamples=0).piq, abs=1e-12)
-        assert one.definition == f"{count} images of {labels[-i]} are no longer taken for {labels[-j]}"
+        assert one.definition == f"{count} images of {labels[-i]} are no longer classified as {labels[-j]}"
 
 
 @given(SEEDS)
