@@ -1,4 +1,4 @@
-"""Scores portrait interpretation: re-identification and person attributes, summed up as PIQ.
+"""Scores portrait interpretation: re-identification and person attributes, combined into PIQ.
 
 In a notebook: `score` predictions against a benchmark from `read_benchmark` or `make_benchmark`. In a training loop:
 collect batches with `ScoreCollector`.
@@ -28,7 +28,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for, so that commands start at once."""
+    """Import a public name when it is first used, so that commands start at once."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

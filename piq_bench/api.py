@@ -1,7 +1,7 @@
-"""For notebooks and training loops: predictions in memory to a score, by the same checks and to the same bits.
+"""Scores predictions in memory, for notebooks and training loops; checks and scores are exactly those of files.
 
-Arrays and tables go through the readers of files, in a temporary folder: one set of rules for both, and the same
-refusals, with row, value and remedy. The folder needs as much room as the arrays.
+Arrays and tables are written to a temporary folder and read by the readers of files: one set of rules for both, and the
+same error messages, with row, value and remedy. The folder needs as much space as the arrays.
 """
 
 import json
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_NAME = "in memory"
-LONGEST = 400  # characters of a message
+LONGEST = 400  # most characters of a message
 
 ObjectArray = NDArray[np.object_]
 
@@ -51,28 +51,28 @@ def score(
     engine: str = "auto",
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Result:
-    """Score predictions that lie in memory, or in a file.
+    """Score predictions given in memory or as a file.
 
     Args:
-        submission: a path; or columns by name, as arrays or as a table of pandas: `image`, ids of every query and
-            gallery image, in any order; a column per task, label names or indices, or (n, n_labels) scores; and
-            perhaps `embedding`, (n, dimension).
-        benchmark: a path, what `read_benchmark` or `make_benchmark` gave, or None for the bundled one.
-        embedding: shape (n, dimension), float16 or float32; where it is no column.
-        meta: name, distance ("cosine" or "euclidean"), ...
-        partial: score what is there; PIQ is then None.
+        submission: a path; or columns by name, as arrays or as a pandas table: `image`, the ids of every query and
+            gallery image, in any order; a column per task with label names, label indices or scores of shape
+            (n, n_labels); and optionally `embedding`, of shape (n, dimension).
+        benchmark: a path, the result of `read_benchmark` or `make_benchmark`, or None for the bundled one.
+        embedding: shape (n, dimension), float16 or float32; an alternative to the column of that name.
+        meta: name of the submission, distance of its embedding ("cosine" or "euclidean"), and further entries.
+        partial: accept a submission that lacks tasks; PIQ is then None.
         ap: convention of average precision: "non-interpolated" or "market1501".
         exclude_sequence: leave gallery images of the query's own sequence out of its candidates.
-        n_resamples: of the bootstrap; 0 for no intervals.
-        seed: of the bootstrap.
-        engine: "auto", "cpu" or "gpu".
-        advance: told the number of queries done.
+        n_resamples: number of bootstrap resamples; 0 for no intervals.
+        seed: seed of the bootstrap resampling.
+        engine: retrieval engine: "auto", "cpu" or "gpu"; all engines give the same score.
+        advance: called with the number of queries finished since the last call.
 
     Raises:
-        BadUsage: if options do not fit together, or the benchmark.
-        BadSubmission: with every problem found.
+        BadUsage: if options do not fit the benchmark or each other.
+        BadSubmission: if the submission has problems; the error lists all of them.
         BadDataset: if the benchmark cannot be read.
-        LimitExceeded: if the submission asks for more memory than is allowed.
+        LimitExceeded: if the submission needs more memory than is allowed.
 
     >>> import numpy as np
     >>> import piq_bench
@@ -109,19 +109,19 @@ def make_benchmark(
     name: str = DEFAULT_NAME,
     version: str = "1",
 ) -> Benchmark:
-    """A benchmark from labels in memory, without near-duplicate groups; a folder may have them as well.
+    """Make a benchmark from labels in memory; it has no near-duplicate groups, which only a folder can have.
 
     Args:
-        annotations: columns by name, as sequences or as a table of pandas: `image`; `split`, of "train", "query" and
-            "gallery"; `identity`, if a task is retrieval; a column per other task, of label names, and for a
-            multi-label task "a|b", or "-" for none. None, NaN and "" mean not labelled. Optionally `source`,
+        annotations: columns by name, as sequences or as a pandas table: `image`; `split`, one of "train", "query" and
+            "gallery"; `identity`, if a task is retrieval; for every other task a column of label names, in a
+            multi-label task "a|b", or "-" for no label. None, NaN and "" mean not labelled. Optionally `source`,
             `sequence`, `camera`.
-        tasks: the vocabulary.
-        name: what results call it.
-        version: likewise.
+        tasks: the tasks and their labels.
+        name: name of the benchmark in results.
+        version: version of the benchmark in results.
 
     Raises:
-        BadDataset: with every problem found.
+        BadDataset: if the annotations have problems; the error lists all of them.
     """
     columns = {str(column): np.asarray(values, dtype=object) for column, values in annotations.items()}
     n_rows = len(columns.get("image", ()))
@@ -175,7 +175,7 @@ def _submission(
     *,
     partial: bool,
 ) -> Submission:
-    """Read by the reader of files, whatever it is."""
+    """Read a submission; arrays are written to a temporary folder first."""
     if isinstance(given, str | PathLike):
         return read_submission(Path(given), benchmark, partial=partial)
     columns: dict[str, Any] = {str(column): values for column, values in given.items()}
@@ -185,7 +185,7 @@ def _submission(
         raise BadSubmission(DEFAULT_NAME, [problem])
     about = {"name": DEFAULT_NAME, "benchmark": benchmark.name, **(meta or {})}
     name = str(about["name"])
-    # A column becomes a file: no name may leave the folder.
+    # A column becomes a file, so no name may point outside the folder.
     problems = [
         Problem("unknown-array", printable(column), "is no array of this benchmark", "the name of a task")
         for column in columns
@@ -193,7 +193,7 @@ def _submission(
     ]
     if problems:
         raise BadSubmission(name, problems)
-    # What was read stays mapped into memory, so that a system may not let go of the files.
+    # What was read stays mapped into memory, so some systems cannot delete the files yet.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         path = Path(place, "submission")  # a folder, since compressing takes ten times as long
         try:
@@ -214,7 +214,7 @@ def _submission(
 
 
 def _array(values: Any) -> Any:  # noqa: ANN401
-    """Numbers or texts, never objects; a tensor comes from wherever it lies."""
+    """An array of numbers or texts, never of objects; a tensor is copied from its device."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
     array = np.asarray(values)
@@ -222,17 +222,17 @@ def _array(values: Any) -> Any:  # noqa: ANN401
 
 
 def _texts(values: ObjectArray) -> list[str]:
-    """Empty where a value is missing, in any of the ways that tables say so."""
+    """Values as texts; empty where a value is missing, in any form that tables use."""
     return ["" if _is_missing(value) else str(value) for value in values]
 
 
 def _is_missing(value: object) -> bool:
-    """None, NaN, or the NA of pandas, which need not be installed and does not say whether it equals itself."""
+    """Whether a value is None, NaN, or the NA of pandas, which cannot be compared and need not be installed."""
     return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 
 def _toml(name: str, version: str, tasks: Sequence[Task]) -> str:
-    """benchmark.toml; its reader says what is wrong with a name."""
+    """Content of benchmark.toml; its reader reports names that are not allowed."""
     lines = [f"schema = {_quoted(SCHEMA)}", f"name = {_quoted(name)}", f"version = {_quoted(version)}"]
     lines.append('licence = ""')
     for task in tasks:
@@ -246,7 +246,7 @@ def _toml(name: str, version: str, tasks: Sequence[Task]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As a text of TOML: as in JSON, but without halves of surrogate pairs, and DEL is a control character."""
+    """A TOML string: as in JSON, except that it has no escaped surrogate pairs and must escape DEL."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,4 +1,4 @@
-"""Questions to an engine, small and seeded: embeddings random, tied, nearly tied, constant, or of wild norms."""
+"""Inputs for an engine, small and seeded: embeddings random, tied, nearly tied, constant, or with extreme norms."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -11,7 +11,7 @@ from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 Distance = Literal["cosine", "euclidean"]
-Question = tuple[Similarity, IntArray, IntArray, FloatArray, Ragged, IntArray]
+EngineInput = tuple[Similarity, IntArray, IntArray, FloatArray, Ragged, IntArray]
 """similarity, queries, gallery, points, excluded, point_start."""
 Make = Callable[[np.random.Generator, int, int], EmbeddingArray]
 
@@ -70,7 +70,7 @@ EMBEDDINGS: list[Make] = [
 ]  # fmt: skip
 
 
-def question(
+def engine_input(
     rng: np.random.Generator,
     make: Make,
     distance: Distance,
@@ -79,8 +79,8 @@ def question(
     n_queries: int = 12,
     n_gallery: int = 70,
     most_points: int = 9,
-) -> Question:
-    """Some gallery images of each query as its points; most of them are left out, with a few others."""
+) -> EngineInput:
+    """Each query's points are those of some gallery images; most of these are excluded, with a few others."""
     embedding = make(rng, n_queries + n_gallery, dimension)
     benchmark = builders.benchmark(rng, builders.Size(n_query=1, n_gallery=2), mode=None)
     submission = builders.submission(rng, benchmark, embedding, distance=distance)
@@ -90,18 +90,18 @@ def question(
     n_points = rng.integers(0, most_points + 1, n_queries)
     positives = [np.sort(rng.choice(n_gallery, n, replace=False)) for n in n_points]
     points = [np.sort(similarity.exact_pairs(np.full(p.size, q), gallery[p])) for q, p in enumerate(positives)]
-    left = [np.union1d(p, rng.integers(0, n_gallery, 2))[q % 3 :] for q, p in enumerate(positives)]
-    excluded = Ragged(_starts([values.size for values in left]), np.concatenate(left))
+    excluded_images = [np.union1d(p, rng.integers(0, n_gallery, 2))[q % 3 :] for q, p in enumerate(positives)]
+    excluded = Ragged(_starts([values.size for values in excluded_images]), np.concatenate(excluded_images))
     return similarity, queries, gallery, np.concatenate(points), excluded, _starts(n_points.tolist())
 
 
-def expected(asked: Question) -> tuple[list[int], list[int]]:
+def expected(given: EngineInput) -> tuple[list[int], list[int]]:
     """The definition for every pair, counted one by one."""
-    similarity, queries, gallery, points, excluded, start = asked
+    similarity, queries, gallery, points, excluded, start = given
     above, ties = [], []
     for query, row in enumerate(similarity.exact_table(queries, gallery).tolist()):
-        left = set(excluded[query].tolist())
-        others = [value for place, value in enumerate(row) if place not in left]
+        excluded_images = set(excluded[query].tolist())
+        others = [value for place, value in enumerate(row) if place not in excluded_images]
         for point in points[start[query] : start[query + 1]].tolist():
             above.append(sum(value > point for value in others))
             ties.append(sum(value == point for value in others))

@@ -1,4 +1,4 @@
-"""The definitions, counted out in plain Python from the specification. Imports nothing of piq_bench.
+"""The definitions in plain Python, written from the specification. Imports nothing from piq_bench.
 
 A query is given as its candidates: a list of (similarity, is_positive).
 """
@@ -12,7 +12,7 @@ Candidate = tuple[float, bool]
 
 
 def similarity(one: Sequence[float], other: Sequence[float], distance: str) -> float:
-    """IEEE float64, one by one, on the stored values."""
+    """IEEE float64 on the stored values, summed one by one."""
     if distance == "cosine":
         one, other = unit(one), unit(other)
         total = 0.0
@@ -139,7 +139,7 @@ def reid(
     queries: Sequence[tuple[str, Sequence[Candidate]]],
     metrics: dict[str, Callable[[Sequence[Candidate]], Fraction]] = REID_METRICS,
 ) -> dict[str, float]:
-    """Macro and plain means from (identity, candidates) of each query; queries without a positive do not count."""
+    """Macro and plain means from (identity, candidates) of each query; queries without a positive are ignored."""
     scored = [(identity, candidates) for identity, candidates in queries if any(hit for _, hit in candidates)]
     result = {}
     for name, metric in metrics.items():
@@ -153,7 +153,7 @@ def reid(
 
 
 def macro_f1(truth: Sequence[set[str] | None], predicted: Sequence[set[str]]) -> float:
-    """Over the labels that occur in the truth; None is not annotated."""
+    """Mean F1 over the labels that occur in the truth; a truth of None is not annotated."""
     known = [(t, p) for t, p in zip(truth, predicted, strict=True) if t is not None]
     labels = sorted({label for t, _ in known for label in t})
     scores = []

@@ -1,4 +1,4 @@
-"""Scores from memory: the same to the last bit as from files, and the same refusals."""
+"""Scores from memory equal those from files to the last bit, with the same error messages."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ def predictions() -> dict[str, object]:
     }
 
 
-def test_arrays_of_a_file_score_as_the_file_does() -> None:
+def test_the_arrays_of_a_file_score_the_same_as_the_file() -> None:
     with np.load(ENTRY) as archive:
         arrays = {name: archive[name] for name in archive.files}
     meta = json.loads(str(arrays.pop("meta")))
@@ -55,7 +55,7 @@ def test_arrays_of_a_file_score_as_the_file_does() -> None:
     assert piq_bench.score(ENTRY, n_resamples=20).to_dict()["protocol"] == found.to_dict()["protocol"]
 
 
-def test_labels_in_memory_are_those_of_a_folder(tmp_path: Path) -> None:
+def test_labels_in_memory_give_the_same_benchmark_as_a_folder(tmp_path: Path) -> None:
     benchmark = piq_bench.make_benchmark(annotations(), TASKS, name="mine")
     lines = ["image,split,identity,age,mood"]
     rows = zip(*annotations().values(), strict=True)
@@ -74,7 +74,7 @@ def test_labels_in_memory_are_those_of_a_folder(tmp_path: Path) -> None:
     assert found["protocol"] == expected["protocol"]
 
 
-def test_tables_of_pandas_come_in_and_go_out() -> None:
+def test_pandas_tables_are_accepted_and_returned() -> None:
     pandas = pytest.importorskip("pandas")
     benchmark = piq_bench.make_benchmark(pandas.DataFrame(annotations()), TASKS)
     given = predictions()
@@ -96,7 +96,7 @@ def test_tables_of_pandas_come_in_and_go_out() -> None:
     assert partly.summary()["low"].isna().all()
 
 
-def test_a_result_shows_itself_and_escapes_what_strangers_wrote() -> None:
+def test_a_result_displays_itself_and_escapes_untrusted_text() -> None:
     benchmark = piq_bench.make_benchmark(annotations(), TASKS)
     result = piq_bench.score(predictions(), benchmark, meta={"name": "<script>alert(1)</script>"}, n_resamples=0)
     assert "<script>" not in result._repr_html_()
@@ -105,7 +105,7 @@ def test_a_result_shows_itself_and_escapes_what_strangers_wrote() -> None:
     assert repr(result) == f"Result(piq={result.piq!r}, submission='<script>alert(1)</script>')"
 
 
-def test_mistakes_are_refused_as_in_files() -> None:
+def test_mistakes_are_refused_with_the_messages_of_files() -> None:
     benchmark = piq_bench.make_benchmark(annotations(), TASKS)
     given = predictions()
     with pytest.raises(BadSubmission, match="did you mean 'mood'"):
@@ -128,7 +128,7 @@ def test_mistakes_are_refused_as_in_files() -> None:
         ({}, (piq_bench.Task("x]\ny = 1\n[z", "appearance", labels=("a", "b")),), "refused"),
     ],
 )
-def test_labels_that_are_no_benchmark_are_refused_by_its_name(
+def test_invalid_labels_are_refused_under_the_name_of_the_benchmark(
     columns: dict[str, object], tasks: tuple[piq_bench.Task, ...], message: str
 ) -> None:
     with pytest.raises(BadDataset, match=message) as refusal:
@@ -136,7 +136,7 @@ def test_labels_that_are_no_benchmark_are_refused_by_its_name(
     assert str(refusal.value).startswith("mine: refused")
 
 
-def test_labels_may_have_any_script() -> None:
+def test_label_names_may_be_in_any_script() -> None:
     task = piq_bench.Task("mood", "emotion", labels=("\U0001f600", 'a "b"', "\u5973"))
     moods = ["\U0001f600", 'a "b"', "\u5973"] * 4
     benchmark = piq_bench.make_benchmark({**annotations(), "mood": moods}, [task])
@@ -144,7 +144,7 @@ def test_labels_may_have_any_script() -> None:
     assert piq_bench.score({"image": images, "mood": moods}, benchmark, n_resamples=0).piq == 1.0
 
 
-def test_missing_values_of_pandas_are_missing() -> None:
+def test_missing_values_of_pandas_count_as_not_labelled() -> None:
     pandas = pytest.importorskip("pandas")
     plain = pandas.DataFrame(annotations())
     expected = piq_bench.make_benchmark(plain, TASKS)

@@ -24,7 +24,7 @@ from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.compare import LEVEL, Tallied, compare, figures, holm, tallied
+from piq_bench.scoring.compare import LEVEL, Tallied, compare, holm, metric_scores, tallied
 
 N_SWAPS = 2000
 
@@ -161,7 +161,7 @@ def _miscounted(benchmark: Benchmark, system: Tallied, score: Mapping[str, Any])
     rules = asdict(system.protocol) | {"exclude": list(system.protocol.exclude)}
     if rules != {name: value for name, value in score["protocol"].items() if name != "digest"}:
         return ""
-    computed = figures(benchmark, system)
+    computed = metric_scores(benchmark, system)
     told = {"piq": score["piq"]} | {
         f"{part}.{name}": value for part in ("aspects", "f1") for name, value in score[part].items()
     }

@@ -1,1 +1,1 @@
-"""Pure functions from ranks, labels and counts to numbers."""
+"""Pure functions of ranks, labels and counts."""

@@ -1,8 +1,8 @@
-"""A benchmark to one SHA-256: results with different fingerprints are never ranked or compared with each other.
+"""Reduces a benchmark to one SHA-256: results with different fingerprints are never ranked or compared with each other.
 
 It covers what can change a score: image ids, splits, identities, junk and distractors, labels, the vocabulary, cameras
-and sequences, the near-duplicate groups with the parameters that decide exclusion. It does not cover names, versions
-and licences, nor `source`, nor how a file wrote it all down: CSV or Parquet, the order of rows, columns or tasks.
+and sequences, and the near-duplicate groups with the parameters that decide exclusion. It does not cover names,
+versions and licences, `source`, or the form of the files: CSV or Parquet, the order of rows, columns or tasks.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ PIECE_ROWS = 1 << 16
 def fingerprint(benchmark: Benchmark) -> str:
     """SHA-256 in hex of a canonical form of the benchmark's content.
 
-    The form is a row of parts, each a name, a length and that many bytes. Whole numbers are 64-bit little-endian;
+    The form is a sequence of parts, each a name, a length and that many bytes. Whole numbers are 64-bit little-endian;
     texts are UTF-8, each with its length in characters; anything else is JSON with sorted keys.
     """
     groups = benchmark.groups
@@ -59,40 +59,40 @@ def _add_groups(canonical: "_Canonical", groups: Groups) -> None:
 
 
 class _Canonical:
-    """Hashes named parts; no two different rows of parts give the same bytes."""
+    """Hashes named parts; different sequences of parts never give the same bytes."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
 
     def part(self, name: str, n_bytes: int, pieces: Iterable[bytes]) -> None:
-        """One part, which may come in pieces: millions of rows are never held as bytes."""
+        """Add a part, given in pieces so that millions of rows are never held as bytes."""
         self.digest.update(f"{name}\0{n_bytes}\0".encode())
         for piece in pieces:
             self.digest.update(piece)
 
     def json(self, name: str, value: object) -> None:
-        """A small value."""
+        """Add a small value."""
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         self.part(name, len(text), [text.encode("ascii")])
 
     def integers(self, name: str, values: NDArray[np.integer] | NDArray[np.bool_]) -> None:
-        """Whole numbers with their shape."""
+        """Add whole numbers and their shape."""
         self.json(f"{name} shape", list(values.shape))
         pieces = (np.ascontiguousarray(piece, dtype="<i8").tobytes() for piece in _pieces(values))
         self.part(name, 8 * values.size, pieces)
 
     def texts(self, name: str, values: Sequence[str] | NDArray[np.object_]) -> None:
-        """Texts; their lengths keep "a", "bc" apart from "ab", "c"."""
+        """Add texts; their lengths distinguish "a", "bc" from "ab", "c"."""
         self.integers(f"{name} lengths", np.fromiter(map(len, values), dtype=np.int64, count=len(values)))
-        n_bytes = sum(map(len, map(_joined, _pieces(values))))
-        self.part(name, n_bytes, map(_joined, _pieces(values)))
+        n_bytes = sum(map(len, map(_utf8, _pieces(values))))
+        self.part(name, n_bytes, map(_utf8, _pieces(values)))
 
 
 def _pieces(values: Sequence[str] | NDArray[Any]) -> Iterator[Any]:
-    """Some rows at a time."""
+    """PIECE_ROWS rows at a time."""
     for first in range(0, len(values), PIECE_ROWS):
         yield values[first : first + PIECE_ROWS]
 
 
-def _joined(texts: Iterable[str]) -> bytes:
+def _utf8(texts: Iterable[str]) -> bytes:
     return "".join(texts).encode("utf-8", "surrogatepass")

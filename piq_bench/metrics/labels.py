@@ -10,12 +10,12 @@ from piq_bench.records import FloatArray, IntArray
 
 
 def precision(n_hits: int, n_predicted: int) -> float | None:
-    """Share of the predicted that is right; None if nothing was predicted."""
+    """Share of the images predicted to have a label that have it; None if there are none."""
     return n_hits / n_predicted if n_predicted else None
 
 
 def recall(n_hits: int, n_true: int) -> float | None:
-    """Share of the true that was found; None if the label does not occur."""
+    """Share of the images with a label that are predicted to have it; None if there are none."""
     return n_hits / n_true if n_true else None
 
 
@@ -33,9 +33,9 @@ def macro_f1(n_hits: FloatArray, n_predicted: FloatArray, n_true: FloatArray) ->
     """Mean F1 over the labels that occur in the ground truth, whatever was predicted; in [0, 1].
 
     Args:
-        n_hits: shape (..., n_labels), whole numbers; images that have the label and were given it.
-        n_predicted: likewise; images that were given it.
-        n_true: likewise; images that have it.
+        n_hits: shape (..., n_labels), whole numbers; images that have the label and are predicted to have it.
+        n_predicted: shape (..., n_labels), whole numbers; images that are predicted to have it.
+        n_true: shape (..., n_labels), whole numbers; images that have it.
 
     Returns:
         Shape (...); NaN where no label occurs, since the mean is then undefined.
@@ -62,7 +62,7 @@ def confusion(truth: IntArray, predicted: IntArray, n_labels: int) -> IntArray:
 
 
 def chance_f1(n_true: IntArray, n_images: int, *, multi_label: bool) -> float:
-    """Macro F1 of guessing, from its expected counts: any label with equal chance, or a fair coin for each label."""
+    """Macro F1 of guessing, from its expected counts: each label is equally likely, or a fair coin decides each one."""
     share = 2 if multi_label else n_true.size
     counts = n_true.astype(np.float64)
     return float(macro_f1(counts, np.full_like(counts, n_images), counts * share))  # all counts times `share`

@@ -1,6 +1,6 @@
 """How long-tailed a list of counts is, in exact arithmetic: pure functions of counts.
 
-Doubles give one label too many at exact ties (k = 0.07 of 1400 samples), so that everything here is whole numbers and
+Doubles give one label too many at exact ties (k = 0.07 of 1400 samples), so everything here is in whole numbers and
 fractions; a caller rounds once, at the end.
 """
 
@@ -16,11 +16,11 @@ def lts(counts: Iterable[int], k: Fraction) -> Fraction | None:
     of labels. Lower is a longer tail; equal counts give about 1, and it may exceed 1.
 
     Args:
-        counts: samples of each label; labels without a sample are no labels.
-        k: the share, in (0, 1].
+        counts: number of samples of each label; labels without a sample do not count.
+        k: share of all samples, in (0, 1].
 
     Returns:
-        The exact score, or None where there is no sample at all.
+        The exact score, or None if there is no sample at all.
 
     Raises:
         ValueError: if k is not in (0, 1], or a count is negative.
@@ -33,7 +33,7 @@ def lts(counts: Iterable[int], k: Fraction) -> Fraction | None:
     sizes = _sizes(counts)
     if not sizes:
         return None
-    wanted = k.numerator * sum(sizes)  # of sums times k's denominator, so that both sides are whole
+    wanted = k.numerator * sum(sizes)  # compared with sums times k's denominator, so that both sides are whole
     n = next(n for n, held in enumerate(accumulate(sizes), 1) if held * k.denominator >= wanted)
     return Fraction(n) / (k * len(sizes))
 
@@ -42,10 +42,10 @@ def gini(counts: Iterable[int]) -> Fraction | None:
     """Gini coefficient of the samples per label; in [0, 1), 0 where all labels have equally many.
 
     Args:
-        counts: samples of each label; labels without a sample are no labels.
+        counts: number of samples of each label; labels without a sample do not count.
 
     Returns:
-        The exact coefficient, or None where there is no sample at all.
+        The exact coefficient, or None if there is no sample at all.
 
     >>> gini([1, 1, 2])  # (1 * -2 + 1 * 0 + 2 * 2) / (3 * 4)
     Fraction(1, 6)

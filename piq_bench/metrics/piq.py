@@ -1,6 +1,6 @@
 """PIQ: the mean over aspects of the means over their tasks. Equation (2) of the paper, for any vocabulary.
 
-Re-id counts as (macro Rank-1 + macro mAP) / 2; every other task as its macro F1.
+Re-id enters as (macro Rank-1 + macro mAP) / 2; every other task as its macro F1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ Value = TypeVar("Value", float, FloatArray)
 
 
 def reid_score(macro_rank1: Value, macro_map: Value) -> Value:
-    """What a retrieval task counts for: the mean of macro Rank-1 and macro mAP."""
+    """The score of a retrieval task: the mean of macro Rank-1 and macro mAP."""
     return (macro_rank1 + macro_map) / 2.0
 
 
@@ -22,7 +22,7 @@ def aspect_scores(tasks: Sequence[Task], task_scores: Mapping[str, Value]) -> di
 
     Args:
         tasks: the benchmark's vocabulary.
-        task_scores: by task: `reid_score` of the retrieval task, macro F1 of every other.
+        task_scores: score of each task by name: `reid_score` of the retrieval task, macro F1 of every other.
     """
     parts: dict[str, list[Value | None]] = {}
     for task in tasks:
@@ -40,7 +40,7 @@ def piq(aspects: Mapping[str, Value | None]) -> Value | None:
 
 
 def _mean(values: Sequence[Value | None]) -> Value | None:
-    """From left to right, so that it has the same bits everywhere."""
+    """Mean, summed from left to right so that it has the same bits everywhere; None if a value is None."""
     total: Value | None = None
     for value in values:
         if value is None:

@@ -1,8 +1,8 @@
 """Pure functions of queries' rankings: average precision, CMC and INP, with ties scored by their expectation.
 
-A ranking is given by its runs of equal similarity that hold a positive, most similar first. Images between those
-runs matter only through their number, so a gallery of any size takes a few numbers per positive. Every function
-returns the mean over all orders of the tied images, in closed form: McSherry and Najork, Computing Information
+A ranking is given by its runs of equal similarity that hold a positive, most similar first. Only the number of images
+between those runs matters, so a gallery of any size takes a few numbers per positive. Every function returns the mean
+over all orders of the tied images, in closed form: McSherry and Najork, Computing Information
 Retrieval Performance Measures Efficiently in the Presence of Tied Scores, ECIR 2008.
 """
 
@@ -18,7 +18,7 @@ from piq_bench.records import FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """The candidates of some queries, ranked. A query without a run has no positive left: every metric of it is NaN.
+    """The ranked candidates of some queries. A query without a run has no positive left, and all its metrics are NaN.
 
     Attributes:
         start: shape (n_queries + 1,); query q has the runs start[q] to start[q + 1], most similar first.
@@ -45,7 +45,7 @@ class Rankings:
 
     @cached_property
     def answerable(self) -> IntArray:
-        """Queries with a positive, ascending."""
+        """Indices of the queries with a positive, ascending."""
         return np.flatnonzero(np.diff(self.start))
 
     @cached_property
@@ -85,12 +85,12 @@ def average_precision_market1501(rankings: Rankings) -> FloatArray:
 def cumulative_match(rankings: Rankings, rank: int) -> FloatArray:
     """CMC at `rank`: the probability that a positive is among the first `rank` images; in [0, 1], higher is better.
 
-    >>> cumulative_match(Rankings.of_one([1], [4], [0]), 1).tolist()  # one of four equals
+    >>> cumulative_match(Rankings.of_one([1], [4], [0]), 1).tolist()  # one positive among four tied images
     [0.25]
     """
 
     def hit(n_positives: int, n_images: int, n_above: int) -> float:
-        n_drawn = rank - n_above  # places of the first run that lie within the rank
+        n_drawn = rank - n_above  # images of the first run that are within the rank
         if n_drawn <= 0:
             return 0.0
         if n_drawn > n_images - n_positives:
@@ -129,7 +129,8 @@ def inverse_negative_penalty(rankings: Rankings) -> FloatArray:
 def chance_average_precision(n_positives: IntArray, n_images: IntArray) -> FloatArray:
     """Expected average precision of a random order: all candidates tied, at least one of them a positive.
 
-    The mean over places i = 1 ... n of (1 + (i - 1) c) / i with c = (r - 1) / (n - 1), by way of the harmonic numbers.
+    For r positives among n images, it is the mean over ranks i = 1 ... n of (1 + (i - 1) c) / i with
+    c = (r - 1) / (n - 1), computed from the harmonic numbers.
 
     >>> chance_average_precision(np.array([1, 2]), np.array([2, 2])).tolist()  # (1/1 + 1/2) / 2, and certainty
     [0.75, 1.0]
@@ -187,8 +188,8 @@ def _mean_over_positives(rankings: Rankings, value: Callable[[FloatArray, FloatA
 
 def _expected_penalty(n_positives: int, n_images: int, n_above: int, total: int) -> float:
     """INP where the last positive lies in a run with other images."""
-    # The last positive is at place j of the run with chance C(j-1, r-1) / C(t, r); from place t upwards each chance
-    # follows from the one below it.
+    # The last positive is at place j of a run of t images with chance C(j-1, r-1) / C(t, r); from place t upwards, each
+    # chance follows from the one below it.
     place = np.arange(n_images, n_positives - 1, -1, dtype=np.float64)
     step = np.empty_like(place)
     step[0] = n_positives / n_images
@@ -205,7 +206,7 @@ def _of_queries(rankings: Rankings, values: FloatArray) -> FloatArray:
 
 
 def _each(value: Callable[..., float], *counts: IntArray) -> FloatArray:
-    """`value` of every row of counts; only once for equal rows, since ties repeat where embeddings do."""
+    """`value` of every row of counts, computed once for equal rows: repeated embeddings repeat their ties."""
     if counts[0].size == 0:
         return np.zeros(0)
     distinct, of_row = np.unique(np.stack(counts, axis=1), axis=0, return_inverse=True)

@@ -1,7 +1,7 @@
 """Sums whose order is part of their definition, so that every machine gets the same last bit.
 
-`np.sum` adds in an order that is an implementation detail; a BLAS product even depends on the processor. What reaches
-a score is added one by one, from left to right, each product and each sum rounded to float64.
+The order of `np.sum` is an implementation detail, and that of a BLAS product even depends on the processor. Values that
+enter a score are added one by one, from left to right, each product and each sum rounded to float64.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from piq_bench.records import FloatArray, IntArray
 
 
 def ordered_sum(values: FloatArray, axis: int = -1) -> FloatArray:
-    """Sum along an axis, one by one in index order; 0.0 for none. Each partial sum is rounded to float64.
+    """Sum along an axis, one by one in index order; 0.0 for no values. Each partial sum is rounded to float64.
 
     >>> float(ordered_sum(np.array([1e16, 1.0, 1.0])))  # exactly rounded it would be 1e16 + 2
     1e+16
@@ -32,8 +32,8 @@ def segment_sums(values: FloatArray, segment: IntArray, n_segments: int) -> Floa
 
     Args:
         values: shape (n_values,).
-        segment: shape (n_values,); index below n_segments.
+        segment: shape (n_values,); segment of each value, below n_segments.
         n_segments: number of sums.
     """
     totals = np.bincount(segment, weights=values, minlength=n_segments)  # in index order, unlike reduceat
-    return totals.astype(np.float64, copy=False)  # whole numbers for no value at all
+    return totals.astype(np.float64, copy=False)  # without any value, bincount returns integers

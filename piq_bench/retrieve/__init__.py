@@ -1,1 +1,1 @@
-"""Embeddings to the tie-aware ranks of every query's positives."""
+"""Ranks every query's positives, ties included, from embeddings."""

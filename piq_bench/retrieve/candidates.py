@@ -1,7 +1,7 @@
-"""For each query: its positives, the images it ignores, and the near-duplicates that exclusion would take away.
+"""Finds for each query its positives, the gallery images it ignores, and its near-duplicates.
 
-In come a benchmark's labels and groups, out come ragged lists of gallery rows. The rules of who is a candidate live
-here and nowhere else; engines only get rows to leave out.
+Takes a benchmark's labels and groups and returns lists of gallery indices, one list per query. The rules of who is a
+candidate live here and nowhere else; engines only receive the gallery images to exclude.
 """
 
 from collections.abc import Callable
@@ -11,16 +11,16 @@ import numpy as np
 
 from piq_bench.records import GALLERY, NO_GROUP, NO_IDENTITY, QUERY, Benchmark, BoolArray, Int32Array, IntArray
 
-QUERY_BLOCK = 512  # few enough for their lists to stay in cache
+QUERY_BLOCK = 512  # queries; few enough that their lists stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Lists of different lengths, one per query, end to end.
+    """Lists of different lengths, one per query, concatenated.
 
     Attributes:
         start: shape (n_queries + 1,); list q is `values[start[q]:start[q + 1]]`.
-        values: shape (n_values,), int32 to be half as large; gallery indices, ascending within a list.
+        values: shape (n_values,), int32 to halve the memory; gallery indices, ascending within a list.
     """
 
     start: IntArray
@@ -35,14 +35,14 @@ class Ragged:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Who is compared with whom. Gallery indices count within `gallery`.
+    """Who is compared with whom. A gallery index is a position in `gallery`.
 
     Attributes:
         query: shape (n_queries,); benchmark rows of the query images that have an identity, ascending.
         gallery: shape (n_gallery,); benchmark rows of the gallery images that are not junk, ascending.
         query_identity: shape (n_queries,); index into benchmark.identities.
         positives: gallery images of the query's identity that are not ignored, near-duplicates included.
-        ignored: gallery images that are never candidates (same camera, same sequence), whatever is scored.
+        ignored: gallery images that are never candidates, because of the same camera or sequence.
         duplicates: gallery images of the query's near-duplicate group that are not ignored.
     """
 
@@ -55,11 +55,11 @@ class Candidates:
 
 
 def find_candidates(benchmark: Benchmark, *, exclude_sequence: bool = False) -> Candidates:
-    """Apply the rules of the benchmark to all its queries.
+    """Apply the benchmark's rules to all its queries.
 
     Args:
-        benchmark: with a retrieval task.
-        exclude_sequence: also ignore gallery images of the query's own sequence, where the data says what that is.
+        benchmark: a benchmark with a retrieval task.
+        exclude_sequence: also ignore gallery images of the query's own sequence, where the data names sequences.
     """
     query = np.flatnonzero((benchmark.split == QUERY) & (benchmark.identity != NO_IDENTITY) & ~benchmark.junk)
     gallery = np.flatnonzero((benchmark.split == GALLERY) & ~benchmark.junk)
@@ -83,7 +83,7 @@ def find_candidates(benchmark: Benchmark, *, exclude_sequence: bool = False) -> 
 
 
 def owners(lists: Ragged) -> IntArray:
-    """Shape (n_values,); the query of each value."""
+    """Shape (n_values,); the query whose list holds each value."""
     return np.repeat(np.arange(len(lists)), np.diff(lists.start))
 
 
@@ -93,18 +93,18 @@ def _duplicates(benchmark: Benchmark, query: IntArray, gallery: IntArray) -> Rag
         return _empty(query.size)
     if groups.pairs is None:
         return _matches(groups.group[query], groups.group[gallery], NO_GROUP)
-    place = np.full(benchmark.images.size, -1)  # of a benchmark row within the gallery
-    place[gallery] = np.arange(gallery.size)
-    rank = np.full(benchmark.images.size, -1)
-    rank[query] = np.arange(query.size)
+    gallery_index = np.full(benchmark.images.size, -1)  # of a benchmark row
+    gallery_index[gallery] = np.arange(gallery.size)
+    query_index = np.full(benchmark.images.size, -1)
+    query_index[query] = np.arange(query.size)
     both = np.concatenate([groups.pairs, groups.pairs[:, ::-1]])
-    of_query, of_gallery = rank[both[:, 0]], place[both[:, 1]]
+    of_query, of_gallery = query_index[both[:, 0]], gallery_index[both[:, 1]]
     kept = (of_query >= 0) & (of_gallery >= 0)
     return _ragged(of_query[kept], of_gallery[kept], query.size)
 
 
 def _sequence_codes(benchmark: Benchmark) -> IntArray:
-    """Sequences are named within a source: shot 3 of one film is not shot 3 of another."""
+    """A number for each row's sequence. Names hold within a source: shot 3 of one film is not shot 3 of another."""
     assert benchmark.sequence is not None  # noqa: S101  (the caller checked; for the type checker)
     sequence = _codes(benchmark.sequence)
     if benchmark.source is None:
@@ -115,7 +115,7 @@ def _sequence_codes(benchmark: Benchmark) -> IntArray:
 
 
 def _codes(values: np.ndarray[tuple[int], np.dtype[np.object_]]) -> IntArray:
-    """Whole numbers for texts, NO_GROUP for the empty one."""
+    """A whole number for each distinct text, NO_GROUP for the empty text."""
     names, codes = np.unique(values.astype(str), return_inverse=True)
     return np.where(names[codes] == "", NO_GROUP, codes).astype(np.int64)
 
@@ -125,7 +125,7 @@ def _known_and_equal(codes: IntArray, one: IntArray, other: IntArray) -> BoolArr
 
 
 def _matches(query_key: IntArray, gallery_key: IntArray, none: int) -> Ragged:
-    """For each query the gallery indices with its key; no list for the key `none`."""
+    """For each query the gallery indices that have its key; an empty list for the key `none`."""
     order = np.argsort(gallery_key, kind="stable").astype(np.int32)
     key = gallery_key[order]
     first = np.searchsorted(key, query_key, "left")
@@ -142,7 +142,7 @@ def _matches(query_key: IntArray, gallery_key: IntArray, none: int) -> Ragged:
 
 
 def _ragged(query: IntArray, gallery: IntArray | Int32Array, n_queries: int) -> Ragged:
-    """Pairs in any order, repeats allowed, to sorted lists."""
+    """Sorted lists from pairs of query and gallery index, in any order and possibly repeated."""
     if query.size:
         query, gallery = np.unique(np.stack([query, gallery], axis=1), axis=0).T
     start = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n_queries))])

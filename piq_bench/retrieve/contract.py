@@ -1,10 +1,10 @@
-"""What every engine gets and gives: for each positive, how many other gallery images lie above it and tie with it.
+"""The contract of an engine: for each positive, count the other gallery images above it and tied with it.
 
-In come similarities, for each query its points (similarities to compare with, by definition) and the gallery images
-to leave out; out come two counts per point. Counts add up over blocks of the gallery, so neither a Q x G matrix nor a
-sorted gallery is ever needed, and a gallery may be memory-mapped or spread over devices. Whatever a fast product puts
-within its proven error bound of a point is decided by the definition, so no block size, thread count, processor or
-engine can change a count. Candidates, exclusion, ties and metrics live outside.
+An engine receives for each query its points (similarities by definition to compare with) and the gallery images to
+exclude, and returns two counts per point. Counts add up over blocks of the gallery, so neither a Q x G matrix nor a
+sorted gallery is ever needed, and a gallery may be memory-mapped or spread over devices. Where a fast product lies
+within its proven error bound of a point, the definition decides, so no block size, thread count, processor or engine
+can change a count. Candidates, exclusion, ties and metrics are handled elsewhere.
 """
 
 from collections.abc import Callable
@@ -20,19 +20,19 @@ from piq_bench.retrieve.similarity import Similarity
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Shape (n_points,) each, int32 to be half as large: gallery images above the point, and images equal to it."""
+    """Gallery images above each point, and equal to it: shape (n_points,) each, int32 to halve the memory."""
 
     above: Int32Array
     tied: Int32Array
 
     @classmethod
     def zero(cls, n_points: int) -> "Counts":
-        """Nothing counted yet."""
+        """Counts before any image is counted."""
         return cls(np.zeros(n_points, dtype=np.int32), np.zeros(n_points, dtype=np.int32))
 
 
 class Engine(Protocol):
-    """What counts images around points: `piq_bench.retrieve.plain.count_ranks` or its like."""
+    """A function that counts images around points, such as `piq_bench.retrieve.plain.count_ranks`."""
 
     def __call__(
         self,
@@ -48,11 +48,11 @@ class Engine(Protocol):
         """Count the gallery images above and equal to each point of each query.
 
         Args:
-            similarity: of all test rows.
-            queries: shape (n_queries,); test rows.
-            gallery: shape (n_gallery,); test rows.
+            similarity: similarities of all test rows.
+            queries: shape (n_queries,); test rows of the queries.
+            gallery: shape (n_gallery,); test rows of the gallery.
             points: shape (n_points,); similarities by definition, ascending within each query.
-            excluded: per query, gallery indices that are not counted.
+            excluded: for each query, the gallery indices that are not counted.
             point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
-            advance: told the number of queries done; over all calls they add up to n_queries.
+            advance: called with the number of queries finished since the last call; all calls add up to n_queries.
         """

@@ -1,14 +1,14 @@
 """The CPU engine: float32 products block by block, counted by a compiled kernel; float64 decides near a point.
 
-In comes what `retrieve.contract` says. Every core takes blocks of the gallery in turn, multiplies each with all queries
-by its own single-threaded BLAS call, and counts while the products are still in its cache; nothing waits for another
-core. The gallery is walked once, in the order in which it is stored, so it may be memory-mapped.
+It follows `retrieve.contract`. Every core takes blocks of the gallery in turn, multiplies each with all queries by its
+own single-threaded BLAS call, and counts while the products are still in its cache; no core waits for another. The
+gallery is read once, in the order in which it is stored, so it may be memory-mapped.
 
 The error of a float32 product of n terms is at most (n + 1) 2**-24 times both norms (Higham, Accuracy and Stability of
-Numerical Algorithms, 2002, section 3.1). In practice it grows like the root of n, is smaller for small products, and
-each value within the bound costs a float64 product. So a smaller bound is tried first and guarded: a sample of all
-products, and all that were decided in float64, tell the largest error seen, and unless it stays below half of the
-smaller bound, everything is counted again with the proven one.
+Numerical Algorithms, 2002, section 3.1). In practice it grows like the root of n and is smaller for small products,
+and each value within the bound costs a float64 product. So a smaller bound is tried first and guarded: errors are
+measured on a sample of all products and on all that were computed again in float64. If the largest of them exceeds half
+of the smaller bound, everything is counted again with the proven one.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,21 +31,21 @@ from piq_bench.retrieve.similarity import Similarity
 ENGINE = "cpu (numba)"
 QUERY_BLOCK = 1024
 GALLERY_BLOCK = 6144
-BLOCK_VALUES = 3 << 20  # of a gallery block: it stays in the last cache, and its size is no power of 2, which is slow
+BLOCK_VALUES = 3 << 20  # values of a gallery block: it fits into the last-level cache, and powers of 2 are slow
 SMALLEST_BLOCK = 256
 QUERIES_AT_ONCE = 1 << 15
 QUERY_VALUES_AT_ONCE = 1 << 25
-POINTS_AT_ONCE = 1 << 25  # over all threads
+POINTS_AT_ONCE = 1 << 25  # of all threads together
 N_BUCKETS = 2048
-SAMPLE = 256  # gallery images that the spread of products is estimated from
-SPREADS = 4.5  # mean deviations above the mean; there are few products beyond
-ROUNDING = 2.0**-24  # of one float32 operation
-ROUNDING64 = 2.0**-53
+SAMPLE = 256  # gallery images from which the spread of products is estimated
+SPREADS = 4.5  # mean absolute deviations above the mean; few products are larger
+ROUNDING = 2.0**-24  # relative error of one float32 operation
+ROUNDING64 = 2.0**-53  # relative error of one float64 operation
 MARGIN = 1.05  # covers products of rounding errors and the rounding of the bound itself
-ROUNDINGS_AT_ZERO = 4.0  # tried for unit vectors: terms that cancel leave small sums all along, and small errors
-ROUNDINGS_BESIDE = 16.0  # tried beside the root of the dimension
-GUARD = 0.5  # of the tried bound: the largest error that may be seen
-TAME = 2.0**40  # norms up to this, and down to its inverse, cannot make a float32 product overflow or vanish
+ROUNDINGS_AT_ZERO = 4.0  # tried for unit vectors with product 0: terms cancel, so partial sums and errors are small
+EXTRA_ROUNDINGS = 16.0  # tried in addition to the root of the dimension
+GUARD = 0.5  # largest error that may be observed, as a share of the tried bound
+LARGEST_NORM = 2.0**40  # norms between its inverse and this cannot make a float32 product overflow or underflow
 
 
 def count_ranks(
@@ -65,28 +65,30 @@ def count_ranks(
     """Count the gallery images above and equal to each point of each query.
 
     Args:
-        similarity: as for every engine, see `retrieve.contract.Engine`.
-        queries: likewise.
-        gallery: likewise.
-        points: likewise.
-        excluded: likewise.
-        point_start: likewise.
-        query_block: queries per matrix product, at most.
-        gallery_block: gallery images per matrix product, at most.
-        threads: that count; all cores if None.
+        similarity: similarities of all test rows.
+        queries: shape (n_queries,); test rows of the queries.
+        gallery: shape (n_gallery,); test rows of the gallery.
+        points: shape (n_points,); similarities by definition, ascending within each query.
+        excluded: for each query, the gallery indices that are not counted.
+        point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
+        query_block: largest number of queries per matrix product.
+        gallery_block: largest number of gallery images per matrix product.
+        threads: number of threads; one per core if None.
         guarded: try a smaller error bound than the proven one first.
-        advance: likewise.
+        advance: called with the number of queries finished since the last call.
     """
     counts = Counts.zero(points.size)
-    asked = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
-    if asked.size == 0 or gallery.size == 0:
+    with_points = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
+    if with_points.size == 0 or gallery.size == 0:
         advance(queries.size)
         return counts
-    if similarity.distance == "euclidean" and not _is_tame(similarity, np.concatenate([queries[asked], gallery])):
-        return plain.count_ranks(
-            similarity, queries, gallery, points, excluded, point_start, threads=threads, advance=advance
-        )
-    stored = np.argsort(similarity.order[gallery], kind="stable")  # places in the file, to read it from end to end
+    if similarity.distance == "euclidean":
+        used_rows = np.concatenate([queries[with_points], gallery])
+        if not _norms_are_moderate(similarity, used_rows):
+            return plain.count_ranks(
+                similarity, queries, gallery, points, excluded, point_start, threads=threads, advance=advance
+            )
+    stored = np.argsort(similarity.order[gallery], kind="stable")  # gallery indices in the order of the file
     job = _Job(
         similarity,
         gallery[stored],
@@ -96,37 +98,36 @@ def count_ranks(
         max(1, min(gallery_block, BLOCK_VALUES // similarity.dimension)),
         threads or cpu_count() or 1,
     )
-    advance(queries.size - asked.size)
+    advance(queries.size - with_points.size)
     n_queries = max(1, min(QUERIES_AT_ONCE, QUERY_VALUES_AT_ONCE // similarity.dimension))
-    for part in _passes(point_start, asked, n_queries, POINTS_AT_ONCE // job.threads):
+    for part in _passes(point_start, with_points, n_queries, POINTS_AT_ONCE // job.threads):
         own = slice(point_start[part[0]], point_start[part[-1] + 1])
         start = np.concatenate([point_start[part], [own.stop]]) - own.start
         span = (excluded.start[part], excluded.start[part + 1])
-        report = _Progress(part.size, advance)
-        tried = (False, True) if guarded else (True,)
+        progress = _Progress(part.size, advance)
         vectors = stored_vectors(job.similarity, queries[part])
         factors = _query_factors(job, vectors, similarity.norm[queries[part]])
-        for proven in tried:
-            given = _points(job, queries[part], vectors, points[own], start, span, factors, proven=proven)
-            found = Counts(counts.above[own], counts.tied[own])
-            if _count(job, given, factors, found, report, guarded=not proven):
+        for proven in (False, True) if guarded else (True,):
+            kernel_points = _points(job, queries[part], vectors, points[own], start, span, factors, proven=proven)
+            own_counts = Counts(counts.above[own], counts.tied[own])
+            if _count(job, kernel_points, factors, own_counts, progress, guarded=not proven):
                 break
-        report.finish()
+        progress.finish()
     return counts
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What all blocks share.
+    """What is the same for all blocks.
 
     Attributes:
-        similarity: of all test rows.
-        gallery: shape (n_gallery,); test rows, in the order in which they are stored: an image's place.
-        excluded: shape (n_excluded,); places, ascending within a query.
-        is_cosine: else euclidean.
-        query_block: queries per product, at most.
-        gallery_block: gallery images per product, at most.
-        threads: that count.
+        similarity: similarities of all test rows.
+        gallery: shape (n_gallery,); test rows in the order in which they are stored; an image's place is its index.
+        excluded: shape (n_excluded,); places of excluded images, ascending within a query.
+        is_cosine: whether the distance is cosine; otherwise it is euclidean.
+        query_block: largest number of queries per product.
+        gallery_block: largest number of gallery images per product.
+        threads: number of threads.
     """
 
     similarity: Similarity
@@ -139,16 +140,16 @@ class _Job:
 
     @property
     def n_terms(self) -> int:
-        """Of a product."""
+        """Number of terms of a product."""
         return self.similarity.dimension + (0 if self.is_cosine else 1)
 
     def query_rows(self, n_queries: int) -> int:
-        """Queries per product, all products alike: one of few queries takes longer for each."""
+        """Queries per product, nearly the same for all: a product of few queries takes longer per query."""
         return -(-n_queries // -(-n_queries // self.query_block))
 
 
 class _Progress:
-    """Turns work done, which may be done twice, into queries done."""
+    """Reports finished queries from the share of work done, parts of which may be done twice."""
 
     def __init__(self, n_queries: int, advance: Callable[[int], None]) -> None:
         self.n_queries, self.advance, self.n_reported = n_queries, advance, 0
@@ -163,13 +164,13 @@ class _Progress:
         self.advance(self.n_queries - self.n_reported)
 
 
-def _is_tame(similarity: Similarity, rows: IntArray) -> bool:
+def _norms_are_moderate(similarity: Similarity, rows: IntArray) -> bool:
     norm = similarity.norm[rows]
-    return bool(((norm >= 1.0 / TAME) & (norm <= TAME)).all())
+    return bool(((norm >= 1.0 / LARGEST_NORM) & (norm <= LARGEST_NORM)).all())
 
 
 def _places(stored: IntArray, excluded: Ragged) -> Int32Array:
-    """Where the images left out stand in the file, in ascending order for each query."""
+    """Places of the excluded images, ascending for each query."""
     if bool((stored[1:] > stored[:-1]).all()):
         return excluded.values
     place = np.empty(stored.size, dtype=np.int64)
@@ -179,13 +180,13 @@ def _places(stored: IntArray, excluded: Ragged) -> Int32Array:
     return (key & 0xFFFFFFFF).astype(np.int32)
 
 
-def _passes(point_start: IntArray, asked: IntArray, n_queries: int, n_points: int) -> Iterator[IntArray]:
-    """The queries in parts whose points and tables fit into memory; each part is a walk over the gallery."""
+def _passes(point_start: IntArray, with_points: IntArray, n_queries: int, n_points: int) -> Iterator[IntArray]:
+    """Split the queries into parts whose points and tables fit into memory; each part reads the whole gallery."""
     first = 0
-    while first < asked.size:
-        last = int(np.searchsorted(point_start[asked + 1], point_start[asked[first]] + n_points, "right"))
+    while first < with_points.size:
+        last = int(np.searchsorted(point_start[with_points + 1], point_start[with_points[first]] + n_points, "right"))
         last = min(max(last, first + 1), first + n_queries)
-        yield asked[first:last]
+        yield with_points[first:last]
         first = last
 
 
@@ -200,11 +201,12 @@ def _points(
     *,
     proven: bool,
 ) -> kernel.Points:
-    """What products are compared with, and how far they may be off.
+    """The points in the units of products, and the error bounds of products.
 
     Cosine: a product of unit vectors is compared with the similarity itself. Euclidean, with p = -|q - g|^2: the
-    product, q.g - |g|^2 / 2, with (p + |q|^2) / 2. A product of n terms is off by at most n u times the sum of their
-    magnitudes, and by a few u for the rounding of its factors. That sum is at most 1, or |q| |g| + |g|^2 / 2.
+    product, q.g - |g|^2 / 2, is compared with (p + |q|^2) / 2. The error of a product of n terms is at most n u times
+    the sum of their magnitudes, plus a few u for the rounding of its factors. That sum is at most 1 under cosine, and
+    at most |q| |g| + |g|^2 / 2 under euclidean.
     """
     dimension = job.similarity.dimension
     norm = job.similarity.norm[queries]
@@ -215,19 +217,19 @@ def _points(
         longest = float(job.similarity.norm[job.gallery].max())
         size, size64 = norm * longest + longest**2 / 2.0, norm**2 + longest**2
         target = (exact + np.repeat(norm**2, np.diff(start))) / 2.0
-    at_zero, per_unit = dimension + 8.0, 0.0  # of roundings
-    tried = sqrt(dimension) + ROUNDINGS_BESIDE
+    at_zero, per_unit = dimension + 8.0, 0.0  # numbers of roundings
+    tried = sqrt(dimension) + EXTRA_ROUNDINGS
     if not proven and tried < at_zero:
         at_zero = tried
         if job.is_cosine:
             at_zero, per_unit = ROUNDINGS_AT_ZERO, tried - ROUNDINGS_AT_ZERO
     reach = MARGIN * ROUNDING * at_zero * size
-    slope = np.full(norm.size, MARGIN * ROUNDING * (per_unit + 1.0))  # 1: ends of intervals are rounded as well
-    reach64 = 2.0 * MARGIN * (dimension + 8.0) * ROUNDING64 * size64  # the definition is off as well
-    many = int(np.diff(start).max()) >= 1 << 15
+    slope = np.full(norm.size, MARGIN * ROUNDING * (per_unit + 1.0))  # 1: ends of intervals are rounded too
+    reach64 = 2.0 * MARGIN * (dimension + 8.0) * ROUNDING64 * size64  # the definition has errors too
+    needs_32_bits = int(np.diff(start).max()) >= 1 << 15
     shape = (queries.size, N_BUCKETS + 2)
-    table: kernel.UnsignedArray = np.empty(shape, dtype=np.uint32) if many else np.empty(shape, dtype=np.uint16)
-    given = kernel.Points(
+    table: kernel.UnsignedArray = np.empty(shape, np.uint32) if needs_32_bits else np.empty(shape, np.uint16)
+    points = kernel.Points(
         vectors=vectors,
         norm=norm,
         start=start,
@@ -244,12 +246,12 @@ def _points(
         excluded_last=excluded[1],
     )
     ceiling = _ceiling(job, factors)
-    _in_parts(job, queries.size, lambda first, last: kernel.fill_tables(given, ceiling, first, last))
-    return given
+    _for_ranges(job, queries.size, lambda first, last: kernel.fill_tables(points, ceiling, first, last))
+    return points
 
 
 def _query_factors(job: _Job, vectors: Float32Array, norm: FloatArray) -> Float32Array:
-    """Shape (n_queries, n_terms); one side of the products: unit vectors, or with 1 for an image's half square norm."""
+    """Shape (n_queries, n_terms); left factors: unit vectors, or vectors with a 1 to pair with half square norms."""
     factors = np.empty((norm.size, job.n_terms), dtype=np.float32)
 
     def write(first: int, last: int) -> None:
@@ -259,13 +261,13 @@ def _query_factors(job: _Job, vectors: Float32Array, norm: FloatArray) -> Float3
             factors[first:last, :-1] = vectors[first:last]
             factors[first:last, -1] = 1.0
 
-    _in_parts(job, norm.size, write)
+    _for_ranges(job, norm.size, write)
     return factors
 
 
-def _image_factors(job: _Job, images: kernel.Images, room: Float32Array) -> Float32Array:
-    """Shape (n_images, n_terms); the other side, written into the first rows of `room`."""
-    factors = room[: images.norm.size]
+def _image_factors(job: _Job, images: kernel.Images, buffer: Float32Array) -> Float32Array:
+    """Shape (n_images, n_terms); right factors, written into the first rows of `buffer`."""
+    factors = buffer[: images.norm.size]
     if job.is_cosine:
         kernel.unit_rows(images.vectors, images.norm, factors)
     else:
@@ -275,11 +277,11 @@ def _image_factors(job: _Job, images: kernel.Images, room: Float32Array) -> Floa
 
 
 def _ceiling(job: _Job, factors: Float32Array) -> Float32Array:
-    """Shape (n_queries,); about what products of few images exceed, from a sample."""
+    """Shape (n_queries,); a value that the products of few images exceed, estimated from a sample."""
     rows = job.gallery[:: -(-job.gallery.size // SAMPLE)]
     sample = images_of(job.similarity, rows, column_buffer(0, job.similarity.dimension))
-    room = np.empty((rows.size, job.n_terms), dtype=np.float32)
-    products = factors @ _image_factors(job, sample, room).T
+    buffer = np.empty((rows.size, job.n_terms), dtype=np.float32)
+    products = factors @ _image_factors(job, sample, buffer).T
     mean = products.mean(axis=1)
     products -= mean[:, None]
     return np.asarray(mean + np.float32(SPREADS) * np.abs(products, out=products).mean(axis=1))
@@ -288,7 +290,7 @@ def _ceiling(job: _Job, factors: Float32Array) -> Float32Array:
 def _count(
     job: _Job, points: kernel.Points, factors: Float32Array, found: Counts, progress: _Progress, *, guarded: bool
 ) -> bool:
-    """Write counts above and equal to each point; False if products were further off than the guard allows."""
+    """Write the counts above and equal to each point; return False if an error of a product exceeds the guard."""
     counts = np.zeros((job.threads, points.exact.size + points.norm.size), dtype=np.int32)
     tied = np.zeros((job.threads, points.exact.size), dtype=np.int32)
     idle: SimpleQueue[_Worker] = SimpleQueue()
@@ -313,8 +315,8 @@ def _count(
                 n_done += n_counted
                 progress.reach(n_done / n_pairs)
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # after an error or an interrupt: no block is begun any more
-    _in_parts(
+            pool.shutdown(wait=True, cancel_futures=True)  # after an error or an interrupt: start no further block
+    _for_ranges(
         job,
         points.norm.size,
         lambda first, last: kernel.sum_counts(counts, tied, points.start, first, last, found.above, found.tied),
@@ -322,15 +324,15 @@ def _count(
     return True
 
 
-def _in_parts(job: _Job, n_queries: int, work: Callable[[int, int], None]) -> None:
-    """Do something for all queries, some per thread."""
+def _for_ranges(job: _Job, n_queries: int, work: Callable[[int, int], None]) -> None:
+    """Call `work(first, last)` for ranges that together hold all queries, in parallel."""
     step = -(-n_queries // (4 * job.threads))
     with ThreadPoolExecutor(job.threads) as pool:
         list(pool.map(lambda first: work(first, min(first + step, n_queries)), range(0, n_queries, step)))
 
 
 def _tiles(job: _Job, n_queries: int) -> Iterator[tuple[slice, slice]]:
-    """Blocks of the gallery with all queries; the last ones in parts, so that all cores finish at the same time."""
+    """Blocks of the gallery with all queries; the last ones are split, so that cores finish together."""
     n_images = job.gallery.size
     n_blocks = -(-n_images // min(job.gallery_block, max(SMALLEST_BLOCK, -(-n_images // (2 * job.threads)))))
     step, n_rows = -(-n_images // n_blocks), job.query_rows(n_queries)
@@ -342,7 +344,7 @@ def _tiles(job: _Job, n_queries: int) -> Iterator[tuple[slice, slice]]:
 
 
 class _Worker:
-    """One thread's counts and room to work in, and the images that it counted last."""
+    """One thread's counts and buffers, and the block of images that it counted last."""
 
     def __init__(
         self, job: _Job, points: kernel.Points, factors: Float32Array, counts: Int32Array, tied: Int32Array
@@ -356,7 +358,7 @@ class _Worker:
         self.block = slice(0, 0)
 
     def count(self, block: slice, part: slice) -> float:
-        """Count a block of the gallery for a part of the queries; how far products were off, in units of the bound."""
+        """Count a block for a part of the queries; return the largest error found, as a share of its bound."""
         job, points = self.job, self.points
         if block != self.block:
             self.images = images_of(job.similarity, job.gallery[block], self.columns, block.start)
@@ -367,6 +369,8 @@ class _Worker:
             n_rows = min(self.n_rows, part.stop - first)
             products = self.products[: n_rows * n_images].reshape(n_rows, n_images)
             np.matmul(self.factors[first : first + n_rows], self.unit, out=products)
-            off, _, _ = kernel.count_block(products, points, first, self.images, job.is_cosine, self.counts, self.tied)
-            worst = max(worst, off)
+            error, _, _ = kernel.count_block(
+                products, points, first, self.images, job.is_cosine, self.counts, self.tied
+            )
+            worst = max(worst, error)
         return worst

@@ -1,6 +1,7 @@
-"""Stored embeddings to what the compiled kernel works on, and the definition of similarity through that kernel.
+"""Prepares stored embeddings for the compiled kernel, and computes similarities by definition with it.
 
-The numbers are those that `Similarity` computes with numpy, many times faster; worth a compiler's start on large jobs.
+The numbers are those that `Similarity` computes with numpy, to the last bit and many times faster; on large jobs this
+repays the compiler's start.
 """
 
 import numpy as np
@@ -10,13 +11,13 @@ from piq_bench.records import Float32Array, FloatArray, IntArray
 from piq_bench.retrieve import kernel
 from piq_bench.retrieve.similarity import Similarity
 
-BLOCK_VALUES = 1 << 18  # of images at a time: they stay in the cache, and their memory is used again
+BLOCK_VALUES = 1 << 18  # values of images at a time: they stay in the cache, and their memory is reused
 
 
 def stored_vectors(similarity: Similarity, rows: IntArray) -> Float32Array:
     """Stored values of some test rows, shape (n_rows, dimension); exact, since float16 fits into float32.
 
-    Not to be written to: they may be the submission's own memory.
+    Do not write to them: they may be the submission's own memory.
     """
     stored = similarity.order[rows]
     if stored.size and not is_mapped(similarity.embedding) and bool((np.diff(stored) == 1).all()):
@@ -25,18 +26,18 @@ def stored_vectors(similarity: Similarity, rows: IntArray) -> Float32Array:
 
 
 def column_buffer(n_images: int, dimension: int) -> FloatArray:
-    """Room for what the definition works on; memory is taken when it is written."""
+    """A buffer for the values that the definition sums; its memory is allocated as it is written."""
     return np.zeros((-(-n_images // kernel.LANES), dimension, kernel.LANES))
 
 
 def images_of(similarity: Similarity, rows: IntArray, columns: FloatArray, first: int = 0) -> kernel.Images:
-    """Gallery images for the kernel.
+    """Gallery images in the form that the kernel takes.
 
     Args:
-        similarity: of all test rows.
-        rows: shape (n_images,); test rows.
-        columns: room for at least as many images.
-        first: place of the first one in the gallery.
+        similarity: similarities of all test rows.
+        rows: shape (n_images,); test rows of the images.
+        columns: a `column_buffer` for at least as many images.
+        first: position of the first image in the gallery.
     """
     return kernel.Images(
         vectors=stored_vectors(similarity, rows),
@@ -50,13 +51,13 @@ def images_of(similarity: Similarity, rows: IntArray, columns: FloatArray, first
 def write_exact(
     similarity: Similarity, queries: IntArray, gallery: IntArray, values: FloatArray, first: IntArray
 ) -> None:
-    """The numbers of `Similarity.exact_table`, each query's in a row.
+    """Write the numbers of `Similarity.exact_table`, those of one query next to each other.
 
     Args:
-        similarity: of all test rows.
-        queries: shape (n_queries,); test rows.
-        gallery: shape (n_gallery,); test rows.
-        values: written.
+        similarity: similarities of all test rows.
+        queries: shape (n_queries,); test rows of the queries.
+        gallery: shape (n_gallery,); test rows of the gallery.
+        values: array to write into.
         first: shape (n_queries,); where a query's n_gallery numbers begin in `values`.
     """
     vectors, norm = stored_vectors(similarity, queries), similarity.norm[queries]

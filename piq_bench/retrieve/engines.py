@@ -1,8 +1,8 @@
-"""Which engine counts: in come a name and the size of the job, out comes what fulfils `retrieve.contract.Engine`.
+"""Chooses the engine that counts, by its name and the size of the job; see `retrieve.contract.Engine`.
 
 All engines give the same counts, so "auto" is a matter of time alone: numpy for small jobs, which would not repay
 compiling or torch's start; the compiled engine from there on; a GPU, if one works, from where it repays torch's start.
-Torch is imported nowhere but behind this choice.
+Only the modules chosen here import torch.
 """
 
 import warnings
@@ -24,26 +24,26 @@ INSTALL = "pip install 'piq-bench[gpu]'"
 def choose(
     engine: str, n_pairs: int, *, faiss: bool = True, tell: Callable[[str], None] = lambda message: None
 ) -> tuple[Engine, str]:
-    """The engine to use, and what a result calls it.
+    """The engine to use, and its name in a result.
 
     Args:
         engine: a name from ENGINES.
-        n_pairs: queries times gallery images.
-        faiss: let a GPU engine use faiss where it can.
-        tell: takes a message for the user: why a GPU engine that was asked for does without faiss.
+        n_pairs: number of queries times number of gallery images.
+        faiss: whether a GPU engine may use faiss.
+        tell: called with a message for the user if a GPU was asked for and faiss cannot be used there.
 
     Raises:
         BadUsage: if a GPU was asked for, and torch or a working GPU is missing.
     """
     if engine not in ENGINES:
-        raise ValueError(f"{engine!r} is none of {', '.join(ENGINES)}")
+        raise ValueError(f"{engine!r} is not one of {', '.join(ENGINES)}")
     if engine == "gpu":
-        problem = _missing()
+        problem = _gpu_problem()
         if problem is not None:
             raise BadUsage("--engine gpu", [problem])
-        return _gpu(faiss, tell)
-    if engine == "auto" and n_pairs >= GPU_PAIRS and _missing() is None:
-        return _gpu(faiss, lambda message: None)
+        return _gpu_engine(faiss, tell)
+    if engine == "auto" and n_pairs >= GPU_PAIRS and _gpu_problem() is None:
+        return _gpu_engine(faiss, lambda message: None)
     if n_pairs >= COMPILED_PAIRS:
         from piq_bench.retrieve import cpu
 
@@ -51,14 +51,14 @@ def choose(
     return plain.count_ranks, plain.ENGINE
 
 
-def _missing() -> Problem | None:
-    """What a GPU engine lacks here. Looks for torch before it imports it, which takes seconds."""
+def _gpu_problem() -> Problem | None:
+    """Why no GPU engine works here, or None. Looks for torch first, since importing it takes seconds."""
     remedy = f"{INSTALL} on a machine with an NVIDIA GPU, or use --engine cpu: it gives the same score"
     if find_spec("torch") is None:
         return Problem("no-torch", "torch", "not installed", remedy)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an old driver: the answer below says enough
+            warnings.simplefilter("ignore")  # an old driver warns; the message below says enough
             torch = import_module("torch")
             works = bool(torch.cuda.is_available())
             if works:
@@ -71,7 +71,7 @@ def _missing() -> Problem | None:
     return None
 
 
-def _gpu(faiss: bool, tell: Callable[[str], None]) -> tuple[Engine, str]:
+def _gpu_engine(faiss: bool, tell: Callable[[str], None]) -> tuple[Engine, str]:
     from piq_bench.retrieve import gpu
 
     if faiss:

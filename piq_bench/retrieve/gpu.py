@@ -1,8 +1,8 @@
-"""The contract of an engine on one or several GPUs: with its siblings `gpu_*` the only place that imports torch.
+"""The engine on one or several GPUs; it and its siblings `gpu_*` are the only modules that import torch.
 
-In comes what `retrieve.contract` says, out come the same counts as from any engine. Each chunk of the gallery travels
-once, to one of the devices, and meets all queries there (`gpu_tally`); the counts of all devices add up, so embeddings
-may be larger than any device's memory, and memory-mapped. Which devices, which products, which block sizes: here.
+It follows `retrieve.contract` and gives the same counts as any engine. Each chunk of the gallery is copied once, to one
+of the devices, and compared with all queries there (`gpu_tally`); the counts of all devices add up, so embeddings may
+be memory-mapped, and larger than any device's memory. This module chooses devices, matrix products and block sizes.
 """
 
 import threading
@@ -19,14 +19,14 @@ from piq_bench.retrieve import gpu_products as products
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.gpu_products import Multiply, Precision
-from piq_bench.retrieve.gpu_tally import MakeTable, Questions, Tally, out_of_memory
+from piq_bench.retrieve.gpu_tally import MakeTable, Panel, Tally, out_of_memory
 from piq_bench.retrieve.similarity import Similarity
 
 QUERY_BLOCK = 4096
 GALLERY_BLOCK = 16384
-BYTES_PER_PAIR = 128  # of a block in which every pair is open
-CHUNK_BYTES = 1 << 28  # of the gallery on a device at a time
-PANEL_BYTES = 1 << 30  # of queries and their points on a device at a time
+BYTES_PER_PAIR = 128  # of device memory, in a block in which every pair is open
+CHUNK_BYTES = 1 << 28  # of gallery embeddings on a device at a time
+PANEL_BYTES = 1 << 30  # of queries and their points on a device at a time; together they are a panel
 BYTES_PER_POINT = 64
 BYTES_PER_EXCLUDED = 32
 
@@ -51,20 +51,21 @@ def count_ranks(
     """Count the gallery images above and equal to each point of each query.
 
     Args:
-        similarity: of all test rows.
-        queries: shape (n_queries,); test rows.
-        gallery: shape (n_gallery,); test rows.
+        similarity: similarities of all test rows.
+        queries: shape (n_queries,); test rows of the queries.
+        gallery: shape (n_gallery,); test rows of the gallery.
         points: shape (n_points,); similarities by definition, ascending within each query.
-        excluded: per query, gallery indices that are not counted.
+        excluded: for each query, the gallery indices that are not counted.
         point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
         devices: names of torch devices, such as "cuda:0", which may repeat; all GPUs if None.
-        precision: of the first tables: "half" for float16 embeddings only. By the embeddings' type if None.
-        faiss: let faiss make the tables where it can.
-        query_block: queries per table at most.
-        gallery_block: gallery images per table at most.
-        chunk_bytes: of gallery embeddings on a device at a time, if more than a block.
-        panel_bytes: of queries and their points on a device at a time, if more than one query.
-        advance: told the number of queries done; spread over the work, since all queries end together.
+        precision: precision of the first tables; "half" for float16 embeddings only; by the embeddings' type if None.
+        faiss: whether faiss computes the tables where it can.
+        query_block: largest number of queries per table.
+        gallery_block: largest number of gallery images per table.
+        chunk_bytes: bytes of gallery embeddings on a device at a time; a chunk is at least one block.
+        panel_bytes: bytes of queries and their points on a device at a time; a panel is at least one query.
+        advance: called with the number of queries finished since the last call; spread evenly over the work, since all
+            queries finish together.
 
     Raises:
         LimitExceeded: if a GPU has too little memory even for small blocks.
@@ -72,12 +73,13 @@ def count_ranks(
     """
     counts = Counts.zero(points.size)
     n_points = np.diff(point_start)
-    asked = np.flatnonzero(n_points > 0)
-    asked = asked[np.argsort(n_points[asked], kind="stable")]  # like numbers of points together: little padding
+    with_points = np.flatnonzero(n_points > 0)
+    # Queries with similar numbers of points are neighbours, so that a block needs little padding.
+    with_points = with_points[np.argsort(n_points[with_points], kind="stable")]
     order = np.arange(gallery.size)
-    if similarity.distance == "euclidean":  # blocks of like norms have tight error bounds
+    if similarity.distance == "euclidean":  # blocks of similar norms have tight error bounds
         order = np.argsort(similarity.norm[gallery], kind="stable")
-    place = np.empty_like(order)  # of a gallery index
+    place = np.empty_like(order)  # of a gallery index in this order
     place[order] = np.arange(order.size)
 
     used = [torch.device(name) for name in devices or _all_gpus()]
@@ -85,18 +87,19 @@ def count_ranks(
     n_rows = max(gallery_block, min(chunk_bytes // row_bytes, -(-gallery.size // len(used))))
     starts = range(0, gallery.size, n_rows)
     query_bytes = row_bytes + BYTES_PER_POINT * n_points + BYTES_PER_EXCLUDED * np.diff(excluded.start)
-    progress = _Progress(point_start.size - 1, asked.size * gallery.size, advance)
+    progress = _Progress(point_start.size - 1, with_points.size * gallery.size, advance)
     with full_precision():
         tables = {}
         for device in used:
             with on(device):
                 tables[device] = _tables(similarity, precision, device, faiss)
-        for panel in _panels(asked, query_bytes[asked], panel_bytes):
-            start, own = _gathered(point_start, panel)
-            left_start, left = _gathered(excluded.start, panel)
-            questions = Questions(queries[panel], start, points[own], left_start, place[excluded.values[left]])
+        for members in _panels(with_points, query_bytes[with_points], panel_bytes):
+            start, own = _gather(point_start, members)
+            excluded_start, own_excluded = _gather(excluded.start, members)
+            excluded_place = place[excluded.values[own_excluded]]
+            panel = Panel(queries[members], start, points[own], excluded_start, excluded_place)
             chunks = _Shared((first, gallery[order[first : first + n_rows]]) for first in starts)
-            work = partial(_count_chunks, similarity, questions, tables, chunks, query_block, gallery_block, progress)
+            work = partial(_count_chunks, similarity, panel, tables, chunks, query_block, gallery_block, progress)
             for above, tied in _on_all(work, used, chunks):
                 counts.above[own] += above
                 counts.tied[own] += tied
@@ -105,7 +108,7 @@ def count_ranks(
 
 
 def describe(*, faiss: bool = True) -> str:
-    """What the result calls this engine: "gpu (faiss 1.14.1, torch 2.11.0, NVIDIA H200)"."""
+    """This engine's name in a result, such as "gpu (faiss 1.14.1, torch 2.11.0, NVIDIA H200)"."""
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     module, _ = products.find_faiss() if faiss else (None, "")
     parts = [] if module is None else [f"faiss {module.__version__}"]
@@ -115,7 +118,7 @@ def describe(*, faiss: bool = True) -> str:
 
 
 def why_no_faiss() -> str:
-    """Why torch alone makes the tables, in words that follow "faiss"; nothing if faiss does."""
+    """Why faiss does not compute the tables, in words that follow "faiss"; empty if it does."""
     return products.find_faiss()[1]
 
 
@@ -135,31 +138,31 @@ class _Shared:
 
 
 class _Progress:
-    """Tells of queries done while pairs are done, from any thread."""
+    """Reports finished queries from the number of finished pairs, in any thread."""
 
     def __init__(self, n_queries: int, n_pairs: int, advance: Callable[[int], None]) -> None:
         self.n_queries, self.n_pairs, self.advance = n_queries, n_pairs, advance
-        self.lock, self.pairs, self.told = threading.Lock(), 0, 0
+        self.lock, self.pairs, self.n_reported = threading.Lock(), 0, 0
 
     def add(self, pairs: int) -> None:
         with self.lock:
             self.pairs += pairs
-            self._tell(self.n_queries * self.pairs // max(1, self.n_pairs))
+            self._report(self.n_queries * self.pairs // max(1, self.n_pairs))
 
     def finish(self) -> None:
         with self.lock:
-            self._tell(self.n_queries)
+            self._report(self.n_queries)
 
-    def _tell(self, queries: int) -> None:
-        if queries > self.told:
-            self.advance(queries - self.told)
-            self.told = queries
+    def _report(self, queries: int) -> None:
+        if queries > self.n_reported:
+            self.advance(queries - self.n_reported)
+            self.n_reported = queries
 
 
 def _on_all(
     work: Callable[[torch.device], tuple[IntArray, IntArray]], devices: Sequence[torch.device], chunks: _Shared
 ) -> list[tuple[IntArray, IntArray]]:
-    """Run on every device: in this thread if there is but one, so that an interrupt stops it at once."""
+    """Run on every device; a single device runs in this thread, so that an interrupt stops it at once."""
     if len(devices) == 1:
         return [work(devices[0])]
     with ThreadPoolExecutor(len(devices)) as pool:
@@ -167,12 +170,12 @@ def _on_all(
         try:
             return [future.result() for future in futures]
         finally:
-            chunks.stopped = True  # after a failure or an interrupt the others need not go on
+            chunks.stopped = True  # after a failure or an interrupt the other devices stop
 
 
 def _count_chunks(
     similarity: Similarity,
-    questions: Questions,
+    panel: Panel,
     tables: dict[torch.device, list[MakeTable]],
     chunks: _Shared,
     query_block: int,
@@ -182,10 +185,10 @@ def _count_chunks(
 ) -> tuple[IntArray, IntArray]:
     """Count on one device the chunks that no other device has taken."""
     with on(device):
-        query_block, gallery_block = _fitting(query_block, gallery_block, device)
+        query_block, gallery_block = _fitting_blocks(query_block, gallery_block, device)
         tally = Tally(
             similarity,
-            questions,
+            panel,
             tables[device],
             device,
             query_block=query_block,
@@ -198,7 +201,7 @@ def _count_chunks(
 
 @contextmanager
 def on(device: torch.device) -> Iterator[None]:
-    """Make it the current device, by whose stream faiss orders its work, and refuse work that does not fit on it."""
+    """Make a device the current one, whose stream faiss uses, and refuse work that does not fit into its memory."""
     with torch.cuda.device(device if device.type == "cuda" else -1):
         try:
             yield
@@ -207,7 +210,7 @@ def on(device: torch.device) -> Iterator[None]:
 
 
 def _tables(similarity: Similarity, precision: Precision | None, device: torch.device, faiss: bool) -> list[MakeTable]:
-    """How a device makes its tables, least precise first; a product that breaks its promises is not used."""
+    """How a device computes its tables, least precise first; a matrix product outside its error bound is not used."""
     distance = similarity.distance
     in_double: list[MakeTable] = [partial(products.double_table, distance=distance)]
     half = similarity.embedding.dtype == np.float16
@@ -231,8 +234,8 @@ def _products(device: torch.device, faiss: bool) -> Iterator[Multiply]:
     yield products.torch_multiply
 
 
-def _fitting(query_block: int, gallery_block: int, device: torch.device) -> tuple[int, int]:
-    """Blocks no larger than the device's free memory holds when every pair is open."""
+def _fitting_blocks(query_block: int, gallery_block: int, device: torch.device) -> tuple[int, int]:
+    """Sizes of blocks that fit into the device's free memory even when every pair is open."""
     if device.type != "cuda":
         return query_block, gallery_block
     free, _ = torch.cuda.mem_get_info(device)
@@ -244,19 +247,19 @@ def _fitting(query_block: int, gallery_block: int, device: torch.device) -> tupl
     return query_block, gallery_block
 
 
-def _panels(asked: IntArray, sizes: IntArray, limit: int) -> Iterator[IntArray]:
-    """Queries that fit on a device together; at least one."""
+def _panels(with_points: IntArray, sizes: IntArray, limit: int) -> Iterator[IntArray]:
+    """Groups of queries that fit on a device together, at least one query each."""
     total = np.cumsum(sizes)
     first = 0
-    while first < asked.size:
+    while first < with_points.size:
         before = int(total[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(total, before + limit, "right")))
-        yield asked[first:last]
+        yield with_points[first:last]
         first = last
 
 
-def _gathered(start: IntArray, lists: IntArray) -> tuple[IntArray, IntArray]:
-    """Some lists out of many, end to end: their starts, and the index of each value among those of all lists."""
+def _gather(start: IntArray, lists: IntArray) -> tuple[IntArray, IntArray]:
+    """Concatenate some of many lists: their new starts, and where each of their values is among those of all lists."""
     length = np.diff(start)[lists]
     new_start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
     return new_start, np.arange(new_start[-1]) + np.repeat(start[lists] - new_start[:-1], length)
@@ -268,14 +271,14 @@ def _all_gpus() -> list[str]:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Float32 products in float32, whatever the process has chosen, for as long as this runs."""
+    """Compute float32 products in full float32 inside this context, whatever the process has chosen."""
     matmul = torch.backends.cuda.matmul
     reduced, newer = matmul.allow_fp16_reduced_precision_reduction, getattr(matmul, "fp32_precision", None)
     try:
         precision = torch.get_float32_matmul_precision()
-    except RuntimeError:  # chosen by `fp32_precision`, from torch 2.9 on, which the older function will not hear of
+    except RuntimeError:  # the process chose by `fp32_precision` of torch 2.9, which the older function rejects
         precision = "highest"
-    torch.set_float32_matmul_precision("highest")  # both
+    torch.set_float32_matmul_precision("highest")  # sets the newer option too
     matmul.allow_fp16_reduced_precision_reduction = False
     try:
         yield

@@ -1,7 +1,7 @@
-"""Who may be among a query's first, found on a GPU: what `retrieve.neighbours` asks of a search, by faiss or by torch.
+"""Finds on a GPU the images that may be among a query's first: a `retrieve.neighbours.Search` by faiss or torch.
 
-A block of the gallery travels to the GPU, is multiplied and sorted out there, and only a short list comes back. The
-proof in `retrieve.neighbours` needs products as good as float32's, so a way to them is tried before it is used.
+A block of the gallery is copied to the GPU, multiplied and searched there, and only a short list comes back. The proof
+in `retrieve.neighbours` needs products as precise as float32's, so each implementation is tested before it is used.
 """
 
 import threading
@@ -15,10 +15,10 @@ from piq_bench.records import Float32Array, IntArray
 from piq_bench.retrieve import gpu_products as products
 from piq_bench.retrieve.gpu import full_precision, on
 
-MOST = 2048  # that faiss finds for a query on a GPU
+MOST_OF_FAISS = 2048  # neighbours that faiss can find for a query on a GPU
 
 Select = Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
-"""As `retrieve.neighbours.Search`, on a device."""
+"""Like `retrieve.neighbours.Search`, with tensors on a device."""
 
 
 class GpuSearch:
@@ -29,7 +29,7 @@ class GpuSearch:
 
         Args:
             device: name of a torch device.
-            faiss: let faiss find them where it can.
+            faiss: whether faiss searches where it can.
         """
         self.device = torch.device(device)
         self.faiss = faiss
@@ -43,19 +43,19 @@ class GpuSearch:
         """
         with full_precision(), on(self.device):
             if self.select is None:
-                self.select = self._chosen(queries.shape[1])
-            one, other = (torch.from_numpy(vectors).to(self.device) for vectors in (queries, gallery))
-            found, images = self.select(one, other, n_asked)
-            return found.cpu().numpy(), images.cpu().numpy()
+                self.select = self._precise_select(queries.shape[1])
+            left, right = (torch.from_numpy(vectors).to(self.device) for vectors in (queries, gallery))
+            values, images = self.select(left, right, n_asked)
+            return values.cpu().numpy(), images.cpu().numpy()
 
-    def _chosen(self, dimension: int) -> Select:
-        """The first way whose products stay within their bound."""
-        for select in self._ways():
+    def _precise_select(self, dimension: int) -> Select:
+        """The first implementation whose products stay within their bound."""
+        for select in self._implementations():
             if products.stays_within_bound(partial(_all_products, select), torch.float32, dimension, self.device):
                 return select
         return partial(_by_torch, kind=torch.float64)
 
-    def _ways(self) -> Iterator[Select]:
+    def _implementations(self) -> Iterator[Select]:
         module, _ = products.find_faiss() if self.faiss and self.device.type == "cuda" else (None, "")
         if module is not None:
             yield by_faiss(module, self.device)
@@ -63,19 +63,19 @@ class GpuSearch:
 
 
 def by_faiss(faiss: ModuleType, device: torch.device) -> Select:
-    """Faiss's search of all vectors, from torch tensors on a device to torch tensors on it."""
+    """Faiss's exhaustive search, from torch tensors on a device to torch tensors on it."""
     resources = faiss.StandardGpuResources()
-    resources.setPinnedMemory(0)  # of the host: nothing passes through it
-    turn = threading.Lock()  # resources are for one thread at a time
+    resources.setPinnedMemory(0)  # no data passes through pinned host memory
+    lock = threading.Lock()  # one thread at a time may use the resources
 
     def select(queries: torch.Tensor, gallery: torch.Tensor, n_asked: int) -> tuple[torch.Tensor, torch.Tensor]:
-        if n_asked > MOST:
+        if n_asked > MOST_OF_FAISS:
             return _by_torch(queries, gallery, n_asked)
         shape = (queries.shape[0], n_asked)
         found = torch.empty(shape, dtype=torch.float32, device=queries.device)
         images = torch.empty(shape, dtype=torch.int64, device=queries.device)
         metric = faiss.METRIC_INNER_PRODUCT
-        with turn, products.out_of_faiss_memory():
+        with lock, products.out_of_faiss_memory():
             faiss.knn_gpu(resources, queries, gallery, n_asked, D=found, I=images, metric=metric, device=device.index)
         return found, images
 
@@ -90,6 +90,6 @@ def _by_torch(
 
 
 def _all_products(select: Select, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Shape (n_queries, n_gallery): all that were found, each put where it belongs."""
+    """Shape (n_queries, n_gallery); all products, each in the column of its image."""
     found, images = select(one, other, other.shape[0])
     return torch.empty_like(found).scatter_(1, images, found)

@@ -1,15 +1,15 @@
 """Blocks of similarities on a device, faster than the definition, each with a proven bound on its error.
 
-In come stored embeddings on a device (`Rows`), out come tables of numbers near the similarities (`Table`) in float32 or
-float64, and similarities of single pairs: near ones, or those of the definition to the last bit. Here live the error
-bounds and the choice between faiss and torch for the matrix product; what the tables decide is counted in `gpu`.
+Takes stored embeddings on a device (`Rows`) and computes tables of approximate similarities (`Table`) in float32 or
+float64, and similarities of single pairs, approximate or by definition to the last bit. The error bounds and the matrix
+products of faiss and torch are defined here; `gpu_tally` counts what the tables decide.
 
 The bounds: a sum of n products, in any order, with or without fused multiply-add, is within g(n) = n u / (1 - n u)
 times the sum of magnitudes of the true one, where one operation rounds by at most u (Higham, Accuracy and Stability of
 Numerical Algorithms, 2002, section 3.1); by Cauchy-Schwarz those magnitudes sum to at most |q| |g|. Tensor cores
 multiply float16 exactly, but align the terms of a block of k >= 4 with the largest and cut them off, so that a sum errs
 by up to (n + 2 n / k) 2 u (Fasi, Higham, Mikaitis, Pranesh, Numerical behavior of NVIDIA tensor cores, 2021): 3 u are
-taken for every product there. The float64 error of the definition itself is far below the margin of each bound.
+allowed for every product there. The float64 error of the definition itself is far below the margin of each bound.
 """
 
 import threading
@@ -31,14 +31,14 @@ from piq_bench.records import Float32Array, FloatArray, IntArray
 Distance = Literal["cosine", "euclidean"]
 Precision = Literal["half", "single", "double"]
 Multiply = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""(n, dimension) and (m, dimension), both float16 or both float32, to their (n, m) inner products in float32."""
+"""Takes (n, dimension) and (m, dimension), both float16 or both float32; returns (n, m) inner products in float32."""
 
-SINGLE = 2.0**-24  # rounding of one float32 operation
-DOUBLE = 2.0**-53
-NO_EXPONENT = -500  # of a zero norm: below that of any float32 vector, and its powers stay within float64
+SINGLE = 2.0**-24  # relative error of one float32 operation
+DOUBLE = 2.0**-53  # relative error of one float64 operation
+NO_EXPONENT = -500  # stands for that of a zero norm: below any float32 vector's, and its powers fit into float64
 STEP_VALUES = 1 << 26  # float64 values of pairs held at a time
 MIN_FAISS = (1, 8)
-FAISS_MEMORY = 64 << 20  # bytes that faiss may set aside; a product into a given block needs next to none
+FAISS_MEMORY = 64 << 20  # bytes that faiss may reserve; a product into an existing block needs almost none
 PROBE_ROWS = 512
 
 
@@ -73,7 +73,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers near similarities: |values - (similarity + offset) * unit| <= bound, row by row.
+    """Approximate similarities: |values - (similarity + offset) * unit| <= bound, row by row.
 
     Attributes:
         values: shape (n_queries, n_gallery); float32 or float64.
@@ -91,7 +91,7 @@ class Table:
 def half_table(queries: Rows, gallery: Rows, distance: Distance, multiply: Multiply) -> Table:
     """From stored float16 values, whose products are exact in float32 and between 2**-48 and 2**32: never out of range.
 
-    Norms come in afterwards, since float16 rows could not be divided by them without losing bits.
+    The norms are applied afterwards, since float16 rows divided by them would lose bits.
     """
     n_values = queries.stored.shape[1]
     values = multiply(queries.stored, gallery.stored)
@@ -117,7 +117,7 @@ def single_table(queries: Rows, gallery: Rows, distance: Distance, multiply: Mul
 
 
 def double_table(queries: Rows, gallery: Rows, distance: Distance) -> Table:
-    """From float64 values: decides all but exact ties and what differs from one in the last bits.
+    """From float64 values: decides all pairs except exact ties and those that differ from a tie in the last bits only.
 
     Euclidean, with M = |q|^2 + |g|^2: the product is off by n u M / 2, |g|^2 / 2 and |q|^2 / 2 together by
     (n + 3) u M / 2, the difference by u M, and the definition, a sum of at most 2 M of rounded squares, by
@@ -192,20 +192,20 @@ def exact_pairs(
 
 def torch_multiply(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Inner products by torch; float16 on the tensor cores where this torch can keep their float32 sums."""
-    if one.dtype == torch.float16 and one.is_cuda and _keeps_sums():
+    if one.dtype == torch.float16 and one.is_cuda and _has_out_dtype():
         return torch.mm(one, other.T, out_dtype=torch.float32)
     return one.float() @ other.float().T
 
 
 def find_faiss() -> tuple[ModuleType | None, str]:
-    """Faiss with GPU support and what joins it to torch, or why there is none."""
+    """Faiss with GPU support and its bindings to torch, or why it cannot be used."""
     if find_spec("faiss") is None:
         return None, "not installed"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the generated bindings; nothing that a user could act on
+            warnings.simplefilter("ignore")  # from the generated bindings; a user cannot act on them
             faiss = import_module("faiss")
-            import_module("faiss.contrib.torch_utils")  # teaches faiss to take torch tensors where they lie
+            import_module("faiss.contrib.torch_utils")  # lets faiss use torch tensors without a copy
     except (ImportError, OSError, AttributeError) as error:  # a library that is missing, or built for another numpy
         return None, f"cannot be imported ({printable(error)})"
     version = str(getattr(faiss, "__version__", "of unknown version"))
@@ -222,13 +222,13 @@ def faiss_multiply(faiss: ModuleType, device: torch.device) -> Multiply:
     """Inner products by faiss, from torch tensors on a device to a torch tensor on it."""
     resources = faiss.StandardGpuResources()
     resources.setTempMemory(FAISS_MEMORY)
-    resources.setPinnedMemory(0)  # of the host: nothing passes through it
-    turn = threading.Lock()  # resources are for one thread at a time
+    resources.setPinnedMemory(0)  # no data passes through pinned host memory
+    lock = threading.Lock()  # one thread at a time may use the resources
 
     def multiply(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         out = torch.empty((one.shape[0], other.shape[0]), dtype=torch.float32, device=one.device)
         metric = faiss.METRIC_INNER_PRODUCT
-        with turn, out_of_faiss_memory():
+        with lock, out_of_faiss_memory():
             faiss.pairwise_distance_gpu(
                 resources, one.contiguous(), other.contiguous(), D=out, metric=metric, device=device.index
             )
@@ -239,7 +239,7 @@ def faiss_multiply(faiss: ModuleType, device: torch.device) -> Multiply:
 
 @contextmanager
 def out_of_faiss_memory() -> Iterator[None]:
-    """Too little memory for faiss, told as torch tells of its own."""
+    """Raise torch's error when faiss runs out of memory."""
     try:
         yield
     except RuntimeError as error:
@@ -249,9 +249,9 @@ def out_of_faiss_memory() -> Iterator[None]:
 
 
 def stays_within_bound(multiply: Multiply, dtype: torch.dtype, dimension: int, device: torch.device) -> bool:
-    """Whether a product keeps what the bounds rely on, tried on values that tf32 or a float16 sum would spoil.
+    """Whether a matrix product is as precise as the bounds assume, tested on values that tf32 or float16 would round.
 
-    Settings and environment variables of torch and cuBLAS can lower the precision of products without a word.
+    Settings and environment variables of torch and cuBLAS can silently lower the precision of products.
     """
     last_bits = 2.0**-10 if dtype == torch.float16 else 0.9 * 2.0**-11  # tf32 would round the latter off
     one = torch.full((PROBE_ROWS, dimension), 1 + last_bits, device=device).to(dtype)
@@ -260,8 +260,8 @@ def stays_within_bound(multiply: Multiply, dtype: torch.dtype, dimension: int, d
     return bool(((found - true).abs() <= growth * true).all())
 
 
-def _keeps_sums() -> bool:
-    """`out_dtype` arrived with torch 2.8."""
+def _has_out_dtype() -> bool:
+    """Whether `torch.mm` takes `out_dtype`, new in torch 2.8."""
     major, minor = torch.__version__.split(".")[:2]
     return (int(major), int(minor)) >= (2, 8)
 

@@ -1,11 +1,11 @@
-"""Counting on one device: blocks of the gallery against all queries of a panel, to sums per point.
+"""Counts on one device: compares blocks of the gallery with all queries of a panel.
 
-In come queries with their points and, chunk by chunk, the gallery; out come the counts over those chunks. For a block a
-table of fast similarities is sorted into the intervals of error around each query's points: what lies between intervals
-is counted, what lies inside one is open. Open pairs are summed again in float64, in any order; what even that leaves
-open (ties, and what differs from one in the last bits) waits for the definition. Where many pairs are open, the table
-itself is made again in float64. No row of the gallery is ever sorted, and all counts are whole numbers, so neither the
-order of blocks nor that of a device's threads shows.
+Takes queries with their points and, chunk by chunk, the gallery; returns the counts over those chunks. For each block,
+a table of fast similarities is sorted into the error intervals around each query's points: a value between intervals
+is counted, a value inside one is open. Open pairs are computed again in float64, summed in any order; pairs that are
+still open (ties, and values that differ from one in the last bits) wait for the definition. Where many pairs are open,
+the whole table is computed again in float64. No row of the gallery is ever sorted, and all counts are whole numbers,
+so neither the order of blocks nor that of a device's threads changes them.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +21,8 @@ from piq_bench.retrieve import gpu_products as products
 from piq_bench.retrieve.gpu_products import Rows, Table
 from piq_bench.retrieve.similarity import Similarity
 
-MAX_EDGES = 1 << 25  # ends of intervals in a block, padding included
-OPEN_SHARE = 1 / 256  # of a block's pairs: beyond it a float64 table costs less than float64 sums pair by pair
+MAX_EDGES = 1 << 25  # ends of intervals in a block, including padding
+OPEN_SHARE = 1 / 256  # of a block's pairs; above it, a float64 table costs less than float64 sums pair by pair
 MAX_WAITING = 1 << 22  # pairs that wait for the definition
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -30,27 +30,27 @@ MakeTable = Callable[[Rows, Rows], Table]
 
 
 @dataclass(frozen=True, eq=False)
-class Questions:
+class Panel:
     """Queries and their points, on the host.
 
     Attributes:
-        rows: shape (n_queries,); test rows; queries of like numbers of points stand together.
+        rows: shape (n_queries,); test rows; queries with similar numbers of points are neighbours.
         start: shape (n_queries + 1,); query q has points[start[q]:start[q + 1]], at least one.
         points: shape (n_points,); similarities by definition, ascending within a query.
-        left_start: shape (n_queries + 1,); query q leaves out left_place[left_start[q]:left_start[q + 1]].
-        left_place: shape (n_excluded,); places in the gallery's order.
+        excluded_start: shape (n_queries + 1,); query q has excluded_place[excluded_start[q]:excluded_start[q + 1]].
+        excluded_place: shape (n_excluded,); places of images in the order in which the gallery is counted.
     """
 
     rows: IntArray
     start: IntArray
     points: FloatArray
-    left_start: IntArray
-    left_place: IntArray
+    excluded_start: IntArray
+    excluded_place: IntArray
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Queries and places of a chunk, from the first to before the last of each."""
+    """A range of queries and a range of places in a chunk; `last` is the first one after the range."""
 
     first_query: int
     last_query: int
@@ -72,51 +72,51 @@ class _Block:
 
 
 class Tally:
-    """The counts of one device."""
+    """Counts the chunks that one device is given."""
 
     def __init__(
         self,
         similarity: Similarity,
-        questions: Questions,
+        panel: Panel,
         tables: Sequence[MakeTable],
         device: torch.device,
         *,
         query_block: int,
         gallery_block: int,
     ) -> None:
-        """Put the questions on the device.
+        """Copy the panel to the device.
 
         Args:
-            similarity: of all test rows.
-            questions: what is asked.
-            tables: how tables are made: the last one in float64, what stands before it faster and less precise.
-            device: where.
-            query_block: queries per table at most.
-            gallery_block: gallery images per table at most.
+            similarity: similarities of all test rows.
+            panel: the queries and their points.
+            tables: functions that compute tables: the last one in float64, earlier ones faster and less precise.
+            device: the device to count on.
+            query_block: largest number of queries per table.
+            gallery_block: largest number of gallery images per table.
         """
-        self.similarity, self.questions, self.device = similarity, questions, device
+        self.similarity, self.panel, self.device = similarity, panel, device
         self.tables = list(tables)
         self.query_block, self.gallery_block = query_block, gallery_block
-        self.queries = self._rows(questions.rows)
-        self.start = self.queries.column(questions.start)
-        self.points = self.queries.column(questions.points)
-        self.query = self.queries.column(_owners(questions.start))  # (n_points,)
-        self.left_query = self.queries.column(_owners(questions.left_start))  # (n_excluded,)
-        self.left_place = self.queries.column(questions.left_place)
-        # Images above exactly `lower` points of query q are counted at place start[q] + q + lower: a query of n points
-        # has n + 1 such places.
-        n_places = questions.points.size + questions.rows.size
-        self.placed = torch.zeros(n_places, dtype=torch.int64, device=device)
-        self.ties = torch.zeros(questions.points.size + 1, dtype=torch.int64, device=device)  # steps between points
+        self.queries = self._rows(panel.rows)
+        self.start = self.queries.column(panel.start)
+        self.points = self.queries.column(panel.points)
+        self.query = self.queries.column(_owners(panel.start))  # (n_points,)
+        self.excluded_query = self.queries.column(_owners(panel.excluded_start))  # (n_excluded,)
+        self.excluded_place = self.queries.column(panel.excluded_place)
+        # Images above exactly `lower` points of query q are counted at index start[q] + q + lower: a query of n points
+        # has n + 1 such indices.
+        n_bins = panel.points.size + panel.rows.size
+        self.placed = torch.zeros(n_bins, dtype=torch.int64, device=device)
+        self.ties = torch.zeros(panel.points.size + 1, dtype=torch.int64, device=device)  # steps between points
         self.waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def add(self, rows: IntArray, offset: int, advance: Callable[[int], None]) -> None:
         """Count a chunk of the gallery.
 
         Args:
-            rows: shape (n_chunk,); test rows.
-            offset: place of the first of them in the gallery's order.
-            advance: told the number of pairs done.
+            rows: shape (n_chunk,); test rows of the chunk.
+            offset: place of the first of them in the order in which the gallery is counted.
+            advance: called with the number of pairs finished since the last call.
         """
         gallery = self._rows(rows)
         for first_place in range(0, rows.size, self.gallery_block):
@@ -127,12 +127,12 @@ class Tally:
             for first, last in self._query_blocks():
                 self._count(_Block(first, last, first_place, last_place), gallery, offset, twin)
                 if sum(waiting[0].numel() for waiting in self.waiting) > MAX_WAITING:
-                    self._decide(gallery)
+                    self._count_waiting(gallery)
                 advance((last - first) * (last_place - first_place))
-        self._decide(gallery)
+        self._count_waiting(gallery)
 
     def counts(self) -> tuple[IntArray, IntArray]:
-        """Shape (n_points,) each: images above each point, and tied with it, over all chunks so far."""
+        """Images above each point, and tied with it, in all chunks so far: shape (n_points,) each."""
         total = self.placed.cumsum(0)
         own = torch.arange(self.points.numel(), device=self.device) + self.query  # images not above the point, so far
         above = total[self.start[self.query + 1] + self.query] - total[own]
@@ -144,8 +144,8 @@ class Tally:
         return Rows(torch.from_numpy(stored).to(self.device), self.similarity.norm[rows])
 
     def _query_blocks(self) -> list[tuple[int, int]]:
-        """Queries of a block, such that padding to the largest number of points stays within bounds."""
-        n_points = np.diff(self.questions.start)
+        """Ranges of queries, so small that padding to the largest number of points stays within MAX_EDGES."""
+        n_points = np.diff(self.panel.start)
         blocks = []
         first = 0
         while first < n_points.size:
@@ -157,7 +157,7 @@ class Tally:
         return blocks
 
     def _count(self, block: _Block, gallery: Rows, offset: int, twin: torch.Tensor | None) -> None:
-        """Count a block, in halves if the device has too little memory for it."""
+        """Count a block, or its halves if the device has too little memory for it."""
         halves: list[_Block] = []
         try:
             self._count_at_once(block, gallery, offset, twin)
@@ -171,59 +171,59 @@ class Tally:
             self._count(half, gallery, offset, twin)
 
     def _count_at_once(self, block: _Block, gallery: Rows, offset: int, twin: torch.Tensor | None) -> None:
-        """The same; changes nothing before all that may run out of memory is done."""
+        """Count a block; no count changes before every step that may run out of memory is done."""
         queries = self.queries.part(block.first_query, block.last_query)
-        others = gallery.part(block.first_place, block.last_place)
-        table = self.tables[0](queries, others)
+        images = gallery.part(block.first_place, block.last_place)
+        table = self.tables[0](queries, images)
         self._exclude(table.values, block, offset)
         edges, place = self._intervals(block, table)
-        number = torch.searchsorted(edges, table.values.float(), right=True, out_int32=True)  # of edges not above
+        n_lower = torch.searchsorted(edges, table.values.float(), right=True, out_int32=True)  # edges not above a value
         n_bins = edges.shape[1] + 1
-        histogram = _histogram(number, n_bins)
+        histogram = _histogram(n_lower, n_bins)
         n_open = int(histogram[:, 1::2].sum())
-        if n_open > OPEN_SHARE * number.numel() and len(self.tables) > 1:
-            del table, number
-            self.tables.pop(0)  # the data asks for more precision; so it will in the next block
+        if n_open > OPEN_SHARE * n_lower.numel() and len(self.tables) > 1:
+            del table, n_lower
+            self.tables.pop(0)  # data that needs more precision here needs it in later blocks too
             self._count_at_once(block, gallery, offset, twin)
             return
         if n_open:
-            row, column = torch.nonzero(number & 1, as_tuple=True)
-            del number
-            self._settle(block, queries, others, table, row, column, twin)
+            row, column = torch.nonzero(n_lower & 1, as_tuple=True)
+            del n_lower
+            self._count_open(block, queries, images, table, row, column, twin)
         self.placed.index_add_(0, place.reshape(-1), histogram[:, ::2].reshape(-1))
 
     def _exclude(self, values: torch.Tensor, block: _Block, offset: int) -> None:
-        """Set what is not counted below everything."""
-        start = self.questions.left_start
+        """Set the values of excluded images below every point."""
+        start = self.panel.excluded_start
         own = slice(int(start[block.first_query]), int(start[block.last_query]))
-        column = self.left_place[own] - (offset + block.first_place)
+        column = self.excluded_place[own] - (offset + block.first_place)
         inside = (column >= 0) & (column < values.shape[1])
-        values[(self.left_query[own] - block.first_query)[inside], column[inside]] = -torch.inf
+        values[(self.excluded_query[own] - block.first_query)[inside], column[inside]] = -torch.inf
 
     def _intervals(self, block: _Block, table: Table) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ends of the intervals in which a value of the table decides nothing, and where what lies between is counted.
+        """Ends of the intervals in which a table value decides nothing, and where values between them are counted.
 
         Returns:
             Edges, shape (n_queries, n_edges), float32, ascending: interval k of a query holds the values from edge 2 k
-            to before edge 2 k + 1, rounded outwards; padded with infinity to an odd number, so that a value that is not
-            finite has an odd number of edges not above it, as an open one has. And the place in `self.placed` of a
+            to before edge 2 k + 1, rounded outwards. Padded with infinity to an odd number, so that a value that is not
+            finite has an odd number of edges not above it, as an open one has. Also the index in `self.placed` for a
             value between intervals, shape (n_queries, (n_edges + 1) / 2): below the first, the second, ...
         """
-        start = self.questions.start
+        start = self.panel.start
         n_edges = 2 * int(np.diff(start[block.first_query : block.last_query + 1]).max()) + 1
         first, last = int(start[block.first_query]), int(start[block.last_query])
         row = self.query[first:last] - block.first_query
-        unit, gap, bound = (self.queries.column(values)[row] for values in (table.unit, table.offset, table.bound))
-        centre = (self.points[first:last] + gap) * unit
+        unit, offset, bound = (self.queries.column(values)[row] for values in (table.unit, table.offset, table.bound))
+        centre = (self.points[first:last] + offset) * unit
         below, above = torch.full_like(centre, -torch.inf).float(), torch.full_like(centre, torch.inf).float()
         low = torch.nextafter((centre - bound).float(), below).clamp(-LARGEST, LARGEST)
         high = torch.nextafter((centre + bound).float(), above).clamp(-LARGEST, LARGEST)
         end = torch.nextafter(high, above)  # the first value above the interval
-        fresh = torch.ones_like(row, dtype=torch.bool)  # overlapping intervals join
-        fresh[1:] = (row[1:] != row[:-1]) | (low[1:] >= end[:-1])
-        opening = torch.nonzero(fresh).squeeze(1)  # the lowest point of each interval
+        is_first = torch.ones_like(row, dtype=torch.bool)  # in its interval; overlapping ones are merged
+        is_first[1:] = (row[1:] != row[:-1]) | (low[1:] >= end[:-1])
+        opening = torch.nonzero(is_first).squeeze(1)  # the lowest point of each interval
         closing = torch.cat([opening[1:] - 1, opening.new_tensor([last - first - 1])])
-        interval = fresh.cumsum(0) - 1
+        interval = is_first.cumsum(0) - 1
         interval -= interval[self.start[block.first_query : block.last_query] - first][row]  # within the query
         n_rows = block.last_query - block.first_query
         edges = torch.full((n_rows, n_edges), torch.inf, device=self.device)
@@ -235,31 +235,31 @@ class Tally:
         place[own] = opening + first + block.first_query + own[0]
         return edges, place
 
-    def _settle(
+    def _count_open(
         self,
         block: _Block,
         queries: Rows,
-        others: Rows,
+        images: Rows,
         table: Table,
         row: torch.Tensor,
         column: torch.Tensor,
         twin: torch.Tensor | None,
     ) -> None:
-        """Count the open pairs (row, column) of a block that float64 decides, and let the others wait."""
+        """Count the open pairs (row, column) of a block that float64 decides; the others wait for the definition."""
         weight = torch.ones_like(row)
-        if twin is not None:  # equal rows have equal similarities, so any one of them will do for all
+        if twin is not None:  # equal rows have equal similarities: one of them stands for all
             key = row * self.similarity.twin.size + twin[block.first_place + column]
             distinct, which, weight = torch.unique(key, return_inverse=True, return_counts=True)
-            one = torch.zeros_like(distinct).scatter_(0, which, torch.arange(which.numel(), device=self.device))
-            row, column = row[one], column[one]
+            kept = torch.zeros_like(distinct).scatter_(0, which, torch.arange(which.numel(), device=self.device))
+            row, column = row[kept], column[kept]
         fast = table.values[row, column].double()
-        unit, gap, bound = (self.queries.column(values)[row] for values in (table.unit, table.offset, table.bound))
+        unit, offset, bound = (self.queries.column(values)[row] for values in (table.unit, table.offset, table.bound))
         if len(self.tables) == 1:
-            value, error = fast / unit - gap, bound / unit
+            value, error = fast / unit - offset, bound / unit
         else:
-            value, error = products.near_pairs(queries, others, self.similarity.distance, row, column)
-            off = (fast - (value + gap) * unit).abs() > bound + error * unit
-            if bool((off & torch.isfinite(fast)).any()):
+            value, error = products.near_pairs(queries, images, self.similarity.distance, row, column)
+            is_outside = (fast - (value + offset) * unit).abs() > bound + error * unit
+            if bool((is_outside & torch.isfinite(fast)).any()):
                 raise RuntimeError(f"a product on {self.device} is further from the definition than its error bound")
         query = row + block.first_query
         lower = self._bisect(query, value - error, right=False)
@@ -268,8 +268,8 @@ class Tally:
         self.waiting.append((query[rest], column[rest] + block.first_place, weight[rest]))
         self.placed.index_add_(0, (lower + query)[known], weight[known])
 
-    def _decide(self, gallery: Rows) -> None:
-        """Count the pairs that wait, by the definition."""
+    def _count_waiting(self, gallery: Rows) -> None:
+        """Count the waiting pairs by the definition."""
         for query, place, weight in self.waiting:
             for part in range(0, query.numel(), MAX_WAITING):
                 own = slice(part, part + MAX_WAITING)
@@ -283,7 +283,7 @@ class Tally:
     def _bisect(self, query: torch.Tensor, value: torch.Tensor, *, right: bool) -> torch.Tensor:
         """Index in `self.points` of each query's first point not below the value, or above it if `right`."""
         low, high = self.start[query], self.start[query + 1]
-        for _ in range(int(np.diff(self.questions.start).max()).bit_length()):
+        for _ in range(int(np.diff(self.panel.start).max()).bit_length()):
             middle = (low + high) // 2
             point = self.points[middle.clamp(max=self.points.numel() - 1)]
             further = ((point <= value) if right else (point < value)) & (low < high)
@@ -292,14 +292,14 @@ class Tally:
 
 
 def out_of_memory(device: torch.device) -> LimitExceeded:
-    """The refusal of a device that is too small."""
+    """The error for a device with too little memory."""
     found = f"{device} has too little free memory, even for a small part of the embeddings"
     remedy = "free some of it (see nvidia-smi), or use --engine cpu"
     return LimitExceeded("--engine gpu", [Problem("gpu-memory", "GPU memory", found, remedy)])
 
 
 def _histogram(number: torch.Tensor, n_bins: int) -> torch.Tensor:
-    """Shape (n_queries, n_bins); how often each number below n_bins stands in each row."""
+    """Shape (n_queries, n_bins); how often each number below n_bins occurs in each row."""
     n_rows, n_columns = number.shape
     row = torch.arange(n_rows, dtype=torch.int32, device=number.device) * n_bins
     # Neighbours in memory belong to different queries, so that threads that run together add to different bins.
@@ -309,5 +309,5 @@ def _histogram(number: torch.Tensor, n_bins: int) -> torch.Tensor:
 
 
 def _owners(start: IntArray) -> IntArray:
-    """Shape (n_values,); the list of each value."""
+    """Shape (n_values,); index of the list that holds each value."""
     return np.repeat(np.arange(start.size - 1), np.diff(start))

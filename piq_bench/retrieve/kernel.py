@@ -1,13 +1,16 @@
 """The compiled inner loops of retrieval: counting without sorting, and the definition of similarity, side by side.
 
-In come float32 products of a block of queries with a block of gallery images; counts come out. A value is mapped, by a
-monotone function, to one of a few thousand buckets per query, and a table says how many points lie below the bucket.
-Only a bucket that overlaps the error interval of a point leaves its values open: those are compared with the point,
-then computed again in float64, and what even that leaves open is computed by the definition of `retrieve.similarity`.
-numba neither reorders nor fuses floating-point operations unless it is told to, so the definition can be written here
-as it reads: sums one by one in index order, each product and each sum rounded.
+Takes float32 products of a block of queries with a block of gallery images, and counts the images around each query's
+points. A monotone function maps a value to one of a few thousand buckets per query, and a table says how many points
+are below the bucket. Only a bucket that overlaps the error interval of a point leaves its values open: those are
+compared with the point, then computed again in float64, and what even that leaves open is computed by the definition of
+`retrieve.similarity`. numba neither reorders nor fuses floating-point operations unless it is asked to, so the
+definition can be written here as it reads: sums one by one in index order, each product and each sum rounded.
 
-Whole numbers that index are unsigned where it matters: numba would test signed ones for being negative.
+Unsigned integers are used as indices where speed matters: numba would test signed ones for being negative.
+
+This is the one module over 450 lines. Compiled functions that call each other must share a file: numba's cache on disk
+does not notice a change to a compiled function imported from another file, and would keep using the old code.
 """
 
 from typing import NamedTuple
@@ -21,42 +24,42 @@ from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, I
 UnsignedArray = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 
 LANES = 64  # images whose definitions are summed side by side, enough to hide the latency of an addition
-SIDE = 16  # values of an image that are turned into columns at a time
-TERMS = 4  # of a definition added in one go: fewer loads and stores of the sums
-FEW_POINTS = 4096  # fewer are worth that their error intervals are all computed
-SAMPLED = 8  # a query's products with one in so many blocks are sampled
-RUN = 128  # values mapped at a time: they stay in the first cache
-AT_ONCE = 4  # neighbours that are counted apart
-WORD = 8  # marks that are looked at in one go
-FIRST = 512  # values of a row that tell whether many are above the lowest point
-MANY = 0.3  # of them: all values are looked up where they are
-LEAST_WIDTH = np.float32(2.0**-100)  # of all points of a query, if they are one
+SIDE = 16  # values of an image that are transposed into columns at a time
+TERMS = 4  # terms of a definition added per pass: fewer loads and stores of the sums
+FEW_POINTS = 4096  # with fewer points, computing all their error intervals pays off
+SAMPLED = 8  # one in this many blocks is sampled for each query
+RUN = 128  # values mapped at a time: they stay in the first-level cache
+AT_ONCE = 4  # neighbouring values that are counted in separate counters
+WORD = 8  # marks that are tested at once
+FIRST = 512  # first values of a row, which estimate how many are above the lowest point
+MANY = 0.3  # share of them from which on all values are looked up in place
+LEAST_WIDTH = np.float32(2.0**-100)  # range that a query's points are given if they are all equal
 F32 = np.float32
 U64 = np.uint64
-HALF, LOWER_HALF = U64(32), U64(0xFFFFFFFF)  # of a number
-AROUND = 1.001  # covers the growth of a point's interval with a target that is not the product itself
+HALF, LOWER_HALF = U64(32), U64(0xFFFFFFFF)  # of a 64-bit number
+AROUND = 1.001  # covers the growth of a point's interval where its target is not the product itself
 
 
 class Points(NamedTuple):
-    """What is counted against; one list of points per query.
+    """The points around which images are counted; one list of points per query.
 
     Attributes:
-        vectors: shape (n_queries, dimension); stored values.
-        norm: shape (n_queries,).
+        vectors: shape (n_queries, dimension); stored values of the queries.
+        norm: shape (n_queries,); their norms.
         start: shape (n_queries + 1,); query q has points start[q] to start[q + 1].
         exact: shape (n_points,); similarities by definition, ascending within a query.
-        target: shape (n_points,); the same as products would have them.
+        target: shape (n_points,); the similarities in the units of products.
         reach: shape (n_queries,); error bound of a product whose value is zero.
-        slope: shape (n_queries,); what the bound grows by for each unit of the value.
+        slope: shape (n_queries,); growth of the bound per unit of the value.
         reach64: shape (n_queries,); error bound of float64 products.
-        table: shape (n_queries, n_buckets + 2), uint16 or uint32; how many points lie below each bucket; the highest
-            bit marks buckets that overlap the interval of a point: products below it lie below the point, and
-            products above it above.
+        table: shape (n_queries, n_buckets + 2), uint16 or uint32; how many points are below each bucket; the highest
+            bit marks buckets that overlap the interval of a point: a product below the interval is below the point,
+            and a product above it is above the point.
         base: shape (n_queries,); the product at which bucket 1 begins.
         scale: shape (n_queries,); buckets per unit.
-        excluded: shape (n_excluded,), int32; places in the gallery that are not counted, ascending within a query.
+        excluded: shape (n_excluded,), int32; places of images that are not counted, ascending within a query.
         excluded_first: shape (n_queries,); where a query's places begin in `excluded`.
-        excluded_last: shape (n_queries,); and end.
+        excluded_last: shape (n_queries,); where they end.
     """
 
     vectors: Float32Array
@@ -79,10 +82,10 @@ class Images(NamedTuple):
     """A block of the gallery.
 
     Attributes:
-        vectors: shape (n_images, dimension); stored values.
-        norm: shape (n_images,).
-        columns: shape (n_groups, dimension, LANES); room for what the definition works on.
-        built: shape (n_groups,); which of it is filled.
+        vectors: shape (n_images, dimension); stored values of the images.
+        norm: shape (n_images,); their norms.
+        columns: shape (n_groups, dimension, LANES); a buffer for the values that the definition sums.
+        built: shape (n_groups,); which groups of LANES images are filled in.
         first: place of the first image in the gallery.
     """
 
@@ -95,7 +98,7 @@ class Images(NamedTuple):
 
 @njit(nogil=True, cache=True, inline="always")
 def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.float32) -> np.int32:
-    """From 0, below everything, to top + 1; never falls when the value rises."""
+    """The bucket of a value, from 0, below all points, to top + 1; never falls when the value rises."""
     place = (value - base) * scale
     place = place if place > F32(-1.0) else F32(-1.0)
     place = place if place < top else top
@@ -104,13 +107,13 @@ def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.floa
 
 @njit(nogil=True, cache=True)
 def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_query: int) -> None:
-    """Make the tables of some queries.
+    """Fill in the tables of some queries.
 
     Args:
-        points: `table`, `base` and `scale` are written; every query has a point.
-        ceiling: shape (n_queries,); products above it are few: they share a bucket if points are there.
+        points: `table`, `base` and `scale` are written; every query must have a point.
+        ceiling: shape (n_queries,); products above it are few and share a bucket, even where there are points.
         first_query: the first of the queries.
-        last_query: the first after them.
+        last_query: the first query after them.
     """
     base, scale = points.base, points.scale
     n_buckets = points.table.shape[1] - 2
@@ -142,13 +145,13 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
 
 @njit(nogil=True, cache=True, inline="always")
 def _low(target: float, reach: float, slope: float) -> np.float32:
-    """Products below it lie below the point."""
+    """Lower end of a point's interval: products below it are below the point."""
     return F32(target - (reach + slope * abs(target)))
 
 
 @njit(nogil=True, cache=True, inline="always")
 def _high(target: float, reach: float, slope: float) -> np.float32:
-    """Products above it lie above the point."""
+    """Upper end of a point's interval: products above it are above the point."""
     return F32(target + (reach + slope * abs(target)))
 
 
@@ -166,17 +169,17 @@ def count_block(
 
     Args:
         products: shape (n_rows, n_images), float32; overwritten.
-        points: of all queries.
+        points: the points of all queries.
         first_query: the query of the first row.
-        images: the block.
-        is_cosine: else euclidean.
-        counts: shape (n_points + n_queries,), int32, added to: for query q, from start[q] + q on, how many images have
-            0, 1, ... points below them; those that have none need not be counted.
+        images: the block of images.
+        is_cosine: whether the distance is cosine; otherwise it is euclidean.
+        counts: shape (n_points + n_queries,), int32, added to: for query q, from index start[q] + q on, how many images
+            have 0, 1, ... points below them; images with no point below them need not be counted.
         tied: shape (n_points,), int32, added to: images equal to the point.
 
     Returns:
-        The largest error of a product among those that were computed again, in units of `reach`; how many were; and
-        how many needed the definition.
+        The largest error of a product that was sampled or computed again, as a share of its bound; the number of open
+        products that were computed again; and the number of those that needed the definition.
     """
     n_rows, n_images = products.shape
     dimension = images.vectors.shape[1]
@@ -191,7 +194,7 @@ def count_block(
     words = is_above.view(np.uint64)
     picked = np.empty(words.size + 1, np.int32)
     everything, kept = np.arange(n_images, dtype=np.int32), np.empty(n_images + WORD, np.int32)
-    listed = np.empty(n_images + 1, np.uint64)  # a value and how many points are surely below it, in one number
+    listed = np.empty(n_images + 1, np.uint64)  # index of a value and number of points surely below it, in one number
     worst, n_again, n_defined = 0.0, 0, 0
     for row in range(n_rows):
         query = first_query + row
@@ -201,7 +204,7 @@ def count_block(
         count = counts[first + query : last + query + 1]
         vector, norm = points.vectors[query], points.norm[query]
 
-        # A sample of products, if possible of images left out, tells how far products are off.
+        # A sample of products, of excluded images where possible, measures the error of products.
         end = points.excluded_last[query]
         index = _first_not_below(points.excluded, points.excluded_first[query], end, images.first)
         is_sampled = (query + images.first) % SAMPLED == 0
@@ -225,7 +228,7 @@ def count_block(
             values = values[: place.size]
             _move(products_of_row, place, values)
 
-        _copy(points.table[query], table)  # from end to end, since it is in no cache
+        _copy(points.table[query], table)  # read once in order, since it is in no cache
         n_open = 0
         n_points = last - first
         is_short = n_points < FEW_POINTS
@@ -243,7 +246,7 @@ def count_block(
 
         target, reach64 = points.target[first:last], points.reach64[query]
         if is_short:
-            n_open = _settle(values, target, reach, slope, count, listed, n_open, low, high)
+            n_open = _count_by_interval(values, target, reach, slope, count, listed, n_open, low, high)
         n_left = 0
         for index in range(n_open):
             found, below = _signed(listed[index] >> HALF), _signed(listed[index] & LOWER_HALF)
@@ -288,7 +291,7 @@ def count_block(
 
 @njit(nogil=True, cache=True)
 def _share_above(values: Float32Array, base: np.float32) -> float:
-    """How many of the values are not below `base`, as a share of them."""
+    """Share of the values that are not below `base`."""
     n_above = np.int32(0)
     for index in range(values.size):
         n_above += np.int32(values[index] >= base)
@@ -297,14 +300,14 @@ def _share_above(values: Float32Array, base: np.float32) -> float:
 
 @njit(nogil=True, cache=True)
 def _mark(values: Float32Array, base: np.float32, is_above: UnsignedArray) -> None:
-    """Mark the values that are not below `base`. In a form that compilers do with vectors."""
+    """Mark the values that are not below `base`. Written so that the compiler vectorizes the loop."""
     for index in range(values.size):
         is_above[index] = np.uint8(values[index] >= base)
 
 
 @njit(nogil=True, cache=True)
 def _pick(words: UnsignedArray, picked: Int32Array) -> int:
-    """List the words that have a mark; how many there are. Without a branch, as it is a guess."""
+    """List the words that have a mark; return their number. Without a branch, which would be unpredictable."""
     n_picked = U64(0)
     for index in range(words.size):
         picked[n_picked] = index
@@ -314,7 +317,7 @@ def _pick(words: UnsignedArray, picked: Int32Array) -> int:
 
 @njit(nogil=True, cache=True)
 def _keep(picked: Int32Array, is_above: UnsignedArray, kept: Int32Array) -> int:
-    """List the marked values of the picked words; how many there are. Without a branch as well."""
+    """List the marked values of the picked words; return their number. Also without a branch."""
     n_kept = U64(0)
     for index in range(picked.size):
         first = U64(picked[U64(index)]) * U64(WORD)
@@ -326,7 +329,7 @@ def _keep(picked: Int32Array, is_above: UnsignedArray, kept: Int32Array) -> int:
 
 @njit(nogil=True, cache=True)
 def _move(source: Float32Array, place: Int32Array, target: Float32Array) -> None:
-    """As `target[:] = source[place]`, with ascending places, so that both may be the same memory."""
+    """Same as `target[:] = source[place]`; places ascend, so both may be the same memory."""
     for index in range(place.size):
         target[U64(index)] = source[U64(place[U64(index)])]
 
@@ -335,7 +338,7 @@ def _move(source: Float32Array, place: Int32Array, target: Float32Array) -> None
 def _to_buckets(
     values: Float32Array, base: np.float32, scale: np.float32, top: np.float32, bucket: UnsignedArray
 ) -> None:
-    """Write the bucket of each value. In a form that compilers do with vectors."""
+    """Write the bucket of each value. Written so that the compiler vectorizes the loop."""
     for index in range(values.size):
         bucket[index] = _bucket(values[index], base, scale, top)
 
@@ -353,10 +356,10 @@ def _look_up(
     listed: UnsignedArray,
     n_open: np.uint64,
 ) -> int:
-    """Count the points below each value; list those that their bucket leaves open from `n_open` on, as from `first`.
+    """Count the points below each value; append the values that their bucket leaves open to the first `n_open` listed.
 
-    Neighbours are counted apart: most fall below the same few points, and to add to a number that was just written
-    takes its time.
+    `first` is the index of the first value. Neighbouring values are counted in separate counters: most of them add to
+    the same few, and adding to a number that was just written is slow.
     """
     whole = bucket.size - bucket.size % AT_ONCE
     for index in range(0, whole, AT_ONCE):
@@ -381,7 +384,7 @@ def _look_up_one(
     listed: UnsignedArray,
     n_open: np.uint64,
 ) -> np.uint64:
-    """One value; the number of listed ones. Without a branch, as it is a guess: what is listed is counted as well."""
+    """Look up one value; return the number of listed ones. Without a branch: listed values are counted as well."""
     entry = U64(table[U64(bucket[image])])
     below = entry & (mark - U64(1))
     count[below] += np.int32(1)
@@ -390,7 +393,7 @@ def _look_up_one(
 
 
 @njit(nogil=True, cache=True)
-def _settle(
+def _count_by_interval(
     values: Float32Array,
     target: FloatArray,
     reach: float,
@@ -401,18 +404,18 @@ def _settle(
     low: Float32Array,
     high: Float32Array,
 ) -> int:
-    """Count what lies beside the interval of its bucket's only point, as most listed values do; how many are left.
+    """Count listed values outside the interval of their bucket's only point, as most are; return how many are left.
 
     Args:
         values: shape (n_images,); products.
-        target: shape (n_points,).
-        reach: see `Points`.
-        slope: likewise.
-        count: shape (n_points + 1,), changed.
-        listed: shape (n_images + 1,); those left are moved to its front.
-        n_open: how many are listed.
-        low: room for n_points + 1 numbers.
-        high: likewise.
+        target: shape (n_points,); see `Points`.
+        reach: the query's `reach`; see `Points`.
+        slope: the query's `slope`; see `Points`.
+        count: shape (n_points + 1,); images by number of points below them, changed.
+        listed: shape (n_images + 1,); values that are left are moved to its front.
+        n_open: number of listed values.
+        low: buffer for n_points + 1 numbers.
+        high: buffer for n_points + 1 numbers.
     """
     n_points = U64(target.size)
     for point in range(target.size):
@@ -433,13 +436,13 @@ def _settle(
 
 @njit(nogil=True, cache=True, inline="always")
 def _signed(number: np.uint64) -> int:
-    """Mixed with signed numbers, one without sign would become a float."""
+    """A signed copy: an unsigned number mixed with signed ones would become a float."""
     return int(np.int64(number))
 
 
 @njit(nogil=True, cache=True)
 def _copy(source: UnsignedArray | Float32Array, target: UnsignedArray | Float32Array) -> None:
-    """As `target[: source.size] = source`, which numba does not compile to vectors."""
+    """Same as `target[: source.size] = source`, which numba does not vectorize."""
     for index in range(source.size):
         target[index] = source[index]
 
@@ -458,7 +461,7 @@ def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int
 
 @njit(nogil=True, cache=True)
 def _product(vector: Float32Array, norm: float, images: Images, image: int, is_cosine: bool) -> float:
-    """What a product would be without rounding errors, but for those of float64."""
+    """A product computed in float64."""
     dot, other_norm = _dot(vector, images.vectors[image]), float(images.norm[image])
     if is_cosine:
         return dot / (norm * other_norm)
@@ -467,7 +470,7 @@ def _product(vector: Float32Array, norm: float, images: Images, image: int, is_c
 
 @njit(nogil=True, cache=True)
 def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
-    """The first index from `first` on whose target is not below the bound; it is near as a rule."""
+    """The first index from `first` on whose target is not below the bound; usually it is near."""
     step = 1
     while first < target.size and target[first] < bound:
         last, first, step = first, first + step, 2 * step
@@ -494,7 +497,7 @@ def _dot(one: Float32Array, other: Float32Array) -> float:
 
 @njit(nogil=True, cache=True)
 def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
-    """What the definition works on, for LANES images side by side: values, divided by their norm under cosine."""
+    """Fill in what the definition sums for LANES images side by side: values, divided by their norm under cosine."""
     columns = images.columns[group]
     first = group * LANES
     last = min(first + LANES, images.vectors.shape[0])
@@ -510,7 +513,7 @@ def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
 
 @njit(nogil=True, cache=True)
 def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatArray) -> None:
-    """The definition: one image, shape (dimension,), with LANES images, shape (dimension, LANES), into `sums`."""
+    """Write into `sums` the similarities by definition of one image, shape (dimension,), with LANES in `columns`."""
     sums[:] = 0.0
     whole = one.size - one.size % TERMS
     if is_cosine:
@@ -544,14 +547,14 @@ def write_definitions(
     values: FloatArray,
     first_value: IntArray,
 ) -> None:
-    """The definition for all pairs.
+    """Write the similarities by definition of all pairs.
 
     Args:
-        query_vectors: shape (n_queries, dimension).
-        query_norm: shape (n_queries,).
-        images: with room for all groups of LANES.
-        is_cosine: else euclidean.
-        values: written.
+        query_vectors: shape (n_queries, dimension); stored values of the queries.
+        query_norm: shape (n_queries,); their norms.
+        images: the images, whose buffer must hold all groups of LANES.
+        is_cosine: whether the distance is cosine; otherwise it is euclidean.
+        values: array to write into.
         first_value: shape (n_queries,); where a query's n_images numbers begin in `values`.
     """
     n_queries, dimension = query_vectors.shape
@@ -584,14 +587,14 @@ def unit_rows(vectors: Float32Array, norm: FloatArray, unit: Float32Array) -> No
 def measure_rows(
     vectors: Float32Array, bits: UnsignedArray, multiplier: UnsignedArray, norm: FloatArray, hashed: UnsignedArray
 ) -> None:
-    """The norm of every row, by definition, and a hash of its bits.
+    """Write the norm of every row, by definition, and a hash of its bits.
 
     Args:
         vectors: shape (n_rows, dimension), float32.
-        bits: the same as stored, seen as whole numbers without sign.
+        bits: shape (n_rows, dimension); the stored bits as unsigned integers.
         multiplier: shape (dimension,), uint64.
         norm: shape (n_rows,), written.
-        hashed: shape (n_rows,), uint64, written; sums modulo 2**64.
+        hashed: shape (n_rows,), uint64, written; sums of bits times multiplier, modulo 2**64.
     """
     for row in range(vectors.shape[0]):
         vector, bit = vectors[row], bits[row]
@@ -616,16 +619,16 @@ def sum_counts(
     above: Int32Array,
     tied: Int32Array,
 ) -> None:
-    """From what several threads counted to how many images lie above each point of some queries, and tie with it.
+    """Add up the counts of several threads: images above each point of some queries, and images that tie with it.
 
     Args:
-        counts: shape (n_threads, n_points + n_queries), as `count_block` has them.
-        ties: shape (n_threads, n_points).
-        start: shape (n_queries + 1,).
+        counts: shape (n_threads, n_points + n_queries); as `count_block` writes them.
+        ties: shape (n_threads, n_points); as `count_block` writes them.
+        start: shape (n_queries + 1,); see `Points`.
         first_query: the first of the queries.
-        last_query: the first after them.
+        last_query: the first query after them.
         above: shape (n_points,), written.
-        tied: shape (n_points,), zero; written where there are ties, which are few, so most of it takes no memory.
+        tied: shape (n_points,), all zero; written only where there are ties, so most of it takes no memory.
     """
     for query in range(first_query, last_query):
         total = 0

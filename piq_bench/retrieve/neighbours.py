@@ -1,12 +1,13 @@
-"""The gallery images most similar to a query, exactly: what a person wants to see of a ranking.
+"""Finds the gallery images most similar to a query, exactly: the top of a ranking, for people to look at.
 
-In come similarities and candidates, out comes a short list per query, under the exclusions of the score: what a query
-ignores and its near-duplicates are left out. Order is by the definition of similarity in float64; images of equal
-similarity come in order of their ids, and are marked.
+Takes similarities and candidates and returns a short list per query, under the exclusions of the score: images that the
+query ignores and its near-duplicates are left out. The order is by the definition of similarity in float64; images of
+equal similarity are ordered by id, and marked.
 
-Float32 products find who may be among the first, by faiss where it is installed, or on a GPU. A product is off by no
-more than `_Side.bound`; so with t the k-th largest product, k images are at least t - bound similar, and whoever is
-below t - 2 bound is none of the first k. The search widens until everybody above that has been seen.
+Float32 products find the images that may be among the first, by faiss where it is installed, or on a GPU. The error of
+a product is at most `_Factors.bound`; so with t the k-th largest product, k images have a similarity of at least
+t - bound, and an image whose product is below t - 2 bound is not among the first k. The search widens until every image
+above that has been seen.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,30 +22,30 @@ from piq_bench.retrieve.candidates import Candidates
 from piq_bench.retrieve.similarity import Similarity
 
 Search = Callable[[Float32Array, Float32Array, int], tuple[Float32Array, IntArray]]
-"""Queries (n, dimension), gallery (m, dimension), how many: products (n, many), largest first, and their images."""
+"""Takes queries (n, dimension), gallery (m, dimension) and k; returns the k largest products (n, k), their images."""
 
 QUERY_BLOCK = 256
 BLOCK_VALUES = 1 << 22
 BLOCK_ROWS = 1 << 14
-SPARE = 16  # images asked for beyond those that are needed: near-ties
-WIDER = 4
+SPARE = 16  # images requested beyond those that are needed, for near-ties
+WIDER = 4  # growth of a search that has not seen enough images
 MANY = 4096  # images of one query that may be undecided at once
-ROUNDING = 2.0**-24  # of one float32 operation
-ROUNDING64 = 2.0**-53
-NOTHING = -np.inf
+ROUNDING = 2.0**-24  # relative error of one float32 operation
+ROUNDING64 = 2.0**-53  # relative error of one float64 operation
+NOTHING = -np.inf  # below every product
 MARGIN = 1.01  # covers products of rounding errors, up to 65536 terms, and the rounding of the bound itself
-VANISHED = 2.0**-140  # more than a float32 product or value can lose by being too small
+UNDERFLOW = 2.0**-140  # more than a float32 product or value can lose by being too small
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One image of the list.
+    """One image of a query's list.
 
     Attributes:
         rank: place in the list, from 1.
-        row: of the benchmark.
+        row: benchmark row of the image.
         identity: index into benchmark.identities, or NO_IDENTITY.
-        similarity: by definition.
+        similarity: similarity to the query, by definition.
         is_positive: whether it shows the query's person.
         is_tied: whether another candidate, in the list or beyond its end, is exactly as similar.
     """
@@ -71,31 +72,31 @@ def nearest(
     """The k most similar candidates of some queries, fewer where there are no more.
 
     Args:
-        similarity: of all test rows.
+        similarity: similarities of all test rows.
         candidates: who is compared with whom.
         test_row: shape (n_images,); the test row of a benchmark row.
-        identity: shape (n_images,); of the benchmark.
+        identity: shape (n_images,); the benchmark's identities.
         queries: shape (n,); indices into `candidates.query`.
-        k: at least 1.
-        engine: what finds those who may be among the first; "auto" is faiss where it is installed; "gpu" is faiss
-            or torch on a GPU, which has to be there. All give the same list.
-        block_values: of the gallery at a time.
+        k: length of a list, at least 1.
+        engine: how images that may be among the first are found: "auto" is faiss where it is installed; "gpu" is faiss
+            or torch on a GPU, which must exist. All give the same list.
+        block_values: gallery values searched at a time.
 
     Raises:
-        ImportError: if faiss is asked for and missing.
+        ImportError: if faiss is requested and missing.
         LimitExceeded: if a GPU has too little memory for a block.
     """
     search = _search_of(engine)
     found: list[list[Neighbour]] = []
     for first in range(0, queries.size, QUERY_BLOCK):
         block = queries[first : first + QUERY_BLOCK]
-        kept = _walk(similarity, candidates, test_row, block, k + 1, search, block_values)
+        kept = _search_gallery(similarity, candidates, test_row, block, k + 1, search, block_values)
         for query, images in zip(block.tolist(), kept, strict=True):
-            found.append(_list_of(similarity, candidates, test_row, identity, query, images, k))
+            found.append(_neighbours_of(similarity, candidates, test_row, identity, query, images, k))
     return found
 
 
-def _list_of(
+def _neighbours_of(
     similarity: Similarity,
     candidates: Candidates,
     test_row: IntArray,
@@ -104,8 +105,8 @@ def _list_of(
     images: IntArray,
     k: int,
 ) -> list[Neighbour]:
-    """The list of one query from gallery images that hold the first k + 1."""
-    images, exact = _first(similarity, candidates, test_row, query, images, k + 1)
+    """One query's list, from gallery images among which are its first k + 1."""
+    images, exact = _exact_first(similarity, candidates, test_row, query, images, k + 1)
     tied = np.zeros(images.size + 1, dtype=bool)
     tied[1:-1] = exact[1:] == exact[:-1]
     return [
@@ -121,7 +122,7 @@ def _list_of(
     ]
 
 
-def _walk(
+def _search_gallery(
     similarity: Similarity,
     candidates: Candidates,
     test_row: IntArray,
@@ -130,16 +131,16 @@ def _walk(
     search: Search,
     block_values: int,
 ) -> list[IntArray]:
-    """For each query gallery images that hold its first k candidates, from one walk through the gallery."""
-    side = _Side.of(similarity, test_row[candidates.query[queries]], test_row[candidates.gallery])
+    """For each query, gallery images among which are its first k candidates; reads the gallery once."""
+    factors = _Factors.of(similarity, test_row[candidates.query[queries]], test_row[candidates.gallery])
     excluded = [np.concatenate([candidates.ignored[q], candidates.duplicates[q]]) for q in queries.tolist()]
-    undecided = [_Undecided(k, float(bound)) for bound in side.bound]
-    n_wanted = k + SPARE + max((out.size for out in excluded), default=0)
-    for first, vectors in side.gallery_blocks(block_values):
+    undecided = [_Undecided(k, float(bound)) for bound in factors.bound]
+    n_wanted = k + SPARE + max((images.size for images in excluded), default=0)
+    for first, vectors in factors.gallery_blocks(block_values):
         waiting = np.arange(queries.size)
         n_asked = min(n_wanted, vectors.shape[0])
         while waiting.size:
-            products, images = search(side.queries[waiting], vectors, n_asked)
+            products, images = search(factors.queries[waiting], vectors, n_asked)
             unseen = []
             for place, values, found in zip(waiting.tolist(), products, images + first, strict=True):
                 own = undecided[place]
@@ -148,7 +149,7 @@ def _walk(
                     values[allowed], found[allowed], float(values[-1]) if n_asked < vectors.shape[0] else NOTHING
                 ):
                     if own.images.size > MANY:
-                        own.keep(_first(similarity, candidates, test_row, int(queries[place]), own.images, k)[0])
+                        own.keep(_exact_first(similarity, candidates, test_row, int(queries[place]), own.images, k)[0])
                 else:
                     unseen.append(place)
             waiting = np.array(unseen, dtype=np.int64)
@@ -157,7 +158,7 @@ def _walk(
 
 
 class _Undecided:
-    """Images of one query that may be among its first k."""
+    """The images that may be among one query's first k."""
 
     def __init__(self, k: int, bound: float) -> None:
         self.k = k
@@ -166,7 +167,7 @@ class _Undecided:
         self.images: IntArray = np.zeros(0, dtype=np.int64)
 
     def add(self, values: Float32Array, images: IntArray, unseen: float) -> bool:
-        """Take images in, unless one that was not seen, with a product of up to `unseen`, could be among the first."""
+        """Add images; or add none and return False if an image with a product up to `unseen` may be among the first."""
         all_values = np.concatenate([self.values, values])  # float64
         limit = NOTHING
         if all_values.size >= self.k:
@@ -178,15 +179,15 @@ class _Undecided:
         return True
 
     def keep(self, images: IntArray) -> None:
-        """Leave out all others: k are before them by definition."""
+        """Drop all other images: by definition, k images come before them."""
         kept = np.isin(self.images, images)
         self.values, self.images = self.values[kept], self.images[kept]
 
 
-def _first(
+def _exact_first(
     similarity: Similarity, candidates: Candidates, test_row: IntArray, query: int, images: IntArray, k: int
 ) -> tuple[IntArray, FloatArray]:
-    """The first k of some gallery images by definition, equal ones in order of their ids, and their similarities."""
+    """The first k of some gallery images by definition, ties ordered by id, and their similarities."""
     row = test_row[candidates.query[query]]
     exact = similarity.exact_pairs(np.full(images.size, row), test_row[candidates.gallery[images]])
     order = np.lexsort((images, -exact))[:k]
@@ -194,20 +195,21 @@ def _first(
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
+class _Factors:
     """Vectors whose product orders the gallery as similarity does.
 
-    Under cosine these are the unit vectors. Under euclidean, the largest similarity is the largest q g - |g|^2 / 2: one
-    more term of the product. All is divided by a power of two so that nothing overflows.
+    Under cosine these are the unit vectors. Under euclidean, the largest similarity is the largest q g - |g|^2 / 2,
+    which takes one more term of the product. Everything is divided by a power of two so that nothing overflows.
 
     Attributes:
-        similarity: of all test rows.
-        gallery: shape (n_gallery,); test rows.
+        similarity: similarities of all test rows.
+        gallery: shape (n_gallery,); test rows of the gallery.
         scale: that power of two; 1 under cosine.
-        queries: shape (n_queries, n_terms), float32.
-        bound: shape (n_queries,); on how far a product is from the definition, in the same units. The two vectors are
-            rounded once each; a sum of n products is off by at most n roundings of the sum of magnitudes, in any order
-            (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1), and so is the definition.
+        queries: shape (n_queries, n_terms), float32; left factors of the products.
+        bound: shape (n_queries,); largest difference of a product from the definition, in the units of products. The
+            two vectors are rounded once each; the error of a sum of n products is at most n roundings of the sum of
+            magnitudes, in any order (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1), and
+            so is that of the definition.
     """
 
     similarity: Similarity
@@ -217,23 +219,23 @@ class _Side:
     bound: FloatArray
 
     @classmethod
-    def of(cls, similarity: Similarity, queries: IntArray, gallery: IntArray) -> "_Side":
-        """Measure the vectors of queries and gallery, both test rows."""
+    def of(cls, similarity: Similarity, queries: IntArray, gallery: IntArray) -> "_Factors":
+        """The factors for queries and gallery, both given as test rows."""
         n_roundings = MARGIN * (similarity.dimension + 8)
         vectors = similarity.vectors(queries)
         if similarity.distance == "cosine":
-            bound = np.full(queries.size, n_roundings * (ROUNDING + 4.0 * ROUNDING64 + VANISHED))
+            bound = np.full(queries.size, n_roundings * (ROUNDING + 4.0 * ROUNDING64 + UNDERFLOW))
             return cls(similarity, gallery, 1.0, vectors.astype(np.float32), bound)
         largest = max(float(similarity.norm[rows].max(initial=0.0)) for rows in (queries, gallery))
         scale = ldexp(1.0, frexp(largest)[1])
         own = similarity.norm[queries] / scale
         other = float(similarity.norm[gallery].max(initial=0.0)) / scale
-        bound = n_roundings * (ROUNDING * (own * other + other**2) + 4.0 * ROUNDING64 * (own**2 + other**2) + VANISHED)
+        bound = n_roundings * (ROUNDING * (own * other + other**2) + 4.0 * ROUNDING64 * (own**2 + other**2) + UNDERFLOW)
         one = np.ones((queries.size, 1))
         return cls(similarity, gallery, scale, np.hstack([vectors / scale, one]).astype(np.float32), bound)
 
     def gallery_blocks(self, block_values: int) -> Iterator[tuple[int, Float32Array]]:
-        """Blocks of shape (n_block, n_terms), float32, each with the place of its first image."""
+        """Right factors in blocks of shape (n_block, n_terms), float32, each with its first image's gallery index."""
         step = max(1, min(block_values // self.similarity.dimension, BLOCK_ROWS))
         for first in range(0, self.gallery.size, step):
             rows = self.gallery[first : first + step]

@@ -1,7 +1,7 @@
 """The plain engine: a float64 matrix product by blocks, each row of a block sorted, and the definition near a point.
 
-Nothing but numpy: small jobs need no compiler, and every other engine is tested against this one. The contract is in
-`retrieve.contract`.
+It needs nothing but numpy: small jobs are done before a compiler has started, and every other engine is tested against
+this one. It follows `retrieve.contract`.
 """
 
 from collections.abc import Callable
@@ -36,24 +36,24 @@ def count_ranks(
     """Count the gallery images above and equal to each point of each query.
 
     Args:
-        similarity: as for every engine, see `retrieve.contract.Engine`.
-        queries: likewise.
-        gallery: likewise.
-        points: likewise.
-        excluded: likewise.
-        point_start: likewise.
-        advance: likewise.
+        similarity: similarities of all test rows.
+        queries: shape (n_queries,); test rows of the queries.
+        gallery: shape (n_gallery,); test rows of the gallery.
+        points: shape (n_points,); similarities by definition, ascending within each query.
+        excluded: for each query, the gallery indices that are not counted.
+        point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
         query_block: queries per matrix product.
         gallery_block: gallery images per matrix product.
-        threads: that count; all cores if None.
+        threads: number of threads; one per core if None.
+        advance: called with the number of queries finished since the last call.
     """
     counts = Counts.zero(points.size)
-    asked = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
-    order = np.argsort(similarity.norm[gallery], kind="stable")  # blocks of like norms have tight error bounds
+    with_points = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
+    order = np.argsort(similarity.norm[gallery], kind="stable")  # blocks of similar norms have tight error bounds
     n_threads = threads or cpu_count() or 1
     with ThreadPoolExecutor(n_threads) as pool:
-        for first in range(0, asked.size, query_block):
-            block = asked[first : first + query_block]
+        for first in range(0, with_points.size, query_block):
+            block = with_points[first : first + query_block]
             vectors = similarity.vectors(queries[block])
             for start in range(0, gallery.size, gallery_block):
                 part = order[start : start + gallery_block]
@@ -76,12 +76,12 @@ def count_ranks(
                         counts.tied[own],
                     )
             advance(block.size)
-        advance(point_start.size - 1 - asked.size)
+        advance(point_start.size - 1 - with_points.size)
     return counts
 
 
 def _exclude(table: FloatArray, block: IntArray, part: IntArray, excluded: Ragged, n_gallery: int) -> None:
-    """Set what is not counted below everything."""
+    """Set the values of excluded images below every point."""
     column = np.full(n_gallery, -1)
     column[part] = np.arange(part.size)
     for row, query in enumerate(block):
@@ -90,7 +90,7 @@ def _exclude(table: FloatArray, block: IntArray, part: IntArray, excluded: Ragge
 
 
 def _sorted_rows(table: FloatArray, pool: ThreadPoolExecutor, n_threads: int) -> FloatArray:
-    """Each row in ascending order: a block in cache is sorted faster than its values are looked up among the points."""
+    """Each row in ascending order: sorting it in the cache is faster than looking up each value among the points."""
     ordered = np.empty_like(table)
 
     def sort(part: slice) -> None:
@@ -115,17 +115,17 @@ def _count_row(
     """Add one query's counts over one block of the gallery to `above` and `tied`, shape (n_points,).
 
     Args:
-        similarity: for what the fast numbers leave open.
-        query: test row.
-        gallery: shape (n_block,); test rows.
-        fast: shape (n_block,); -inf where left out.
-        ordered: the same, ascending.
+        similarity: decides by definition what the fast similarities leave open.
+        query: test row of the query.
+        gallery: shape (n_block,); test rows of the block.
+        fast: shape (n_block,); fast similarities, -inf for excluded images.
+        ordered: shape (n_block,); `fast` in ascending order.
         points: shape (n_points,), ascending.
-        bound: on the error of the fast numbers.
-        above: shape (n_points,), added to.
-        tied: likewise.
+        bound: largest error of a fast similarity.
+        above: shape (n_points,); images above each point, added to.
+        tied: shape (n_points,); images equal to each point, added to.
     """
-    # Around every point lies an interval in which the fast number decides nothing; overlapping intervals join.
+    # Around every point is an interval in which a fast similarity decides nothing; overlapping intervals are merged.
     apart = points[1:] - bound > points[:-1] + bound
     first = np.concatenate([[0], np.flatnonzero(apart) + 1])
     last = np.concatenate([first[1:], [points.size]]) - 1
@@ -138,15 +138,15 @@ def _count_row(
         seen = np.flatnonzero(fast >= edges[0])
         inside = np.searchsorted(edges, fast[seen], "left") % 2 == 1
         inside |= np.isin(fast[seen], edges)  # an interval holds both its ends
-        _decide(similarity, query, gallery[seen[inside]], points, above, tied)
+        _count_by_definition(similarity, query, gallery[seen[inside]], points, above, tied)
     n_decided_later = np.cumsum(n_inside[::-1])[::-1] - n_inside  # inside the intervals above
     above += np.repeat(ordered.size - n_not_above - n_decided_later, last - first + 1)
 
 
-def _decide(
+def _count_by_definition(
     similarity: Similarity, query: int, undecided: IntArray, points: FloatArray, above: Int32Array, tied: Int32Array
 ) -> None:
-    """The same for gallery images that only the definition can place."""
+    """Add the counts of gallery images that only the definition can decide."""
     rows, n_rows = np.unique(similarity.twin[undecided], return_counts=True)
     exact = similarity.exact_pairs(np.full(rows.size, query), rows)
     n_lower = np.searchsorted(points, exact, "left")  # points below each image

@@ -1,7 +1,7 @@
-"""Similarities and candidates to the rankings of all queries, with and without near-duplicates, in one retrieval.
+"""Ranks the positives of all queries, with and without near-duplicates, in one retrieval.
 
 The similarities of a query's positives and near-duplicates are computed by definition; an engine counts all other
-images around the positives. What exclusion changes is then a matter of adding those few or not.
+images around the positives. Rankings with and without near-duplicates then differ only in whether those few are added.
 """
 
 import sys
@@ -18,26 +18,26 @@ from piq_bench.retrieve.candidates import Candidates, Ragged, owners
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.similarity import Similarity
 
-TABLE_VALUES = 1 << 19  # of the similarities of an identity's queries and images at a time
+TABLE_VALUES = 1 << 19  # similarities of one identity's queries and images computed at a time
 SORTED_AT_ONCE = 256  # queries
-FEW_PAIRS = 1 << 10  # fewer are summed pair by pair: a sum over a table takes many steps, whatever its size
-COMPILE_FROM = 1 << 28  # pairs times dimensions: less is done before a compiler has started
+FEW_PAIRS = 1 << 10  # fewer are summed pair by pair: a sum over a table takes as many steps for a small one
+COMPILE_FROM = 1 << 28  # pairs times dimensions; smaller jobs are done before a compiler has started
 Values = IntArray | Int32Array | FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class Retrieved:
-    """All queries' positives among their candidates.
+    """The positives of all queries, ranked among their candidates.
 
     Attributes:
         start: shape (n_queries + 1,); query q has the positives start[q] to start[q + 1], near-duplicates included.
         exact: shape (n_positives,); similarities by definition, ascending within a query.
         is_duplicate: shape (n_positives,); whether the positive is a near-duplicate of its query.
-        others: images that are neither positives nor near-duplicates, around each positive.
-        near: near-duplicates that are no positives, around the positives at `near_place`.
+        others: counts around each positive of images that are neither positives nor near-duplicates.
+        near: counts, around the positives at `near_place`, of near-duplicates that are not positives.
         near_place: shape (n_near,), ascending; all positives of the few queries that have such near-duplicates.
-        n_positives: shape (n_queries,); near-duplicates left out.
-        n_candidates: shape (n_queries,); near-duplicates left out.
+        n_positives: shape (n_queries,); positives of each query without its near-duplicates.
+        n_candidates: shape (n_queries,); candidates of each query without its near-duplicates.
     """
 
     start: IntArray
@@ -52,16 +52,16 @@ class Retrieved:
     def rankings(self, first: int, last: int, *, exclude: bool) -> Rankings:
         """The rankings of the queries from `last` - 1 down to `first`, without their near-duplicates or with them.
 
-        Backwards, as each query's positives are read from the most similar to the least, and arrays in their own order
-        are read much faster than in any other.
+        The order is reversed because each query's positives are read from the most similar to the least, and an array
+        is read much faster straight through than in any other order.
         """
         own = slice(self.start[first], self.start[last])
-        found = own.stop - self.start[first : last + 1][::-1]  # positives of earlier queries
+        n_earlier = own.stop - self.start[first : last + 1][::-1]  # positives of queries ranked earlier
         exact, above, tied = self.exact[own][::-1], self.others.above[own][::-1], self.others.tied[own][::-1]
         if exclude:
             kept = np.flatnonzero(~self.is_duplicate[own][::-1])
             exact, above, tied = exact[kept], above[kept], tied[kept]
-            found = np.searchsorted(kept, found)
+            n_earlier = np.searchsorted(kept, n_earlier)
         else:
             near = slice(*np.searchsorted(self.near_place, (own.start, own.stop)).tolist())
             place = own.stop - 1 - self.near_place[near]
@@ -70,13 +70,13 @@ class Retrieved:
             tied[place] += self.near.tied[near]
         is_first = np.empty(exact.size + 1, dtype=bool)
         np.not_equal(exact[1:], exact[:-1], out=is_first[1:-1])
-        is_first[found] = True
+        is_first[n_earlier] = True
         run = np.flatnonzero(is_first[:-1])
         n_positives = np.diff(run, append=exact.size)
         if run.size < exact.size:  # positives that tie with another are rare
             above, tied = above[run], tied[run]
-        start = np.searchsorted(run, found)
-        n_above = above + (run - np.repeat(found[:-1], np.diff(start)))
+        start = np.searchsorted(run, n_earlier)
+        n_above = above + (run - np.repeat(n_earlier[:-1], np.diff(start)))
         n_images = np.asarray(tied + n_positives, dtype=np.int64)
         return Rankings(start, n_positives, n_images, n_above)
 
@@ -92,26 +92,26 @@ def rank(
     """Rank every query's positives among its candidates.
 
     Args:
-        similarity: of all test rows.
+        similarity: similarities of all test rows.
         candidates: who is compared with whom.
         test_row: shape (n_images,); the test row of a benchmark row.
-        engine: counts the bulk.
-        advance: told the number of queries done.
+        engine: counts all images but positives and near-duplicates.
+        advance: called with the number of queries finished since the last call.
     """
     queries, gallery = test_row[candidates.query], test_row[candidates.gallery]
     positives, duplicates = candidates.positives, candidates.duplicates
     of_query = owners(duplicates)
-    found = _find(positives.start, positives.values, of_query, duplicates.values)
+    found = _search_lists(positives.start, positives.values, of_query, duplicates.values)
     is_positive = found < positives.start[of_query + 1]
     is_positive[is_positive] = positives.values[found[is_positive]] == duplicates.values[is_positive]
     exact = _similarities(similarity, candidates, queries, gallery)
     near_positives = exact[found[is_positive]]
     _sort_lists(exact, positives.start)
-    is_duplicate = _marked(exact, positives.start, of_query[is_positive], near_positives)
+    is_duplicate = _mark_values(exact, positives.start, of_query[is_positive], near_positives)
     near_query, near = of_query[~is_positive], duplicates.values[~is_positive]
     near_exact = similarity.exact_pairs(queries[near_query], gallery[near])
-    excluded = _merged(positives, near_query, near)
-    excluded = _merged(excluded, owners(candidates.ignored), candidates.ignored.values)
+    excluded = _merge_values(positives, near_query, near)
+    excluded = _merge_values(excluded, owners(candidates.ignored), candidates.ignored.values)
     others = engine(similarity, queries, gallery, exact, excluded, positives.start, advance=advance)
     near_counts, near_place = _count_few(exact, positives.start, near_query, near_exact)
     n_all = gallery.size - np.diff(candidates.ignored.start)
@@ -131,24 +131,24 @@ def rank(
 def _similarities(similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray) -> FloatArray:
     """The similarities of all positives, in their order.
 
-    Identity by identity, since its queries share their positives but for those that they ignore.
+    They are computed by identity, since an identity's queries share their positives except those that they ignore.
     """
     start, listed = candidates.positives.start, candidates.positives.values
     values = np.empty(listed.size)
     order = np.argsort(candidates.query_identity, kind="stable")
     starts = np.flatnonzero(np.diff(candidates.query_identity[order], prepend=-1))
-    define = _definer(similarity, listed.size)
+    write_pairs = _pair_writer(similarity, listed.size)
 
-    def define_part(members: IntArray) -> None:
+    def write_part(members: IntArray) -> None:
         if candidates.ignored.values.size == 0:
             shared = listed[start[members[0]] : start[members[0] + 1]]
-            define(queries[members], gallery[shared], values, start[members])
+            write_pairs(queries[members], gallery[shared], values, start[members])
             return
         own = _spans(start[members], start[members + 1])
         owner = np.repeat(np.arange(members.size), start[members + 1] - start[members])
         shared, column = np.unique(listed[own], return_inverse=True)
         table = np.empty(members.size * shared.size)
-        define(queries[members], gallery[shared], table, np.arange(members.size) * shared.size)
+        write_pairs(queries[members], gallery[shared], table, np.arange(members.size) * shared.size)
         values[own] = table[owner * shared.size + column]
 
     def parts() -> Iterator[IntArray]:
@@ -159,12 +159,12 @@ def _similarities(similarity: Similarity, candidates: Candidates, queries: IntAr
                 yield from (members[first : first + step] for first in range(0, members.size, step))
 
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
-        list(pool.map(define_part, parts()))
+        list(pool.map(write_part, parts()))
     return values
 
 
 def _sort_lists(values: FloatArray, start: IntArray) -> None:
-    """Bring the values of each query into ascending order."""
+    """Sort the values of each query in place, ascending."""
     bounds = start.tolist()
 
     def sort(first: int) -> None:
@@ -175,10 +175,10 @@ def _sort_lists(values: FloatArray, start: IntArray) -> None:
         list(pool.map(sort, range(0, len(bounds) - 1, SORTED_AT_ONCE)))
 
 
-def _marked(values: FloatArray, start: IntArray, query: IntArray, value: FloatArray) -> BoolArray:
-    """Where the given values of some queries stand in their ascending lists; as many equal ones as are given."""
+def _mark_values(values: FloatArray, start: IntArray, query: IntArray, value: FloatArray) -> BoolArray:
+    """Mark given values of some queries in their ascending lists; a value given twice marks two equal entries."""
     order = np.lexsort((value, query))
-    first = _find(start, values, query[order], value[order])
+    first = _search_lists(start, values, query[order], value[order])
     place = np.arange(first.size)
     is_marked = np.zeros(values.size, dtype=bool)
     is_marked[first + place - np.searchsorted(first, first)] = True
@@ -191,8 +191,8 @@ def _spans(first: IntArray, last: IntArray) -> IntArray:
     return np.asarray(np.arange(int(length.sum())) + np.repeat(first - np.cumsum(length) + length, length))
 
 
-def _definer(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray, FloatArray, IntArray], None]:
-    """What writes the definition for all pairs of some queries and gallery images, each query's from its place on."""
+def _pair_writer(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray, FloatArray, IntArray], None]:
+    """A function that writes the similarities of all pairs of some queries and images, each query's from `first` on."""
     if _is_worth_compiling(n_pairs * similarity.dimension):
         from piq_bench.retrieve.definition import write_exact
 
@@ -210,50 +210,50 @@ def _definer(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArr
 
 
 def _is_worth_compiling(n_values: int) -> bool:
-    """Whether so many values pay for the start of the compiler, or nothing is to be paid since it has started."""
+    """Whether so many values repay the start of the compiler, or it has started already."""
     return "numba" in sys.modules or n_values >= COMPILE_FROM
 
 
-def _find(start: IntArray, values: Values, query: IntArray, value: Values, side: str = "left") -> IntArray:
-    """Where each value belongs in the ascending list of its query: an index into `values`."""
+def _search_lists(start: IntArray, values: Values, query: IntArray, value: Values, side: str = "left") -> IntArray:
+    """Index into `values` at which each value belongs in the ascending list of its query."""
     low, high = start[query], start[query + 1]
     while (low < high).any():
         is_open = low < high
         middle = (low + high) // 2
         seen = values[np.where(is_open, middle, 0)]
-        goes_on = is_open & ((seen < value) if side == "left" else (seen <= value))
-        low = np.where(goes_on, middle + 1, low)
-        high = np.where(is_open & ~goes_on, middle, high)
+        is_lower = is_open & ((seen < value) if side == "left" else (seen <= value))
+        low = np.where(is_lower, middle + 1, low)
+        high = np.where(is_open & ~is_lower, middle, high)
     return low
 
 
 def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: FloatArray) -> tuple[Counts, IntArray]:
-    """What an engine does, for pairs whose similarity is known, and around which points: those of queries in pairs.
+    """Count, as an engine does, pairs whose similarity is known; also return the points of the queries in those pairs.
 
     Args:
         points: shape (n_points,); ascending within a query.
-        start: shape (n_queries + 1,); of the lists of points.
-        query: shape (n_pairs,).
-        exact: shape (n_pairs,).
+        start: shape (n_queries + 1,); where each query's points begin.
+        query: shape (n_pairs,); query of each pair.
+        exact: shape (n_pairs,); similarity of each pair by definition.
     """
-    asked, row = np.unique(query, return_inverse=True)  # few queries have any
-    length = start[asked + 1] - start[asked]
+    counted, row = np.unique(query, return_inverse=True)  # few queries have such pairs
+    length = start[counted + 1] - start[counted]
     own_start = np.concatenate([[0], np.cumsum(length)])
-    own, owner = _spans(start[asked], start[asked + 1]), np.repeat(np.arange(asked.size), length)
+    own, owner = _spans(start[counted], start[counted + 1]), np.repeat(np.arange(counted.size), length)
     place = np.arange(own.size) + owner  # a query has one count more than points
-    first, last = (_find(own_start, points[own], row, exact, side) + row for side in ("left", "right"))
-    n_below = np.bincount(first, minlength=own.size + asked.size)  # by query and number of points below the image
+    first, last = (_search_lists(own_start, points[own], row, exact, side) + row for side in ("left", "right"))
+    n_below = np.bincount(first, minlength=own.size + counted.size)  # by query and number of points below the image
     until = np.cumsum(n_below)
-    above = until[own_start[1:] + np.arange(asked.size)][owner] - until[place]
-    tied = np.cumsum(n_below - np.bincount(last, minlength=own.size + asked.size))[place]
+    above = until[own_start[1:] + np.arange(counted.size)][owner] - until[place]
+    tied = np.cumsum(n_below - np.bincount(last, minlength=own.size + counted.size))[place]
     return Counts(above.astype(np.int32), tied.astype(np.int32)), own
 
 
-def _merged(lists: Ragged, query: IntArray, values: Int32Array) -> Ragged:
-    """The lists with further values, which stand in none of them; `query` is ascending, and so are its values."""
+def _merge_values(lists: Ragged, query: IntArray, values: Int32Array) -> Ragged:
+    """The lists with new values added, which no list holds yet; `query` ascends, and so do the values of a query."""
     if values.size == 0:
         return lists
     n_more = np.bincount(query, minlength=len(lists))
     start = lists.start + np.concatenate([[0], np.cumsum(n_more)])
-    place = _find(lists.start, lists.values, query, values)
+    place = _search_lists(lists.start, lists.values, query, values)
     return Ragged(start, np.insert(lists.values, place, values.astype(np.int32)))

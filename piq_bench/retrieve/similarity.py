@@ -2,7 +2,7 @@
 
 The definition is IEEE float64 on the stored values: sums run one by one in index order, each product and each sum
 rounded. Cosine: norm = sqrt(sum of squares), each value divided by it, then the sum of products. Euclidean: minus the
-sum of squared differences. Two candidates tie if and only if these numbers are equal. Engines may sort out the bulk
+sum of squared differences. Two candidates tie if and only if these numbers are equal. Engines may decide most pairs
 with a fast product, whose difference from this number stays within `Similarity.error_bound`.
 """
 
@@ -18,10 +18,10 @@ from piq_bench.metrics.sums import ordered_sum
 from piq_bench.read.mapped import row_blocks, rows_of
 from piq_bench.records import EmbeddingArray, Float32Array, FloatArray, IntArray, Submission
 
-ROUNDING = 2.0**-53  # of one float64 operation
+ROUNDING = 2.0**-53  # relative error of one float64 operation
 CACHE_VALUES = 1 << 15  # float64 values that stay in a core's cache while a sum runs over the dimensions
 BLOCK_VALUES = 1 << 22
-COMPILE_FROM = 1 << 25  # values: fewer are measured before a compiler has started
+COMPILE_FROM = 1 << 25  # values; fewer are measured before a compiler has started
 
 HashArray = NDArray[np.uint64]
 BitsArray = NDArray[np.uint16] | NDArray[np.uint32]
@@ -29,14 +29,14 @@ BitsArray = NDArray[np.uint16] | NDArray[np.uint32]
 
 @dataclass(frozen=True, eq=False)
 class Similarity:
-    """The embeddings of a submission and the distance they are compared by. Rows are test rows of the benchmark.
+    """The embeddings of a submission and the distance between them. Rows are test rows of the benchmark.
 
     Attributes:
         embedding: (n_test, dimension) float16 or float32, as stored; may be a memory map.
         order: shape (n_test,); row of `embedding` that belongs to test row i.
         distance: "cosine" or "euclidean".
         norm: shape (n_test,); Euclidean norm of each row, by definition.
-        twin: shape (n_test,); the first row with the same bytes: equal rows have equal similarities, so a submission
+        twin: shape (n_test,); the first row with the same bytes. Equal rows have equal similarities, so a submission
             of few distinct rows need not be decided pair by pair.
     """
 
@@ -80,7 +80,7 @@ class Similarity:
         return values
 
     def exact_table(self, queries: IntArray, gallery: IntArray) -> FloatArray:
-        """The definition for every query with every gallery row: shape (n_queries, n_gallery)."""
+        """Similarities by definition of every query with every gallery row: shape (n_queries, n_gallery)."""
         table = np.empty((queries.size, gallery.size))
         step = max(1, CACHE_VALUES // max(1, queries.size))
         one = np.ascontiguousarray(self.vectors(queries).T)[:, :, None]
@@ -90,7 +90,7 @@ class Similarity:
         return table
 
     def exact_pairs(self, queries: IntArray, gallery: IntArray) -> FloatArray:
-        """The definition for the pairs (queries[i], gallery[i]): shape (n_pairs,)."""
+        """Similarities by definition of the pairs (queries[i], gallery[i]): shape (n_pairs,)."""
         values = np.empty(queries.size)
         step = max(1, BLOCK_VALUES // self.dimension)
         for first in range(0, queries.size, step):
@@ -104,7 +104,7 @@ class Similarity:
         return values
 
     def fast_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
-        """The same numbers for (n, dimension) and (m, dimension) `vectors`, but for `error_bound`: a matrix product."""
+        """Similarities of (n, dimension) and (m, dimension) `vectors` up to `error_bound`, by a matrix product."""
         table: FloatArray = one @ other.T
         if self.distance == "euclidean":
             table *= 2.0
@@ -113,14 +113,14 @@ class Similarity:
         return table
 
     def error_bound(self, queries: IntArray, gallery: IntArray) -> FloatArray:
-        """Shape (n_queries,); no fast number of the query with these gallery rows is further from the exact one.
+        """Shape (n_queries,); largest error of a fast similarity of the query with any of these gallery rows.
 
         A float64 sum of n products is within n u / (1 - n u) of the true one times the sum of magnitudes, in any order,
         with or without fused multiply-add (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1);
-        the exact number obeys the same bound, hence the factor 2. Unit vectors: magnitudes sum to 1 (Cauchy-Schwarz).
+        the definition obeys the same bound, hence the factor 2. Unit vectors: magnitudes sum to 1 (Cauchy-Schwarz).
         Euclidean: with M = |q|^2 + |g|^2 the three sums of the fast form are off by at most 2 n u M, the subtractions
-        by 4 u M; the exact form, a sum of at most 2 M of rounded squares, by 2 (n + 2) u M. The margin covers the
-        (1 - n u), the rounding of norms and of the comparison itself.
+        by 4 u M; the definition, a sum of at most 2 M of rounded squares, by 2 (n + 2) u M. The margin covers the
+        (1 - n u) and the rounding of norms and of the comparison itself.
         """
         n_roundings = self.dimension + 8
         if self.distance == "cosine":
@@ -129,7 +129,7 @@ class Similarity:
         return 4.5 * n_roundings * ROUNDING * (self.norm[queries] ** 2 + largest**2)
 
     def _ordered_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
-        """`ordered_sum` over the first axis of what would be too large to hold: products or squared differences."""
+        """`ordered_sum` over the first axis of products or squared differences, too many to hold at once."""
         if self.distance == "cosine":
             total: FloatArray = np.multiply(one[0], other[0])
             term: FloatArray = np.empty_like(total)
@@ -147,13 +147,13 @@ class Similarity:
 
 
 def _measure(embedding: EmbeddingArray) -> tuple[FloatArray, HashArray]:
-    """Norms by definition, and hashes of the stored bits, as whole numbers modulo 2**64: any order, one result."""
+    """Norms by definition, and hashes of the stored bits: sums modulo 2**64, which are the same in any order."""
     norm = np.empty(embedding.shape[0])
     hashed = np.empty(embedding.shape[0], dtype=np.uint64)
     multiplier = np.asarray(np.random.PCG64(0).random_raw(embedding.shape[1]), dtype=np.uint64) | np.uint64(1)
     measure = _measure_block
     if embedding.size >= COMPILE_FROM:
-        from piq_bench.retrieve.kernel import measure_rows  # the compiler takes its time to start
+        from piq_bench.retrieve.kernel import measure_rows  # the compiler is slow to start
 
         measure = measure_rows
 
@@ -175,13 +175,13 @@ def _measure(embedding: EmbeddingArray) -> tuple[FloatArray, HashArray]:
 def _measure_block(
     vectors: Float32Array, bits: BitsArray, multiplier: HashArray, norm: FloatArray, hashed: HashArray
 ) -> None:
-    """Fill in norm and hash of each row, shape (n_rows,)."""
+    """Write the norm and the hash of each row, shape (n_rows,) each."""
     values = vectors.astype(np.float64)
     norm[:] = np.sqrt(ordered_sum(values * values))
     hashed[:] = (bits * multiplier).sum(axis=1)
 
 
 def _first_of_equal(values: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> IntArray:
-    """For each value the first index that holds an equal one."""
+    """For each value, the first index that holds an equal value."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     return first[inverse].astype(np.int64)

@@ -1,1 +1,1 @@
-"""Where stages meet: a submission's score, its tallies and intervals, comparisons, and what lies behind a score."""
+"""Computes a submission's score, its tallies and intervals, comparisons, and the details behind a score."""

@@ -1,6 +1,6 @@
-"""Seeded resampling of clusters of images, and intervals from it.
+"""Draws seeded resamples of clusters of images, and computes intervals from them.
 
-A person's images are alike, and so are near-duplicate frames: resampling images would make intervals too narrow. The
+Images of one person are alike, and so are near-duplicate frames: resampling images would make intervals too narrow. The
 clusters are the identities and, for images without one, their near-duplicate groups. Both kinds are drawn separately,
 each as often as it occurs. Draws depend on the seed and on the clusters alone: two submissions to one benchmark get
 the same draws, so that their difference is paired.
@@ -13,7 +13,7 @@ import numpy as np
 
 from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, FloatArray, IntArray
 
-BLOCK_VALUES = 1 << 22
+BLOCK_VALUES = 1 << 22  # weights drawn at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +22,8 @@ class Clusters:
 
     Attributes:
         of_row: shape (n_test,); cluster of each test row: identities first, by name, then groups, by first image.
-        identity: shape (n_identities,); index into benchmark.identities of each of the first clusters.
-        n_groups: number of clusters after those.
+        identity: shape (n_identities,); index into benchmark.identities of each identity cluster.
+        n_groups: number of group clusters, which follow the identity clusters.
     """
 
     of_row: IntArray
@@ -37,7 +37,7 @@ class Clusters:
 
     @property
     def once(self) -> FloatArray:
-        """Shape (1, n_clusters); every cluster once: the weights of the score itself."""
+        """Shape (1, n_clusters); weights that count every cluster once, which give the score itself."""
         return np.ones((1, self.total))
 
 
@@ -45,19 +45,19 @@ def clusters_of(benchmark: Benchmark) -> Clusters:
     """The clusters of a benchmark's query and gallery images."""
     rows = benchmark.test_rows
     owner = benchmark.identity[rows]
-    nobody = np.asarray(owner == NO_IDENTITY)
+    is_unlabelled = np.asarray(owner == NO_IDENTITY)
     group = rows if benchmark.groups is None else benchmark.groups.group[rows]
-    group = np.where(group == NO_GROUP, rows, group)  # alone, an image is its own group
-    identity, of_identity = _numbered(owner[~nobody], len(benchmark.identities))
-    groups, of_group = _numbered(group[nobody], benchmark.split.size)
+    group = np.where(group == NO_GROUP, rows, group)  # an image alone is its own group
+    identity, of_identity = _numbered(owner[~is_unlabelled], len(benchmark.identities))
+    groups, of_group = _numbered(group[is_unlabelled], benchmark.split.size)
     of_row = np.empty(rows.size, dtype=np.int64)
-    of_row[~nobody] = of_identity
-    of_row[nobody] = identity.size + of_group
+    of_row[~is_unlabelled] = of_identity
+    of_row[is_unlabelled] = identity.size + of_group
     return Clusters(of_row, identity, groups.size)
 
 
 def _numbered(values: IntArray, end: int) -> tuple[IntArray, IntArray]:
-    """The different values, ascending, all from 0 to below `end`; and the place of each value among them."""
+    """The distinct values, ascending, all from 0 to below `end`; and the index of each value among them."""
     occurs = np.zeros(end, dtype=bool)
     occurs[values] = True
     return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[values]
@@ -67,14 +67,14 @@ def resamples(clusters: Clusters, n_resamples: int, seed: int, *, with_groups: b
     """Blocks of shape (some resamples, n_clusters): how often each resample drew each cluster.
 
     Args:
-        clusters: what is drawn from.
-        n_resamples: how many there are in all.
-        seed: of the draws.
-        with_groups: whether to draw groups as well. Without, there are columns for the identities only, with the same
-            numbers: retrieval asks for no others, and there may be millions of groups.
+        clusters: the clusters to draw from.
+        n_resamples: total number of resamples.
+        seed: seed of the draws.
+        with_groups: whether to draw groups too. Without them, there are columns for the identities only, with the same
+            numbers: retrieval needs no others, and there may be millions of groups.
     """
     sizes = (clusters.identity.size, clusters.n_groups) if with_groups else (clusters.identity.size,)
-    # numpy promises the bits of its generators for ever, but not of the methods that make numbers out of them.
+    # numpy promises never to change the bits of its generators, but not the methods that make numbers from them.
     sources = [np.random.PCG64(np.random.SeedSequence([seed, stratum])) for stratum in range(len(sizes))]
     step = max(1, BLOCK_VALUES // max(1, sum(sizes)))
     for first in range(0, n_resamples, step):
@@ -84,7 +84,7 @@ def resamples(clusters: Clusters, n_resamples: int, seed: int, *, with_groups: b
 
 
 def interval(values: FloatArray, level: float) -> tuple[float, float] | None:
-    """Percentile interval from order statistics; resamples in which the value is undefined (NaN) do not count.
+    """Percentile interval from order statistics; resamples in which the value is undefined (NaN) are ignored.
 
     >>> interval(np.arange(1000.0), 0.95)
     (24.0, 975.0)
@@ -97,7 +97,7 @@ def interval(values: FloatArray, level: float) -> tuple[float, float] | None:
 
 
 def _draw(source: np.random.PCG64, n_resamples: int, size: int) -> FloatArray:
-    """Shape (n_resamples, size); counts of `size` draws with replacement. The bias, size / 2**32, does not matter."""
+    """Shape (n_resamples, size); counts of `size` draws with replacement. The bias, size / 2**32, is negligible."""
     if size == 0:
         return np.zeros((n_resamples, 0))
     raw = np.asarray(source.random_raw(n_resamples * size)).reshape(n_resamples, size)

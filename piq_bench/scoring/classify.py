@@ -1,4 +1,4 @@
-"""Tallies of labels to the classification part of a score: per-label numbers, confusion, and what guessing reaches."""
+"""Describes a task's predictions: scores per label, confusion matrix, and what guessing would score."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from piq_bench.scoring.tally import LabelTally
 
 @dataclass(frozen=True)
 class TaskDetail:
-    """What a score says of one task besides its macro F1.
+    """What a score says about one task besides its macro F1.
 
     Attributes:
-        labels: by label.
+        labels: score of each label, by name.
         confusion: counts, true label by predicted label; None for a multi-label task.
-        chance_f1, majority_f1: None where no label occurs.
+        chance_f1, majority_f1: macro F1 of guessing, and of always giving the majority; None where no label occurs.
     """
 
     labels: dict[str, LabelScore]
@@ -26,7 +26,7 @@ class TaskDetail:
 
 
 def describe_task(benchmark: Benchmark, submission: Submission, task: Task, tally: LabelTally) -> TaskDetail:
-    """Everything about one submitted task."""
+    """Describe one submitted task from its tally."""
     truth = benchmark.labels[task.name][benchmark.test_rows]
     known = truth != NOT_ANNOTATED if truth.ndim == 1 else (truth != NOT_ANNOTATED).all(axis=1)
     n_annotated, support = int(known.sum()), tally.true.sum(axis=0).astype(np.int64)

@@ -1,12 +1,12 @@
 """Paired comparison of submissions to one benchmark: is the second better than the first, or is it luck?
 
-In come tallies per cluster of images, out come differences with intervals and p-values. All submissions are asked the
-same questions, so differences are much more certain than the scores themselves, whose intervals may overlap widely.
+Takes tallies per cluster of images and computes differences with intervals and p-values. All submissions answer for the
+same images, so differences are much more certain than the scores themselves, whose intervals may overlap widely.
 
-* Intervals: percentile bootstrap of the difference, with the draws that the scores' own intervals have.
+* Intervals: percentile bootstrap of the difference, with the same draws as the scores' own intervals.
 * p-values: randomisation test. If two submissions were equally good, it would not matter which of them answered for a
-  person; answers are swapped person by person, and a difference counts as seen by chance as often as swapping makes
-  one as large. Two-sided, and the observed assignment counts as one of the swaps, so that no p-value is 0.
+  person. Answers are swapped person by person; the p-value is the share of swaps that give a difference at least as
+  large as the observed one. Two-sided, and the observed assignment counts as one of the swaps, so no p-value is 0.
 * Holm's correction over everything tested, since the smallest of many p-values is small by itself.
 
 Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for Information Retrieval Evaluation, 2007;
@@ -35,24 +35,24 @@ LEVEL = 0.95
 POWER = 0.8
 RESAMPLES = 1000
 SWAPS = 10_000
-SWAP_STREAM = 2  # beside the two of the bootstrap
+SWAP_STREAM = 2  # random stream of the swaps; the bootstrap uses 0 and 1
 RETRIEVAL_METRICS = ("rank1", "map")
-LONGEST = 400  # characters of a message
-SAME = 1e-12  # differences so close are equal: sums of the same values in another order
+LONGEST = 400  # most characters of a message
+SAME = 1e-12  # differences closer than this are equal: sums of the same values in another order
 
 Estimates = Mapping[str, FloatArray]
-"""By metric, shape (n_weightings,)."""
+"""Values of each metric by name, shape (n_weightings,)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tallied:
-    """A submission, counted: everything that a comparison asks of it.
+    """The tallies of a submission: all that a comparison needs of it.
 
     Attributes:
         name, content: as in the submission.
-        reid: None where it is not scored on re-id.
-        labels: by task.
-        protocol: by which it was counted.
+        reid: tally of re-id; None where the submission is not scored on it.
+        labels: tally of each classification task, by name.
+        protocol: protocol under which the tallies were counted.
     """
 
     name: str
@@ -64,16 +64,16 @@ class Tallied:
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of a pair of submissions.
+    """The difference of a pair of submissions in one metric.
 
     Attributes:
         metric: "piq", "aspects.NAME", "reid.macro_map", "reid.macro_rank1" or "f1.TASK".
-        first, second: the scores.
+        first, second: scores of the two submissions.
         difference: second minus first.
-        interval: of the difference; None where it is undefined in every resample.
-        p: of the randomisation test.
-        p_adjusted: the same after Holm's correction over all metrics and pairs.
-        detectable: the smallest difference that would have been seen, at a level of 5%, in 80% of such data sets.
+        interval: interval of the difference; None where it is undefined in every resample.
+        p: p-value of the randomisation test.
+        p_adjusted: p-value after Holm's correction over all metrics and pairs.
+        detectable: smallest difference that would be significant at a level of 5% in 80% of such data sets.
     """
 
     metric: str
@@ -93,11 +93,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two submissions.
+    """The comparison of two submissions.
 
     Attributes:
-        first, second: their places among the systems.
-        differences: by metric, in the order of a score.
+        first, second: their indices among the systems.
+        differences: one for each metric, in the order of a score.
         identities: people for whom the second has a higher, the same and a lower macro average precision; None
             without re-id.
     """
@@ -110,15 +110,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All pairs.
+    """The comparison of all pairs of some submissions.
 
     Attributes:
         systems: name and content of each submission.
-        benchmark: name, version and fingerprint.
-        protocol: by which all of them were counted.
-        pairs: every two submissions, in their order.
-        level: of intervals.
-        resamples, swaps, seed: of the draws.
+        benchmark: name, version and fingerprint of the benchmark.
+        protocol: protocol under which all of them were counted.
+        pairs: every pair of submissions, in their order.
+        level: level of the intervals.
+        resamples, swaps, seed: numbers of bootstrap resamples and of swaps, and the seed of both.
     """
 
     systems: tuple[Mapping[str, str], ...]
@@ -140,7 +140,7 @@ def tallied(
     engine: Engine = plain.count_ranks,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Tallied:
-    """Count what a submission gets right; options as for `scoring.score`."""
+    """Tally what a submission gets right; the options are those of `scoring.score.score`."""
     clusters = clusters_of(benchmark)
     reid: ReidTally | None = None
     if submission.embedding is not None and benchmark.retrieval_task is not None:
@@ -153,8 +153,8 @@ def tallied(
     return Tallied(submission.name, submission.content, reid, labels, protocol)
 
 
-def figures(benchmark: Benchmark, system: Tallied) -> dict[str, float]:
-    """The scores of one submission by metric, named as in `Difference`; the same to the last bit as in its score."""
+def metric_scores(benchmark: Benchmark, system: Tallied) -> dict[str, float]:
+    """The scores of one submission by metric, named as in `Difference`; equal to those of its score to the last bit."""
     clusters = clusters_of(benchmark)
     values = _weighted(benchmark, system, _side_by_side(system.labels, clusters.total), clusters.once)
     return {name: float(value[0]) for name, value in values.items() if not np.isnan(value[0])}
@@ -169,38 +169,38 @@ def compare(
     seed: int = 0,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Comparison:
-    """Compare every two of some submissions.
+    """Compare every pair of some submissions.
 
     Args:
-        benchmark: that all of them were counted on.
-        systems: at least two.
-        n_resamples: of the bootstrap.
-        n_swaps: of the randomisation test.
-        seed: of both.
-        advance: told the number of pairs done.
+        benchmark: benchmark on which all of them were counted.
+        systems: at least two submissions.
+        n_resamples: number of bootstrap resamples.
+        n_swaps: number of swaps of the randomisation test.
+        seed: seed of resamples and swaps.
+        advance: called with the number of pairs finished since the last call.
 
     Raises:
-        BadUsage: if there are fewer than two, two have no task in common, or protocols differ.
+        BadUsage: if there are fewer than two submissions, two have no task in common, or protocols differ.
     """
     if len(systems) < 2:
         raise BadUsage("compare", [Problem("too-few", "submissions", f"got {len(systems)}", "at least two")])
     protocol = systems[0].protocol
-    if strangers := [one for one in systems if one.protocol != protocol]:
-        raise BadUsage("compare", [other_protocol(quoted(one.name), one.protocol, protocol) for one in strangers])
+    if differing := [system for system in systems if system.protocol != protocol]:
+        raise BadUsage("compare", [other_protocol(quoted(each.name), each.protocol, protocol) for each in differing])
     clusters = clusters_of(benchmark)
-    found: list[tuple[int, int, tuple[int, int, int] | None, list[Difference]]] = []
+    compared: list[tuple[int, int, tuple[int, int, int] | None, list[Difference]]] = []
     for first, second in combinations(range(len(systems)), 2):
         a, b = systems[first], systems[second]
         differences = _differences(benchmark, clusters, a, b, n_resamples, n_swaps, seed)
         if not differences:
             names = f"{quoted(a.name)} and {quoted(b.name)}"
             raise BadUsage("compare", [Problem("nothing-common", "tasks", f"{names} share none", "submit the same")])
-        found.append((first, second, _identities(a.reid, b.reid), differences))
+        compared.append((first, second, _identities(a.reid, b.reid), differences))
         advance(1)
-    adjusted = iter(holm([one.p for _, _, _, differences in found for one in differences]))
+    adjusted = iter(holm([difference.p for _, _, _, differences in compared for difference in differences]))
     pairs = tuple(
-        Pair(first, second, tuple(_corrected(one, next(adjusted)) for one in differences), identities)
-        for first, second, identities, differences in found
+        Pair(first, second, tuple(replace(each, p_adjusted=next(adjusted)) for each in differences), identities)
+        for first, second, identities, differences in compared
     )
     return Comparison(
         systems=tuple({"name": system.name, "content": system.content} for system in systems),
@@ -215,7 +215,7 @@ def compare(
 
 
 def other_protocol(where: str, found: Protocol, wanted: Protocol) -> Problem:
-    """What is wrong with a result that was counted by other rules."""
+    """The problem of a result that was counted under another protocol."""
     here, there = asdict(found), asdict(wanted)
     differ = [f"{key} {here[key]!r} instead of {there[key]!r}" for key in here if here[key] != there[key]]
     remedy = "results of different protocols cannot be compared"
@@ -223,7 +223,7 @@ def other_protocol(where: str, found: Protocol, wanted: Protocol) -> Problem:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's corrected p-values, in the order given.
+    """P-values after Holm's correction, in the order given.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -237,7 +237,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def swaps(clusters: Clusters, n_swaps: int, seed: int) -> Iterator[BoolArray]:
-    """Blocks of shape (some swaps, n_clusters): whether the two submissions change places for a cluster."""
+    """Blocks of shape (some swaps, n_clusters): whether the two submissions swap their answers for a cluster."""
     source = np.random.PCG64(np.random.SeedSequence([seed, SWAP_STREAM]))
     n_words = -(-clusters.total // 64)
     step = max(1, BLOCK_VALUES // max(1, 2 * clusters.total))
@@ -250,11 +250,11 @@ def swaps(clusters: Clusters, n_swaps: int, seed: int) -> Iterator[BoolArray]:
 def _differences(
     benchmark: Benchmark, clusters: Clusters, a: Tallied, b: Tallied, n_resamples: int, n_swaps: int, seed: int
 ) -> list[Difference]:
-    """Of every metric that both have, with p-values not yet corrected."""
+    """Differences in every metric that both have, with p-values not yet corrected."""
     both = _common(a, b)
     counts = [_side_by_side(system.labels, clusters.total) for system in both]
-    scores = [_weighted(benchmark, *one, clusters.once) for one in zip(both, counts, strict=True)]
-    first, second = ({name: float(values[0]) for name, values in one.items()} for one in scores)
+    scores = [_weighted(benchmark, *each, clusters.once) for each in zip(both, counts, strict=True)]
+    first, second = ({name: float(values[0]) for name, values in each.items()} for each in scores)
     names = [name for name in first if not np.isnan(first[name] + second[name])]
 
     drawn: dict[str, list[FloatArray]] = {name: [] for name in names}
@@ -263,16 +263,17 @@ def _differences(
         for name in names:
             drawn[name].append(other[name] - one[name])
 
-    joined = _joined(*both)
-    ours, theirs = (count.sum(axis=0) for count in counts)
-    differ = (counts[0] != counts[1]).any(axis=1)  # where both answer alike, it does not matter who is asked
+    stacked = _stacked_reid(*both)
+    first_sums, second_sums = (count.sum(axis=0) for count in counts)
+    differ = (counts[0] != counts[1]).any(axis=1)  # swapping equal answers changes nothing
     change = (counts[1] - counts[0])[differ]
     n_as_large = dict.fromkeys(names, 0)
     for swapped in swaps(clusters, n_swaps, seed):
-        owners = swapped[:, : clusters.identity.size]
-        sums = ours + swapped[:, differ].astype(np.float64) @ change
-        one = _estimates(benchmark, joined, _chosen(~owners, owners), sums)
-        other = _estimates(benchmark, joined, _chosen(owners, ~owners), ours + theirs - sums)
+        swaps_identity = swapped[:, : clusters.identity.size]
+        sums = first_sums + swapped[:, differ].astype(np.float64) @ change
+        one = _estimates(benchmark, stacked, _stacked_weights(~swaps_identity, swaps_identity), sums)
+        other_weights, other_sums = _stacked_weights(swaps_identity, ~swaps_identity), first_sums + second_sums - sums
+        other = _estimates(benchmark, stacked, other_weights, other_sums)
         for name in names:
             observed = abs(second[name] - first[name])
             n_as_large[name] += int((np.abs(other[name] - one[name]) >= observed - SAME).sum())
@@ -296,23 +297,23 @@ def _differences(
 
 
 def _side_by_side(labels: Mapping[str, LabelTally], n_clusters: int) -> FloatArray:
-    """Shape (n_clusters, n_columns); hits, predicted and true of every task, so that one product sums them all."""
+    """Shape (n_clusters, n_columns); hits, predicted and true of every task, so that one matrix product sums them."""
     parts = [part for tally in labels.values() for part in (tally.hits, tally.predicted, tally.true)]
     return np.concatenate([np.empty((n_clusters, 0)), *parts], axis=1)
 
 
 def _weighted(benchmark: Benchmark, system: Tallied, counts: FloatArray, weights: FloatArray) -> Estimates:
-    """For weights of the clusters, or of the identities alone where no task has labels."""
+    """All metrics under weights of the clusters, or of the identities alone where no task has labels."""
     return _estimates(benchmark, system, weights, weights @ counts[: weights.shape[1]])
 
 
 def _estimates(benchmark: Benchmark, system: Tallied, weights: FloatArray, sums: FloatArray) -> Estimates:
-    """All metrics of a comparison, without undefined ones.
+    """All metrics of a comparison, except those that a submission lacks.
 
     Args:
-        benchmark: for its aspects.
-        system: what retrieval earned, and the shapes of its label counts.
-        weights: shape (n_weightings, n_identities or more); for retrieval.
+        benchmark: the benchmark, whose aspects are used.
+        system: tallies of the submission; of label tallies only the shapes are used.
+        weights: shape (n_weightings, n_identities or more); weights of the re-id tally.
         sums: shape (n_weightings, n_columns); weighted sums of `_side_by_side`.
     """
     reid = {} if system.reid is None else reid_estimates(system.reid, weights)
@@ -332,7 +333,7 @@ def _estimates(benchmark: Benchmark, system: Tallied, weights: FloatArray, sums:
 
 
 def _common(a: Tallied, b: Tallied) -> tuple[Tallied, Tallied]:
-    """Both with the tasks that both have."""
+    """Both submissions, reduced to the tasks that both have."""
     tasks = [task for task in a.labels if task in b.labels]
     has_reid = a.reid is not None and b.reid is not None
     one, other = (
@@ -342,21 +343,21 @@ def _common(a: Tallied, b: Tallied) -> tuple[Tallied, Tallied]:
     return one, other
 
 
-def _joined(a: Tallied, b: Tallied) -> Tallied:
-    """Retrieval of the identities answered by the first, then of the same answered by the second."""
+def _stacked_reid(a: Tallied, b: Tallied) -> Tallied:
+    """A re-id tally of all identities as answered by the first, followed by all as answered by the second."""
     if a.reid is None or b.reid is None:
         return a
     total = {name: np.concatenate([a.reid.total[name], b.reid.total[name]]) for name in a.reid.total}
     return replace(a, reid=ReidTally(np.concatenate([a.reid.n_queries, b.reid.n_queries]), total))
 
 
-def _chosen(first: BoolArray, second: BoolArray) -> FloatArray:
-    """Weights of what `_joined` holds: for each identity, one of its two answers."""
+def _stacked_weights(first: BoolArray, second: BoolArray) -> FloatArray:
+    """Weights for `_stacked_reid` that choose, for each identity, one of its two answers."""
     return np.concatenate([first, second], axis=1).astype(np.float64)
 
 
 def _detectable(differences: FloatArray) -> float | None:
-    """From the spread of the paired difference over resamples, by the normal approximation."""
+    """The smallest difference likely to be found, from the spread over resamples, by the normal approximation."""
     known = differences[~np.isnan(differences)]
     if known.size < 2:
         return None
@@ -365,13 +366,10 @@ def _detectable(differences: FloatArray) -> float | None:
 
 
 def _identities(a: ReidTally | None, b: ReidTally | None) -> tuple[int, int, int] | None:
+    """Numbers of people for whom the second submission is better, the same and worse; see `Pair.identities`."""
     if a is None or b is None:
         return None
     has_query = a.n_queries > 0
     gain = (b.total["map"] - a.total["map"])[has_query]
     higher, lower = int((gain > SAME).sum()), int((gain < -SAME).sum())
     return higher, gain.size - higher - lower, lower
-
-
-def _corrected(one: Difference, p_adjusted: float) -> Difference:
-    return replace(one, p_adjusted=p_adjusted)

@@ -1,4 +1,4 @@
-"""Rankings to the re-id part of a score: tallies per identity, means, chance, and what a reader must know."""
+"""Computes the re-id part of a score from rankings: tallies per identity, means, chance, and notes for the reader."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +28,8 @@ from piq_bench.retrieve.similarity import Similarity
 from piq_bench.scoring.bootstrap import Clusters
 from piq_bench.scoring.tally import ReidTally, point_estimates, reid_estimates, tally_reid
 
-FEW_DISTINCT_SHARE = 0.5
-QUERY_BLOCK = 512  # few enough for their positives to stay in cache
+FEW_DISTINCT_SHARE = 0.5  # of distinct rows, up to which an embedding is noted as degenerate
+QUERY_BLOCK = 512  # queries; few enough that their positives stay in the cache
 
 
 def score_reid(
@@ -42,27 +42,27 @@ def score_reid(
     exclude_sequence: bool,
     advance: Callable[[int], None],
 ) -> tuple[ReidTally, ReidScore, list[str]]:
-    """Retrieve, and sum up: the tally that intervals are drawn from, the score, and notes on it.
+    """Run the retrieval and return the tally from which intervals are drawn, the score, and notes on it.
 
     Args:
-        benchmark: with a retrieval task.
-        submission: with an embedding.
+        benchmark: benchmark with a retrieval task.
+        submission: submission with an embedding.
         clusters: the units of resampling.
         engine: counts images around positives.
         ap: convention of average precision.
         exclude_sequence: leave out gallery images of the query's own sequence.
-        advance: told the number of queries done.
+        advance: called with the number of queries finished since the last call.
     """
     similarity = Similarity.of(submission)
     candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
     retrieved = rank(similarity, candidates, test_row, engine, advance=advance)
-    found = _measure(candidates, retrieved, ap, exclude=True)
-    tally = tally_reid(clusters, candidates.query_identity, found.scored, found.values)
-    with_duplicates, everything = None, None
+    measured = _measure(candidates, retrieved, ap, exclude=True)
+    tally = tally_reid(clusters, candidates.query_identity, measured.scored, measured.values)
+    with_duplicates, unexcluded = None, None
     if benchmark.groups is not None:
-        everything = _measure(candidates, retrieved, ap, exclude=False)
-        all_tally = tally_reid(clusters, candidates.query_identity, everything.scored, everything.values)
+        unexcluded = _measure(candidates, retrieved, ap, exclude=False)
+        all_tally = tally_reid(clusters, candidates.query_identity, unexcluded.scored, unexcluded.values)
         with_duplicates = point_estimates(reid_estimates(all_tally, clusters.once))
     n_scored = int(tally.n_queries.sum())
     scored = clusters.identity[tally.n_queries > 0]
@@ -86,10 +86,10 @@ def score_reid(
         by_query=QueryScores(
             row=candidates.query,
             identity=candidates.query_identity,
-            average_precision=found.values["map"],
-            with_duplicates=None if everything is None else everything.values["map"],
-            first_run=found.first_run,
-            first_run_with_duplicates=None if everything is None else everything.first_run,
+            average_precision=measured.values["map"],
+            with_duplicates=None if unexcluded is None else unexcluded.values["map"],
+            first_run=measured.first_run,
+            first_run_with_duplicates=None if unexcluded is None else unexcluded.first_run,
         ),
     )
     return tally, reid, _notes(benchmark, reid, similarity)
@@ -97,7 +97,7 @@ def score_reid(
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """Every query measured. Arrays of shape (n_queries,), `first_run` as in QueryScores."""
+    """Every metric of every query. Arrays of shape (n_queries,); `first_run` as in QueryScores."""
 
     scored: BoolArray
     values: dict[str, FloatArray]
@@ -105,7 +105,7 @@ class _Measured:
 
 
 def _measure(candidates: Candidates, retrieved: Retrieved, ap: str, *, exclude: bool) -> _Measured:
-    """Every metric of every query, a block of queries per core at a time."""
+    """Compute every metric of every query, a block of queries per core at a time."""
     n_queries = candidates.query.size
     metrics = metrics_of(ap)
     values = {name: np.empty(n_queries) for name in metrics}

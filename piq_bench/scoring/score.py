@@ -1,4 +1,4 @@
-"""The one place where stages meet: a benchmark and a submission to a Score."""
+"""Scores a submission against a benchmark: the one place where all stages meet."""
 
 from collections.abc import Callable, Mapping
 
@@ -27,7 +27,7 @@ LEVEL = 0.95
 RESAMPLES = 1000
 
 Estimates = Mapping[str, FloatArray]
-"""By metric, shape (n_weightings,)."""
+"""Values of each metric by name, shape (n_weightings,)."""
 
 
 def score(
@@ -42,18 +42,18 @@ def score(
     engine_name: str = plain.ENGINE,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Score:
-    """Score what a submission holds.
+    """Score every task of a submission.
 
     Args:
-        benchmark: with labels.
-        submission: aligned with the benchmark; tasks that it lacks are not scored, and PIQ is then None.
+        benchmark: benchmark with labels.
+        submission: submission aligned with it; tasks that it lacks are not scored, and PIQ is then None.
         ap: convention of average precision, a key of `metrics.retrieval.AVERAGE_PRECISIONS`.
         exclude_sequence: leave gallery images of the query's own sequence out of its candidates.
-        n_resamples: bootstrap resamples; 0 for no intervals.
-        seed: of the bootstrap.
+        n_resamples: number of bootstrap resamples; 0 for no intervals.
+        seed: seed of the bootstrap resampling.
         engine: counts images around positives; every engine gives the same counts.
-        engine_name: what the result calls it.
-        advance: told the number of queries done.
+        engine_name: name of the engine in the result.
+        advance: called with the number of queries finished since the last call.
     """
     clusters = clusters_of(benchmark)
     label_tallies = tally_labels(benchmark, submission, clusters)
@@ -102,7 +102,7 @@ def score(
 
 
 def protocol_of(benchmark: Benchmark, *, ap: str, exclude_sequence: bool) -> Protocol:
-    """Every choice that moves a score, from the benchmark and from the options of `score`."""
+    """Every choice that changes a score, from the benchmark and from the options of `score`."""
     return Protocol(
         version=PROTOCOL_VERSION,
         ap=ap,

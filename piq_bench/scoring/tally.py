@@ -1,8 +1,8 @@
 """Sums per cluster of images, from which every reported number follows for any weighting of the clusters.
 
-Weights of 1 give the score, the draws of a bootstrap give its spread: one computation for both, and no second
-retrieval. Counts of labels are whole numbers, exact in float64 in any order of summation, so a matrix product may add
-them; values of queries are added from left to right.
+Weights of 1 give the score, and the draws of a bootstrap give its spread: one computation for both, and no second
+retrieval. Label counts are whole numbers, exact in float64 in any order of summation, so a matrix product may add them;
+values of queries are added from left to right.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from piq_bench.scoring.bootstrap import Clusters
 
 @dataclass(frozen=True, eq=False)
 class LabelTally:
-    """Shape (n_clusters, n_labels) each, whole numbers: images given a label rightly, given it, and having it."""
+    """Images correctly predicted to have a label, predicted to have it, and having it; (n_clusters, n_labels) each."""
 
     hits: FloatArray
     predicted: FloatArray
@@ -28,11 +28,11 @@ class LabelTally:
 
 @dataclass(frozen=True, eq=False)
 class ReidTally:
-    """Per identity cluster; those after them have no queries.
+    """Sums per identity cluster; group clusters have no queries.
 
     Attributes:
         n_queries: shape (n_identities,); scored queries.
-        total: by metric, shape (n_identities,); sum over the identity's scored queries.
+        total: for each metric, shape (n_identities,); sum over the identity's scored queries.
     """
 
     n_queries: FloatArray
@@ -61,8 +61,8 @@ def tally_reid(
     Args:
         clusters: the units of resampling.
         query_identity: shape (n_queries,); index into benchmark.identities.
-        scored: shape (n_queries,); whether a positive is left.
-        values: by metric, shape (n_queries,).
+        scored: shape (n_queries,); whether the query has a positive left.
+        values: for each metric, shape (n_queries,); value of each query.
     """
     place = np.searchsorted(clusters.identity, query_identity[scored])
     n_identities = clusters.identity.size
@@ -77,7 +77,7 @@ def reid_estimates(tally: ReidTally, weights: FloatArray) -> dict[str, FloatArra
 
     Args:
         tally: sums per identity.
-        weights: shape (n_weightings, n_clusters).
+        weights: shape (n_weightings, n_clusters); how often each cluster counts.
     """
     own = weights[:, : tally.n_queries.size]
     has_query = tally.n_queries > 0
@@ -101,7 +101,7 @@ def f1_estimates(tallies: Mapping[str, LabelTally], weights: FloatArray) -> dict
 def piq_estimates(
     benchmark: Benchmark, reid: Mapping[str, FloatArray], f1: Mapping[str, FloatArray]
 ) -> tuple[dict[str, FloatArray | None], FloatArray | None]:
-    """Aspects and PIQ from the estimates of the tasks; None where a task was not submitted."""
+    """Scores of the aspects and PIQ from the estimates of the tasks; None where a task was not submitted."""
     scores = dict(f1)
     if benchmark.retrieval_task is not None and reid:
         scores[benchmark.retrieval_task.name] = reid_score(reid["macro_rank1"], reid["macro_map"])
@@ -120,7 +120,7 @@ def point_estimate(estimate: FloatArray | None) -> float | None:
 
 
 def _as_sets(truth: IntArray, predicted: IntArray | BoolArray, n_labels: int) -> tuple[BoolArray, BoolArray]:
-    """Both as (n_test, n_labels) of bool, all false where the truth is not annotated."""
+    """Truth and predictions as bool of shape (n_test, n_labels), all false where the truth is not annotated."""
     if truth.ndim == 1:
         names = np.arange(n_labels)
         annotated = (truth != NOT_ANNOTATED)[:, None]
@@ -130,7 +130,7 @@ def _as_sets(truth: IntArray, predicted: IntArray | BoolArray, n_labels: int) ->
 
 
 def _per_cluster(has: BoolArray, clusters: Clusters) -> FloatArray:
-    """Shape (n_clusters, n_labels); images of the cluster that have the label."""
+    """Shape (n_clusters, n_labels); number of images of the cluster that have the label."""
     n_labels = has.shape[1]
     row, label = np.nonzero(has)
     counts = np.bincount(clusters.of_row[row] * n_labels + label, minlength=clusters.total * n_labels)

@@ -1,7 +1,7 @@
-"""One row of the table in a process of its own: what it took beside the bare product, and how it ended.
+"""Measures one row of the table in a process of its own: time relative to the bare product, memory, and how it ended.
 
-The evaluation and the bare product take turns, so that a machine that gets slower or faster does so for both. A
-process of its own has its own peak memory and its own limits, and whatever ends it ends nothing else. Linux and macOS.
+The evaluation and the bare product take turns, so a machine that gets slower or faster does so for both. A process of
+its own has its own peak memory and its own limits, and a crash ends nothing else. Linux and macOS.
 """
 
 import gc
@@ -34,12 +34,12 @@ FLOOR, FLOOR_ON_GPU = "bare product, numpy", "bare product, torch on GPU"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a row may take.
+    """Limits of a row.
 
     Attributes:
-        repeats: evaluations at most.
-        seconds: of all evaluations of a row; no further one is begun that would not fit.
-        memory_bytes: of address space.
+        repeats: largest number of evaluations.
+        seconds: time for all evaluations of a row; none is started that would exceed it.
+        memory_bytes: largest address space.
     """
 
     repeats: int
@@ -49,16 +49,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a row took.
+    """The measurements of a row.
 
     Attributes:
-        name: of the evaluator, or of the product.
-        seconds: of each evaluation.
-        floor_seconds: of the bare product before each.
-        peak_bytes: most resident memory above what was held before an evaluation.
-        found: by the last evaluation.
-        block: queries per product; of products alone.
-        failure: why there is nothing, or less.
+        name: name of the evaluator or of the bare product.
+        seconds: time of each evaluation.
+        floor_seconds: time of the bare product before each evaluation.
+        peak_bytes: peak resident memory above that before an evaluation.
+        found: results of the last evaluation.
+        block: queries per product; for bare products only.
+        failure: why there are no measurements, or fewer than requested.
     """
 
     name: str
@@ -78,12 +78,12 @@ class Outcome:
 
 
 def measure_product(name: str, recipe: Recipe, limits: Limits) -> Outcome:
-    """A bare product, a key of `evaluators.PRODUCTS`, in its best block size."""
+    """Measure a bare product, a key of `evaluators.PRODUCTS`, with its best block size."""
     return _alone(_time_product, name, recipe, limits, BLOCKS[0])
 
 
 def measure(evaluator: Evaluator, recipe: Recipe, limits: Limits, block: int) -> Outcome:
-    """An evaluator beside the bare product with `block` queries at a time."""
+    """Measure an evaluator and the bare product of `block` queries at a time."""
     return _alone(_time_evaluator, evaluator.name, recipe, limits, block)
 
 
@@ -111,7 +111,7 @@ def _alone(task: Task, name: str, recipe: Recipe, limits: Limits, block: int) ->
 
 
 def _last_report(reader: Connection, outcome: Outcome, limits: Limits) -> Outcome:
-    """The child reports before and after everything that takes its time; what it took before it was late counts."""
+    """The child's last report; it reports before and after each slow step, so a time-out keeps earlier results."""
     allowed = STARTING_SECONDS
     while reader.poll(allowed):
         try:
@@ -123,14 +123,14 @@ def _last_report(reader: Connection, outcome: Outcome, limits: Limits) -> Outcom
 
 
 def _cause(exit_code: int, output: str) -> str:
-    """Why a process ended that could not say so itself."""
+    """Why a process ended without reporting a failure."""
     if exit_code == -signal.SIGKILL or any(sign in output for sign in SIGNS_OF_MEMORY):
         return OUT_OF_MEMORY
     return f"ended with {exit_code}"
 
 
 def _child(writer: Connection, output: Path, task: Task, name: str, recipe: Recipe, limits: Limits, block: int) -> None:
-    """Do a task; what it prints is kept, in case that it is killed."""
+    """Run a task; keep its output in case it is killed."""
     with output.open("wb", buffering=0) as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
@@ -142,7 +142,7 @@ def _child(writer: Connection, output: Path, task: Task, name: str, recipe: Reci
         failure = f"not installed: {missing}" if missing else str(error)
     except MemoryError:
         failure = OUT_OF_MEMORY
-    except Exception as error:  # a peer may fail as it likes
+    except Exception as error:  # a peer may raise anything
         text = f"{type(error).__name__}: {error}"
         failure = OUT_OF_MEMORY if any(sign in text for sign in SIGNS_OF_MEMORY) else text.splitlines()[0]
     if failure is not None:
@@ -151,7 +151,7 @@ def _child(writer: Connection, output: Path, task: Task, name: str, recipe: Reci
 
 
 def _time_product(name: str, recipe: Recipe, limits: Limits, block: int, report: Report) -> None:
-    """All block sizes in turn; the best is reported."""
+    """Time all block sizes in turn and report the best."""
     _limit_memory(limits, on_gpu=name == FLOOR_ON_GPU)
     product = PRODUCTS[name]
     product(Data.of(WARM_UP), block)
@@ -170,7 +170,7 @@ def _time_product(name: str, recipe: Recipe, limits: Limits, block: int, report:
 
 
 def _time_evaluator(name: str, recipe: Recipe, limits: Limits, block: int, report: Report) -> None:
-    """Product and evaluation in turn."""
+    """Time the bare product and the evaluation in turn."""
     evaluator = next(one for one in (*OURS, *PEERS) if one.name == name)
     _limit_memory(limits, on_gpu=evaluator.on_gpu)
     floor = PRODUCTS[FLOOR_ON_GPU if evaluator.on_gpu else FLOOR]
@@ -179,7 +179,7 @@ def _time_evaluator(name: str, recipe: Recipe, limits: Limits, block: int, repor
     evaluate(warm_up)
     floor(warm_up, block)
     data = Data.of(recipe)
-    floor(data, block)  # touches all memory once
+    floor(data, block)  # so that all memory has been touched once
     outcome = Outcome(name)
     while len(outcome.seconds) < limits.repeats:
         if outcome.seconds and sum(outcome.seconds) + max(outcome.seconds) > limits.seconds:
@@ -203,18 +203,18 @@ def _time_evaluator(name: str, recipe: Recipe, limits: Limits, block: int, repor
 
 
 def _limit_memory(limits: Limits, *, on_gpu: bool) -> None:
-    """A GPU's driver reserves more addresses than there is memory; macOS knows no such limit."""
+    """Limit the address space, except on a GPU, whose driver reserves more than there is memory, and on macOS."""
     if not on_gpu:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
 
 
 class _PeakMemory:
-    """Most resident memory inside a `with`, above what there was at its start."""
+    """Peak resident memory inside a `with` block, above that at its start."""
 
     def __enter__(self) -> "_PeakMemory":
         gc.collect()
-        with suppress(OSError):  # not Linux: the peak since the process began
+        with suppress(OSError):  # fails outside Linux; the peak is then that since the process began
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         self.before = _resident("VmRSS")
         return self

@@ -1,7 +1,7 @@
-"""What is compared: the bare matrix product, and our evaluation with each of its engines.
+"""The bare matrix product and our evaluation with each of its engines, which the benchmark compares.
 
-Data in, an mAP out, and nothing else: time and memory are taken by `alone`. An evaluator imports what it needs when it
-is prepared, in a process of its own.
+An evaluator takes data and returns an mAP, nothing else: `alone` measures time and memory. It imports what it needs
+when it is prepared, in a process of its own.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ BLOCKS = (256, 512, 1024, 2048)  # queries per bare product
 
 
 class NotHereError(Exception):
-    """What an evaluator needs is not on this machine."""
+    """Raised if this machine lacks what an evaluator needs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What an evaluation starts from: as records, for us, and as plain arrays, for others.
+    """The input of an evaluation: as records for our engines, as plain arrays for other evaluators.
 
     Attributes:
         benchmark: labels and groups.
@@ -46,7 +46,7 @@ class Data:
 
     @cached_property
     def rows(self) -> tuple[IntArray, IntArray]:
-        """Of the queries and of the gallery; all test rows are benchmark rows, since there is no train split."""
+        """Rows of the queries and of the gallery; test rows equal benchmark rows, since there is no train split."""
         candidates = find_candidates(self.benchmark)
         return candidates.query, candidates.gallery
 
@@ -74,7 +74,7 @@ class Data:
 
     @cached_property
     def query_group(self) -> IntArray:
-        """Shape (n_queries,); equal to a gallery image's number if they are near-duplicates."""
+        """Shape (n_queries,); a query and a gallery image are near-duplicates if their numbers are equal."""
         return self._group[self.rows[0]]
 
     @cached_property
@@ -86,16 +86,16 @@ class Data:
     def _group(self) -> IntArray:
         assert self.benchmark.groups is not None
         group = self.benchmark.groups.group
-        return np.where(group == NO_GROUP, np.arange(group.size), group)  # alone, an image is its own group
+        return np.where(group == NO_GROUP, np.arange(group.size), group)  # an image alone is its own group
 
 
 @dataclass(frozen=True)
 class Found:
-    """The outcome of an evaluation.
+    """The result of an evaluation.
 
     Attributes:
-        map: mean over queries of the average precision; None if that is not what was computed.
-        map_with_duplicates: the same with near-duplicates left in, where both are computed.
+        map: mean over queries of the average precision; None if something else was computed.
+        map_with_duplicates: mAP with near-duplicates left in; None if it was not computed.
     """
 
     map: float | None = None
@@ -110,12 +110,12 @@ class Evaluator:
     """One row of the table.
 
     Attributes:
-        name: what the table calls it.
-        computes: "exact", or what else, in a word or two.
-        prepare: imports, and returns what is timed. Raises ImportError or NotHereError.
-        excludes: near-duplicates are left out.
-        remark: what a reader must know.
-        on_gpu: compared with the bare product on the GPU.
+        name: name in the table.
+        computes: "exact", or in a word or two what it computes instead.
+        prepare: imports and returns the function to time. Raises ImportError or NotHereError.
+        excludes: whether near-duplicates are left out.
+        remark: note below the table.
+        on_gpu: whether it is compared with the bare product on the GPU.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Evaluator:
 
 
 def bare_product(data: Data, block: int) -> None:
-    """All similarities in float32, a block of queries at a time: the least that an exact evaluation has to do."""
+    """All similarities in float32, a block of queries at a time: the least work of any exact evaluation."""
     n_queries, n_gallery = data.queries.shape[0], data.gallery.shape[0]
     table = np.empty((min(block, n_queries), n_gallery), dtype=np.float32)
     for first in range(0, n_queries, block):
@@ -136,7 +136,7 @@ def bare_product(data: Data, block: int) -> None:
 
 
 def bare_product_torch(data: Data, block: int) -> None:
-    """The same by torch on the CPU."""
+    """All similarities by torch on the CPU."""
     torch = import_module("torch")
     queries, gallery = torch.from_numpy(data.queries), torch.from_numpy(data.gallery).T
     table = torch.empty((min(block, queries.shape[0]), gallery.shape[1]))
@@ -145,7 +145,7 @@ def bare_product_torch(data: Data, block: int) -> None:
 
 
 def bare_product_gpu(data: Data, block: int) -> None:
-    """The same by torch on the first GPU, in full float32; the embeddings are there when it returns the first time."""
+    """All similarities by torch on the first GPU, in full float32; includes copying the embeddings to it."""
     torch = _torch_with_gpu()
     torch.backends.cuda.matmul.allow_tf32 = False
     queries, gallery = torch.from_numpy(data.queries).cuda(), torch.from_numpy(data.gallery).cuda().T
@@ -183,7 +183,7 @@ def ours(module: str) -> Evaluate:
 
 
 def ours_on_gpu() -> Evaluate:
-    """The same on all GPUs."""
+    """The whole evaluation of re-id on all GPUs."""
     _torch_with_gpu()
     return ours("piq_bench.retrieve.gpu")
 

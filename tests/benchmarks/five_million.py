@@ -1,9 +1,10 @@
-"""A gallery of five million images scored on a small machine: wall time and peak memory of `piq-score`.
+"""Scores a gallery of five million images: wall time and peak memory of `piq-score` on a small machine.
 
     python tests/benchmarks/five_million.py [FOLDER] [--gallery N] [--queries N] [--dimension N] [--csv] [--shuffled]
 
 Writes a data set and a submission into FOLDER, or into a temporary one (2.8 GB), unless they are there already, and
-scores them in a process of its own. 500 people with 40 gallery images each, everybody else unlabelled. Linux and macOS.
+scores them in a process of its own. 500 people have 40 gallery images each; all other images are unlabelled. Linux and
+macOS.
 """
 
 import argparse
@@ -26,9 +27,9 @@ from pyarrow.csv import CSVWriter, WriteOptions
 
 N_PEOPLE = 500
 N_GALLERY_EACH = 40
-IN_A_FILM = 10_000  # images
+IN_A_FILM = 10_000  # images per film
 BLOCK_ROWS = 1 << 16
-SIGNAL = 0.35  # length of a person's own part of an embedding, beside noise of length 1
+SIGNAL = 0.35  # standard deviation of a person's centre, where that of the noise is 1
 NAME = "five-million"
 LAUNCHER = """\
 import resource, subprocess, sys
@@ -48,7 +49,7 @@ kind = "retrieval"
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much to write."""
+    """How many images and dimensions to write."""
 
     n_gallery: int = 5_000_000
     n_queries: int = 2_000
@@ -61,7 +62,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Run:
-    """What one child took."""
+    """Measurements of one child process."""
 
     seconds: float
     peak_bytes: int
@@ -72,10 +73,10 @@ def write(folder: Path, sizes: Sizes, *, csv: bool = False, shuffled: bool = Fal
     """Write `folder/dataset` and `folder/submission`, block by block.
 
     Args:
-        folder: exists.
-        sizes: of both.
-        csv: the annotations as CSV instead of Parquet.
-        shuffled: the rows of both in an order of their own.
+        folder: an existing folder.
+        sizes: sizes of data set and submission.
+        csv: write the annotations as CSV instead of Parquet.
+        shuffled: write the rows of each in a random order.
         seed: equal seeds give equal files.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -102,7 +103,7 @@ def write(folder: Path, sizes: Sizes, *, csv: bool = False, shuffled: bool = Fal
 
 
 def people(rng: np.random.Generator, sizes: Sizes) -> NDArray[np.int64]:
-    """Shape (n_images,); gallery first: a few images of everybody at random places; all queries are of somebody."""
+    """Shape (n_images,); each image's person, gallery first: people are at random rows; every query has a person."""
     person = np.full(sizes.n_images, -1)
     labelled = min(N_PEOPLE * N_GALLERY_EACH, sizes.n_gallery)
     person[rng.permutation(sizes.n_gallery)[:labelled]] = np.arange(labelled) % N_PEOPLE
@@ -113,7 +114,7 @@ def people(rng: np.random.Generator, sizes: Sizes) -> NDArray[np.int64]:
 def write_annotations(
     folder: Path, sizes: Sizes, person: NDArray[np.int64], order: NDArray[np.int64], *, csv: bool
 ) -> None:
-    """annotations.csv or annotations.parquet."""
+    """Write annotations.csv or annotations.parquet."""
     tables = (
         pa.table(
             {
@@ -154,7 +155,7 @@ def start_array(stream: IO[bytes], descr: str, shape: tuple[int, ...]) -> None:
 
 
 def measured(command: Sequence[str]) -> Run:
-    """Run a command; its peak memory is what the system counts as resident, pages of mapped files included."""
+    """Run a command; its peak memory is the resident memory, including pages of mapped files."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         peak, output = Path(folder, "peak"), Path(folder, "output")
@@ -165,7 +166,7 @@ def measured(command: Sequence[str]) -> Run:
 
 
 def score(folder: Path, *options: str) -> Run:
-    """`piq-score` on what `write` wrote."""
+    """Run `piq-score` on what `write` wrote."""
     program = "from piq_bench.cli import piq_score; piq_score()"
     paths = (str(folder / "submission"), "--dataset", str(folder / "dataset"), "--partial")
     return measured([sys.executable, "-c", program, *paths, *options])
@@ -179,7 +180,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=Sizes.n_queries)
     parser.add_argument("--dimension", type=int, default=Sizes.dimension)
     parser.add_argument("--csv", action="store_true", help="annotations as CSV instead of Parquet")
-    parser.add_argument("--shuffled", action="store_true", help="rows in an order of their own")
+    parser.add_argument("--shuffled", action="store_true", help="rows of annotations and submission in random order")
     given = parser.parse_args()
     sizes = Sizes(given.gallery, given.queries, given.dimension)
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,4 @@
-"""Images hashed per second, files to bits, beside what decoding the same files costs.
+"""Measures images hashed per second, from files to bits, and the cost of decoding the same files.
 
     python tests/benchmarks/group_hashing.py [FOLDER]
 
@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 128, 256
 
 
 def make_images(folder: Path) -> None:
-    """Pictures that cost as much to decode as photographs of people."""
+    """Make images that take as long to decode as photographs of people."""
     rng = np.random.Generator(np.random.PCG64(0))
     for number in range(N_IMAGES):
         coarse = Image.fromarray(rng.integers(0, 256, (24, 12, 3), dtype=np.uint8))
@@ -32,7 +32,7 @@ def make_images(folder: Path) -> None:
 
 
 def measure(folder: Path) -> None:
-    """Three lines, each the best of two runs."""
+    """Print three lines, each the best of two runs."""
     images = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
     size = sum((folder / image).stat().st_size for image in images) / len(images)
     print(f"{len(images)} files of {size / 1000:.1f} kB")
@@ -60,7 +60,7 @@ def measure(folder: Path) -> None:
 
 
 def processor_seconds() -> float:
-    """Of this process and those it has waited for."""
+    """CPU time of this process and of the child processes it has waited for."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 

@@ -1,11 +1,11 @@
-"""Time and memory from 98,367 hashes to groups, at the default threshold and for the whole sweep.
+"""Measures time and memory of grouping 98,367 hashes, at the default threshold and for the whole sweep.
 
     python tests/benchmarks/group_pairs.py
 
-Hashes are made as phash makes them: 64 numbers, falling off with frequency, over their median; frames are a random
-walk, tracks have a heavy tail, 30 % of images are alone. "crowded" has longer tracks; "one shot" is a single static
-scene under noise, in which nearly all images are near-duplicates: the worst that can come. Every line is a process of
-its own that loads its hashes from a file; memory is its peak above what it held then.
+Hashes are made as phash makes them: 64 numbers that fall off with frequency, compared with their median. Frames of a
+track are a random walk, track lengths have a heavy tail, and 30 % of images are alone. "crowded" has longer tracks;
+"one shot" is a single static scene under noise, in which nearly all images are near-duplicates: the worst case. Every
+line is measured in a process of its own that loads its hashes from a file; memory is the peak above that after loading.
 """
 
 import subprocess
@@ -25,12 +25,12 @@ from piq_bench.records import NO_IDENTITY, Benchmark, Grouping, Task
 
 N_IMAGES = 98_367
 N_QUERIES = 12_361
-N_SWEPT = 20_000  # of one shot: all of it takes some minutes
+N_SWEPT = 20_000  # images of "one shot" in the sweep; all of them take some minutes
 TRACKS = {"usual": (8.0, 0.12), "crowded": (20.0, 0.10)}  # mean length, step
 
 
 def walking_hashes(mean_length: float, step: float) -> NDArray[np.uint64]:
-    """Tracks of frames that drift."""
+    """Hashes of tracks whose frames drift."""
     rng = np.random.Generator(np.random.PCG64(0))
     frequency = np.hypot(np.arange(8)[:, None], np.arange(8)[None, :]).ravel()
     tracks, n = [], 0
@@ -45,19 +45,19 @@ def walking_hashes(mean_length: float, step: float) -> NDArray[np.uint64]:
 
 
 def one_shot(n_images: int) -> NDArray[np.uint64]:
-    """One picture under noise."""
+    """Hashes of one image under noise."""
     rng = np.random.Generator(np.random.PCG64(0))
     return over_median(rng.normal(size=64) + rng.normal(size=(n_images, 64)) * 0.35)
 
 
 def over_median(values: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """64 numbers to 64 bits."""
+    """64 bits from 64 numbers: whether each is over their median."""
     median = np.sort(values, axis=1)[:, 31:33].mean(axis=1, keepdims=True)
     return np.packbits(values > median, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
 def benchmark_of(n_images: int) -> Benchmark:
-    """Queries at random, 426 people, a film for every 2,000 images."""
+    """A benchmark with random queries, 426 people, and a film for every 2,000 images."""
     rng = np.random.Generator(np.random.PCG64(1))
     split = np.where(rng.permutation(n_images) < N_QUERIES, 1, 2).astype(np.int64)
     identity = rng.integers(0, 426, n_images)[np.arange(n_images) // 8 * 8]
@@ -79,7 +79,7 @@ def memory(name: str) -> int:
 
 
 def measure(file: str, what: str) -> None:
-    """One line."""
+    """Measure one case and print its line."""
     hashes: NDArray[np.uint64] = np.load(file)
     n = len(hashes)
     hashed = HashedImages(hashes, np.full(n, 20.0), np.arange(1, n + 1, dtype=np.uint64), np.ones(n, dtype=np.bool_))

@@ -1,8 +1,8 @@
-"""Other evaluators, called the way their manuals show, on the same embeddings; `pip install '.[bench]'` brings them.
+"""Other evaluators, called as their manuals show, on the same embeddings; install them by `pip install '.[bench]'`.
 
-Each gets what it can take: rows of similarities without the query's near-duplicates where its interface allows to
-leave images out, in blocks where it adds up by itself, and all images otherwise. The products, the exclusion and the
-conversion into what a peer wants are part of its time, as they are for its users.
+Each gets what its interface accepts: similarities without the query's near-duplicates where images can be left out,
+in blocks where it accumulates results itself, and all images otherwise. The products, the exclusion and the conversion
+into the peer's input format are part of its time, as they are for its users.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,15 +16,15 @@ from piq_bench.records import BoolArray, Float32Array, IntArray
 
 QUERY_BLOCK = 256
 TOP = 100
-MOST_OF_FAISS = 2048  # neighbours that its GPU indices can find
+MOST_OF_FAISS = 2048  # neighbours, the limit of its GPU indices
 EXACT, TOP_EXACT = "exact", f"top {TOP}"
 ON_ALL = "takes no exclusion: near-duplicates stay in"
 
 
 def rows_of(data: Data) -> Iterator[tuple[int, Float32Array, BoolArray]]:
-    """Query by query: its place, the similarities of its candidates, and which of them are positives.
+    """For each query: its index, the similarities of its candidates, and which of them are positives.
 
-    Queries without a positive are left out, as most peers would count them as zero.
+    Queries without a positive are skipped, since most peers would count them as zero.
     """
     queries, gallery = unit(data.queries), unit(data.gallery)
     order = np.argsort(data.gallery_group, kind="stable")
@@ -85,7 +85,7 @@ def pytorch_metric_learning(k: int | None) -> Evaluate:
 
 
 def open_metric_learning(top: int | None) -> Evaluate:
-    """`topk` and its MAP, over all images or over the first of them, which it takes for all there are."""
+    """`topk` and its mAP, over all images or over the first ones only, which it then treats as all."""
     torch = import_module("torch")
     calculate = import_module("oml.functional.metrics").calc_map
 
@@ -103,7 +103,7 @@ def open_metric_learning(top: int | None) -> Evaluate:
 
 
 def ranx(top: int | None) -> Evaluate:
-    """`evaluate` of dictionaries, made for all queries at once as it wants them."""
+    """`evaluate` of dictionaries, built for all queries at once, as it requires."""
     module = import_module("ranx")
 
     def evaluate(data: Data) -> Found:
@@ -131,7 +131,7 @@ def pytrec_eval() -> Evaluate:
 
 
 def faiss(k: int) -> Evaluate:
-    """The search alone: whatever is ranked behind its k neighbours stays unknown."""
+    """The search alone: what is ranked below its k neighbours stays unknown."""
     module = import_module("faiss")
 
     def evaluate(data: Data) -> Found:

@@ -1,8 +1,8 @@
-"""Synthetic people of a given difficulty, as records: what the retrieval benchmark measures on.
+"""Makes synthetic people of a given difficulty, as records: the data of the retrieval benchmark.
 
-Sizes in, a benchmark and a submission out. Identities have a long tail, two thirds of the gallery are unlabelled, and
-half of all images belong to a near-duplicate group. An embedding is the centre of its person plus noise;
-near-duplicates share most of theirs; and how much noise there is is found by trying until the mAP is as asked for.
+Takes sizes and makes a benchmark and a submission. Identities have a long tail, two thirds of the gallery are
+unlabelled, and half of all images belong to a near-duplicate group. An embedding is the centre of its person plus
+noise; near-duplicates share most of their noise. The noise level is found by trying until the mAP is the requested one.
 """
 
 from dataclasses import dataclass, replace
@@ -35,12 +35,12 @@ from piq_bench.scoring.reid import score_reid
 
 N_PEOPLE = 404
 LABELLED_SHARE = 1 / 3  # of the gallery
-TAIL = 1.32  # of the lognormal sizes of identities: about 300 positives per query among 86,006 images
+TAIL = 1.32  # sigma of the lognormal sizes of identities: about 300 positives per query among 86,006 images
 HIDDEN_SHARE = 0.02  # of a person's grouped gallery images: unlabelled near-duplicates of labelled ones
-GROUP_SIZES = (1,) * 16 + (2, 2, 4, 8)  # drawn from: half of all images are alone
-STEP = np.float32(0.2)  # of a near-duplicate away from its group, in units of the noise
-SAMPLE = 256  # queries that a level of noise is tried on
-TOLERANCE = 0.02  # of the mAP asked for
+GROUP_SIZES = (1,) * 16 + (2, 2, 4, 8)  # group sizes are drawn from these: half of all images are alone
+STEP = np.float32(0.2)  # distance of a near-duplicate from its group, in units of the noise
+SAMPLE = 256  # queries on which a level of noise is tried
+TOLERANCE = 0.02  # of the requested mAP
 LEAST_NOISE, MOST_NOISE = 1.0, 8.0
 ALMOST = 0.999  # mAP without noise
 TRIES = 16
@@ -49,7 +49,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is to compare.
+    """The size of a data set.
 
     Attributes:
         n_queries: query images, all labelled.
@@ -67,12 +67,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What data is made of; equal recipes make equal data, so that a process need not send it to another.
+    """All parameters of the data; equal recipes make equal data, so processes need not exchange it.
 
     Attributes:
-        size: of the data.
-        noise: standard deviation of a value around its person's centre, which has 1.
-        half: float16 instead of float32.
+        size: size of the data.
+        noise: standard deviation of a value around its person's centre; that of centres is 1.
+        half: whether embeddings are float16 instead of float32.
     """
 
     size: Size
@@ -82,12 +82,12 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Data without its noise level: who is where, and what embeddings are mixed from.
+    """Data before a noise level is chosen: labels, and the parts from which embeddings are mixed.
 
     Attributes:
         benchmark: with near-duplicate groups.
-        centre: shape (n_images, dimension); of each image's person.
-        spread: shape (n_images, dimension); standard noise, alike within a group.
+        centre: shape (n_images, dimension); centre of each image's person.
+        spread: shape (n_images, dimension); standard noise, similar within a group.
     """
 
     benchmark: Benchmark
@@ -96,7 +96,7 @@ class People:
 
     @classmethod
     def of(cls, size: Size, seed: int = SEED) -> "People":
-        """Draw them; equal seeds give equal people."""
+        """Draw people; equal seeds give equal people."""
         rng = np.random.Generator(np.random.PCG64(seed))
         benchmark, person, group = _labels(size, rng)
         n_images = person.size
@@ -110,7 +110,7 @@ class People:
 
     @cached_property
     def sampled(self) -> Benchmark:
-        """The same data with few queries."""
+        """The same benchmark with SAMPLE queries only."""
         queries = np.flatnonzero(self.benchmark.split == QUERY)
         kept = np.random.Generator(np.random.PCG64(SEED)).permutation(queries)[:SAMPLE]
         identity = self.benchmark.identity.copy()
@@ -118,13 +118,13 @@ class People:
         return replace(self.benchmark, identity=identity)
 
     def embedded(self, noise: float) -> Float32Array:
-        """Shape (n_images, dimension)."""
+        """Embeddings at a noise level, shape (n_images, dimension)."""
         values = self.spread * np.float32(noise)
         values += self.centre
         return values
 
     def mean_average_precision(self, noise: float, engine: Engine = plain.count_ranks) -> float:
-        """Over the sampled queries, without near-duplicates."""
+        """mAP of the sampled queries, without near-duplicates."""
         submission = submitted(self.embedded(noise))
         _, score, _ = score_reid(
             self.sampled,
@@ -144,8 +144,8 @@ def calibrated(people: People, target: float, engine: Engine = plain.count_ranks
     Raises:
         ValueError: if no noise is found.
 
-    The logit of mAP is nearly straight over the logarithm of the noise, so a line through both ends of the interval is
-    a better guess than its middle. An end that stays is drawn towards the target (the Illinois method).
+    The logit of mAP is nearly linear in the logarithm of the noise, so a line through both ends of the interval is a
+    better guess than its middle. An end that stays twice is moved towards the target (the Illinois method).
     """
     ends = [LEAST_NOISE, MOST_NOISE]
     errors = [_logit(ALMOST) - _logit(target), _logit(1 - ALMOST) - _logit(target)]
@@ -170,7 +170,7 @@ def _logit(value: float) -> float:
 
 
 def made(recipe: Recipe) -> tuple[Benchmark, Submission]:
-    """The records that an evaluation starts from."""
+    """The benchmark and the submission of a recipe."""
     people = People.of(recipe.size)
     embedding = people.embedded(recipe.noise)
     return people.benchmark, submitted(embedding.astype(np.float16) if recipe.half else embedding)
@@ -192,7 +192,7 @@ def submitted(embedding: EmbeddingArray) -> Submission:
 
 
 def _labels(size: Size, rng: np.random.Generator) -> tuple[Benchmark, IntArray, IntArray]:
-    """The benchmark; the person of every image, strangers included; and its near-duplicate group."""
+    """The benchmark, the person of every image including unlabelled ones, and its near-duplicate group."""
     n_images = size.n_queries + size.n_gallery
     n_people = min(N_PEOPLE, size.n_queries, size.n_gallery // 12)
     weights = _long_tail(n_people)
@@ -203,19 +203,19 @@ def _labels(size: Size, rng: np.random.Generator) -> tuple[Benchmark, IntArray, 
     known = size.n_queries + int(of_gallery.sum())
     person[size.n_queries : known] = np.repeat(np.arange(n_people), of_gallery)
 
-    place = rng.permutation(n_images)  # nobody's images lie together in the file
+    place = rng.permutation(n_images)  # so that a person's images are not next to each other in the file
     split = np.empty(n_images, dtype=np.int64)
     split[place] = np.where(np.arange(n_images) < size.n_queries, QUERY, GALLERY)
     shown = np.empty(n_images, dtype=np.int64)
     shown[place] = person
-    alone = np.zeros(n_images, dtype=bool)  # everybody keeps a positive, whatever is excluded
+    alone = np.zeros(n_images, dtype=bool)  # so that every person keeps a positive after exclusion
     alone[place[known - np.cumsum(of_gallery[::-1])]] = True
     group = _groups(shown, alone, rng)
 
-    stranger = shown == NO_IDENTITY  # each group of them is one person
+    unlabelled = shown == NO_IDENTITY  # each of their groups is one person
     owner = np.where(group == NO_GROUP, np.arange(n_images), group)
     full = shown.copy()
-    full[stranger] = n_people + np.unique(owner[stranger], return_inverse=True)[1]
+    full[unlabelled] = n_people + np.unique(owner[unlabelled], return_inverse=True)[1]
     shown[(split == GALLERY) & (group != NO_GROUP) & (rng.random(n_images) < HIDDEN_SHARE)] = NO_IDENTITY
     nothing = np.zeros(n_images, dtype=bool)
     grouping = Grouping()
@@ -247,7 +247,7 @@ def _long_tail(n_people: int) -> FloatArray:
 
 
 def _shares(total: int, weights: FloatArray, *, at_least: int) -> IntArray:
-    """Whole numbers like the weights, `total` in all; the largest remainders are rounded up."""
+    """Whole numbers proportional to the weights that sum to `total`; the largest remainders are rounded up."""
     wanted = weights / weights.sum() * (total - at_least * weights.size)
     share: IntArray = np.floor(wanted).astype(np.int64)
     share[np.argsort(share - wanted, kind="stable")[: total - at_least * weights.size - int(share.sum())]] += 1

@@ -1,10 +1,10 @@
-"""Our re-id evaluation beside the bare matrix product and, if asked for, beside other evaluators.
+"""Times our re-id evaluation, the bare matrix product and, on request, other evaluators.
 
     python tests/benchmarks/retrieval.py [--size small|middle|full|all] [--map 0.07 0.3 0.9] [--peers] [--check] ...
     python tests/benchmarks/retrieval.py --growth [--size middle]
 
-Prints one Markdown table per size and mAP, and a table of time against size with --growth. Peers come with
-`pip install '.[bench]'`. `--check` fails if an evaluator that computes the same finds another mAP.
+Prints one Markdown table per size and mAP, and a table of time against size with --growth. Install peers by
+`pip install '.[bench]'`. `--check` fails if an evaluator that computes the same quantity finds another mAP.
 """
 
 import argparse
@@ -38,9 +38,9 @@ SIZES = {
     "middle": Size(3_368, 15_913),
     "full": Size(12_361, 86_006),
 }
-SAME = 1e-4  # of mAP: float32 similarities may swap neighbours
+SAME = 1e-4  # tolerance of mAP: float32 similarities may swap neighbours
 GIB = 2**30
-WIDTH = 80  # columns
+WIDTH = 80  # characters per line
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Table:
     """What was measured on one data set.
 
     Attributes:
-        recipe: of the data.
-        target: mAP asked for.
-        evaluators: beside their outcomes, in the order of the rows; None for a bare product.
-        outcomes: what each took.
+        recipe: recipe of the data.
+        target: requested mAP.
+        evaluators: evaluator of each outcome, in the order of the rows; None for a bare product.
+        outcomes: measurements of each row.
     """
 
     recipe: Recipe
@@ -94,7 +94,7 @@ def main() -> None:
 def compare(
     recipe: Recipe, target: float, chosen: Sequence[Evaluator], products: Sequence[str], limits: Limits
 ) -> Table:
-    """The bare products, then every evaluator, each in a process of its own."""
+    """Measure the bare products, then every evaluator, each in a process of its own."""
     outcomes = [_shown(measure_product(name, recipe, limits)) for name in products]
     block = {outcome.name: outcome.block for outcome in outcomes if outcome.block}
     for evaluator in chosen:
@@ -106,7 +106,7 @@ def compare(
 
 
 def growth(size: Size, target: float, limits: Limits, *, half: bool) -> list[tuple[Size, Outcome]]:
-    """Our engine at `size`, and at a half and a quarter of its queries, gallery and dimension, at the same mAP."""
+    """Measure our engine at `size`, and with 1/2 and 1/4 of its queries, gallery or dimension, at the same mAP."""
     (engine,) = (one for one in OURS if one.name == CPU)
     rows = []
     for at in (size, *(_part(size, what, share) for what in vars(size) for share in (2, 4))):
@@ -115,7 +115,7 @@ def growth(size: Size, target: float, limits: Limits, *, half: bool) -> list[tup
 
 
 def disagreements(table: Table) -> list[str]:
-    """A line for each evaluator that computes what we compute and finds something else."""
+    """A line for each evaluator that computes the same quantity as ours but finds another value."""
     ours = next((one.found for one in table.outcomes if one.name == CPU and one.seconds), None)
     lines = []
     for evaluator, outcome in zip(table.evaluators, table.outcomes, strict=True):
@@ -128,7 +128,7 @@ def disagreements(table: Table) -> list[str]:
 
 
 def as_markdown(table: Table) -> str:
-    """One row for each outcome, and remarks below."""
+    """A table with one row per outcome, and remarks below."""
     kind = "float16" if table.recipe.half else "float32"
     title = f"{table.recipe.size} {kind}, mAP {table.target:g}"
     lines = [f"| {title} | s | floor s | x floor | GiB | mAP | AP |", "|---|--:|--:|--:|--:|--:|---|"]
@@ -152,7 +152,7 @@ def as_markdown(table: Table) -> str:
 
 
 def growth_as_markdown(rows: Sequence[tuple[Size, Outcome]]) -> str:
-    """One row for each size, and the exponents of a power law through the times."""
+    """A table with one row per size, and the exponents of a power law fitted to the times."""
     lines = ["| queries | gallery | D | s | floor s | x floor |", "|--:|--:|--:|--:|--:|--:|"]
     for size, outcome in rows:
         what = f"| {size.n_queries:,} | {size.n_gallery:,} | {size.dimension:,} |"
@@ -169,7 +169,7 @@ def growth_as_markdown(rows: Sequence[tuple[Size, Outcome]]) -> str:
 
 
 def machine() -> str:
-    """What the numbers were measured on, in one or two lines."""
+    """The machine and the software versions, in one or two lines."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     libraries = [f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in blas]
@@ -189,16 +189,18 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=[*SIZES, "all"], default="small", metavar="small|middle|full|all")
     parser.add_argument("--dimension", type=int, help="values per embedding instead of 512")
-    parser.add_argument("--map", type=float, nargs="+", default=[0.3], help="how hard the data is")
+    parser.add_argument("--map", type=float, nargs="+", default=[0.3], help="mAP of the data to make")
     parser.add_argument("--half", action="store_true", help="float16 embeddings instead of float32")
-    parser.add_argument("--peers", action="store_true", help="other evaluators as well")
+    parser.add_argument("--peers", action="store_true", help="measure other evaluators too")
     parser.add_argument("--rows", nargs="+", help="only evaluators whose name contains one of these")
-    parser.add_argument("--repeats", type=int, default=3, help="evaluations of a row at most; their median counts")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="evaluations of a row at most; the table shows their median"
+    )
     parser.add_argument("--time-limit", type=float, default=600.0, help="seconds for all evaluations of a row")
-    parser.add_argument("--memory-limit", type=float, default=19.0, help="GiB of address space of a row")
-    parser.add_argument("--growth", action="store_true", help="time against queries, gallery and dimension")
+    parser.add_argument("--memory-limit", type=float, default=19.0, help="GiB of address space for a row")
+    parser.add_argument("--growth", action="store_true", help="measure time against queries, gallery and dimension")
     parser.add_argument("--check", action="store_true", help="exit 1 if exact evaluators disagree")
-    parser.add_argument("--json", type=Path, help="everything measured")
+    parser.add_argument("--json", type=Path, help="write measurements to this file")
     return parser.parse_args()
 
 
@@ -209,7 +211,7 @@ def _recipe(size: Size, target: float, *, half: bool) -> Recipe:
 
 
 def _shown(outcome: Outcome) -> Outcome:
-    """Say on stderr what came out."""
+    """Print an outcome on stderr and return it."""
     if outcome.failure or outcome.ratio is None:
         text = outcome.failure or "nothing"
     else:
@@ -241,7 +243,7 @@ def _wanted(name: str, rows: Sequence[str] | None) -> bool:
 
 
 def _has_torch(name: str) -> bool:
-    """Whether a product that needs torch can be tried; the one on a GPU is tried where torch says there is one."""
+    """Whether a bare product can be tried: all but numpy's need torch, and one needs an NVIDIA driver."""
     if find_spec("torch") is None:
         return False
     return name != FLOOR_ON_GPU or Path("/dev/nvidiactl").exists()

@@ -1,4 +1,4 @@
-"""The benchmark program itself: it runs, evaluators agree, and one that is wrong is named."""
+"""The benchmark program: it runs, its evaluators agree, and one that is wrong is named."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The fingerprint: the same for the same content, another for any change that can move a score."""
+"""The fingerprint is the same for the same content, and differs for any change that can move a score."""
 
 import dataclasses
 import hashlib
@@ -96,7 +96,7 @@ def test_names_and_how_it_is_written_do_not_matter(name: str) -> None:
     assert fingerprint(UNCHANGED[name]) == fingerprint(BASE)
 
 
-def test_texts_are_told_apart_where_they_end() -> None:
+def test_texts_are_distinguished_by_where_they_end() -> None:
     def ending(*images: str) -> str:
         return fingerprint(dataclasses.replace(BASE, images=np.array(images, dtype=object)))
 
@@ -146,7 +146,7 @@ def expected_fingerprint(of: Benchmark) -> str:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_is_the_documented_form(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fingerprint_is_that_of_the_documented_form(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("piq_bench.metrics.fingerprint.PIECE_ROWS", (1 << 16, 7, 1)[seed])
     random = benchmark(np.random.default_rng(seed), mode="neighbours")
     assert fingerprint(random) == expected_fingerprint(random)

@@ -1,4 +1,4 @@
-"""LTS_k and Gini against their definitions, counted out in fractions."""
+"""LTS_k and Gini against their definitions, computed in exact fractions."""
 
 from fractions import Fraction
 
@@ -13,7 +13,7 @@ SHARES = st.fractions(min_value=Fraction(1, 1000), max_value=1, max_denominator=
 
 
 def expected_lts(counts: list[int], k: Fraction) -> Fraction | None:
-    """The definition, tried out for every n."""
+    """The definition, tried for every n."""
     labels = sorted([c for c in counts if c > 0], reverse=True)
     for n in range(1, len(labels) + 1):
         if Fraction(sum(labels[:n])) >= k * sum(labels):
@@ -86,11 +86,11 @@ def test_gini_is_the_mean_difference(counts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("k", [Fraction(0), Fraction(-1, 5), Fraction(6, 5)])
-def test_a_share_outside_0_to_1_is_no_share(k: Fraction) -> None:
+def test_a_share_outside_0_to_1_is_refused(k: Fraction) -> None:
     with pytest.raises(ValueError, match=r"k must be in \(0, 1\]"):
         lts([1], k)
 
 
-def test_a_negative_count_is_no_count() -> None:
+def test_a_negative_count_is_refused() -> None:
     with pytest.raises(ValueError, match="negative: -1"):
         lts([3, -1], Fraction("0.2"))

@@ -88,8 +88,8 @@ def test_a_perfect_ranking_scores_1(name: str) -> None:
 @given(queries=st.lists(candidates_of(12, 4), max_size=6))
 def test_a_query_scores_the_same_alone_and_among_others(name: str, queries: list[list[tuple[float, bool]]]) -> None:
     alone = [ranking_of(candidates) for candidates in queries]
-    nobody = Rankings.of_one([], [], [])
-    together = FAST[name](joined([nobody, *alone, nobody]))
+    no_positive = Rankings.of_one([], [], [])
+    together = FAST[name](joined([no_positive, *alone, no_positive]))
     assert np.isnan(together[[0, -1]]).all()
     assert together[1:-1].tolist() == [float(FAST[name](ranking)[0]) for ranking in alone]
 

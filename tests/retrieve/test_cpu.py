@@ -1,4 +1,4 @@
-"""The compiled engine against the plain one: the same whole numbers, whatever the embeddings, blocks and threads."""
+"""The compiled engine against the plain one: the same counts for all embeddings, blocks and threads."""
 
 import threading
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def similarity_of(embedding: EmbeddingArray, distance: Distance = "cosine") -> S
 
 
 class Job:
-    """Every query has some gallery images as positives, which are left out with some others."""
+    """Input of an engine: most queries have some positives, which are excluded together with two other images."""
 
     def __init__(self, similarity: Similarity, n_query: int, n_positives: int, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def test_more_points_than_a_short_table_holds() -> None:
 
 
 def test_the_float64_path_decides() -> None:
-    """With no room for the error of float32, near ties are counted otherwise."""
+    """Without a margin for the error of float32, near ties are counted wrongly."""
     job = Job(similarity_of(near_tied(np.random.default_rng(3), 200, 64), "euclidean"), 20, 9)
     expected = plain.count_ranks(*job.given)
     assert equal(cpu.count_ranks(*job.given), expected)
@@ -121,7 +121,7 @@ def test_the_float64_path_decides() -> None:
         assert not equal(cpu.count_ranks(*job.given, guarded=False), expected)
 
 
-def test_a_product_further_off_than_tried_is_counted_again_with_the_proven_bound(
+def test_an_error_beyond_the_tried_bound_makes_it_count_again_with_the_proven_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Equal summands are all rounded the same way: the error grows with n, and the guard must see it."""
@@ -148,8 +148,8 @@ def test_a_product_further_off_than_tried_is_counted_again_with_the_proven_bound
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-def test_points_far_above_all_others_are_counted_as_well(distance: Distance, dtype: type) -> None:
-    """Near-duplicates of a query stretch the range of its points; all beyond the other images share a bucket."""
+def test_points_far_above_all_others_are_counted_too(distance: Distance, dtype: type) -> None:
+    """A query's near-duplicates stretch the range of its points; all points above the other images share a bucket."""
     rng = np.random.default_rng(11)
     queries = rng.standard_normal((20, 64))
     copies = np.repeat(queries, 30, axis=0) + 1e-3 * rng.standard_normal((600, 64))
@@ -158,7 +158,7 @@ def test_points_far_above_all_others_are_counted_as_well(distance: Distance, dty
     assert equal(cpu.count_ranks(*job.given, gallery_block=500), plain.count_ranks(*job.given))
 
 
-def test_places_in_the_file_are_those_left_out_in_ascending_order() -> None:
+def test_places_of_excluded_images_follow_the_file_and_ascend() -> None:
     excluded = Ragged(np.array([0, 3, 3, 5]), np.array([0, 2, 3, 1, 3]))
     assert cpu._places(np.array([0, 1, 2, 3]), excluded).tolist() == [0, 2, 3, 1, 3]
     assert cpu._places(np.array([3, 0, 2, 1]), excluded).tolist() == [0, 1, 2, 0, 3]  # 3 is stored first, 1 last
@@ -202,7 +202,7 @@ def test_an_interrupt_ends_all_threads_and_gives_blas_its_threads_back() -> None
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("make", [clustered, near_tied, tied, half, spread_norms])
-def test_the_compiled_definition_is_the_plain_one_to_the_last_bit(make: Make, distance: Distance) -> None:
+def test_the_compiled_definition_equals_the_plain_one_to_the_last_bit(make: Make, distance: Distance) -> None:
     similarity = similarity_of(make(np.random.default_rng(7), 200, 33), distance)
     rows = np.arange(200)
     table = np.empty((11, rows.size))
@@ -211,7 +211,7 @@ def test_the_compiled_definition_is_the_plain_one_to_the_last_bit(make: Make, di
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_compiled_norms_and_twins_are_the_plain_ones(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_norms_and_twins_equal_the_plain_ones(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: EmbeddingArray = np.random.default_rng(8).standard_normal((300, 17)).astype(dtype)
     rows[100:200] = rows[:100]
     one = similarity_of(rows)

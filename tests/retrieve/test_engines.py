@@ -1,4 +1,4 @@
-"""Which engine is chosen, and what is said when there is no GPU to choose."""
+"""Which engine is chosen, and the message where a GPU is missing."""
 
 import sys
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from piq_bench.retrieve import cpu, engines, plain
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, torch: ModuleType | SimpleNamespace | None) -> None:
-    """Let `import torch` find this."""
+    """Make `import torch` return this; None stands for no torch."""
     monkeypatch.setattr(engines, "find_spec", lambda name: None if torch is None else ModuleSpec(name, None))
     monkeypatch.setitem(sys.modules, "torch", torch)
 
@@ -30,55 +30,57 @@ def torch_with(*, gpu: bool, broken: bool = False) -> SimpleNamespace:
 
 
 def pretend_gpu(monkeypatch: pytest.MonkeyPatch, why_no_faiss: str = "") -> list[bool]:
-    """A working GPU; returns what its engine was told about faiss."""
+    """Pretend that there is a working GPU; the list returned collects the `faiss` option of each call."""
     pretend(monkeypatch, torch_with(gpu=True))
-    told: list[bool] = []
+    faiss_options: list[bool] = []
 
     def count_ranks(*_: object, faiss: bool) -> None:
-        told.append(faiss)
+        faiss_options.append(faiss)
 
     module = SimpleNamespace(
         count_ranks=count_ranks, why_no_faiss=lambda: why_no_faiss, describe=lambda *, faiss: f"gpu (faiss: {faiss})"
     )
     monkeypatch.setitem(sys.modules, "piq_bench.retrieve.gpu", module)
     monkeypatch.setattr("piq_bench.retrieve.gpu", module, raising=False)
-    return told
+    return faiss_options
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu"])
-def test_small_jobs_wait_for_no_compiler_and_large_ones_use_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_jobs_do_not_wait_for_the_compiler_and_large_ones_use_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pretend(monkeypatch, None)
     assert engines.choose(name, engines.COMPILED_PAIRS - 1) == (plain.count_ranks, plain.ENGINE)
     assert engines.choose(name, engines.COMPILED_PAIRS) == (cpu.count_ranks, cpu.ENGINE)
     assert engines.choose(name, 10**13) == (cpu.count_ranks, cpu.ENGINE)
 
 
-def test_auto_takes_a_working_gpu_for_large_jobs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = pretend_gpu(monkeypatch, "is missing")
-    said: list[str] = []
-    engine, name = engines.choose("auto", engines.GPU_PAIRS, tell=said.append)
+def test_auto_uses_a_working_gpu_for_large_jobs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    faiss_options = pretend_gpu(monkeypatch, "is missing")
+    messages: list[str] = []
+    engine, name = engines.choose("auto", engines.GPU_PAIRS, tell=messages.append)
     assert name == "gpu (faiss: True)"
     engine()  # type: ignore[call-arg]
-    assert told == [True]
-    assert said == []  # nobody asked for a GPU
+    assert faiss_options == [True]
+    assert messages == []  # the user did not request a GPU
     assert engines.choose("auto", engines.GPU_PAIRS - 1)[1] == cpu.ENGINE
 
 
-def test_auto_does_without_a_gpu_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_does_not_use_a_broken_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for torch in (torch_with(gpu=False), torch_with(gpu=True, broken=True)):
         pretend(monkeypatch, torch)
         assert engines.choose("auto", engines.GPU_PAIRS)[1] == cpu.ENGINE
 
 
-def test_a_gpu_that_was_asked_for_says_why_it_does_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requested_gpu_engine_says_why_it_does_not_use_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpu(monkeypatch, "1.7 is older than 1.8")
-    said: list[str] = []
-    engines.choose("gpu", 1, tell=said.append)
-    assert said == ["faiss 1.7 is older than 1.8: torch computes the similarities instead; for faiss: pip install "
+    messages: list[str] = []
+    engines.choose("gpu", 1, tell=messages.append)
+    assert messages == ["faiss 1.7 is older than 1.8: torch computes the similarities instead; for faiss: pip install "
                     "faiss-gpu-cu12"]  # fmt: skip
-    said.clear()
-    assert engines.choose("gpu", 1, faiss=False, tell=said.append)[1] == "gpu (faiss: False)"
-    assert said == []
+    messages.clear()
+    assert engines.choose("gpu", 1, faiss=False, tell=messages.append)[1] == "gpu (faiss: False)"
+    assert messages == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_a_gpu_that_was_asked_for_says_why_it_does_without_faiss(monkeypatch: py
     ],
     ids=["no torch", "no GPU", "broken"],
 )
-def test_a_gpu_that_is_missing_is_refused_with_the_install_line(
+def test_a_requested_gpu_that_is_missing_is_refused_with_the_install_command(
     torch: SimpleNamespace | None, found: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, torch)
@@ -103,11 +105,11 @@ def test_a_gpu_that_is_missing_is_refused_with_the_install_line(
 
 
 def test_an_unknown_name_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="'tpu' is none of auto, cpu, gpu"):
+    with pytest.raises(ValueError, match="'tpu' is not one of auto, cpu, gpu"):
         engines.choose("tpu", 1)
 
 
-def test_commands_offer_the_engines_that_there_are() -> None:
+def test_commands_offer_all_engines() -> None:
     assert engines.ENGINES == ENGINES
 
 

@@ -1,4 +1,4 @@
-"""The GPU engine on torch's CPU device: the same whole numbers as any other engine. A GPU, if there is one, as well."""
+"""The GPU engine on torch's CPU device, and on a GPU if there is one: the same counts as any other engine."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_builders import EMBEDDINGS, Distance, Make, Question, expected, question, random_half, random_rows
+from engine_builders import EMBEDDINGS, Distance, EngineInput, Make, engine_input, expected, random_half, random_rows
 
 from piq_bench.errors import LimitExceeded
 from piq_bench.records import IntArray
@@ -24,12 +24,12 @@ products = pytest.importorskip("piq_bench.retrieve.gpu_products")
 DEVICES = [["cpu"], *([["cuda:0"]] if torch.cuda.is_available() else [])]
 
 
-def asked(make: Make, distance: Distance, dimension: int, seed: int = 0, **sizes: int) -> Question:
-    return question(np.random.default_rng(seed), make, distance, dimension=dimension, **sizes)
+def seeded_input(make: Make, distance: Distance, dimension: int, seed: int = 0, **sizes: int) -> EngineInput:
+    return engine_input(np.random.default_rng(seed), make, distance, dimension=dimension, **sizes)
 
 
-def counted(question: Question, **options: Any) -> tuple[list[int], list[int]]:  # noqa: ANN401
-    found: Counts = gpu.count_ranks(*question, **{"devices": ["cpu"], **options})
+def counted(given: EngineInput, **options: Any) -> tuple[list[int], list[int]]:  # noqa: ANN401
+    found: Counts = gpu.count_ranks(*given, **{"devices": ["cpu"], **options})
     return found.above.tolist(), found.tied.tolist()
 
 
@@ -38,22 +38,22 @@ def counted(question: Question, **options: Any) -> tuple[list[int], list[int]]: 
 @pytest.mark.parametrize("dimension", [1, 2, 3, 64, 512])
 @pytest.mark.parametrize("make", EMBEDDINGS)
 def test_counts_are_those_of_the_definition(make: Make, dimension: int, distance: Distance, devices: list[str]) -> None:
-    one = asked(make, distance, dimension)
-    assert counted(one, devices=devices) == expected(one)
+    given = seeded_input(make, distance, dimension)
+    assert counted(given, devices=devices) == expected(given)
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("make", [random_rows, random_half])
 def test_many_dimensions(make: Make, distance: Distance) -> None:
-    one = asked(make, distance, 4096, n_queries=4, n_gallery=20)
-    assert counted(one) == expected(one)
+    given = seeded_input(make, distance, 4096, n_queries=4, n_gallery=20)
+    assert counted(given) == expected(given)
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("make", EMBEDDINGS)
 def test_blocks_chunks_panels_devices_and_precision_change_nothing(make: Make, distance: Distance) -> None:
-    one = asked(make, distance, 16)
-    true = expected(one)
+    given = seeded_input(make, distance, 16)
+    true = expected(given)
     for options in (
         {"query_block": 1, "gallery_block": 1},
         {"query_block": 5, "gallery_block": 7, "chunk_bytes": 1},
@@ -62,11 +62,11 @@ def test_blocks_chunks_panels_devices_and_precision_change_nothing(make: Make, d
         {"precision": "single"},
         {"precision": "double"},
     ):
-        assert counted(one, **options) == true
+        assert counted(given, **options) == true
 
 
 def test_a_gallery_and_queries_without_points_may_be_empty() -> None:
-    similarity, queries, gallery, _, _, _ = asked(random_rows, "cosine", 8)
+    similarity, queries, gallery, _, _, _ = seeded_input(random_rows, "cosine", 8)
     none: IntArray = np.zeros(queries.size + 1, dtype=np.int64)
     nothing = Ragged(none, np.zeros(0, dtype=np.int32))
     found = gpu.count_ranks(similarity, queries, gallery, np.zeros(0), nothing, none, devices=["cpu"])
@@ -78,39 +78,39 @@ def test_a_gallery_and_queries_without_points_may_be_empty() -> None:
 
 
 def test_larger_jobs_count_like_the_plain_engine() -> None:
-    one = asked(random_half, "cosine", 24, n_queries=150, n_gallery=3000, most_points=60)
-    true = plain.count_ranks(*one)
-    assert counted(one, gallery_block=700, query_block=64) == (true.above.tolist(), true.tied.tolist())
+    given = seeded_input(random_half, "cosine", 24, n_queries=150, n_gallery=3000, most_points=60)
+    true = plain.count_ranks(*given)
+    assert counted(given, gallery_block=700, query_block=64) == (true.above.tolist(), true.tied.tolist())
 
 
 def test_progress_adds_up_to_the_number_of_queries() -> None:
-    one = asked(random_rows, "cosine", 8)
+    given = seeded_input(random_rows, "cosine", 8)
     done: list[int] = []
-    counted(one, query_block=3, gallery_block=20, chunk_bytes=1, advance=done.append)
-    assert sum(done) == one[1].size
+    counted(given, query_block=3, gallery_block=20, chunk_bytes=1, advance=done.append)
+    assert sum(done) == given[1].size
     assert min(done) > 0
 
 
 def test_the_definition_decides_ties(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums of equal terms in another order: float64 in any order is not the definition."""
-    one = asked(EMBEDDINGS[7], "cosine", 64)
-    true = expected(one)
-    assert counted(one) == true
+    given = seeded_input(EMBEDDINGS[7], "cosine", 64)
+    true = expected(given)
+    assert counted(given) == true
 
     def any_order(queries: Any, gallery: Any, distance: Distance, row: Any, column: Any) -> Any:  # noqa: ANN401
         return products.near_pairs(queries, gallery, distance, row, column)[0]
 
     monkeypatch.setattr(products, "exact_pairs", any_order)
-    assert counted(one) != true
+    assert counted(given) != true
 
 
 def coarse(one: Any, other: Any) -> Any:  # noqa: ANN401
-    """A product that says float32 and is not."""
+    """A product whose result is float32, but less precise."""
     return (one.bfloat16() @ other.bfloat16().T).float()
 
 
-def test_a_table_further_off_than_its_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Float64 sums of open pairs show it."""
+def test_a_table_outside_its_error_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The float64 sums of open pairs reveal it."""
     monkeypatch.setattr(gpu, "_products", lambda device, faiss: iter([coarse]))
     monkeypatch.setattr(products, "stays_within_bound", lambda *_: True)
     monkeypatch.setattr("piq_bench.retrieve.gpu_tally.OPEN_SHARE", 2.0)  # no float64 tables
@@ -118,26 +118,26 @@ def test_a_table_further_off_than_its_bound_is_refused(monkeypatch: pytest.Monke
 
     def wide(*given: Any, **options: Any) -> Any:  # noqa: ANN401
         table = make(*given, **options)
-        return replace(table, bound=table.bound * 100)  # enough for pairs to be open, too little for this product
+        return replace(table, bound=table.bound * 100)  # wide enough for pairs to be open, too narrow for this product
 
     monkeypatch.setattr(products, "single_table", wide)
     with pytest.raises(RuntimeError, match="further from the definition than its error bound"):
-        counted(asked(random_rows, "cosine", 64, n_queries=40, n_gallery=2000, most_points=30))
+        counted(seeded_input(random_rows, "cosine", 64, n_queries=40, n_gallery=2000, most_points=30))
 
 
-def test_a_product_that_is_not_as_precise_as_promised_is_not_used() -> None:
+def test_a_product_outside_its_error_bound_is_not_used() -> None:
     device = torch.device("cpu")
     assert products.stays_within_bound(products.torch_multiply, torch.float32, 64, device)
     assert not products.stays_within_bound(coarse, torch.float32, 64, device)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gpu, "_products", lambda device, faiss: iter([coarse]))
-        one = asked(random_rows, "cosine", 64)
-        assert counted(one) == expected(one)
+        given = seeded_input(random_rows, "cosine", 64)
+        assert counted(given) == expected(given)
 
 
 def test_float32_embeddings_have_no_half_precision() -> None:
     with pytest.raises(ValueError, match="no table in half precision"):
-        counted(asked(random_rows, "cosine", 8), precision="half")
+        counted(seeded_input(random_rows, "cosine", 8), precision="half")
 
 
 def test_a_device_that_fails_stops_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,22 +147,22 @@ def test_a_device_that_fails_stops_the_others(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(gpu.Tally, "add", full)
     for devices in (["cpu"], ["cpu", "cpu"]):
         with pytest.raises(LimitExceeded, match="too little free memory") as refusal:
-            counted(asked(random_rows, "cosine", 8), devices=devices)
+            counted(seeded_input(random_rows, "cosine", 8), devices=devices)
         assert "--engine cpu" in str(refusal.value)
 
 
-def test_the_precision_that_a_process_has_chosen_is_given_back() -> None:
+def test_the_precision_that_a_process_has_chosen_is_restored() -> None:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
-        one = asked(random_rows, "cosine", 64)
-        assert counted(one) == expected(one)
+        given = seeded_input(random_rows, "cosine", 64)
+        assert counted(given) == expected(given)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
 
 
-def test_a_precision_chosen_in_the_newer_way_is_given_back() -> None:
+def test_a_precision_chosen_by_the_newer_option_is_restored() -> None:
     matmul = torch.backends.cuda.matmul
     if not hasattr(matmul, "fp32_precision"):
         pytest.skip("torch before 2.9")
@@ -172,14 +172,14 @@ def test_a_precision_chosen_in_the_newer_way_is_given_back() -> None:
         with gpu.full_precision():
             assert matmul.fp32_precision == "ieee"
         assert matmul.fp32_precision == "tf32"
-        one = asked(random_rows, "cosine", 64)
-        assert counted(one) == expected(one)
+        given = seeded_input(random_rows, "cosine", 64)
+        assert counted(given) == expected(given)
     finally:
         matmul.fp32_precision = before
 
 
-def test_products_are_tried_on_the_device_that_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faiss takes the stream of the current device: tried on another one, it would not wait for its input."""
+def test_products_are_tested_on_the_device_that_will_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faiss uses the stream of the current device: tested on another one, it would not wait for its input."""
     current: list[object] = []
 
     @contextmanager
@@ -197,13 +197,13 @@ def test_products_are_tried_on_the_device_that_they_are_for(monkeypatch: pytest.
 
     monkeypatch.setattr(torch.cuda, "device", device)
     monkeypatch.setattr(gpu, "_tables", tables)
-    one = asked(random_rows, "cosine", 8)
-    assert counted(one) == expected(one)
+    given = seeded_input(random_rows, "cosine", 8)
+    assert counted(given) == expected(given)
     assert tried == [[-1]]
 
 
 class Faiss:
-    """As much of faiss as a product takes, with the names of its real bindings."""
+    """The part of faiss that a product needs, with the names of its real bindings."""
 
     METRIC_INNER_PRODUCT = 0
 
@@ -245,7 +245,7 @@ def test_faiss_multiplies_for_one_thread_at_a_time() -> None:
             assert torch.equal(found, one @ other.T)
 
 
-def test_too_little_memory_for_faiss_is_told_from_its_other_failures() -> None:
+def test_too_little_memory_for_faiss_is_distinguished_from_its_other_failures() -> None:
     one = torch.rand(3, 4)
     device = torch.device("cuda:1")
     text = "StandardGpuResources: alloc fail type TemporaryMemoryBuffer (cudaMalloc error out of memory [2])"
@@ -262,4 +262,4 @@ def test_a_gpu_that_is_full_before_the_first_block_is_refused(monkeypatch: pytes
 
     monkeypatch.setattr(products, "stays_within_bound", full)
     with pytest.raises(LimitExceeded, match="too little free memory"):
-        counted(asked(random_rows, "cosine", 8))
+        counted(seeded_input(random_rows, "cosine", 8))

@@ -1,4 +1,4 @@
-"""No Q x G matrix, whatever the size."""
+"""The plain engine never holds a Q x G matrix, whatever its size."""
 
 import tracemalloc
 

@@ -35,7 +35,7 @@ def constant(rng: np.random.Generator, n: int) -> EmbeddingArray:
 
 
 def nearly_tied(rng: np.random.Generator, n: int) -> EmbeddingArray:
-    """Rows a bit apart in their last bit: float32 products cannot order them."""
+    """Rows that differ in the last bit of their values: float32 products cannot order them."""
     base = np.tile(rng.standard_normal(5), (n, 1)).astype(np.float32)
     return np.nextafter(base, base + rng.integers(-1, 2, base.shape).astype(np.float32), dtype=np.float32)
 
@@ -160,7 +160,7 @@ def assert_first_of_all(make: Make, distance: Distance, engine: Literal["faiss",
 
 
 class Faiss:
-    """As much of faiss as a search on a GPU takes, with the names of its real bindings."""
+    """The part of faiss that a search on a GPU needs, with the names of its real bindings."""
 
     METRIC_INNER_PRODUCT = 0
 
@@ -192,7 +192,7 @@ class Faiss:
 
 
 def in_torch(way: str, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
-    """A search on a GPU, or on torch's CPU device, by torch or by what stands for faiss."""
+    """A search on a GPU, or on torch's CPU device, by torch or by a stand-in for faiss."""
     torch = pytest.importorskip("torch")
     from piq_bench.retrieve import gpu_neighbours
 
@@ -204,12 +204,12 @@ def in_torch(way: str, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
     if "faiss" in way:
         faiss: Any = Faiss(is_precise="imprecise" not in way)
         by_faiss = gpu_neighbours.by_faiss(faiss, search.device)
-        monkeypatch.setattr(search, "_ways", lambda: iter([by_faiss]))
+        monkeypatch.setattr(search, "_implementations", lambda: iter([by_faiss]))
     return search
 
 
-def test_an_imprecise_way_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bfloat16 stands for what tf32 would do."""
+def test_an_imprecise_implementation_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bfloat16 stands in for tf32."""
     rng = np.random.default_rng(0)
     queries, gallery = (rng.standard_normal((n, 64)).astype(np.float32) for n in (4, 50))
     exact = queries.astype(np.float64) @ gallery.astype(np.float64).T
@@ -220,7 +220,7 @@ def test_an_imprecise_way_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (np.diff(values, axis=1) <= 0).all()
 
 
-def test_faiss_is_not_asked_for_more_than_it_finds_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faiss_is_never_asked_for_more_neighbours_than_its_limit_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     queries, gallery = (rng.standard_normal((n, 8)).astype(np.float32) for n in (2, 3000))
     search = in_torch("faiss on cpu", monkeypatch)
@@ -259,7 +259,7 @@ def test_no_size_of_a_block_changes_a_list(
 
 
 def test_products_alone_would_give_another_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the bound is for: without it the list follows the rounding of float32."""
+    """Without the bound, the list would depend on the rounding of float32."""
     rng = np.random.default_rng(0)
     benchmark = builders.benchmark(rng, builders.Size(4, 8, 60))
     submission = builders.submission(rng, benchmark, nearly_tied(rng, benchmark.test_rows.size))
@@ -277,7 +277,7 @@ def test_the_bound_holds_for_every_pair() -> None:
             embedding = make(rng, benchmark.test_rows.size)
             similarity = Similarity.of(builders.submission(rng, benchmark, embedding, distance=distance))
             queries, gallery = np.arange(20), np.arange(20, 220)
-            side = module._Side.of(similarity, queries, gallery)
+            side = module._Factors.of(similarity, queries, gallery)
             products = np.hstack([side.queries @ block.T for _, block in side.gallery_blocks(1 << 22)])
             exact = similarity.exact_table(queries, gallery)
             if distance == "euclidean":
@@ -288,7 +288,7 @@ def test_the_bound_holds_for_every_pair() -> None:
             assert (np.abs(products - exact) <= side.bound[:, None] + exact_error).all()
 
 
-def test_faiss_is_named_where_it_is_asked_for_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faiss_is_named_if_it_is_requested_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     rng = np.random.default_rng(0)
     benchmark = builders.benchmark(rng)

@@ -43,7 +43,7 @@ def constant(rng: np.random.Generator, n: int) -> EmbeddingArray:
 
 
 def near_tied(rng: np.random.Generator, n: int) -> EmbeddingArray:
-    """Neighbours in float32: their float32 products are equal or reversed, their float64 ones are not."""
+    """Neighbouring float32 values: float32 products are equal or in the wrong order, float64 products are not."""
     base = np.tile(rng.standard_normal(16).astype(np.float32), (n, 1))
     return np.nextafter(base, base + rng.choice([-1, 0, 1], base.shape).astype(np.float32), dtype=np.float32)
 
@@ -64,7 +64,7 @@ EMBEDDINGS: list[Make] = [
 def plain_candidates(
     benchmark: Benchmark, submission: Submission, *, exclude_groups: bool = True, exclude_sequence: bool = False
 ) -> list[tuple[str, list[oracles.Candidate]]]:
-    """Identity and (similarity, is positive) of the candidates of each query with an identity: SPEC, word by word."""
+    """Identity and (similarity, is positive) of the candidates of each query with an identity, exactly as specified."""
     rows = {int(row): i for i, row in enumerate(benchmark.test_rows)}
     assert submission.embedding is not None
     values = submission.embedding.astype(np.float64).tolist()
@@ -188,7 +188,7 @@ def test_the_order_of_stored_rows_changes_nothing() -> None:
 
 
 def test_the_definition_decides_where_float32_products_tie() -> None:
-    """Two gallery rows whose float32 products with the query are equal, and whose float64 ones are not."""
+    """Two gallery rows whose float32 products with the query are equal, but whose float64 products differ."""
     rng = np.random.default_rng(0)
     base = rng.standard_normal(64).astype(np.float32)
     base /= np.linalg.norm(base)

@@ -44,7 +44,7 @@ def test_draws_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert (np.concatenate(list(resamples(clusters, 40, seed=4))) != one).any()
 
 
-def test_without_groups_the_identities_are_drawn_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_groups_the_identities_are_drawn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
     all_columns = np.concatenate(list(resamples(clusters, 40, seed=3)))
     monkeypatch.setattr("piq_bench.scoring.bootstrap.BLOCK_VALUES", 64)
@@ -53,7 +53,7 @@ def test_without_groups_the_identities_are_drawn_as_ever(monkeypatch: pytest.Mon
 
 
 def test_draws_have_the_bits_that_numpy_promises() -> None:
-    """Frozen: these are PCG64's own bits, and a change would move every published interval."""
+    """Frozen: the draws are PCG64's own bits, and a change would move every published interval."""
     clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
     first = next(resamples(clusters, 1, seed=0))[0, : clusters.identity.size]
     raw = np.random.PCG64(np.random.SeedSequence([0, 0])).random_raw(clusters.identity.size)

@@ -1,4 +1,4 @@
-"""Comparison: p-values and intervals against definitions counted out, and how often it is wrong."""
+"""Comparisons: p-values and intervals against definitions computed by enumeration, and their error rates."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +35,7 @@ def by_metric(result: Comparison, pair: int = 0) -> dict[str, Difference]:
 
 
 def exact_macro_f1(tally: LabelTally, other: LabelTally, swapped: tuple[bool, ...]) -> Fraction:
-    """Of the first where it is not swapped and of the second where it is."""
+    """Macro F1 of the first submission, with the second one's answers in swapped clusters."""
     scores = []
     for label in range(tally.true.shape[1]):
         hits, given_it, having_it = (
@@ -61,7 +61,7 @@ def exact_macro_map(tally: ReidTally, other: ReidTally, swapped: tuple[bool, ...
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_p_values_are_those_of_all_swaps_counted_out(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p_values_equal_those_of_an_enumeration_of_all_swaps(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark, one, other = systems(seed)
     n_clusters = clusters_of(benchmark).total
     assert n_clusters <= 12
@@ -127,7 +127,7 @@ def weighted_f1(tally: LabelTally, weights: FloatArray) -> float:
     return sum(scores) / len(scores) if scores else float("nan")
 
 
-def test_the_other_way_round_differences_change_their_sign_alone() -> None:
+def test_in_reverse_order_only_the_signs_of_differences_change() -> None:
     benchmark, one, other = systems(7)
     there, back = (compare(benchmark, pair, n_resamples=50, n_swaps=99) for pair in ([one, other], [other, one]))
     for a, b in zip(there.pairs[0].differences, back.pairs[0].differences, strict=True):
@@ -158,7 +158,7 @@ def test_three_submissions_make_three_pairs_and_one_correction() -> None:
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))
-def test_holm_lets_the_smallest_pass_first(p: list[float]) -> None:
+def test_holm_multiplies_each_p_value_by_the_number_not_yet_tested(p: list[float]) -> None:
     adjusted = holm(p)
     order = sorted(range(len(p)), key=lambda i: p[i])
     for place, index in enumerate(order):
@@ -167,7 +167,7 @@ def test_holm_lets_the_smallest_pass_first(p: list[float]) -> None:
     assert all(a >= b for a, b in zip(adjusted, p, strict=True))
 
 
-def test_swaps_are_fair_independent_and_set_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swaps_are_fair_independent_and_determined_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = replace(clusters_of(builders.benchmark(np.random.default_rng(0))), n_groups=100)
     drawn = np.concatenate(list(swaps(clusters, 4000, seed=1)))
     assert drawn.shape == (4000, clusters.total)

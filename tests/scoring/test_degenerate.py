@@ -95,7 +95,7 @@ def test_equal_rows_give_chance_exactly(make: Make, distance: Distance, engine: 
 @pytest.mark.parametrize(
     "make", [few_distinct, signs, huge_norms, tiny_norms, one_huge_row, last_bits, constant, huge, subnormal]
 )
-def test_rows_that_say_nothing_of_people_score_near_chance_with_every_engine(make: Make, distance: Distance) -> None:
+def test_uninformative_rows_score_near_chance_with_every_engine(make: Make, distance: Distance) -> None:
     benchmark = benchmark_of(2)
     embedding = make(np.random.default_rng(2), benchmark.test_rows.size)
     results = [scored(benchmark, embedding, distance, engine) for engine in ENGINES.values()]

@@ -1,4 +1,4 @@
-"""What a report looks closer at, against the score, against scoring anew, and against plain loops."""
+"""The drilldown of a report, checked against the score, against scoring again, and against plain loops."""
 
 import itertools
 from dataclasses import replace
@@ -44,7 +44,7 @@ def scored(
 
 @given(SEEDS, st.booleans())
 @settings(max_examples=25)
-def test_the_values_of_queries_make_the_score(seed: int, constant: bool) -> None:
+def test_the_values_of_queries_average_to_the_score(seed: int, constant: bool) -> None:
     benchmark, _, result, by_query = scored(seed, constant=constant)
     assert result.reid is not None
     values = result.reid.values
@@ -78,7 +78,7 @@ def test_the_cmc_curve_goes_through_the_reported_ranks_and_never_falls(seed: int
 
 @given(SEEDS)
 @settings(max_examples=15)
-def test_a_perfect_task_gives_the_piq_of_a_submission_that_answers_it_rightly(seed: int) -> None:
+def test_a_perfect_task_gives_the_piq_of_a_submission_that_answers_it_correctly(seed: int) -> None:
     benchmark, submission, result, _ = scored(seed)
     improvements = {one.cause: one for one in improvements_of(benchmark, result, parts=True, confusions=True)}
     assert result.piq is not None
@@ -93,7 +93,7 @@ def test_a_perfect_task_gives_the_piq_of_a_submission_that_answers_it_rightly(se
 
 @given(SEEDS)
 @settings(max_examples=15)
-def test_without_its_most_frequent_confusion_a_task_scores_as_if_those_images_were_answered_rightly(seed: int) -> None:
+def test_without_its_most_frequent_confusion_a_task_scores_as_if_those_images_were_correct(seed: int) -> None:
     benchmark, submission, result, _ = scored(seed)
     improvements = {one.cause: one for one in improvements_of(benchmark, result, parts=True, confusions=True)}
     for name, table in result.confusion.items():
@@ -107,7 +107,7 @@ def test_without_its_most_frequent_confusion_a_task_scores_as_if_those_images_we
         better = replace(submission, predictions={**submission.predictions, name: answer})
         one = improvements[f"{name}, most frequent confusion"]
         assert one.piq == pytest.approx(score(benchmark, better, n_resamples=0).piq, abs=1e-12)
-        assert one.definition == f"{count} images of {labels[-i]} are no longer taken for {labels[-j]}"
+        assert one.definition == f"{count} images of {labels[-i]} are no longer classified as {labels[-j]}"
 
 
 @given(SEEDS)
@@ -152,7 +152,7 @@ def test_people_with_few_images_are_those_below_the_median(seed: int) -> None:
 
 @given(SEEDS)
 @settings(max_examples=25)
-def test_classes_of_people_share_all_people_and_average_to_the_score(seed: int) -> None:
+def test_classes_of_people_hold_all_people_and_average_to_the_score(seed: int) -> None:
     benchmark, _, result, by_query = scored(seed)
     assert result.reid is not None
     classes = size_classes(benchmark, by_query)
@@ -170,23 +170,23 @@ def test_classes_of_people_share_all_people_and_average_to_the_score(seed: int) 
 @settings(max_examples=15)
 def test_worst_and_best_queries_are_of_different_people_in_order(seed: int) -> None:
     benchmark, submission, result, by_query = scored(seed)
-    closer = drill_down(benchmark, submission, result)
+    drilldown = drill_down(benchmark, submission, result)
     precision = dict(zip(by_query.row.tolist(), by_query.average_precision.tolist(), strict=True))
-    for queries, upwards in ((closer.worst, True), (closer.best, False)):
+    for queries, is_ascending in ((drilldown.worst, True), (drilldown.best, False)):
         values = [query.average_precision for query in queries]
-        assert values == sorted(values, reverse=not upwards)
+        assert values == sorted(values, reverse=not is_ascending)
         assert len({query.identity for query in queries}) == len(queries) <= N_QUERIES
         assert values == [precision[query.row] for query in queries]
-    assert not {query.row for query in closer.worst} & {query.row for query in closer.best}
-    assert closer.worst[0].average_precision == min(value for value in precision.values() if value == value)
-    for query in (*closer.worst, *closer.best):
+    assert not {query.row for query in drilldown.worst} & {query.row for query in drilldown.best}
+    assert drilldown.worst[0].average_precision == min(value for value in precision.values() if value == value)
+    for query in (*drilldown.worst, *drilldown.best):
         assert 0 < len(query.neighbours) <= N_NEIGHBOURS
         similarities = [one.similarity for one in query.neighbours]
         assert similarities == sorted(similarities, reverse=True)
         assert all(benchmark.split[one.row] == GALLERY for one in query.neighbours)
 
 
-def test_each_level_of_disclosure_looks_less_closely() -> None:
+def test_each_lower_level_of_disclosure_shows_less() -> None:
     benchmark, submission, result, _ = scored(1)
     full, public, least = (
         drill_down(benchmark, submission, result, disclosure=level) for level in ("full", "public", "score")
@@ -214,11 +214,11 @@ def test_each_level_of_disclosure_looks_less_closely() -> None:
     }  # fmt: skip
 
 
-def test_a_partial_submission_has_little_to_look_at() -> None:
+def test_a_partial_submission_has_an_empty_drilldown() -> None:
     rng = np.random.default_rng(0)
     benchmark = builders.benchmark(rng)
     submission = replace(builders.submission(rng, benchmark), embedding=None)
-    closer = drill_down(benchmark, submission, score(benchmark, submission, n_resamples=0))
-    assert closer.improvements == ()
-    assert closer.cmc is None
-    assert closer.worst == closer.best == ()
+    drilldown = drill_down(benchmark, submission, score(benchmark, submission, n_resamples=0))
+    assert drilldown.improvements == ()
+    assert drilldown.cmc is None
+    assert drilldown.worst == drilldown.best == ()

@@ -1,4 +1,4 @@
-"""The whole score against the plain count of tests/oracles.py, and what must not move it."""
+"""The whole score against the plain definitions of tests/oracles.py, and what must not change it."""
 
 import dataclasses
 import json
@@ -147,8 +147,8 @@ def test_a_perfect_answer_scores_1_and_a_constant_one_earns_chance(seed: int) ->
         assert chance.values[name] == pytest.approx(chance.chance[name], rel=1e-12)
 
 
-def test_copies_of_labelled_images_among_the_distractors_pay_nothing() -> None:
-    """A bitwise copy of a positive that is labelled as nobody ties with it, wherever it stands in the file."""
+def test_copies_of_labelled_images_among_the_distractors_gain_nothing() -> None:
+    """A bitwise copy of a positive, without an identity, ties with it wherever it is in the file."""
     rng = np.random.default_rng(6)
     benchmark = builders.benchmark(rng, mode=None)
     rows = benchmark.test_rows
@@ -192,7 +192,7 @@ def test_a_degenerate_embedding_is_pointed_out() -> None:
     assert any("degenerate embedding: 1 distinct rows" in n for n in score(benchmark, constant, n_resamples=0).notes)
 
 
-def test_nobody_left_to_score_is_null_not_zero() -> None:
+def test_metrics_without_a_scored_query_are_null_not_zero() -> None:
     """All images are near-duplicates of each other: no query keeps a positive."""
     rng = np.random.default_rng(9)
     benchmark = builders.benchmark(rng)

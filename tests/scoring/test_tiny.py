@@ -14,7 +14,7 @@ from piq_bench.write.submission import write_submission
 TINY = Path(__file__).parents[1] / "data" / "tiny"
 
 
-def test_every_number_is_the_one_worked_out_by_hand(tmp_path: Path) -> None:
+def test_every_number_equals_the_one_worked_out_by_hand(tmp_path: Path) -> None:
     write_submission(
         tmp_path / "entry.npz",
         images=["a0.jpg", "a1.jpg", "a2.jpg", "a3.jpg", "b0.jpg", "b1.jpg", "x1.jpg"],
