@@ -15,7 +15,7 @@ from PIL import Image
 
 from piq_bench.errors import BadDataset, Problem
 from piq_bench.images.buffer import pixel_buffer
-from piq_bench.images.parallel import map_pictures
+from piq_bench.images.parallel import map_images
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, RETRIEVAL, TRAIN, Benchmark, IntArray, Pixels
 
 QUERY_EVERY = 8  # of a held-out person's images, one in so many is a query, as in the paper's data
@@ -113,7 +113,7 @@ def fill(
 ) -> None:
     """The same into an array that is there, shape (n_images, height, width, 3)."""
     size = pixels.shape[1], pixels.shape[2]
-    found = map_pictures(benchmark, rows, partial(resized, size=size), workers=workers, advance=advance)
+    found = map_images(benchmark, rows, partial(resized, size=size), workers=workers, advance=advance)
     for place, picture in enumerate(found):
         pixels[place] = picture
 

@@ -105,7 +105,7 @@ def balanced_hashes(n: int, seed: int, *, step: float = 0.15, track: int = 6) ->
     return np.packbits(values > median, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
-def picture(seed: int, width: int = 64, height: int = 128) -> Image.Image:
+def sample_image(seed: int, width: int = 64, height: int = 128) -> Image.Image:
     """A smooth coloured picture with some texture, as a photograph has."""
     rng = np.random.Generator(np.random.PCG64(seed))
     coarse = rng.integers(0, 256, (max(2, height // 16), max(2, width // 16), 3), dtype=np.uint8)

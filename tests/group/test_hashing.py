@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from group_builders import picture
+from group_builders import sample_image
 from oracles_groups import hash_by_imagehash
 from PIL import Image
 
@@ -20,7 +20,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty pictures of different sizes, two of them broken."""
     folder = tmp_path_factory.mktemp("images")
     for number in range(30):
-        picture(number, 20 + number, 60).save(folder / f"{number:02d}.png")
+        sample_image(number, 20 + number, 60).save(folder / f"{number:02d}.png")
     (folder / "07.png").write_bytes(b"not a picture")
     (folder / "11.png").write_bytes((folder / "10.png").read_bytes()[:200])
     return folder
@@ -91,14 +91,14 @@ def test_a_changed_file_is_hashed_again_and_a_removed_one_is_missed(tmp_path: Pa
     folder, cache = tmp_path / "images", tmp_path / "cache"
     folder.mkdir()
     for number in range(3):
-        picture(number).save(folder / f"{number}.png")
+        sample_image(number).save(folder / f"{number}.png")
     first = hash_images(ids(folder), folder, workers=1, cache_path=cache)
-    picture(9).save(folder / "1.png")
+    sample_image(9).save(folder / "1.png")
     (folder / "2.png").unlink()
     second = hash_images(["0.png", "1.png", "2.png"], folder, workers=1, cache_path=cache)
     assert second.n_resumed == 1
     assert second.phash[0] == first.phash[0]
-    assert second.phash[1] == hash_by_imagehash(picture(9))
+    assert second.phash[1] == hash_by_imagehash(sample_image(9))
     assert [one.code for one in second.failures] == ["missing-file"]
 
 

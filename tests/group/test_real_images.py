@@ -20,7 +20,7 @@ def report_of(name: str, threshold: int) -> GroupReport:
 
 def test_faces_at_ten_bits_lose_the_last_positive_of_twelve_queries_and_the_report_says_so() -> None:
     report = report_of("cmu_faces", 10)
-    level = report.sweep.at(10)
+    level = report.sweep.level_at(10)
     assert level is not None
     assert (level.queries_lost, report.sweep.queries_with_positives) == (12, 32)
     text = " ".join(groups_table(report).split())

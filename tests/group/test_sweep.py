@@ -1,4 +1,4 @@
-"""Units, components, direct links and every figure of the sweep, against a count in plain Python."""
+"""Nodes, components, direct links and every figure of the sweep, against a count in plain Python."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from oracles_groups import Image64, Rules, diagnostics, groups, near
 from piq_bench.group import components as components_module
 from piq_bench.group.build import GroupReport, group_hashed
 from piq_bench.group.components import Forest
-from piq_bench.group.farthest import Farthest, GrowingGroup
+from piq_bench.group.farthest_pair import FarthestPair, GrowingGroup
 from piq_bench.group.sweep import Level
 from piq_bench.records import NO_GROUP, Grouping
 
@@ -127,7 +127,7 @@ def test_a_chain_is_one_group_but_its_ends_are_no_neighbours() -> None:
     assert direct.groups.pairs is not None
     assert direct.groups.pairs.tolist() == [[0, 1], [1, 2]]
     assert direct.groups.group.tolist() == [0, 0, 0]  # the component is still known
-    level = chained.sweep.at(6)
+    level = chained.sweep.level_at(6)
     assert level is not None
     assert (level.farthest, level.pairs_beyond, level.same_group_pairs) == (12, 1, 3)
 
@@ -193,12 +193,12 @@ def test_the_farthest_pair_is_true_also_while_a_group_grows_or_another_takes_its
     for chosen in (some[:3], some[:40], some[:200], some[150:], some[:1]):
         values = hashes[chosen].tolist()
         expected = max((a ^ b).bit_count() for a in values for b in values)
-        assert growing.of(hashes[chosen]) == Farthest(expected, exact=True)
+        assert growing.farthest_pair(hashes[chosen]) == FarthestPair(expected, exact=True)
 
 
 def test_too_large_a_group_gives_a_lower_bound_and_says_so() -> None:
     hashes = np.unique(balanced_hashes(100, seed=9))
-    found = GrowingGroup(most_comparisons=500).of(hashes)
+    found = GrowingGroup(most_comparisons=500).farthest_pair(hashes)
     assert not found.exact
     assert 0 < found.distance <= max((a ^ b).bit_count() for a in hashes.tolist() for b in hashes.tolist())
 

@@ -62,7 +62,7 @@ def test_a_limit_of_the_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
     unlimited = buffer.available_memory()
     assert 2**20 < unlimited < 2**50
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(buffer, "LIMITS", (str(tmp_path / "none"), str(limit)))
+    monkeypatch.setattr(buffer, "MEMORY_LIMITS", (str(tmp_path / "none"), str(limit)))
     limit.write_text("max\n", encoding="ascii")
     assert buffer.available_memory() > 4096
     limit.write_text("4096\n", encoding="ascii")
