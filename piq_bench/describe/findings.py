@@ -104,12 +104,9 @@ def _queries_without_positive(benchmark: Benchmark) -> list[Finding]:
     lost = candidates.query[n_positives == 0]
     findings = []
     if lost.size:
-        after = " after near-duplicates are excluded" if benchmark.groups is not None else ""
-        after = (
-            " after images of the same camera and near-duplicates are excluded"
-            if benchmark.exclude_same_camera
-            else after
-        )
+        excluded = "near-duplicates" if benchmark.groups is not None else ""
+        excluded = "images of the same camera and near-duplicates" if benchmark.exclude_same_camera else excluded
+        after = f" after {excluded} are excluded" if excluded else ""
         text = (
             f"{lost.size} of {candidates.query.size} queries have no positive{after} and are not scored:"
             f" {_first_few(list(benchmark.images[lost]))}"
@@ -149,10 +146,10 @@ def _missing_labels(benchmark: Benchmark) -> list[Finding]:
         text = f"no test image is annotated for {', '.join(unlabelled)}; no score is possible"
         findings.append(Finding("task-without-labels", "warning", text))
     if most:
-        text = f"most of the {n_test} test images are not annotated (task and number of images): {', '.join(most)}"
+        text = f"most of the {n_test} test images are not annotated; labels missing: {', '.join(most)}"
         findings.append(Finding("missing-labels", "warning", text))
     if some:
-        text = f"some of the {n_test} test images are not annotated (task and number of images): {', '.join(some)}"
+        text = f"some of the {n_test} test images are not annotated; labels missing: {', '.join(some)}"
         findings.append(Finding("missing-labels", "note", text))
     return findings
 
@@ -170,7 +167,8 @@ def _rare_labels(benchmark: Benchmark, task: Task) -> list[Finding]:
         if here.any():
             unused = [label for label, count in zip(task.labels, _counts(labels, here, task), strict=True) if not count]
             if unused:
-                text = f"{task.name}: {len(unused)} of {len(task.labels)} labels have no image in {name}: {_first_few(unused)}"
+                n_unused = f"{len(unused)} of {len(task.labels)} labels"
+                text = f"{task.name}: {n_unused} have no image in {name}: {_first_few(unused)}"
                 findings.append(Finding("unused-label", "warning", text))
     tiny = [
         f"{label} ({count})"
@@ -205,8 +203,8 @@ def _groups(benchmark: Benchmark) -> list[Finding]:
         shown = [f"{benchmark.images[n]} ({size})" for n, size in zip(numbers[giant], sizes[giant], strict=True)]
         text = (
             f"{len(shown)} near-duplicate groups each hold more than {GIANT_IMAGES} images and more than 1% of the test"
-            f" set; the threshold of {groups.grouping.threshold} may be too high; first image of each, with the size of the"
-            f" group: {_first_few(shown)}"
+            f" set; the threshold of {groups.grouping.threshold} may be too high; first image and size of each:"
+            f" {_first_few(shown)}"
         )
         findings.append(Finding("giant-group", "warning", text))
     if benchmark.source is not None:
@@ -217,9 +215,8 @@ def _groups(benchmark: Benchmark) -> list[Finding]:
             findings.append(Finding("group-spans-sources", "warning", text))
     mixed = mixed_groups(group, benchmark.identity[rows])
     if mixed.size:
-        text = (
-            f"{mixed.size} near-duplicate groups hold several identities: {_first_few(list(benchmark.images[mixed]))}"
-        )
+        first = _first_few(list(benchmark.images[mixed]))
+        text = f"{mixed.size} near-duplicate groups hold images of several identities; first image of each: {first}"
         findings.append(Finding("group-spans-identities", "warning", text))
     return findings
 

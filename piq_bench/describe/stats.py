@@ -206,9 +206,7 @@ def images_by_source(benchmark: Benchmark, split: str) -> PersonImages:
         texts, source = np.unique(benchmark.source[rows].astype(np.str_), return_inverse=True)
         names, source = texts.astype(object), source.reshape(-1).astype(np.int64)
     images = np.bincount(identity, minlength=len(benchmark.identities))
-    people = np.argsort(-images, kind="stable")[
-        : int((images > 0).sum())
-    ]  # people with equally many images in order of their names
+    people = np.argsort(-images, kind="stable")[: int((images > 0).sum())]  # with equal counts in order of names
     place = np.zeros(images.size, dtype=np.int64)
     place[people] = np.arange(people.size)
     per_source = np.bincount(source, minlength=names.size)
