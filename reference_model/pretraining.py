@@ -153,7 +153,7 @@ def _heads(folder: Path, people: Benchmark, n_images: int, progress: Progress) -
                 with Image.open(images / frame.image) as image:
                     image.crop((left, top, left + HEAD_PIXELS, top + HEAD_PIXELS)).save(target, **JPEG)
                 advance(1)
-            shown = [replace(frame, blank=(*frame.blank, *NOT_IN_A_HEAD)) for frame in frames]
+            shown = [replace(frame, unannotated=(*frame.unannotated, *NOT_IN_A_HEAD)) for frame in frames]
             write_text(new / "annotations.csv", annotations_csv(shown))
             write_text(new / "benchmark.toml", benchmark_toml(folder.name, REMARK))
     return read_benchmark(folder)

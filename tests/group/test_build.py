@@ -53,7 +53,7 @@ def test_links_within_a_source_only(images: Path) -> None:
     assert report.source.tolist() == ["f", "g", "f", "h", ""]
 
 
-def test_a_gate_on_quality_counts_what_it_holds_back(images: Path) -> None:
+def test_images_below_the_lowest_quality_are_counted(images: Path) -> None:
     report = build_groups(benchmark(), images, workers=1, min_quality=500)
     assert report.group.tolist() == [0, 1, 0, 1, 4]  # equal files are still linked
     assert report.groups.parameters["below_min_quality"] == 5
@@ -154,6 +154,6 @@ def test_too_many_pairs_are_refused_before_they_fill_memory() -> None:
         neighbour_pairs(nodes, 6, most_pairs=1000)
 
 
-def test_hashes_of_elsewhere_are_grouped_too() -> None:
+def test_hashes_from_elsewhere_are_grouped_too() -> None:
     report = group_hashed(benchmark(), hashed_of([A, A ^ 0b11, 1, 2, 3]))
     assert report.group.tolist() == [0, 0, 2, 3, 4]

@@ -17,7 +17,7 @@ ONE = Hashed("a/ä.png", 10, 123456789012345678, 2**64 - 1, 0.1, 7)
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty pictures of different sizes, two of them broken."""
+    """Thirty images of different sizes, two of them broken."""
     folder = tmp_path_factory.mktemp("images")
     for number in range(30):
         sample_image(number, 20 + number, 60).save(folder / f"{number:02d}.png")
@@ -36,7 +36,7 @@ def same(one: HashedImages, other: HashedImages) -> bool:
     return equal and one.failures == other.failures
 
 
-def test_hashes_come_in_the_order_asked_for_and_failures_are_listed(root: Path) -> None:
+def test_hashes_are_in_the_order_of_the_ids_and_failures_are_listed(root: Path) -> None:
     images = ids(root)[::-1]
     steps: list[int] = []
     hashed = hash_images(images, root, workers=1, advance=steps.append)
@@ -62,7 +62,7 @@ def test_no_images_are_no_hashes(tmp_path: Path) -> None:
     assert hash_images([], tmp_path).phash.shape == (0,)
 
 
-def test_an_interrupted_run_goes_on_where_it_was(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
     images = ids(root)
     monkeypatch.setattr(hashing, "CHUNK", 5)
@@ -102,7 +102,7 @@ def test_a_changed_file_is_hashed_again_and_a_removed_one_is_missed(tmp_path: Pa
     assert [one.code for one in second.failures] == ["missing-file"]
 
 
-def test_other_parameters_start_anew(root: Path, tmp_path: Path) -> None:
+def test_other_parameters_start_over(root: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     hash_images(["00.png"], root, workers=1, cache_path=cache)
     assert hash_images(["00.png"], root, workers=1, cache_path=cache).n_resumed == 1

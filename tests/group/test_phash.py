@@ -41,7 +41,7 @@ def test_a_batch_of_noise_hashes_as_imagehash_does() -> None:
 
 
 @pytest.mark.parametrize("size", [(128, 256), (64, 128), (61, 127), (200, 90), (20, 12), (7, 90), (90, 7), (33, 31)])
-def test_pictures_of_any_size_hash_as_imagehash_fed_with_two_passes(size: tuple[int, int]) -> None:
+def test_images_of_any_size_hash_as_imagehash_fed_with_two_passes(size: tuple[int, int]) -> None:
     for seed in range(8):
         image = sample_image(seed, *size)
         assert hash_of(np.asarray(image)) == hash_by_imagehash(image)
@@ -56,7 +56,7 @@ def test_jpeg_files_hash_as_imagehash_fed_with_two_passes() -> None:
         assert hash_of(np.asarray(image)) == hash_by_imagehash(image)
 
 
-def test_the_installed_pillow_decides_nothing() -> None:
+def test_hashes_do_not_depend_on_the_installed_pillow() -> None:
     images = [sample_image(seed, 128, 256) for seed in range(40)]
     differing = sum(native_hash(image) != hash_of(np.asarray(image)) for image in images)
     if int(PIL.__version__.split(".")[0]) >= 13:
@@ -65,7 +65,7 @@ def test_the_installed_pillow_decides_nothing() -> None:
         assert differing == 0
 
 
-def test_made_pictures_have_their_frozen_bits() -> None:
+def test_synthetic_images_have_their_frozen_bits() -> None:
     assert wrong_hashes() == {}
     for key, expected in EXPECTED.items():
         assert hash_by_imagehash(Image.fromarray(made_image(*key))) == expected
@@ -81,7 +81,7 @@ def test_distances_are_even_because_32_bits_are_set() -> None:
     ("name", "expected"),
     [("black", 0), ("grey", 1 << 63), ("white", 1 << 63), ("ramp", 1 << 63), ("falling", 0xD500000000000000)],
 )
-def test_degenerate_pictures_have_known_hashes_and_are_marked(name: str, expected: int) -> None:
+def test_degenerate_images_have_known_hashes_and_are_marked(name: str, expected: int) -> None:
     ramp = np.arange(32, dtype=np.uint8)[None, :] + np.zeros((32, 1), dtype=np.uint8)
     pixels = {
         "black": np.zeros((32, 32), dtype=np.uint8),

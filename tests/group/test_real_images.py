@@ -1,4 +1,4 @@
-"""What the figures look like on real pictures; skipped where they are not at hand."""
+"""Figures on real images; skipped if there are none."""
 
 from dataclasses import replace
 
@@ -37,5 +37,5 @@ def test_people_seen_from_afar_chain_together_beyond_the_default() -> None:
     assert largest[12] > 9 * largest[6]  # more than half of all images
     farthest = {level.threshold: level.farthest for level in report.sweep.levels}
     assert farthest[6] == 12
-    assert (farthest[10] or 0) > 30  # as far apart as unrelated pictures
+    assert (farthest[10] or 0) > 30  # as far apart as unrelated images
     assert {"giant-group", "mostly-chained", "near-the-edge"} <= {warning.code for warning in report.warnings}

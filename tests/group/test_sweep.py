@@ -30,7 +30,7 @@ def random_images(seed: int, n: int = 36) -> list[Image64]:
         images.append(
             Image64(
                 phash=0 if kind > 0.95 else phash,
-                # Different pictures never have the same bytes; the same picture comes in up to three files.
+                # Different images never have the same bytes; the same image is in up to three files.
                 bytes_hash=0 if kind > 0.95 else (phash % (2**60 - 93)) * 4 + int(rng.integers(1, 4)),
                 quality=float(phash % 40),
                 readable=kind <= 0.95,
@@ -138,13 +138,13 @@ def test_images_alone_have_no_group_in_the_record_and_their_own_row_in_the_file(
     assert report.groups.group.tolist() == [0, NO_GROUP, 0]
 
 
-def test_odd_thresholds_are_as_the_even_ones_below() -> None:
+def test_odd_thresholds_give_the_groups_of_the_even_ones_below() -> None:
     images = random_images(5)
     for odd in (1, 5, 11):
         assert grouped(images, Rules(odd)).group.tolist() == grouped(images, Rules(odd - 1)).group.tolist()
 
 
-def test_flat_pictures_are_linked_by_their_bytes_alone() -> None:
+def test_flat_images_are_linked_by_their_bytes_alone() -> None:
     flat = 1 << 63
     images = [Image64(flat, 5), Image64(flat, 6), Image64(flat, 5), Image64(0, 7)]
     report = grouped(images, Rules(12))
@@ -152,7 +152,7 @@ def test_flat_pictures_are_linked_by_their_bytes_alone() -> None:
     assert report.degenerate.all()
 
 
-def test_the_last_threshold_can_be_judged_by_the_one_beyond() -> None:
+def test_the_last_threshold_is_followed_by_one_to_judge_it_by() -> None:
     levels = grouped(random_images(1), Rules(12)).sweep.levels
     assert [level.threshold for level in levels] == [0, 2, 4, 6, 8, 10, 12, 14]
     assert [level.threshold for level in grouped(random_images(1), Rules(6)).sweep.levels] == [0, 2, 4, 6, 8, 10, 12]

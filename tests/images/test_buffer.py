@@ -1,4 +1,4 @@
-"""Room for images: in memory while that suffices, then in a file that leaves nothing behind, or a refusal."""
+"""The buffer for images is in memory if it fits, else in a file that leaves nothing behind; a full disk is refused."""
 
 import errno
 import os
@@ -40,7 +40,7 @@ def test_a_file_holds_what_is_written_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("reserves", [True, False])
-def test_a_full_disk_is_told_before_anything_is_read(
+def test_a_full_disk_is_refused_before_anything_is_read(
     reserves: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

@@ -102,7 +102,7 @@ def test_floats_and_wide_integers_have_no_meaning_in_8_bits() -> None:
     assert (code, "outside 16 bits" in found) == ("unknown-mode", True)
 
 
-def test_half_a_file_is_no_picture_even_where_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_file_is_refused_even_where_pillow_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     for kind in ("JPEG", "PNG"):
         data = encoded(sample_image(6), kind)
@@ -118,7 +118,7 @@ def test_noise_and_text_are_no_images() -> None:
     assert refusal(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")[0] == "not-an-image"  # no Ghostscript
 
 
-def test_every_damaged_byte_is_a_refusal_or_a_picture() -> None:
+def test_every_damaged_byte_is_a_refusal_or_an_image() -> None:
     data = bytearray(encoded(sample_image(7, 24, 24)))
     for place in range(0, len(data), 7):
         broken = bytes(data[:place]) + bytes([data[place] ^ 0xFF]) + bytes(data[place + 1 :])
@@ -178,7 +178,7 @@ def test_links_that_leave_the_folder_are_refused(folder: ImageFolder) -> None:
         assert caught.value.code == "outside"
 
 
-def test_what_is_no_file_is_said_to_be_none(folder: ImageFolder) -> None:
+def test_what_is_no_regular_file_is_refused(folder: ImageFolder) -> None:
     root = Path(folder.root)
     os.mkfifo(root / "pipe.png")
     (root / "empty.png").touch()

@@ -1,4 +1,4 @@
-"""Pictures through several processes: in order, none too far ahead, and the death of a process is told."""
+"""Functions of images in several processes: values keep their order, and the death of a process is reported."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_process_that_dies_is_a_limit(benchmark: Benchmark, monkeypatch: pytes
     assert refusal.value.exit_code == EXIT_LIMIT
 
 
-def test_unreadable_pictures_are_counted_by_what_is_wrong_with_them(benchmark: Benchmark, tmp_path: Path) -> None:
+def test_unreadable_images_are_counted_by_what_is_wrong_with_them(benchmark: Benchmark, tmp_path: Path) -> None:
     for number, image in enumerate(benchmark.images[:3]):
         (tmp_path / "images" / image).write_bytes(b"" if number else b"text")
     with pytest.raises(BadDataset) as refusal:
