@@ -131,7 +131,7 @@ def skull(looks: Looks, at: Place) -> Union:
 
 
 def paint_face(canvas: Canvas, looks: Looks, at: Place, state: FaceState) -> None:
-    """Paint ears, skin, eyes, brows, nose, mouth, beard and glasses; hair is painted separately."""
+    """Paints ears, skin, eyes, brows, nose, mouth, beard and glasses; hair is painted separately."""
     pulls, unit = state.pulls, at.scale
     skin = mix(mix(looks.skin, (0.86, 0.30, 0.26), 0.35 * pulls.red), (0.93, 0.91, 0.89), 0.4 * pulls.pale)
     skin = mix(skin, (0.55, 0.68, 0.38), 0.45 * pulls.green)

@@ -65,7 +65,7 @@ def scene_kind(seed: int, film: int, scene: int) -> str:
 
 
 def paint_scene(canvas: Canvas, seed: int, film: int, scene: int, view: Place, horizon: float) -> None:
-    """Paint wall or sky, and floor; `view` places the scene's units on the canvas, at `horizon` the floor begins."""
+    """Paints wall or sky, and floor; `view` places the scene's units on the canvas, at `horizon` the floor begins."""
     draws = Draws("scene", seed, film, scene)
     kind = draws.weighted(KINDS)
     painters = {

@@ -22,7 +22,7 @@ class FarthestPair:
 class GrowingGroup:
     """Finds the farthest pair of each of several groups, faster where a group contains the one before it.
 
-    So it is for the largest group at a rising threshold.
+    The largest groups at rising thresholds usually contain each other.
 
     Args:
         most_comparisons: comparisons per group, beyond which the distance is a lower bound.

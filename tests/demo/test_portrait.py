@@ -100,7 +100,7 @@ def test_a_pose_is_what_its_labels_say(body: str, arm: str) -> None:
         feet = max(y for _, y in bones.ankles)
         legs = feet - bones.torso.origin[1]
         upright = looks.stature - 0.97 * looks.head
-        assert feet <= 0.01  # nobody sinks into the ground
+        assert feet <= 0.01  # no foot is below the ground
         if body == "standing":
             assert legs > 0.5 * upright
         if body in ("sitting", "bending_squatting") and stance.variant != "bow":
