@@ -15,7 +15,7 @@ from PIL import Image
 
 from piq_bench.errors import BadDataset, Problem
 from piq_bench.images.buffer import pixel_buffer
-from piq_bench.images.parallel import map_pictures
+from piq_bench.images.parallel import map_images
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, RETRIEVAL, TRAIN, Benchmark, IntArray, Pixels
 
 QUERY_EVERY = 8  # one in so many images of a held-out person is a query, as in the paper's data
@@ -113,9 +113,9 @@ def fill(
 ) -> None:
     """Read pictures as `read_pixels` does, into an existing array of shape (n_images, height, width, 3)."""
     size = pixels.shape[1], pixels.shape[2]
-    pictures = map_pictures(benchmark, rows, partial(resized, size=size), workers=workers, advance=advance)
-    for place, picture in enumerate(pictures):
-        pixels[place] = picture
+    images = map_images(benchmark, rows, partial(resized, size=size), workers=workers, advance=advance)
+    for place, image in enumerate(images):
+        pixels[place] = image
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:

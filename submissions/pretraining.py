@@ -163,7 +163,7 @@ def _cut_out_heads(folder: Path, people: Benchmark, n_images: int, progress: Pro
                 with Image.open(images / frame.image) as image:
                     image.crop((left, top, left + HEAD_PIXELS, top + HEAD_PIXELS)).save(target, **JPEG)
                 advance(1)
-            labelled = [replace(frame, blank=(*frame.blank, *NOT_IN_A_HEAD)) for frame in frames]
+            labelled = [replace(frame, unannotated=(*frame.unannotated, *NOT_IN_A_HEAD)) for frame in frames]
             write_text(new / "annotations.csv", annotations_csv(labelled))
             write_text(new / "benchmark.toml", benchmark_toml(folder.name, REMARK))
     return read_benchmark(folder)

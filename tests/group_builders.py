@@ -1,4 +1,4 @@
-"""Small data sets to group: records, hashes and picture files."""
+"""Small data sets to group: records, hashes and image files."""
 
 import csv
 import tomllib
@@ -68,7 +68,7 @@ def benchmark_of(
 
 
 def real_benchmark(name: str) -> Benchmark:
-    """A data set of real images, its annotations read without the reader."""
+    """A data set of real images, read without the package's reader."""
     root = REAL_DATA / name
     with (root / "annotations.csv").open(encoding="utf-8") as stream:
         rows = [Row(line["image"], line["split"], line["identity"], line["source"]) for line in csv.DictReader(stream)]
@@ -83,7 +83,7 @@ def hashed_of(
     bytes_hash: Sequence[int] | None = None,
     readable: Sequence[bool] | None = None,
 ) -> HashedImages:
-    """Hashes as if files had been read; every file different from every other by default."""
+    """Hashes as if files had been read; by default all files differ."""
     n = len(phash)
     return HashedImages(
         phash=np.array(phash, dtype=np.uint64),
@@ -105,8 +105,8 @@ def balanced_hashes(n: int, seed: int, *, step: float = 0.15, track: int = 6) ->
     return np.packbits(values > median, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
-def picture(seed: int, width: int = 64, height: int = 128) -> Image.Image:
-    """A smooth coloured picture with some texture, as a photograph has."""
+def sample_image(seed: int, width: int = 64, height: int = 128) -> Image.Image:
+    """A smooth coloured image with some texture, like a photograph."""
     rng = np.random.Generator(np.random.PCG64(seed))
     coarse = rng.integers(0, 256, (max(2, height // 16), max(2, width // 16), 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)).astype(np.int64)
@@ -114,7 +114,7 @@ def picture(seed: int, width: int = 64, height: int = 128) -> Image.Image:
 
 
 def write_dataset(root: Path, rows: Sequence[Row]) -> None:
-    """benchmark.toml and annotations.csv with the columns that `Row` has; no images."""
+    """Writes benchmark.toml, and annotations.csv with most columns of `Row`; no images."""
     (root / "images").mkdir(parents=True, exist_ok=True)
     (root / "benchmark.toml").write_text(
         'schema = "piq-bench/benchmark/1"\nname = "made"\nversion = "1"\nlicence = "none"\n'

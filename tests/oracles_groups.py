@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def two_passes(image: Image.Image) -> Image.Image:
-    """The resize of the definition: width first, then height, each by a call that has no choice."""
+    """The resize of the definition: width first, then height, in two calls, so that their order is fixed."""
     grey = image.convert("L")
     return grey.resize((32, grey.height), Image.Resampling.LANCZOS).resize((32, 32), Image.Resampling.LANCZOS)
 
@@ -19,7 +19,7 @@ def hash_by_imagehash(image: Image.Image) -> int:
 
 
 def native_hash(image: Image.Image) -> int:
-    """Whatever the installed Pillow makes of it."""
+    """The hash that the installed Pillow gives."""
     return int(str(imagehash.phash(image)), 16)
 
 

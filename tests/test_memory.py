@@ -1,4 +1,4 @@
-"""Memory at scale, at a hundredth of the size: five million gallery images have 3 GiB, so one has some 600 bytes."""
+"""Memory at a hundredth of full scale: five million gallery images may take 3 GiB, so each may take some 600 bytes."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ SMALL, LARGE = Sizes(70_000, 20, 512), Sizes(130_000, 20, 512)  # both large eno
 
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="peak memory is measured by wait4")
 @pytest.mark.parametrize("everyday", [True, False], ids=["parquet, in order", "csv, in no order"])
-def test_scoring_takes_no_more_memory_per_image_than_five_million_have(everyday: bool, tmp_path: Path) -> None:
+def test_scoring_takes_no_more_memory_per_image_than_five_million_may(everyday: bool, tmp_path: Path) -> None:
     peaks = []
     for sizes in (SMALL, LARGE):
         folder = tmp_path / str(sizes.n_gallery)
@@ -21,5 +21,5 @@ def test_scoring_takes_no_more_memory_per_image_than_five_million_have(everyday:
         write(folder, sizes, csv=not everyday, shuffled=not everyday)
         peaks.append(score(folder).peak_bytes)
     n_more = LARGE.n_images - SMALL.n_images
-    assert n_more * LARGE.dimension * 2 > n_more * FULL_BYTES / FULL_IMAGES  # embeddings in memory would be too much
+    assert n_more * LARGE.dimension * 2 > n_more * FULL_BYTES / FULL_IMAGES  # embeddings in memory would take more
     assert peaks[1] - peaks[0] < n_more * FULL_BYTES / FULL_IMAGES

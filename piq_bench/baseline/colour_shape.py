@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from piq_bench.baseline.features import N_COLOURS, features
-from piq_bench.images.parallel import map_pictures
+from piq_bench.images.parallel import map_images
 from piq_bench.metrics.sums import ordered_sum
 from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, BoolArray, EmbeddingArray, FloatArray, IntArray, Task
 
@@ -45,7 +45,7 @@ def answer(
         BadDataset: listing every image that cannot be read.
     """
     every = np.arange(benchmark.images.size)
-    table = np.array(list(map_pictures(benchmark, every, features, workers=workers, advance=advance)))
+    table = np.array(list(map_images(benchmark, every, features, workers=workers, advance=advance)))
     edges = table[:, N_COLOURS:]
     train, test = np.flatnonzero(benchmark.split == TRAIN), benchmark.test_rows
     predictions: dict[str, IntArray | BoolArray] = {}

@@ -1,5 +1,6 @@
 """Draws the synthetic benchmark from a seed.
 
-random -> people, sizes -> film -> tables: who is seen where, as labels. draw -> canvas -> face, hair, pose, props,
-wardrobe, body, scene -> portrait: one frame as a picture. build, scale and sheet write it all to disk.
+Labels: random, people and sizes serve film, which says who is seen where; tables writes that as annotations. Images:
+draw and canvas serve face, hair, pose, props, wardrobe, body and scene, from which portrait paints one frame. build,
+scale and sheet write everything to disk.
 """

@@ -1,10 +1,10 @@
-"""A dressed body from its skeleton, painted back to front."""
+"""Paints a dressed body on its skeleton, from back to front."""
 
 import math
 
 from piq_bench.demo.canvas import Canvas, Cloth, Paint
 from piq_bench.demo.draw import Ellipse, Place, Point, Polygon, Shape, Stroke, Union, mix
-from piq_bench.demo.face import Mimic, axis_of, paint_face
+from piq_bench.demo.face import FaceState, axis_of, paint_face
 from piq_bench.demo.hair import paint_hair, paint_hair_behind, paint_hat
 from piq_bench.demo.people import Colour, Looks, Person, shaded
 from piq_bench.demo.pose import NECK, Skeleton, Stance
@@ -17,9 +17,9 @@ WHITE: Colour = (0.95, 0.95, 0.93)
 
 
 def paint_person(
-    canvas: Canvas, person: Person, outfit: Outfit, stance: Stance, bones: Skeleton, mimic: Mimic, sway: float
+    canvas: Canvas, person: Person, outfit: Outfit, stance: Stance, bones: Skeleton, state: FaceState, sway: float
 ) -> None:
-    """Paint a whole person; `sway` moves long hair sideways, in half heads."""
+    """Paints a whole person; `sway` moves long hair sideways, in half heads."""
     looks = person.looks
     far = 1 if stance.side > 0 else 0
     behind = stance.profile > 0.5 and stance.arms[far] == "down"
@@ -38,7 +38,7 @@ def paint_person(
         paint_legs(canvas, looks, outfit, stance, bones)
     if outfit.top == "dress":
         paint_skirt(canvas, looks, outfit, stance, bones)
-    paint_face(canvas, looks, bones.head, mimic)
+    paint_face(canvas, looks, bones.head, state)
     paint_hair(canvas, looks, bones.head)
     if outfit.hat:
         paint_hat(canvas, outfit.hat, outfit.hat_colour, looks, bones.head)
@@ -71,7 +71,7 @@ def paint_legs(canvas: Canvas, looks: Looks, outfit: Outfit, stance: Stance, bon
         thick = 1.75 if foreshortened else 1.5
         shin = Stroke([knee, ankle], [1.08 * limb + loose, 0.72 * limb + loose])
         thigh = Stroke([hip, knee], [thick * limb + loose, 1.08 * limb + loose])
-        if foreshortened:  # the thigh points at us and hides where the shin begins
+        if foreshortened:  # the thigh points at the viewer and hides where the shin begins
             canvas.fill(shin, skin if bare else cloth)
             canvas.fill(thigh, skin if bare else cloth)
         else:

@@ -1,11 +1,11 @@
-"""A synthetic benchmark as a data set on disk: benchmark.toml, annotations.csv, images/ and groups.csv.
+"""Writes a synthetic benchmark to disk: benchmark.toml, annotations.csv, images/ and groups.csv.
 
-The benchmark bundled with the package is made by, and equal to, the defaults:
+The benchmark bundled with the package is the one that the defaults give:
 
     piq demo portrait-mini && rm -r portrait-mini/images && cp portrait-mini/* piq_bench/data/portrait-mini/
 
-Pictures are drawn in several processes into a temporary folder beside the target, which is renamed at the end: an
-interruption leaves nothing behind, and nothing that was there is ever deleted.
+Images are drawn by several processes into a temporary folder beside the target, which is renamed at the end: an
+interruption leaves nothing behind, and existing files are never deleted.
 """
 
 import os
@@ -28,6 +28,7 @@ from piq_bench.demo.sizes import MAX_IMAGES, MIN_IMAGES, sizes_for
 from piq_bench.demo.tables import annotations_csv, benchmark_toml
 from piq_bench.errors import BadUsage, Problem, quoted
 from piq_bench.group.build import GroupReport, build_groups, write_groups
+from piq_bench.images.processes import available_cores
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.write.files import write_text
@@ -37,7 +38,7 @@ DEFAULT_SEED = 0
 BUNDLED_NAME = "portrait-mini"
 REMARK = "Drawn by `piq demo`: no person in it exists."
 
-# Fixed, whatever the encoder's defaults become: the files' pixels are part of the benchmark.
+# Fixed against changes of the encoder's defaults: the pixels of the files are part of the benchmark.
 JPEG: dict[str, Any] = {"format": "JPEG", "quality": 90, "subsampling": 2, "optimize": False, "progressive": False}
 FRAMES_PER_JOB = 24
 
@@ -45,8 +46,8 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Built:
-    """What was built: the frames in file order, the groups and the fingerprint."""
+class BuiltBenchmark:
+    """The benchmark that was written: its name, frames in file order, groups and fingerprint."""
 
     name: str
     frames: list[Frame]
@@ -61,25 +62,25 @@ def build_demo(
     seed: int = DEFAULT_SEED,
     workers: int | None = None,
     advance: Advance = lambda steps: None,
-) -> Built:
-    """Draw a benchmark of `n_images` pictures into the folder `out`.
+) -> BuiltBenchmark:
+    """Draws a benchmark and writes it to the folder `out`.
 
     Args:
-        out: a folder that does not exist yet, or is empty.
-        n_images: from MIN_IMAGES to MAX_IMAGES.
-        seed: equal seeds give equal benchmarks, pictures included.
-        workers: processes that draw; None for one per core.
-        advance: called with the number of pictures drawn, and again with those hashed, since the last call.
+        out: folder that does not exist yet, or is empty.
+        n_images: number of images, from MIN_IMAGES to MAX_IMAGES.
+        seed: seed of all random draws; equal seeds give equal benchmarks, images included.
+        workers: number of drawing processes; None for one per available core.
+        advance: called with the number of images drawn, and later hashed, since the last call.
 
     Raises:
-        BadUsage: if the number of images is out of range, or `out` cannot be written or holds anything.
+        BadUsage: if the number of images is out of range, or `out` cannot be written or is not empty.
     """
     problems = []
     if not MIN_IMAGES <= n_images <= MAX_IMAGES:
-        remedy = f"from {MIN_IMAGES} (every split needs people) to {MAX_IMAGES}"
+        remedy = f"give a number from {MIN_IMAGES} (every split needs people) to {MAX_IMAGES}"
         problems.append(Problem("bad-size", "--images", f"got {n_images}", remedy))
     if workers is not None and workers < 1:
-        problems.append(Problem("bad-workers", "--workers", f"got {workers}", "at least 1"))
+        problems.append(Problem("bad-workers", "--workers", f"got {workers}", "give at least 1"))
     if problems:
         raise BadUsage(str(out), problems)
     name = BUNDLED_NAME if (n_images, seed) == (DEFAULT_IMAGES, DEFAULT_SEED) else f"portrait-demo-{n_images}-{seed}"
@@ -87,19 +88,18 @@ def build_demo(
         frames = shoot(seed, sizes_for(n_images))
         write_text(folder / "benchmark.toml", benchmark_toml(name, REMARK))
         write_text(folder / "annotations.csv", annotations_csv(frames))
-        draw_all(seed, frames, folder / "images", workers or n_cores(), advance)
+        draw_frames(seed, frames, folder / "images", workers or available_cores(), advance)
         report = build_groups(read_benchmark(folder), folder / "images", workers=workers, advance=advance)
         write_groups(folder / "groups.csv", report)
-        mark = fingerprint(read_benchmark(folder))
-    return Built(name, frames, report, mark)
+        return BuiltBenchmark(name, frames, report, fingerprint(read_benchmark(folder)))
 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out`, renamed to `out` at the end, removed on any error.
+    """Gives a temporary folder beside `out` that becomes `out` at the end and is removed on any error.
 
     Raises:
-        BadUsage: if `out` is there and not an empty folder, or its parent cannot be written.
+        BadUsage: if `out` exists and is not an empty folder, or its parent cannot be written.
     """
     out = out.absolute()
     refuse_occupied(out)
@@ -107,13 +107,13 @@ def new_folder(out: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     except OSError as error:
         found = f"{quoted(out.parent)}: {error.strerror or error}"
-        remedy = "name a new folder inside one that exists and can be written"
+        remedy = "name a new folder inside an existing one that can be written"
         raise BadUsage(str(out), [Problem("cannot-write", "OUT", found, remedy)]) from error
     try:
         yield folder
         umask = os.umask(0)
         os.umask(umask)
-        folder.chmod(0o777 & ~umask)  # mkdtemp is private; this folder is as any other
+        folder.chmod(0o777 & ~umask)  # mkdtemp makes a private folder; give it the usual permissions
         refuse_occupied(out)
         if out.exists():
             out.rmdir()
@@ -124,7 +124,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def refuse_occupied(out: Path) -> None:
-    """Refuse to build over anything."""
+    """Refuses a path that is not free: a file, a link or a folder with content."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise BadUsage(str(out), [Problem("not-a-folder", "OUT", "there is a file or a link", "name a new folder")])
     if out.is_dir() and any(out.iterdir()):
@@ -133,37 +133,32 @@ def refuse_occupied(out: Path) -> None:
         raise BadUsage(str(out), [Problem("not-empty", "OUT", found, remedy)])
 
 
-def draw_all(seed: int, frames: list[Frame], folder: Path, workers: int, advance: Advance) -> None:
-    """Draw all frames below `folder`, in several processes."""
+def draw_frames(seed: int, frames: list[Frame], folder: Path, workers: int, advance: Advance) -> None:
+    """Draws all frames into files below `folder`, in several processes."""
     folder.mkdir()
     for source in sorted({frame.source for frame in frames}):
         (folder / source).mkdir()
     jobs = [frames[start : start + FRAMES_PER_JOB] for start in range(0, len(frames), FRAMES_PER_JOB)]
     if workers == 1:
         for job in jobs:
-            advance(draw_files(seed, job, folder))
+            advance(draw_to_files(seed, job, folder))
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=leave_interrupts) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=ignore_interrupts) as pool:
         try:
-            for done in as_completed([pool.submit(draw_files, seed, job, folder) for job in jobs]):
-                advance(done.result())
+            for future in as_completed([pool.submit(draw_to_files, seed, job, folder) for job in jobs]):
+                advance(future.result())
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def leave_interrupts() -> None:
-    """In a worker: Ctrl-C is the parent's to handle."""
+def ignore_interrupts() -> None:
+    """Makes a worker process ignore Ctrl-C, which its parent handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def draw_files(seed: int, frames: list[Frame], folder: Path) -> int:
-    """Draw some frames, each to its file, and say how many."""
+def draw_to_files(seed: int, frames: list[Frame], folder: Path) -> int:
+    """Draws some frames, each into its file, and returns their number."""
     for frame in frames:
         Image.fromarray(draw(seed, frame)).save(folder / frame.image, **JPEG)
     return len(frames)

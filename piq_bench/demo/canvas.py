@@ -1,4 +1,4 @@
-"""The picture while it is painted: paint on shapes, then light and lens on the whole, then bytes."""
+"""Paints an image: fills shapes, applies light and lens effects to the whole, and converts it to bytes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Paint:
 
 
 class Canvas:
-    """A picture of 256 rows and 128 columns, painted back to front.
+    """An image of 256 rows and 128 columns, painted back to front.
 
     Attributes:
         pixels: shape (3, 256, 128), float64; red, green, blue, about [0, 1].
@@ -85,7 +85,7 @@ class Canvas:
         self.y: FloatArray = (np.arange(HEIGHT, dtype=np.float64) + 0.5).reshape(-1, 1)
 
     def fill(self, shape: Shape, paint: Paint) -> None:
-        """Paint a shape over what is there."""
+        """Paints a shape over what is already there."""
         left, top, right, bottom = shape.box
         columns = slice(max(0, int(left) - 2), min(WIDTH, int(max(right, -3.0)) + 3))
         rows = slice(max(0, int(top) - 2), min(HEIGHT, int(max(bottom, -3.0)) + 3))
@@ -105,7 +105,7 @@ class Canvas:
         target += (colour - target) * cover
 
     def shading(self, distance: FloatArray, paint: Paint) -> FloatArray | None:
-        """Factor on the colour: the surface curves away near the edge, and faces the light or not."""
+        """Factor on the colour of each pixel: near the edge, the surface curves towards the light or away from it."""
         light: FloatArray | None = None
         if paint.bulge > 0.0 and distance.shape[0] > 2 and distance.shape[1] > 2:
             rim = 1.0 - np.minimum(np.maximum(distance / -paint.bulge, 0.0), 1.0)
@@ -126,13 +126,13 @@ class Canvas:
         self.fill(Stroke(path, [width / 2.0] * len(path)), Paint(colour, alpha=alpha))
 
     def blend(self, colour: Sequence[FloatArray | float], cover: FloatArray | float) -> None:
-        """Paint the whole canvas, each pixel as much as `cover` says."""
+        """Paints over the whole canvas, each pixel with the opacity `cover`."""
         for channel, value in enumerate(colour):
             target = self.pixels[channel]
             target += (value - target) * cover
 
     def blur(self, passes: int) -> None:
-        """Soften: each pass takes 1/4, 1/2, 1/4 of three neighbours, along both axes."""
+        """Softens the image: each pass takes 1/4, 1/2, 1/4 of three neighbours, along both axes."""
         for _ in range(passes):
             wide = np.concatenate([self.pixels[:, :, :1], self.pixels, self.pixels[:, :, -1:]], axis=2)
             self.pixels = 0.25 * wide[:, :, :-2] + 0.5 * wide[:, :, 1:-1] + 0.25 * wide[:, :, 2:]
@@ -140,7 +140,7 @@ class Canvas:
             self.pixels = 0.25 * tall[:, :-2] + 0.5 * tall[:, 1:-1] + 0.25 * tall[:, 2:]
 
     def grain(self, draws: Draws, strength: float) -> None:
-        """Add noise: the sum of two even numbers for each value, at most `strength` up or down."""
+        """Adds noise: the sum of two uniform numbers for each value, at most `strength` up or down."""
         words = draws.bits(self.pixels.size // 2)
         low = (words & np.uint64(0xFFFF)) + ((words >> np.uint64(16)) & np.uint64(0xFFFF))
         high = ((words >> np.uint64(32)) & np.uint64(0xFFFF)) + (words >> np.uint64(48))

@@ -1,6 +1,6 @@
 """A small rasteriser: shapes given by their signed distance, filled with smooth edges on a float64 canvas.
 
-A picture must come out the same on every machine. Array code therefore uses only + - * / sqrt floor min max and
+An image must be the same on every machine. Array code therefore uses only + - * / sqrt floor min max and
 comparisons, which IEEE 754 fixes to the last bit; numpy's own sin, cos and exp differ between processors. Angles
 become cosines in Python and are rounded to nine digits. Coordinates are in pixels, x to the right, y down; the pixel
 in row r and column c has its centre at (c + 0.5, r + 0.5).
@@ -51,7 +51,7 @@ class Place:
         )
 
     def points(self, points: Sequence[Point]) -> list[Point]:
-        """The same for many points."""
+        """The pixel coordinates of several points."""
         return [self.at(x, y) for x, y in points]
 
     @property
@@ -65,7 +65,7 @@ class Place:
         return math.sqrt(self.down[0] * self.down[0] + self.down[1] * self.down[1])
 
     def inside(self, x: float, y: float, *, degrees: float = 0.0, scale: float = 1.0, flip: bool = False) -> "Place":
-        """A frame within this one: moved to (x, y), turned clockwise, scaled, and mirrored if asked."""
+        """A frame within this one: moved to (x, y), turned clockwise, scaled and, with `flip`, mirrored."""
         cos, sin = direction(degrees)
         side = -scale if flip else scale
         along = (
@@ -100,7 +100,7 @@ class Shape(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ellipse:
-    """An ellipse with radii `rx` and `ry` along its own axes; `axis` is the direction of the first, of length 1."""
+    """An ellipse with radii `rx` and `ry` along its own axes; `axis` is the first one's direction, of length 1."""
 
     centre: Point
     rx: float
@@ -130,7 +130,7 @@ class Ellipse:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """A line through points, as thick at each point as its radius says, with round ends."""
+    """A line through points, with a radius at each point and round ends."""
 
     points: Sequence[Point]
     radii: Sequence[float]
@@ -177,7 +177,7 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """An upright rectangle, its corners rounded outwards by `rounding`: as a polygon, in less time."""
+    """An upright rectangle, its corners rounded outwards by `rounding`; faster than the same polygon."""
 
     corners: Box
     rounding: float = 0.0
@@ -202,7 +202,7 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """Several shapes as one; `blend` pixels wide, their seams are smoothed away."""
+    """Several shapes as one; their seams are smoothed over `blend` pixels."""
 
     parts: Sequence[Shape]
     blend: float = 0.0
@@ -234,7 +234,7 @@ class Union:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What of `shape` lies inside `within` and outside `without`."""
+    """The part of `shape` inside `within` and outside `without`."""
 
     shape: Shape
     within: Shape | None = None

@@ -1,4 +1,4 @@
-"""A person's face with an expression, front or slightly turned.
+"""Paints a person's face with an expression, from the front or slightly turned.
 
 Coordinates are those of the head: the origin in its middle, 1 is half its height, so that the crown is at -1 and the
 chin at 1. An expression is a set of pulls on brows, lids, nose and mouth, after the action units that Ekman and
@@ -26,7 +26,7 @@ MOUTH_Y = 0.62
 
 @dataclass(frozen=True, slots=True)
 class Pulls:
-    """What an expression does to a calm face; 0 is calm, lengths in half heads, up is positive for brows and corners.
+    """What an expression changes in a calm face; 0 is calm, lengths in half heads, brows and corners positive upwards.
 
     Attributes:
         brow: both brows raised. brow_inner, brow_outer: their ends. brow_skew: the one above, the other below.
@@ -81,15 +81,15 @@ PULLS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Mimic:
+class FaceState:
     """How a face is held in one frame.
 
     Attributes:
         pulls: the expression.
-        turn: the head's turn to the picture's right, -1 to 1.
+        turn: the head's turn to the image's right, -1 to 1.
         blink: whether the eyes are shut.
-        side: -1 or 1: the side of a lopsided expression.
-        lipstick, shadow: strength of the make-up; lip_colour and shadow_colour its colours.
+        side: -1 or 1, the side of a lopsided expression.
+        lipstick, shadow: strength of the make-up; lip_colour, shadow_colour: its colours.
     """
 
     pulls: Pulls
@@ -103,7 +103,7 @@ class Mimic:
 
 
 def pulls_of(expression: Iterable[str], strength: float) -> Pulls:
-    """The pulls of one or several emotions at once: of two, the stronger pull wins, feature by feature."""
+    """The pulls of one or several emotions at once; for each feature the strongest pull wins."""
     parts = [PULLS[emotion] for emotion in expression]
     if not parts:
         return Pulls()
@@ -130,41 +130,41 @@ def skull(looks: Looks, at: Place) -> Union:
     )
 
 
-def paint_face(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic) -> None:
-    """Paint ears, skin, eyes, brows, nose, mouth, beard and glasses; hair is painted apart."""
-    pulls, unit = mimic.pulls, at.scale
+def paint_face(canvas: Canvas, looks: Looks, at: Place, state: FaceState) -> None:
+    """Paints ears, skin, eyes, brows, nose, mouth, beard and glasses; hair is painted separately."""
+    pulls, unit = state.pulls, at.scale
     skin = mix(mix(looks.skin, (0.86, 0.30, 0.26), 0.35 * pulls.red), (0.93, 0.91, 0.89), 0.4 * pulls.pale)
     skin = mix(skin, (0.55, 0.68, 0.38), 0.45 * pulls.green)
     shade = mix(shaded(skin, 0.62), (0.45, 0.20, 0.16), 0.3)
     wide, face = looks.face_width, skull(looks, at)
     axis = (at.along[0] / unit, at.along[1] / unit)
     for side in (-1, 1):
-        if side * mimic.turn < 0.75:
+        if side * state.turn < 0.75:
             ear = Ellipse(at.at(side * 0.76 * wide, 0.12), 0.14 * looks.ears * unit, 0.22 * looks.ears * unit, axis)
             canvas.fill(ear, Paint(shaded(skin, 0.93), bulge=0.15 * unit, outline=0.3))
     canvas.fill(face, Paint(skin, bulge=0.75 * unit, relief=0.30, outline=0.30))
-    shift = 0.22 * mimic.turn
+    shift = 0.22 * state.turn
     middle = at.inside(shift, 0.0)
-    paint_cheeks(canvas, looks, middle, mimic, skin, shade)
+    paint_cheeks(canvas, looks, middle, state, skin, shade)
     if looks.beard:
-        paint_beard(canvas, looks, middle, at, face, mimic)
-    paint_nose(canvas, looks, middle, mimic, skin, shade)
-    paint_mouth(canvas, looks, middle, mimic, skin, shade)
+        paint_beard(canvas, looks, middle, at, face, state)
+    paint_nose(canvas, looks, middle, state, skin, shade)
+    paint_mouth(canvas, looks, middle, state, skin, shade)
     for side in (-1, 1):
-        narrow = 1.0 - 0.25 * max(0.0, side * mimic.turn)
+        narrow = 1.0 - 0.25 * max(0.0, side * state.turn)
         eye = middle.inside(side * EYE_X * looks.eye_gap * narrow, EYE_Y)
-        paint_eye(canvas, looks, eye, mimic, skin, side)
-        paint_brow(canvas, looks, eye, mimic, side)
+        paint_eye(canvas, looks, eye, state, skin, side)
+        paint_brow(canvas, looks, eye, state, side)
     if looks.wrinkles:
         paint_wrinkles(canvas, looks, middle, shade)
     if looks.glasses:
         paint_glasses(canvas, looks, middle)
 
 
-def paint_cheeks(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, skin: Colour, shade: Colour) -> None:
+def paint_cheeks(canvas: Canvas, looks: Looks, at: Place, state: FaceState, skin: Colour, shade: Colour) -> None:
     """Blush, freckles, a mole, the folds of a raised cheek, and a tear."""
-    pulls, unit = mimic.pulls, at.scale
-    rosy = 0.14 + 0.12 * mimic.lipstick + 0.3 * pulls.red
+    pulls, unit = state.pulls, at.scale
+    rosy = 0.14 + 0.12 * state.lipstick + 0.3 * pulls.red
     for side in (-1, 1):
         canvas.fill(
             Ellipse(at.at(side * 0.45 * looks.face_width, 0.36), 0.18 * unit, 0.12 * unit),
@@ -177,7 +177,7 @@ def paint_cheeks(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, skin: Co
         if pulls.cheek > 0.0:
             fold = [at.at(side * 0.22, 0.36), at.at(side * 0.42, 0.46), at.at(side * 0.44, 0.66)]
             canvas.line(fold, 0.05 * unit, shade, alpha=min(0.75, pulls.cheek))
-        if pulls.tear > 0.5 and side == mimic.side:
+        if pulls.tear > 0.5 and side == state.side:
             drop = Ellipse(at.at(side * 0.42, 0.36), 0.055 * unit, 0.13 * unit)
             canvas.fill(drop, Paint((0.75, 0.90, 1.0), bulge=0.05 * unit, relief=0.8, outline=0.3, alpha=0.9))
     if looks.mole is not None:
@@ -185,12 +185,12 @@ def paint_cheeks(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, skin: Co
         canvas.fill(Ellipse(at.at(x, y), 0.045 * unit, 0.045 * unit), Paint(shaded(skin, 0.4)))
 
 
-def paint_nose(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, skin: Colour, shade: Colour) -> None:
+def paint_nose(canvas: Canvas, looks: Looks, at: Place, state: FaceState, skin: Colour, shade: Colour) -> None:
     """A shaded ridge, the wings, and wrinkles across its root."""
-    unit, pulls = at.scale, mimic.pulls
+    unit, pulls = at.scale, state.pulls
     tip = NOSE_Y + 0.10 * (looks.nose_length - 1.0) - 0.05 * pulls.nose
     wing = 0.125 * looks.nose_width
-    lean = 0.10 * mimic.turn
+    lean = 0.10 * state.turn
     ridge = curve(at.at(-0.05, EYE_Y + 0.02), at.at(lean - 0.16, tip - 0.12), at.at(lean - wing, tip))
     canvas.line(ridge[2:], 0.05 * unit, shade, alpha=0.45)
     ball = Ellipse(at.at(lean, tip - 0.03), 1.05 * wing * unit, 0.10 * unit)
@@ -203,18 +203,18 @@ def paint_nose(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, skin: Colo
             canvas.line(fold, 0.05 * unit, shade, alpha=min(0.9, 0.8 * pulls.nose))
 
 
-def paint_mouth(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, skin: Colour, shade: Colour) -> None:
+def paint_mouth(canvas: Canvas, looks: Looks, at: Place, state: FaceState, skin: Colour, shade: Colour) -> None:
     """Lips closed in a line or open on teeth and tongue."""
-    pulls, unit = mimic.pulls, at.scale
+    pulls, unit = state.pulls, at.scale
     half = 0.29 * looks.mouth_width * (1.0 + pulls.wide)
     calm = 0.02 if pulls.corner == 0.0 else 0.0
-    lifted = [calm + pulls.corner + max(0.0, mimic.side * side * pulls.skew) for side in (-1, 1)]
+    lifted = [calm + pulls.corner + max(0.0, state.side * side * pulls.skew) for side in (-1, 1)]
     left, right = (-half, MOUTH_Y - lifted[0]), (half, MOUTH_Y - lifted[1])
     upper = MOUTH_Y - pulls.lip * 1.6 + 0.35 * pulls.corner
     lower = MOUTH_Y + 0.02 + 1.9 * pulls.open + 0.9 * max(0.0, pulls.corner)
     natural = mix(skin, (0.72, 0.28, 0.27), 0.55)
-    lips = mix(natural, mimic.lip_colour, mimic.lipstick)
-    thick = 0.066 * looks.lips * unit * (1.0 + 0.35 * mimic.lipstick)
+    lips = mix(natural, state.lip_colour, state.lipstick)
+    thick = 0.066 * looks.lips * unit * (1.0 + 0.35 * state.lipstick)
     top = curve(at.at(*left), at.at(0.0, upper), at.at(*right))
     bottom = curve(at.at(*left), at.at(0.0, lower), at.at(*right))
     if pulls.round > 0.5 and pulls.corner <= 0.0:
@@ -247,46 +247,46 @@ def paint_mouth(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, skin: Col
     canvas.line(line, 0.065 * unit, mix(shade, BLACK, 0.35))
 
 
-def paint_eye(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, skin: Colour, side: int) -> None:
+def paint_eye(canvas: Canvas, looks: Looks, at: Place, state: FaceState, skin: Colour, side: int) -> None:
     """White, iris and lids of one eye; the lids follow the expression."""
-    pulls, unit = mimic.pulls, at.scale
+    pulls, unit = state.pulls, at.scale
     half = 0.205 * looks.eye_size
     high = 0.150 * looks.eye_size * (1.0 + pulls.lid)
     low = 0.115 * looks.eye_size * (1.0 - pulls.squint + 0.5 * max(0.0, pulls.lid))
     slant = 0.03
     inner, outer = (-side * half, slant), (side * half, 0.0)
-    if mimic.blink:
+    if state.blink:
         shut = [at.at(*inner), at.at(0.0, 0.10), at.at(*outer)]
         canvas.line(shut, 0.07 * unit, mix(shaded(skin, 0.4), BLACK, 0.5))
         return
     top = curve(at.at(*inner), at.at(0.0, -1.9 * high), at.at(*outer))
     bottom = curve(at.at(*inner), at.at(0.0, 1.9 * low + 0.02), at.at(*outer))
-    if mimic.shadow > 0.05:
+    if state.shadow > 0.05:
         lid = curve(at.at(*inner), at.at(0.0, -1.9 * high - 0.26), at.at(*outer))
-        canvas.fill(Polygon([*top, *reversed(lid)]), Paint(mimic.shadow_colour, alpha=0.65 * mimic.shadow))
+        canvas.fill(Polygon([*top, *reversed(lid)]), Paint(state.shadow_colour, alpha=0.65 * state.shadow))
     opening = Polygon([*top, *reversed(bottom)])
     canvas.fill(opening, Paint(WHITE))
-    glance = 0.06 * mimic.turn
+    glance = 0.06 * state.turn
     pupil_at = at.at(glance, 0.07 * pulls.gaze - 0.01)
     size = (0.118 - 0.022 * max(0.0, pulls.lid)) * unit
     canvas.fill(Cut(Ellipse(pupil_at, size, size), within=opening), Paint(looks.eye))
     canvas.fill(Cut(Ellipse(pupil_at, 0.55 * size, 0.55 * size), within=opening), Paint(BLACK))
     gleam = (pupil_at[0] - 0.35 * size, pupil_at[1] - 0.4 * size)
     canvas.fill(Cut(Ellipse(gleam, 0.3 * size, 0.3 * size), within=opening), Paint(WHITE, alpha=0.9))
-    lash = 0.055 + 0.025 * mimic.shadow
+    lash = 0.055 + 0.025 * state.shadow
     canvas.fill(Stroke(top, [lash * unit * 0.5] * len(top)), Paint(mix(shaded(skin, 0.3), BLACK, 0.6)))
     canvas.fill(Stroke(bottom, [0.018 * unit] * len(bottom)), Paint(shaded(skin, 0.5), alpha=0.8))
-    if mimic.shadow > 0.05:
+    if state.shadow > 0.05:
         canvas.line([at.at(*outer), at.at(side * (half + 0.09), -0.09)], 0.05 * unit, BLACK)
     if pulls.lid < -0.2:
         crease = [at.at(*inner), at.at(0.0, -0.34), at.at(*outer)]
         canvas.line(crease, 0.035 * unit, shaded(skin, 0.55), alpha=0.8)
 
 
-def paint_brow(canvas: Canvas, looks: Looks, at: Place, mimic: Mimic, side: int) -> None:
+def paint_brow(canvas: Canvas, looks: Looks, at: Place, state: FaceState, side: int) -> None:
     """One brow."""
-    pulls, unit = mimic.pulls, at.scale
-    raised = pulls.brow + side * mimic.side * pulls.brow_skew
+    pulls, unit = state.pulls, at.scale
+    raised = pulls.brow + side * state.side * pulls.brow_skew
     base = -0.30
     inner = at.at(-side * 0.20, base - 0.03 - raised - pulls.brow_inner)
     outer = at.at(side * 0.25, base + 0.05 - raised - pulls.brow_outer)
@@ -313,9 +313,9 @@ def paint_wrinkles(canvas: Canvas, looks: Looks, at: Place, shade: Colour) -> No
             canvas.line([at.at(x + side * 0.24, 0.05 + 0.3 * y), at.at(x + side * 0.34, y)], 0.03 * unit, shade, alpha)
 
 
-def paint_beard(canvas: Canvas, looks: Looks, at: Place, head: Place, face: Union, mimic: Mimic) -> None:
+def paint_beard(canvas: Canvas, looks: Looks, at: Place, head: Place, face: Union, state: FaceState) -> None:
     """Stubble, a moustache, a goatee or a full beard, in the colour of the hair."""
-    unit, drop = at.scale, 0.10 * mimic.pulls.open
+    unit, drop = at.scale, 0.10 * state.pulls.open
     colour = mix(shaded(looks.hair, 0.85), BLACK, 0.12)
     lip = [at.at(-0.30, 0.58), at.at(0.0, 0.40), at.at(0.30, 0.58)]
     if looks.beard in ("stubble", "full"):

@@ -1,12 +1,12 @@
-"""What was filmed: films, the tracks of people in them, and the frames of each track with their labels.
+"""Decides what was filmed: the films, the tracks of people in them, and the frames of each track with their labels.
 
 A track is a run of consecutive frames of one person in one pose. Train and test share no film and no person. People
-without an identity are people too, each with looks of their own; only their name is not known.
+without an identity have looks of their own too; only their name is not known.
 """
 
 from dataclasses import dataclass
 
-from piq_bench.demo.people import Person, cast
+from piq_bench.demo.people import Person, cast_people
 from piq_bench.demo.random import Draws, apportion
 from piq_bench.demo.sizes import Sizes, long_tail
 
@@ -36,25 +36,25 @@ EXPRESSION_WEIGHTS: dict[tuple[str, ...], int] = {
 SHOT_WEIGHTS = {"full": 58, "knees": 27, "chest": 15}
 TRACK_LENGTH_WEIGHTS = (30, 24, 15, 11, 8, 6, 3, 3)
 
-HIDDEN_APPEARANCES = 7  # images of each person without a name, on average
-JITTER = 0.3  # share of tracks whose box is cut anew in every frame
-SEEN_ONCE = 0.12  # share of rarely seen people whose images are all of one track
+UNNAMED_APPEARANCES = 7  # images of each person without a name, on average
+JITTER = 0.3  # share of tracks whose bounding box differs from frame to frame
+SEEN_ONCE = 0.12  # share of rarely seen people whose images are all in one track
 NOT_ANNOTATED = 0.02  # share of images without a label, task by task
-BODY_OUT_OF_SIGHT = 0.5  # share of close shots in which nobody said what the body does
+BODY_OUT_OF_SIGHT = 0.5  # share of close shots without a label of `body`
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One person, in one pose, in one take of one film.
+    """One person in one pose in consecutive frames of one film.
 
     Attributes:
         name: "m03-t012", the column `sequence`.
         film: number of the film, from 1.
-        identity: the person's name in the annotations, "" where nobody gave it.
-        body, arm, expression: the pose, as labels; an empty expression is a calm face.
-        shot: how much of the person is in the picture: "full", "knees" or "chest".
-        jitter: whether the box differs from frame to frame.
-        n_frames: length.
+        identity: the person's name in the annotations; "" if it is not known.
+        body, arm, expression: labels of the pose; an empty expression is a calm face.
+        shot: how much of the person is in the image: "full", "knees" or "chest".
+        jitter: whether the bounding box differs from frame to frame.
+        n_frames: number of frames.
     """
 
     name: str
@@ -71,13 +71,13 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One image: its id, its split, its place in its track (from 0) and the tasks that nobody annotated."""
+    """One image: its id, its split, its track, its place in the track (from 0) and the tasks without a label."""
 
     image: str
     split: str
     track: Track
     place: int
-    blank: tuple[str, ...]
+    unannotated: tuple[str, ...]
 
     @property
     def source(self) -> str:
@@ -87,7 +87,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One person of one side, and how many images of each kind show them."""
+    """One person of train or test, with the number of query images and of all other images."""
 
     person: Person
     identity: str
@@ -96,8 +96,8 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
-    """A track before it is named: who, in which film, and in which split each of its frames is."""
+class TrackPlan:
+    """A track before it has a name and a pose: the person, the film and the split of each frame."""
 
     role: Role
     film: int
@@ -105,48 +105,56 @@ class Take:
 
 
 def shoot(seed: int, sizes: Sizes) -> list[Frame]:
-    """Every image of a benchmark with its labels, ascending by image id."""
+    """Makes all images of a benchmark with their labels, ascending by image id."""
     n_films = sizes.train_films + sizes.test_films
     films = Draws("films", seed).shuffled(range(1, n_films + 1))
     train_films, test_films = films[: sizes.train_films], films[sizes.train_films :]
     train, test = roles(seed, sizes)
     tracks = [
-        *takes(seed, train, train_films, "train", sizes.longest_track),
-        *takes(seed, test, test_films, "gallery", sizes.longest_track),
+        *plan_tracks(seed, train, train_films, "train", sizes.longest_track),
+        *plan_tracks(seed, test, test_films, "gallery", sizes.longest_track),
     ]
-    return sorted(frames(seed, tracks, n_films), key=lambda frame: frame.image)
+    return sorted(frames_of(seed, tracks, n_films), key=lambda frame: frame.image)
 
 
 def roles(seed: int, sizes: Sizes) -> tuple[list[Role], list[Role]]:
-    """The people of train and of test: those with a name first, most often seen first, then those without."""
+    """The people of train and of test: first those with a name, most images first, then those without."""
     n_train, n_test = sizes.train_identities, sizes.gallery_identities
     width = max(3, len(str(n_train + n_test)))
     names = [f"p{number:0{width}d}" for number in Draws("names", seed).shuffled(range(1, n_train + n_test + 1))]
     train_counts = long_tail(sizes.train - sizes.train_unlabelled, n_train)
     gallery_counts = long_tail(sizes.gallery - sizes.gallery_unlabelled, n_test)
     query_counts = long_tail(sizes.query, sizes.query_identities)
-    query_counts += [0] * (n_test - sizes.query_identities)  # the rarest are in the gallery alone
-    train_people = cast(seed, "train", 0, n_train)
-    test_people = cast(seed, "test", n_train, n_test)
+    query_counts += [0] * (n_test - sizes.query_identities)  # people with the fewest images are in the gallery only
+    train_people = cast_people(seed, "train", 0, n_train)
+    test_people = cast_people(seed, "test", n_train, n_test)
     train = [Role(*row) for row in zip(train_people, names, [0] * n_train, train_counts, strict=False)]
     test = [Role(*row) for row in zip(test_people, names[n_train:], query_counts, gallery_counts, strict=True)]
-    train += hidden(seed, "train", n_train + n_test, sizes.train_unlabelled)
-    test += hidden(seed, "test", n_train + n_test + len(train), sizes.gallery_unlabelled)
+    train += unnamed_people(seed, "train", n_train + n_test, sizes.train_unlabelled)
+    test += unnamed_people(seed, "test", n_train + n_test + len(train), sizes.gallery_unlabelled)
     return train, test
 
 
-def hidden(seed: int, side: str, first: int, n_images: int) -> list[Role]:
-    """People without a name, who together fill `n_images` images."""
-    n_people = -(-n_images // HIDDEN_APPEARANCES)
+def unnamed_people(seed: int, side: str, first: int, n_images: int) -> list[Role]:
+    """People without a name, with `n_images` images in all."""
+    n_people = -(-n_images // UNNAMED_APPEARANCES)
     draws = Draws("hidden", seed, side)
     counts = apportion(n_images, [1 + draws.below(99) for _ in range(n_people)], least=1)
-    people = cast(seed, f"{side} hidden", first, n_people)
+    people = cast_people(seed, f"{side} hidden", first, n_people)
     return [Role(person, "", 0, count) for person, count in zip(people, counts, strict=True)]
 
 
-def takes(seed: int, people: list[Role], films: list[int], rest: str, longest: int) -> list[Take]:
-    """Each person's images cut into tracks and spread over a few films; `rest` is the split of all but the queries."""
-    cut = []
+def plan_tracks(seed: int, people: list[Role], films: list[int], rest: str, longest: int) -> list[TrackPlan]:
+    """Cuts each person's images into tracks and spreads them over a few films.
+
+    Args:
+        seed: seed of the benchmark.
+        people: the people of train or of test.
+        films: numbers of the films to choose from.
+        rest: split of all images that are no queries.
+        longest: most frames of a track.
+    """
+    plans = []
     for role in people:
         draws = Draws("takes", seed, role.person.number)
         n_images = role.n_query + role.n_rest
@@ -158,9 +166,9 @@ def takes(seed: int, people: list[Role], films: list[int], rest: str, longest: i
         own = draws.shuffled(films)[: 1 + draws.below(min(4, len(lengths)))]
         start = 0
         for length in lengths:
-            cut.append(Take(role, draws.pick(own), tuple(splits[start : start + length])))
+            plans.append(TrackPlan(role, draws.pick(own), tuple(splits[start : start + length])))
             start += length
-    return cut
+    return plans
 
 
 def track_lengths(draws: Draws, total: int, longest: int) -> list[int]:
@@ -175,11 +183,14 @@ def track_lengths(draws: Draws, total: int, longest: int) -> list[int]:
     return lengths
 
 
-def frames(seed: int, cut: list[Take], n_films: int) -> list[Frame]:
-    """All takes posed, by side so that neither lacks a label; then each film's frames numbered in its order."""
+def frames_of(seed: int, plans: list[TrackPlan], n_films: int) -> list[Frame]:
+    """Gives every track a pose and a name, and numbers the frames of each film.
+
+    Poses are dealt out for train and test separately, so that neither lacks a label.
+    """
     poses: dict[int, tuple[str, str, tuple[str, ...], str]] = {}
     for side in ("train", "test"):
-        members = [i for i, take in enumerate(cut) if (take.splits[0] == "train") == (side == "train")]
+        members = [i for i, plan in enumerate(plans) if (plan.splits[0] == "train") == (side == "train")]
         draws = Draws("poses", seed, side)
         decks = [draws.deck(weights, len(members)) for weights in (BODY_WEIGHTS, ARM_WEIGHTS)]
         expressions = draws.deck(EXPRESSION_WEIGHTS, len(members))
@@ -190,21 +201,21 @@ def frames(seed: int, cut: list[Take], n_films: int) -> list[Frame]:
     for film in range(1, n_films + 1):
         draws = Draws("film", seed, film)
         number = 0
-        members = draws.shuffled(i for i, take in enumerate(cut) if take.film == film)
+        members = draws.shuffled(i for i, plan in enumerate(plans) if plan.film == film)
         for place, i in enumerate(members):
-            role, splits = cut[i].role, cut[i].splits
+            role, splits = plans[i].role, plans[i].splits
             name = f"m{film:0{width}d}"
             jitter = draws.chance(JITTER)
             track = Track(f"{name}-t{place:03d}", film, role.person, role.identity, *poses[i], jitter, len(splits))
-            number += 1 + draws.below(12)  # between two tracks some frames were not kept
+            number += 1 + draws.below(12)  # between two tracks some frame numbers are skipped
             for k, split in enumerate(splits):
-                shown.append(Frame(f"{name}/{number:05d}.jpg", split, track, k, blanks(draws, track.shot)))
+                shown.append(Frame(f"{name}/{number:05d}.jpg", split, track, k, unannotated_tasks(draws, track.shot)))
                 number += 1
     return shown
 
 
-def blanks(draws: Draws, shot: str) -> tuple[str, ...]:
-    """The tasks that nobody annotated in one image."""
+def unannotated_tasks(draws: Draws, shot: str) -> tuple[str, ...]:
+    """Draws the tasks for which one image has no label."""
     return tuple(
         task
         for task in ATTRIBUTES
@@ -212,7 +223,7 @@ def blanks(draws: Draws, shot: str) -> tuple[str, ...]:
     )
 
 
-def row(frame: Frame) -> dict[str, str]:
+def annotation_row(frame: Frame) -> dict[str, str]:
     """One line of annotations.csv, as text."""
     track, person = frame.track, frame.track.person
     values = {
@@ -229,4 +240,4 @@ def row(frame: Frame) -> dict[str, str]:
         "source": frame.source,
         "sequence": track.name,
     }
-    return {column: "" if column in frame.blank else value for column, value in values.items()}
+    return {column: "" if column in frame.unannotated else value for column, value in values.items()}

@@ -1,7 +1,7 @@
-"""Hair and headgear in the head's coordinates (crown at -1, chin at 1): a part behind the body, one before the face.
+"""Paints hair and headgear in the head's coordinates (crown at -1, chin at 1), behind the body and over the face.
 
-What a head of hair leaves free of the face is an ellipse, the window; styles differ in the window, in what hangs
-down behind, and in what stands off.
+Hair leaves an ellipse of the face free, the window. Styles differ in the window, in what hangs down behind, and in what
+sticks out.
 """
 
 from collections.abc import Sequence

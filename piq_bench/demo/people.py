@@ -1,7 +1,7 @@
-"""Who exists, and what never changes about them: the body, the face, the hair.
+"""Makes the people of a benchmark, with what never changes about them: the body, the face, the hair.
 
-A person is drawn from the seed, a number and the four labels of appearance. Lengths are in pixels of a picture 256
-high in which a grown person of medium height stands about 184 tall. Heads are large, so that a face stays readable.
+A person's looks depend on the seed, the person's number and the four labels of appearance. Lengths are in pixels of an
+image 256 pixels high, in which an adult of medium height is about 184 tall. Heads are large, to keep faces readable.
 """
 
 from collections.abc import Mapping
@@ -113,8 +113,8 @@ class Person:
     looks: Looks
 
 
-def cast(seed: int, name: str, first: int, n: int) -> list[Person]:
-    """`n` people with numbers from `first`, their labels as frequent as the weights above say."""
+def cast_people(seed: int, name: str, first: int, n: int) -> list[Person]:
+    """Makes `n` people numbered from `first`, with labels as frequent as the weights above say."""
     draws = Draws("cast", seed, name)
     genders = draws.deck(GENDER_WEIGHTS, n)
     ages = draws.deck(AGE_WEIGHTS, n)
@@ -128,7 +128,7 @@ def cast(seed: int, name: str, first: int, n: int) -> list[Person]:
 
 
 def looks_of(draws: Draws, gender: str, age: str, physique: str, height: str) -> Looks:
-    """Looks that show the four labels, and are otherwise one's own."""
+    """Draws looks that show the four labels and otherwise differ from person to person."""
     female, child, old = gender == "female", age == "child", age == "old"
     grown = age in ("adult", "old")
     small = 0.9 if child else 1.0

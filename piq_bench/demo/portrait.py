@@ -1,7 +1,7 @@
-"""One frame of the synthetic benchmark as a picture: uint8, (256, 128, 3), the same on every machine.
+"""Draws one frame of the synthetic benchmark: uint8, (256, 128, 3), the same on every machine.
 
-What stays the same through a track (camera, pose, place, what stands in the way) is drawn from the track's name; what
-changes from frame to frame (a step, a swing, a blink, the box, the grain) from the frame's.
+What stays the same in a track (camera, pose, place, obstacles) is drawn at random from a stream named after the track;
+what changes from frame to frame (a step, a swing, a blink, the box, the grain) from one named after the frame.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from piq_bench.demo.body import paint_person
 from piq_bench.demo.canvas import HEIGHT, WIDTH, Canvas, Paint
 from piq_bench.demo.draw import Ellipse, Place, Point, direction
-from piq_bench.demo.face import Mimic, pulls_of
+from piq_bench.demo.face import FaceState, pulls_of
 from piq_bench.demo.film import Frame, Track
 from piq_bench.demo.pose import Stance, skeleton_of, stance_of
 from piq_bench.demo.props import FABRICS, paint_bed, paint_blanket, paint_occluder, paint_seat
@@ -35,7 +35,7 @@ SHADOW = (0.05, 0.05, 0.08)
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a track's camera and light were: zoom, place of the person, part of the scene, what is in the way."""
+    """Camera and light of a track: zoom, place of the person, part of the scene, obstacles."""
 
     scene: int
     zoom: float
@@ -52,10 +52,10 @@ class Setup:
 
 
 def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
-    """The picture of one frame, shape (256, 128, 3)."""
+    """The image of one frame, shape (256, 128, 3)."""
     track, person = frame.track, frame.track.person
     moment = Draws("frame", seed, frame.image)
-    setup, stance, box = staged(seed, frame, moment)
+    setup, stance, box = setup_stance_and_box(seed, frame, moment)
     tone = tone_of(seed, track.film)
     outfit = outfit_of(seed, person, track.film)
     lying = stance.variant == "lying"
@@ -74,7 +74,7 @@ def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
     if stance.variant.startswith("seat"):
         front = stance.variant == "seat front"
         paint_seat(canvas, furniture, bones, ground, front, stance.side, person.looks.hip)
-    mimic = Mimic(
+    state = FaceState(
         pulls=pulls_of(track.expression, setup.strength),
         turn=stance.turn,
         blink=moment.chance(SHARE_BLINK),
@@ -86,7 +86,7 @@ def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
     )
     if setup.blanket and not outdoors:
         outfit = replace(outfit, shoes=person.looks.skin)
-    paint_person(canvas, person, outfit, stance, bones, mimic, sway=-0.012 * stance.lean * stance.profile)
+    paint_person(canvas, person, outfit, stance, bones, state, sway=-0.012 * stance.lean * stance.profile)
     if setup.blanket and not outdoors:
         paint_blanket(canvas, furniture.pick(FABRICS), ground, -0.36 * person.looks.stature)
     if setup.occluder:
@@ -98,13 +98,13 @@ def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
 
 
 def head_of(seed: int, frame: Frame) -> Place:
-    """Where the head is in a frame's picture: its middle, and half its height as unit."""
-    setup, stance, box = staged(seed, frame, Draws("frame", seed, frame.image))
+    """Where the head is in a frame's image: its middle, and half its height as the unit."""
+    setup, stance, box = setup_stance_and_box(seed, frame, Draws("frame", seed, frame.image))
     return skeleton_of(frame.track.person.looks, stance, ground_of(box, setup, frame.track, stance)).head
 
 
-def staged(seed: int, frame: Frame, moment: Draws) -> tuple[Setup, Stance, Place]:
-    """Camera and light, the pose at this moment, and how the picture was cut from the film."""
+def setup_stance_and_box(seed: int, frame: Frame, moment: Draws) -> tuple[Setup, Stance, Place]:
+    """Camera and light, the pose in this frame, and the bounding box that cuts the image from the film."""
     track = frame.track
     draws = Draws("track", seed, track.name)
     stance = stance_of(draws, track.body, track.arm)
@@ -144,7 +144,7 @@ def setup_of(draws: Draws, track: Track) -> Setup:
 
 
 def moved(draws: Draws, stance: Stance, step: int) -> Stance:
-    """The stance a few frames on: limbs swing to and fro, a walker's more; in some tracks people hardly move."""
+    """The stance after some frames: limbs swing to and fro, a walker's more; in some tracks people hardly move."""
     phase = step % (2 * SWING)
     liveliness = min(phase, 2 * SWING - phase) * draws.pick((0.5, 1.5, 2.5, 4.0))
     pace = 1.5 if stance.variant in ("walk", "run") else 0.5
@@ -163,7 +163,7 @@ def moved(draws: Draws, stance: Stance, step: int) -> Stance:
 
 
 def box_of(draws: Draws, track: Track, step: int) -> Place:
-    """How the picture was cut from the film: the same box through a track, or anew in every frame."""
+    """The bounding box that cuts the image from the film: nearly fixed in a track, or with jitter new in each frame."""
     if not track.jitter:
         return Place((0.4 * step + draws.between(-0.4, 0.4), 0.1 * step + draws.between(-0.4, 0.4)))
     scale = draws.between(0.94, 1.06)
@@ -188,7 +188,7 @@ def ground_of(box: Place, setup: Setup, track: Track, stance: Stance) -> Place:
 
 
 def expose(canvas: Canvas, tone: Tone, setup: Setup) -> None:
-    """Light from one side, the film's colours and contrast, and darker corners."""
+    """Applies light from one side, the film's colours and contrast, and darker corners."""
     across, down = canvas.x / WIDTH - 0.5, canvas.y / HEIGHT - 0.5
     level = setup.dim * (1.0 + setup.slope[0] * across + setup.slope[1] * down)
     level = level * (1.0 - tone.vignette * (across * across + down * down))

@@ -1,6 +1,6 @@
-"""From the labels of a pose to angles, and from angles and a person's lengths to joints on the canvas.
+"""Turns the labels of a pose into angles, and angles with a person's lengths into joints on the canvas.
 
-Angles are in degrees. Those of limbs are measured from straight down, positive to the picture's right for legs and
+Angles are in degrees. Those of limbs are measured from straight down, positive to the image's right for legs and
 outwards for arms; the torso leans to the right where its angle is positive. Legs hang from the pelvis in the ground's
 frame, arms from the shoulders in the torso's, so that a bent or lying person keeps the same arms.
 """
@@ -15,7 +15,7 @@ TORSO_SHARE = 0.42
 THIGH_SHARE = 0.50
 ARM_PER_TORSO = 1.12
 NECK = 3.0
-HOLD_REACH = 0.55  # forearms that hold something in front of the body point at us
+HOLD_REACH = 0.55  # forearms that hold something in front of the body point at the viewer
 
 Pair = tuple[float, float]
 
@@ -25,12 +25,12 @@ class Stance:
     """The angles of one pose.
 
     Attributes:
-        variant: which way of doing what the label says: "front", "walk", "run", "seat side", "seat front", "squat",
+        variant: the way in which the label is shown: "front", "walk", "run", "seat side", "seat front", "squat",
             "crouch", "bow" or "lying".
-        side: -1 or 1: to which side of the picture the person is turned.
+        side: -1 or 1, the side of the image that the person is turned to.
         profile: how far the body is turned to that side; 0 is front, 1 is side.
         lean: the torso's angle. tilt: the head's angle in the torso's frame. turn: where the face looks, -1 to 1.
-        thighs, shins: (left, right). reach: share of its length that each thigh shows, less if it points at us.
+        thighs, shins: (left, right). reach: share of its length that each thigh shows, less if it points at the viewer.
         arms: "down", "hips", "chin", "belly", "up", "wide", "point", "crossed", "hold" or "carry", for (left, right).
         uppers, forearms: (left, right), outwards.
         prop: what is held, "" for nothing.
@@ -57,7 +57,7 @@ class Skeleton:
 
     Attributes:
         torso: frame with its origin at the pelvis, y along the spine; the shoulders are at y = -torso_length.
-        head: frame of the head, half its height long.
+        head: frame of the head, whose unit is half the head's height.
         unit: pixels per unit of length.
     """
 
@@ -74,7 +74,7 @@ class Skeleton:
 
 
 def stance_of(draws: Draws, body: str, arm: str) -> Stance:
-    """One way to hold body and arms as the labels say."""
+    """Draws a way of holding body and arms as the labels say."""
     side = draws.sign()
     small = draws.between(-2.0, 2.0)
     turn = draws.between(-0.55, 0.55)

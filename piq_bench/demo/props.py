@@ -1,4 +1,4 @@
-"""Things people hold, sit on, lie on and stand behind."""
+"""Paints the things that people hold, sit on, lie on and stand behind."""
 
 from piq_bench.demo.canvas import Canvas, Cloth, Paint
 from piq_bench.demo.draw import Ellipse, Place, Point, Polygon, Rectangle, Shape, Stroke, curve, mix
@@ -183,7 +183,7 @@ def rectangle(at: Place, left: float, top: float, right: float, bottom: float) -
 
 
 def rounded(at: Place, left: float, top: float, right: float, bottom: float, corner: float) -> Shape:
-    """The same with round corners."""
+    """A rectangle with round corners in a frame's coordinates."""
     low, high = (left + corner, top + corner), (right - corner, bottom - corner)
     if at.upright:
         return Rectangle((*at.at(*low), *at.at(*high)), corner * at.scale)

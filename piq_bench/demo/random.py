@@ -1,8 +1,8 @@
-"""Draws that are the same on every machine and under every numpy: named streams of raw PCG64 bits.
+"""Draws random numbers that are the same on every machine and with every numpy, from named streams of PCG64 bits.
 
-numpy promises stable streams for its bit generators only, not for the distributions on top. Everything here is
-therefore made from raw bits by integer arithmetic and single float64 operations. A stream is opened by name, so
-that what one person looks like does not depend on how many people were drawn before.
+numpy promises stable streams only for its bit generators, not for its distributions. All draws are therefore made from
+raw bits by integer arithmetic and single float64 operations. Each stream has a name, so that one person's looks do not
+depend on how many people were drawn before.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ UNIT = 2.0**-53
 
 
 class Draws:
-    """One stream of draws; equal names give equal streams.
+    """A stream of random draws; equal names give equal streams.
 
     >>> Draws("person", 0, 7).below(100) == Draws("person", 0, 7).below(100)
     True
@@ -34,19 +34,19 @@ class Draws:
         return np.asarray(self._source.random_raw(size), dtype=np.uint64)
 
     def unit(self) -> float:
-        """Even on [0, 1)."""
+        """A number uniform on [0, 1)."""
         return (int(self._source.random_raw()) >> 11) * UNIT
 
     def between(self, low: float, high: float) -> float:
-        """Even on [low, high)."""
+        """A number uniform on [low, high)."""
         return low + (high - low) * self.unit()
 
     def below(self, n: int) -> int:
-        """Even on 0 ... n - 1."""
+        """A whole number uniform on 0 ... n - 1."""
         return (int(self._source.random_raw()) * n) >> 64
 
     def chance(self, probability: float) -> bool:
-        """True as often as `probability` says."""
+        """True with the given probability."""
         return self.unit() < probability
 
     def sign(self) -> int:
@@ -54,11 +54,11 @@ class Draws:
         return 1 - 2 * self.below(2)
 
     def pick(self, items: Sequence[Item]) -> Item:
-        """One of the items, each as likely."""
+        """One of the items, all equally likely."""
         return items[self.below(len(items))]
 
     def weighted(self, weights: Mapping[Item, int]) -> Item:
-        """One of the keys, as likely as its weight says."""
+        """One of the keys, with a probability proportional to its weight."""
         left = self.below(sum(weights.values()))
         return next(item for item, end in zip(weights, accumulate(weights.values()), strict=True) if left < end)
 
@@ -71,13 +71,13 @@ class Draws:
         return deck
 
     def deck(self, weights: Mapping[Item, int], n: int) -> list[Item]:
-        """`n` keys in random order, each as often as its weight says and not by luck: rare ones are never missing."""
+        """`n` keys in random order, each as often as its weight says, so that rare keys are not missing by chance."""
         counts = apportion(n, list(weights.values()))
         return self.shuffled(item for item, count in zip(weights, counts, strict=True) for _ in range(count))
 
 
 def apportion(total: int, weights: Sequence[int], *, least: int = 0) -> list[int]:
-    """Whole numbers that add up to `total`, at least `least` each, the rest by weight (largest remainders first).
+    """Shares out `total` in whole numbers of at least `least`, by weight (largest remainder method).
 
     Raises:
         ValueError: if `total` is too small for `least` each.

@@ -1,8 +1,8 @@
-"""The scale test: a benchmark without pictures at the sizes of the paper's Table 2, and a submission for it.
+"""Makes the scale set: a benchmark without images at the sizes of the paper's Table 2, and a submission for it.
 
-Hashes and embeddings are made, not measured. The frames of a track have hashes a few bits apart, as those of real
-frames; an embedding is the sum of parts for the person, for people who look alike, for the film, for the track and
-for the frame, whose weights follow from the difficulty.
+Hashes and embeddings are drawn at random. The hashes of a track's frames are a few bits apart, like those of real
+frames. An embedding is a sum of parts for the person, for people who look alike, for the film, for the track and for
+the frame, with weights that depend on the difficulty.
 """
 
 import math
@@ -18,7 +18,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from piq_bench.demo.build import new_folder
-from piq_bench.demo.film import Frame, Track, row, shoot
+from piq_bench.demo.film import Frame, Track, annotation_row, shoot
 from piq_bench.demo.random import Draws
 from piq_bench.demo.sizes import PORTRAIT250K, Sizes
 from piq_bench.demo.tables import COLUMNS, MULTI_LABEL, TASKS, benchmark_toml
@@ -34,23 +34,23 @@ REMARK = "Made by `piq demo --preset portrait250k --no-images`: Portrait250K's s
 N_STEPS = 100
 
 BITS = 64
-STEADY_STEPS = {0: 40, 1: 35, 2: 15, 3: 10}  # pairs of bits that change from frame to frame: 0, 2, 4 or 6 bits
-JITTER_STEPS = {3: 20, 4: 20, 5: 20, 6: 20, 7: 20}
+STEADY_STEPS = {0: 40, 1: 35, 2: 15, 3: 10}  # weights of the pairs of bits that change between two frames
+JITTER_STEPS = {3: 20, 4: 20, 5: 20, 6: 20, 7: 20}  # of tracks whose box differs from frame to frame
 
-# Variances of an embedding's parts: of people who look alike, and, as shares of a person's own part (see `signal`), of
-# the clothes in one film and of one track. The rest, up to 1, is the frame's own.
+# Variances of an embedding's parts: that of people who look alike and, as shares of the person's own part (see
+# `signal`), that of the clothes in one film and that of one track. The rest, up to 1, belongs to the frame alone.
 ALIKE = 0.15
 FILM = 0.6
 TRACK = 0.5
 STEPS = {"labels": 30, "groups": 10, "embedding": 50, "submission": 10}
 ROWS_PER_STEP = 2048
-SPREAD_OF_FOUR = 37837.227  # of the sum of four even 16-bit numbers
-MIDDLE_OF_FOUR = 131070
+SPREAD_OF_FOUR = 37837.227  # standard deviation of the sum of four uniform 16-bit numbers
+MIDDLE_OF_FOUR = 131070  # mean of that sum
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleSet:
-    """What was made."""
+    """The scale set that was written: its name, number of images and fingerprint."""
 
     name: str
     n_images: int
@@ -67,19 +67,19 @@ def build_scale_set(
     sizes: Sizes = PORTRAIT250K,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> ScaleSet:
-    """Write a benchmark of the given sizes and a submission into the new folder `out`.
+    """Writes a benchmark of the given sizes and a submission to the new folder `out`.
 
     Args:
-        out: a folder that does not exist yet, or is empty.
-        seed: equal seeds give equal benchmarks.
-        difficulty: 0 to 1; see `signal` for the scores to expect.
+        out: folder that does not exist yet, or is empty.
+        seed: seed of all random draws; equal seeds give equal benchmarks.
+        difficulty: difficulty for the submission, from 0 to 1; see `signal` for the scores to expect.
         dimension: length of an embedding.
-        dtype: "float16" or "float32".
-        sizes: those of Portrait250K unless said otherwise.
-        advance: called with the steps done since the last call, N_STEPS in all.
+        dtype: type of the embeddings, "float16" or "float32".
+        sizes: sizes of the benchmark.
+        advance: called with the number of steps finished since the last call, N_STEPS in all.
 
     Raises:
-        BadUsage: if `out` cannot be written or holds anything.
+        BadUsage: if `out` cannot be written or is not empty.
     """
     name = f"portrait250k-scale-{seed}"
     with new_folder(out) as folder:
@@ -89,7 +89,7 @@ def build_scale_set(
         benchmark = read_benchmark(folder)
         advance(STEPS["labels"])
         test = [frame for frame in frames if frame.split != "train"]
-        report = group_hashed(benchmark, made_up_hashes(seed, test))
+        report = group_hashed(benchmark, synthetic_hashes(seed, test))
         write_groups(folder / "groups.parquet", report)
         advance(STEPS["groups"])
         scratch = folder / "embedding.npy"
@@ -113,23 +113,22 @@ def build_scale_set(
         del embedding
         scratch.unlink()
         advance(STEPS["submission"])
-        mark = fingerprint(read_benchmark(folder))
-    return ScaleSet(name, len(frames), mark)
+        return ScaleSet(name, len(frames), fingerprint(read_benchmark(folder)))
 
 
 def write_annotations(path: Path, frames: list[Frame]) -> None:
-    """The labels as a Parquet table of strings."""
+    """Writes the labels as a Parquet table of strings."""
     columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
     for frame in frames:
-        for name, value in row(frame).items():
+        for name, value in annotation_row(frame).items():
             columns[name].append(value)
     pq.write_table(pa.table(columns, schema=pa.schema([(name, pa.string()) for name in COLUMNS])), path)
 
 
-def made_up_hashes(seed: int, frames: list[Frame]) -> HashedImages:
-    """Hashes with 32 bits set, as phash gives them; consecutive frames of a steady track differ by 0 to 6 bits.
+def synthetic_hashes(seed: int, frames: list[Frame]) -> HashedImages:
+    """Draws hashes with 32 bits set, as those of phash; consecutive frames of a steady track differ by 0 to 6 bits.
 
-    A track has its own order of the 64 bits. A frame's hash has the 32 bits set that stand in a window of that order;
+    Each track has its own order of the 64 bits. A frame's hash has the 32 bits set that are in a window of that order;
     moving the window by one place changes two bits.
     """
     n_images = len(frames)
@@ -153,7 +152,7 @@ def made_up_hashes(seed: int, frames: list[Frame]) -> HashedImages:
 
 
 def signal(difficulty: float) -> float:
-    """The variance of the part that is the person's own, out of 1.
+    """Variance of the part of an embedding that belongs to the person alone; the whole embedding has 1.
 
     With 512 dimensions the macro mAP of the scale set is about 0.9 at difficulty 0.18, 0.3 at 0.48, 0.07 at 0.73.
     """
@@ -162,14 +161,14 @@ def signal(difficulty: float) -> float:
 
 
 def embeddings(seed: int, frames: list[Frame], difficulty: float, dimension: int) -> Iterator[tuple[int, FloatArray]]:
-    """Blocks of rows, each with the number of its first; the frames are in order, films one after another."""
+    """Yields blocks of embeddings, each with its first row; frames must be in order, film by film."""
     own = signal(difficulty)
     parts = (own, ALIKE, FILM * own, TRACK * own)
     weights = [math.sqrt(part) for part in (*parts, 1.0 - ((parts[0] + parts[1]) + (parts[2] + parts[3])))]
     people: dict[int, FloatArray] = {}
     film = 0
-    dressed: dict[int, FloatArray] = {}
-    track_name, taken = "", np.zeros(dimension)
+    clothes: dict[int, FloatArray] = {}
+    track_name, track_part = "", np.zeros(dimension)
     for start in range(0, len(frames), ROWS_PER_STEP):
         block = frames[start : start + ROWS_PER_STEP]
         rows = np.empty((len(block), dimension))
@@ -181,30 +180,30 @@ def embeddings(seed: int, frames: list[Frame], difficulty: float, dimension: int
                     1
                 ] * noise(dimension, "alike", seed, *alike)
             if track.film != film:
-                film, dressed = track.film, {}
-            if person.number not in dressed:
-                dressed[person.number] = weights[2] * noise(dimension, "dress", seed, film, person.number)
+                film, clothes = track.film, {}
+            if person.number not in clothes:
+                clothes[person.number] = weights[2] * noise(dimension, "dress", seed, film, person.number)
             if track.name != track_name:
                 track_name = track.name
-                taken = people[person.number] + dressed[person.number]
-                taken = taken + weights[3] * noise(dimension, "take", seed, track.name)
-            rows[i] = taken + weights[4] * noise(dimension, "moment", seed, frame.image)
+                track_part = people[person.number] + clothes[person.number]
+                track_part = track_part + weights[3] * noise(dimension, "take", seed, track.name)
+            rows[i] = track_part + weights[4] * noise(dimension, "moment", seed, frame.image)
         yield start, rows
 
 
 def noise(dimension: int, *name: str | int) -> FloatArray:
-    """Shape (dimension,): numbers of mean 0 and variance 1, nearly normal: sums of four even ones, by integers."""
+    """Shape (dimension,): nearly normal numbers of mean 0 and variance 1, sums of four uniform 16-bit integers."""
     words = Draws(*name).bits(dimension)
     low = np.uint64(0xFFFF)
     total = (
         (words & low) + ((words >> np.uint64(16)) & low) + ((words >> np.uint64(32)) & low) + (words >> np.uint64(48))
     )
-    even: FloatArray = (total.astype(np.float64) - MIDDLE_OF_FOUR) / SPREAD_OF_FOUR
-    return even
+    scaled: FloatArray = (total.astype(np.float64) - MIDDLE_OF_FOUR) / SPREAD_OF_FOUR
+    return scaled
 
 
 def predictions(seed: int, frames: list[Frame], difficulty: float) -> dict[str, NDArray[Any]]:
-    """For each task the right label, or as often as the difficulty says a label drawn without looking."""
+    """Predictions for each task: the right label, or with a probability of `difficulty` a label drawn at random."""
     draws = Draws("guess", seed)
     made: dict[str, NDArray[Any]] = {}
     for task, _, labels in TASKS:
@@ -214,13 +213,13 @@ def predictions(seed: int, frames: list[Frame], difficulty: float) -> dict[str, 
             for i, frame in enumerate(frames):
                 for label in frame.track.expression:
                     shown[i, index[label]] = True
-            wrong = below(draws, shown.size, 0.25 * difficulty).reshape(shown.shape)
+            wrong = chances(draws, shown.size, 0.25 * difficulty).reshape(shown.shape)
             made[task] = shown ^ wrong
             continue
         truth = np.array([index[label_of(frame.track, task)] for frame in frames], dtype=np.int64)
-        blind = below(draws, len(frames), difficulty)
+        guessed = chances(draws, len(frames), difficulty)
         guess = ((draws.bits(len(frames)) >> np.uint64(32)) * np.uint64(len(labels))) >> np.uint64(32)
-        made[task] = np.where(blind, guess.astype(np.int64), truth)
+        made[task] = np.where(guessed, guess.astype(np.int64), truth)
     return made
 
 
@@ -229,6 +228,6 @@ def label_of(track: Track, task: str) -> str:
     return str(getattr(track if task in ("body", "arm") else track.person, task))
 
 
-def below(draws: Draws, n: int, probability: float) -> NDArray[np.bool_]:
-    """Shape (n,): true as often as `probability` says."""
+def chances(draws: Draws, n: int, probability: float) -> NDArray[np.bool_]:
+    """Shape (n,): true with the given probability."""
     return (draws.bits(n) >> np.uint64(11)).astype(np.float64) * 2.0**-53 < probability

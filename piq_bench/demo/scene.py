@@ -1,4 +1,4 @@
-"""Where a film was shot: a few places per film, each wider than the picture, so that every track sees another part.
+"""Paints where a film was shot: a few places per film, each wider than the image, so that tracks show different parts.
 
 A scene is laid out in the camera's units (128 wide, 256 high) from x = -160 to x = 290; its floor begins at `HORIZON`
 and is seen in perspective. Films differ in colour, light, contrast and grain.
@@ -65,7 +65,7 @@ def scene_kind(seed: int, film: int, scene: int) -> str:
 
 
 def paint_scene(canvas: Canvas, seed: int, film: int, scene: int, view: Place, horizon: float) -> None:
-    """Paint wall or sky, and floor; `view` places the scene's units on the canvas, at `horizon` the floor begins."""
+    """Paints wall or sky, and floor; `view` places the scene's units on the canvas, at `horizon` the floor begins."""
     draws = Draws("scene", seed, film, scene)
     kind = draws.weighted(KINDS)
     painters = {
@@ -322,7 +322,7 @@ def sky(canvas: Canvas, view: Place, high: Colour, low: Colour) -> None:
 
 
 def boards(canvas: Canvas, view: Place, colour: Colour, line: Colour, size: float, *, across: bool = False) -> None:
-    """A floor in perspective, with boards that run away from us, and joints across where it is tiled."""
+    """A floor in perspective, with boards that run away from the viewer, and joints across if it is tiled."""
     u, v = view.coordinates(canvas.x, canvas.y)
     below = v - HORIZON
     depth = 60.0 / np.maximum(below + 22.0, 4.0)

@@ -1,4 +1,4 @@
-"""A contact sheet: what people, poses and expressions of a synthetic benchmark look like, for a person to judge."""
+"""Draws a contact sheet of a synthetic benchmark: its people, poses and expressions, to be judged by eye."""
 
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -15,7 +15,7 @@ COLUMNS = 12
 
 
 def contact_sheet(seed: int, frames: list[Frame]) -> tuple[Image.Image, list[str]]:
-    """The sheet, and for each of its rows what it shows from left to right."""
+    """Draws the sheet; also returns a description of each of its rows, from left to right."""
     firsts = Draws("sheet", seed).shuffled(frame for frame in frames if frame.place == 0)
     full = [frame for frame in firsts if frame.track.shot == "full"]
     near = [frame for frame in firsts if frame.track.shot != "full" and frame.track.body != "lying"]
@@ -49,7 +49,7 @@ def contact_sheet(seed: int, frames: list[Frame]) -> tuple[Image.Image, list[str
 
 
 def often_seen(frames: Iterable[Frame]) -> list[tuple[str, list[Frame]]]:
-    """Named people with one image each from two films, most often seen first."""
+    """Named people who are in two films, with one image from each film; people with the most images come first."""
     seen: dict[str, list[Frame]] = {}
     for frame in frames:
         if frame.track.identity:
@@ -65,7 +65,7 @@ def often_seen(frames: Iterable[Frame]) -> list[tuple[str, list[Frame]]]:
 def each(
     values: Iterable[object], frames: list[Frame], of: Callable[[Frame], object], per_value: int = 2
 ) -> list[tuple[str, Frame | None]]:
-    """For each value the first few frames that show it, a gap where none does."""
+    """The first few frames that show each value; one gap (None) if no frame shows it."""
     cells: list[tuple[str, Frame | None]] = []
     for value in values:
         name = "|".join(value) or "-" if isinstance(value, tuple) else str(value)

@@ -1,8 +1,8 @@
-"""How many images, people and films a synthetic benchmark has, and how unevenly its people are filmed.
+"""Sets how many images, people and films a synthetic benchmark has, and how unevenly images are shared by people.
 
-Without a preset all sizes follow from the number of images: 8/15 of them train, 1/15 query, 6/15 gallery, and 60% of
-train and of the test set carry no identity. Every query image carries one: a query without an identity asks nothing,
-and the sizes of the paper's Table 2 allow it.
+Without a preset, all sizes follow from the number of images: 8/15 of them are train, 1/15 query and 6/15 gallery, and
+60% of train and of the test set have no identity. All query images have one: a query without an identity cannot be
+scored, and the sizes of the paper's Table 2 allow it.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ MIN_IMAGES = 120
 MAX_IMAGES = 250_000
 LTS_SHARE = Fraction("0.2")
 LTS_GOAL = Fraction("0.08")  # the paper's Table 3 has 0.07 to 0.09
-TAIL_STEPS = 96  # candidates for the tail's offset, in steps of 1/8
+TAIL_STEPS = 96  # number of offsets of the tail to try, in steps of 1/8
 WEIGHT_ONE = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Counts of images (by split; how many of them carry no identity), of identities, of films and of hidden people.
+    """Numbers of images (by split, and of those without an identity), of identities and of films.
 
-    `longest_track` is the most frames in a row of one person that a film shows.
+    `longest_track` is the greatest number of consecutive frames of one person.
     """
 
     train: int
@@ -41,7 +41,7 @@ class Sizes:
 
     @property
     def images(self) -> int:
-        """Images of all splits."""
+        """Number of images in all splits."""
         return self.train + self.query + self.gallery
 
 
@@ -64,7 +64,7 @@ def sizes_for(n_images: int) -> Sizes:
     """Sizes of a benchmark of `n_images` images."""
     query = n_images // 15
     test = n_images * 7 // 15
-    identities = isqrt(n_images * 6 // 5)  # 60 of 3000: there one person can hold a fifth and the tail stays long
+    identities = isqrt(n_images * 6 // 5)  # 60 for 3000 images: one person can have a fifth and the tail stays long
     films = max(5, isqrt(n_images // 5))
     return Sizes(
         train=n_images - test,
@@ -82,17 +82,17 @@ def sizes_for(n_images: int) -> Sizes:
 
 
 def long_tail(total: int, n_people: int) -> list[int]:
-    """How often each person appears, most often first: 1 / (rank + offset), at least once, its LTS nearest the goal.
+    """Images per person, most first: proportional to 1 / (rank + offset), for the offset whose LTS is nearest the goal.
 
     Args:
-        total: appearances in all, at least `n_people`.
-        n_people: people, at least 1.
+        total: number of images, at least `n_people`.
+        n_people: number of people, at least 1.
     """
     candidates = []
     for step in range(1, TAIL_STEPS + 1):
         counts = apportion(total, [WEIGHT_ONE // (8 * rank + step) for rank in range(n_people)], least=1)
         score = lts(counts, LTS_SHARE)
         if score is None:
-            raise ValueError("a tail needs somebody")
+            raise ValueError("a tail needs at least one person")
         candidates.append((abs(score - LTS_GOAL), -step, counts))
     return min(candidates)[2]

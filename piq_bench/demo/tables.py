@@ -1,8 +1,8 @@
-"""A shot benchmark as the files of a data set: the vocabulary in benchmark.toml and the labels in annotations.csv."""
+"""Formats the files of a synthetic data set: the vocabulary in benchmark.toml and the labels in annotations.csv."""
 
 from collections.abc import Iterable
 
-from piq_bench.demo.film import ARMS, BODIES, EXPRESSIONS, Frame, row
+from piq_bench.demo.film import ARMS, BODIES, EXPRESSIONS, Frame, annotation_row
 from piq_bench.demo.people import AGES, GENDERS, HEIGHTS, PHYSIQUES
 
 LICENCE = "CC0-1.0"
@@ -33,7 +33,7 @@ MULTI_LABEL = "expression"
 
 
 def benchmark_toml(name: str, remark: str) -> str:
-    """The text of benchmark.toml: Portrait250K's tasks under default names; `remark` says where the data come from."""
+    """The text of benchmark.toml: Portrait250K's tasks with default names; `remark` says where the data come from."""
     blocks = [
         f'# {remark}\nschema = "piq-bench/benchmark/1"\nname = "{name}"\nversion = "1"\nlicence = "{LICENCE}"\n',
         '[grouping]\nhash = "phash"\nthreshold = 6\nmode = "components"\n',
@@ -49,5 +49,5 @@ def benchmark_toml(name: str, remark: str) -> str:
 def annotations_csv(frames: Iterable[Frame]) -> str:
     """The text of annotations.csv; no value holds a comma or a quote."""
     lines = [",".join(COLUMNS)]
-    lines += [",".join(row(frame).values()) for frame in frames]
+    lines += [",".join(annotation_row(frame).values()) for frame in frames]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What a person wears in one film, and the make-up: drawn anew for every film, in the manner of age and gender."""
+"""Chooses what a person wears in one film, make-up included; clothes differ between films and suit age and gender."""
 
 from dataclasses import dataclass
 
@@ -65,7 +65,7 @@ SHORT_SLEEVES = ("tshirt", "dress", "blouse", "overall")
 
 @dataclass(frozen=True, slots=True)
 class Outfit:
-    """Clothes, headgear and make-up of one person in one film; `pattern` is of the top, in `second` colour."""
+    """Clothes, headgear and make-up of one person in one film; `pattern` is that of the top, in the colour `second`."""
 
     top: str
     top_colour: Colour

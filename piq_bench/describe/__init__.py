@@ -1,1 +1,1 @@
-"""A data set alone: statistics, findings and the state of its image files."""
+"""Describes a data set alone: statistics, findings and checks of its image files."""

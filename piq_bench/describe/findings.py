@@ -1,7 +1,6 @@
-"""What is odd about a data set: broken rules as errors, likely slips as warnings, facts worth knowing as notes.
+"""Finds what is odd about a data set: broken rules (errors), likely mistakes (warnings) and facts to know (notes).
 
-In comes a benchmark, out come findings, each with a stable code. Nothing here stops anybody; errors are what
-`read_benchmark` refuses to score against.
+Each finding has a stable code. Findings are only reported; `read_benchmark` is what refuses data sets with errors.
 """
 
 from collections.abc import Sequence
@@ -25,41 +24,41 @@ from piq_bench.records import (
 )
 from piq_bench.retrieve.candidates import Ragged, find_candidates
 
-TINY_LABEL = 10  # with fewer test images, one image moves the label's F1 by several points
-GIANT_SHARE = 100  # a group with more than one in so many test images ...
-GIANT_IMAGES = 50  # ... and more than so many: chains, or a static camera, rather than a run of frames
-FEW_ANNOTATED = 2  # less than one in so many test images annotated is worth a warning
+TINY_LABEL = 10  # with fewer test images, one image changes the label's F1 by several points
+GIANT_SHARE = 100  # a giant group has more than 1 in 100 test images ...
+GIANT_IMAGES = 50  # ... and more than this many: chains, or a static camera, rather than a run of frames
+FEW_ANNOTATED = 2  # if less than 1 in 2 test images is annotated, missing labels are a warning, else a note
 
 
 def find_findings(
     benchmark: Benchmark, integrity: Sequence[Problem] = (), notes: Sequence[Problem] = ()
 ) -> list[Finding]:
-    """All findings that need no image file.
+    """Finds all that can be found without image files.
 
     Args:
-        benchmark: as read.
-        integrity: broken rules between rows; become errors.
-        notes: what reading passed over.
+        benchmark: the data set.
+        integrity: broken rules between rows, from `inspect_dataset`; reported as errors.
+        notes: files and columns that reading ignored, from `inspect_dataset`.
     """
     findings = [Finding(problem.code, "error", f"{problem.found} -> {problem.remedy}") for problem in integrity]
     findings += [Finding(problem.code, "note", f"{problem.where}: {problem.found}") for problem in notes]
-    findings += _splits(benchmark)
+    findings += _empty_splits(benchmark)
     if benchmark.retrieval_task is not None:
-        findings += _single_images(benchmark)
-        findings += _lost_queries(benchmark)
+        findings += _single_image_identities(benchmark)
+        findings += _queries_without_positive(benchmark)
     findings += _missing_labels(benchmark)
     for task in benchmark.classification_tasks:
-        findings += _labels(benchmark, task)
+        findings += _rare_labels(benchmark, task)
     findings += _groups(benchmark)
     return findings
 
 
 def mixed_groups(group: IntArray, values: IntArray) -> IntArray:
-    """Ascending group numbers that hold more than one different value.
+    """Numbers of the groups whose members have more than one value, ascending.
 
     Args:
-        group: shape (n,).
-        values: shape (n,); negative where not known, which is no value.
+        group: shape (n,); group of each member.
+        values: shape (n,); value of each member, negative where not known. Unknown values are ignored.
     """
     width = int(values.max(initial=0)) + 1
     pairs = np.unique((group * width + values)[values >= 0])  # each group with each of its values once
@@ -68,84 +67,89 @@ def mixed_groups(group: IntArray, values: IntArray) -> IntArray:
 
 
 def text_codes(values: NDArray[np.object_]) -> IntArray:
-    """Shape (n,); equal numbers for equal texts, -1 for the empty one."""
-    number = {"": -1}
-    return np.fromiter((number.setdefault(value, len(number)) for value in values), np.int64, count=values.size)
+    """Shape (n,); numbers that are equal for equal texts, -1 for empty texts."""
+    codes = {"": -1}
+    return np.fromiter((codes.setdefault(value, len(codes)) for value in values), np.int64, count=values.size)
 
 
-def _splits(benchmark: Benchmark) -> list[Finding]:
+def _empty_splits(benchmark: Benchmark) -> list[Finding]:
     findings = []
     if not benchmark.test_rows.size:
         severity: Severity = "note" if benchmark.layout == "table" else "warning"
-        findings.append(Finding("no-test-images", severity, "every image is of train: nothing to score on"))
+        findings.append(Finding("no-test-images", severity, "all images are in train, none is left to score on"))
     elif benchmark.retrieval_task is not None and not (benchmark.split == QUERY).any():
-        findings.append(Finding("no-queries", "warning", "there is a retrieval task, and no query image"))
+        findings.append(Finding("no-queries", "warning", "the data set has a retrieval task but no query image"))
     return findings
 
 
-def _single_images(benchmark: Benchmark) -> list[Finding]:
+def _single_image_identities(benchmark: Benchmark) -> list[Finding]:
     findings = []
     for name, here in (("train", benchmark.split == TRAIN), ("query and gallery", benchmark.split != TRAIN)):
         identity = benchmark.identity[here & (benchmark.identity != NO_IDENTITY)]
         numbers, counts = np.unique(identity, return_counts=True)
         single = [benchmark.identities[number] for number in numbers[counts == 1]]
         if single:
-            text = f"{name}: {len(single)} of {numbers.size} identities have a single image: {_few(single)}"
+            text = f"{name}: {len(single)} of {numbers.size} identities have only one image: {_first_few(single)}"
             findings.append(Finding("single-image-identity", "note", text))
     return findings
 
 
-def _lost_queries(benchmark: Benchmark) -> list[Finding]:
-    """Queries that cannot be scored: every image that would be right is left out."""
+def _queries_without_positive(benchmark: Benchmark) -> list[Finding]:
+    """Queries that cannot be scored, as exclusion leaves them no positive, and identities without other queries."""
     candidates = find_candidates(benchmark)
     width = candidates.gallery.size + 1
     positive = _pairs(candidates.positives, width)
-    left = positive[~np.isin(positive, _pairs(candidates.duplicates, width))]
-    found = np.bincount(left // width, minlength=candidates.query.size)
-    lost = candidates.query[found == 0]
+    remaining = positive[~np.isin(positive, _pairs(candidates.duplicates, width))]
+    n_positives = np.bincount(remaining // width, minlength=candidates.query.size)
+    lost = candidates.query[n_positives == 0]
     findings = []
     if lost.size:
-        why = "near-duplicates" if benchmark.groups is not None else "nothing"
-        why = "the same camera and near-duplicates" if benchmark.exclude_same_camera else why
+        excluded = "near-duplicates" if benchmark.groups is not None else ""
+        excluded = "images of the same camera and near-duplicates" if benchmark.exclude_same_camera else excluded
+        after = f" after {excluded} are excluded" if excluded else ""
         text = (
-            f"{lost.size} of {candidates.query.size} queries have no positive left when {why} are left out, and are"
-            f" not scored: {_few(list(benchmark.images[lost]))}"
+            f"{lost.size} of {candidates.query.size} queries have no positive{after} and are not scored:"
+            f" {_first_few(list(benchmark.images[lost]))}"
         )
         findings.append(Finding("query-without-positive", "warning", text))
-    people = np.setdiff1d(benchmark.identity[lost], candidates.query_identity[found > 0])
+    people = np.setdiff1d(benchmark.identity[lost], candidates.query_identity[n_positives > 0])
     if people.size:
         names = [benchmark.identities[number] for number in people]
-        text = f"{people.size} identities lose all their queries and leave the macro mean: {_few(names)}"
+        text = (
+            f"{people.size} identities have no query that can be scored and do not count in the macro mean:"
+            f" {_first_few(names)}"
+        )
         findings.append(Finding("identity-without-query", "warning", text))
     return findings
 
 
 def _pairs(lists: Ragged, width: int) -> IntArray:
+    """One number, owner * width + value, for each value of each list."""
     owner = np.repeat(np.arange(len(lists)), np.diff(lists.start))
     return np.asarray(owner * width + lists.values, dtype=np.int64)
 
 
 def _missing_labels(benchmark: Benchmark) -> list[Finding]:
-    """Test images that are not annotated: every one, most or some of them."""
+    """Tasks for which all, most or some test images are not annotated."""
     n_test = benchmark.test_rows.size
-    some, most, every = [], [], []
+    some, most, unlabelled = [], [], []
     for task in benchmark.classification_tasks:
         count = n_test - int(_annotated(benchmark, task)[benchmark.test_rows].sum())
         if count == n_test:
-            every.append(task.name)
+            unlabelled.append(task.name)
         elif FEW_ANNOTATED * (n_test - count) < n_test:
             most.append(f"{task.name} {count}")
         elif count:
             some.append(f"{task.name} {count}")
     findings = []
-    if n_test and every:
-        text = f"no test image is annotated for {', '.join(every)}: no score is possible"
+    if n_test and unlabelled:
+        text = f"no test image is annotated for {', '.join(unlabelled)}; no score is possible"
         findings.append(Finding("task-without-labels", "warning", text))
     if most:
-        text = f"most of {n_test} test images are not annotated: {', '.join(most)}"
+        text = f"most of the {n_test} test images are not annotated; labels missing: {', '.join(most)}"
         findings.append(Finding("missing-labels", "warning", text))
     if some:
-        text = f"some of {n_test} test images are not annotated: {', '.join(some)}"
+        text = f"some of the {n_test} test images are not annotated; labels missing: {', '.join(some)}"
         findings.append(Finding("missing-labels", "note", text))
     return findings
 
@@ -155,7 +159,7 @@ def _annotated(benchmark: Benchmark, task: Task) -> BoolArray:
     return np.asarray((labels[:, 0] if task.multi_label else labels) != NOT_ANNOTATED)
 
 
-def _labels(benchmark: Benchmark, task: Task) -> list[Finding]:
+def _rare_labels(benchmark: Benchmark, task: Task) -> list[Finding]:
     labels, annotated = benchmark.labels[task.name], _annotated(benchmark, task)
     train, test = benchmark.split == TRAIN, benchmark.split != TRAIN
     findings = []
@@ -163,9 +167,8 @@ def _labels(benchmark: Benchmark, task: Task) -> list[Finding]:
         if here.any():
             unused = [label for label, count in zip(task.labels, _counts(labels, here, task), strict=True) if not count]
             if unused:
-                text = (
-                    f"{task.name}: {len(unused)} of {len(task.labels)} labels have no image in {name}: {_few(unused)}"
-                )
+                n_unused = f"{len(unused)} of {len(task.labels)} labels"
+                text = f"{task.name}: {n_unused} have no image in {name}: {_first_few(unused)}"
                 findings.append(Finding("unused-label", "warning", text))
     tiny = [
         f"{label} ({count})"
@@ -173,7 +176,7 @@ def _labels(benchmark: Benchmark, task: Task) -> list[Finding]:
         if 0 < count < TINY_LABEL
     ]
     if tiny:
-        text = f"{task.name}: fewer than {TINY_LABEL} test images have the label {_few(tiny)}"
+        text = f"{task.name}: labels with fewer than {TINY_LABEL} test images (number in brackets): {_first_few(tiny)}"
         findings.append(Finding("tiny-label", "warning", text))
     return findings
 
@@ -189,7 +192,7 @@ def _groups(benchmark: Benchmark) -> list[Finding]:
     if groups is None:
         if benchmark.retrieval_task is None or benchmark.layout == "table" or not n_test:
             return []
-        text = "near-duplicates are not grouped, so that none is left out of retrieval; `piq groups` groups them"
+        text = "near-duplicates are not grouped, so retrieval excludes none; run `piq groups` to group them"
         return [Finding("no-groups", "note", text)]
     rows = np.flatnonzero(groups.group != NO_GROUP)
     group = groups.group[rows]
@@ -199,22 +202,24 @@ def _groups(benchmark: Benchmark) -> list[Finding]:
     if giant.any():
         shown = [f"{benchmark.images[n]} ({size})" for n, size in zip(numbers[giant], sizes[giant], strict=True)]
         text = (
-            f"{len(shown)} near-duplicate groups hold more than 1% of the test images and more than {GIANT_IMAGES}"
-            f" each; the threshold of {groups.grouping.threshold} may be too high: {_few(shown)}"
+            f"{len(shown)} near-duplicate groups each hold more than {GIANT_IMAGES} images and more than 1% of the test"
+            f" set; the threshold of {groups.grouping.threshold} may be too high; first image and size of each:"
+            f" {_first_few(shown)}"
         )
         findings.append(Finding("giant-group", "warning", text))
     if benchmark.source is not None:
         mixed = mixed_groups(group, text_codes(benchmark.source[rows]))
         if mixed.size:
-            first = _few(list(benchmark.images[mixed]))
-            text = f"{mixed.size} near-duplicate groups hold images of several sources: {first}"
+            first = _first_few(list(benchmark.images[mixed]))
+            text = f"{mixed.size} near-duplicate groups hold images of several sources; first image of each: {first}"
             findings.append(Finding("group-spans-sources", "warning", text))
     mixed = mixed_groups(group, benchmark.identity[rows])
     if mixed.size:
-        text = f"{mixed.size} near-duplicate groups hold several identities: {_few(list(benchmark.images[mixed]))}"
+        first = _first_few(list(benchmark.images[mixed]))
+        text = f"{mixed.size} near-duplicate groups hold images of several identities; first image of each: {first}"
         findings.append(Finding("group-spans-identities", "warning", text))
     return findings
 
 
-def _few(names: Sequence[str]) -> str:
+def _first_few(names: Sequence[str]) -> str:
     return first_few(names, len(names))

@@ -1,7 +1,7 @@
-"""The image files of a data set: which are missing, empty, or the same file under several names.
+"""Checks the image files of a data set: which are missing, empty, unreadable, or the same file under several names.
 
-Only bytes are compared here; images that merely look alike are the business of near-duplicate groups. Files are told
-apart by size first, and by SHA-256 where sizes agree.
+Only bytes are compared here; near-duplicate groups find images that merely look alike. Files of different sizes differ;
+those of equal size are compared by SHA-256.
 """
 
 import stat
@@ -16,21 +16,21 @@ from piq_bench.images.folder import images_folder
 from piq_bench.records import NO_IDENTITY, TRAIN, Benchmark, Finding, Severity
 from piq_bench.write.files import sha256_of
 
-N_WORKERS = 4  # waiting for a disk, not for a processor
+N_WORKERS = 4  # threads; they wait for the disk, not for a processor
 BATCH_FILES = 1024
 
 
 def check_files(benchmark: Benchmark, *, advance: Callable[[int], None] | None = None) -> list[Finding]:
-    """Look at every image file.
+    """Checks every image file; one finding for each kind of defect.
 
     Args:
-        benchmark: as read.
-        advance: told how many images more have been looked at; `benchmark.images.size` in the end.
+        benchmark: the data set; it may have no image files.
+        advance: called with the number of images checked since the last call.
     """
     folder = images_folder(benchmark)
     if folder is None:
-        return [Finding("no-image-files", "note", "there are no image files here, so that none was checked")]
-    step = advance or (lambda images: None)
+        return [Finding("no-image-files", "note", "the data set has no folder of image files; none was checked")]
+    advance = advance or (lambda images: None)
     by_size: dict[int, list[int]] = {}
     missing, empty = [], []
     for row, image in enumerate(benchmark.images):
@@ -41,9 +41,9 @@ def check_files(benchmark: Benchmark, *, advance: Callable[[int], None] | None =
             empty.append(row)
         else:
             by_size.setdefault(size, []).append(row)
-    alike = [row for rows in by_size.values() if len(rows) > 1 for row in rows]
-    step(benchmark.images.size - len(alike))
-    same, unreadable = _same_files(benchmark, folder, alike, step)
+    equal_size = [row for rows in by_size.values() if len(rows) > 1 for row in rows]
+    advance(benchmark.images.size - len(equal_size))
+    same, unreadable = _same_files(benchmark, folder, equal_size, advance)
     findings = []
     for code, rows, what in (
         ("missing-image-file", missing, "have no file"),
@@ -51,7 +51,7 @@ def check_files(benchmark: Benchmark, *, advance: Callable[[int], None] | None =
         ("unreadable-image-file", unreadable, "cannot be read"),
     ):
         if rows:
-            text = f"{len(rows)} of {benchmark.images.size} images {what}: {_few(benchmark, rows)}"
+            text = f"{len(rows)} of {benchmark.images.size} images {what}: {_first_images(benchmark, rows)}"
             findings.append(Finding(code, "warning", text))
     return findings + _same_findings(benchmark, same)
 
@@ -65,9 +65,9 @@ def _size(path: Path) -> int | None:
 
 
 def _same_files(
-    benchmark: Benchmark, folder: Path, rows: Sequence[int], step: Callable[[int], None]
+    benchmark: Benchmark, folder: Path, rows: Sequence[int], advance: Callable[[int], None]
 ) -> tuple[list[list[int]], list[int]]:
-    """Rows whose files hold the same bytes, in sets of at least two, and rows that could not be read."""
+    """Sets of at least two rows whose files have the same bytes, and rows whose files cannot be read."""
 
     def content(row: int) -> str | None:
         try:
@@ -85,28 +85,28 @@ def _same_files(
                     unreadable.append(row)
                 else:
                     by_content.setdefault(digest, []).append(row)
-            step(len(batch))
+            advance(len(batch))
     return sorted(sorted(same) for same in by_content.values() if len(same) > 1), sorted(unreadable)
 
 
 def _same_findings(benchmark: Benchmark, same: Sequence[Sequence[int]]) -> list[Finding]:
-    """What it means that files are the same depends on where they stand."""
-    leaks: list[Sequence[int]] = []
-    across: list[Sequence[int]] = []
-    within: list[Sequence[int]] = []
-    two_people: list[Sequence[int]] = []
+    """Findings on equal files, by the splits and identities that they have images in."""
+    train_and_test: list[Sequence[int]] = []
+    query_and_gallery: list[Sequence[int]] = []
+    one_split: list[Sequence[int]] = []
+    several_identities: list[Sequence[int]] = []
     for rows in same:
         splits = set(benchmark.split[list(rows)].tolist())
         people = set(benchmark.identity[list(rows)].tolist()) - {NO_IDENTITY}
-        (within if len(splits) == 1 else leaks if TRAIN in splits else across).append(rows)
+        (one_split if len(splits) == 1 else train_and_test if TRAIN in splits else query_and_gallery).append(rows)
         if len(people) > 1:
-            two_people.append(rows)
-    ungrouped: Severity = "warning" if benchmark.groups is None else "note"
+            several_identities.append(rows)
+    severity: Severity = "warning" if benchmark.groups is None else "note"
     kinds: tuple[tuple[str, Severity, list[Sequence[int]], str], ...] = (
-        ("same-file-in-train-and-test", "warning", leaks, "are in train and in the test set"),
-        ("same-file-in-query-and-gallery", ungrouped, across, "are in query and in gallery"),
-        ("same-file-in-one-split", "note", within, "are in one split more than once"),
-        ("same-file-two-identities", "warning", two_people, "have images of several identities"),
+        ("same-file-in-train-and-test", "warning", train_and_test, "are both in train and in the test set"),
+        ("same-file-in-query-and-gallery", severity, query_and_gallery, "are both in query and in gallery"),
+        ("same-file-in-one-split", "note", one_split, "are in one split under several names"),
+        ("same-file-two-identities", "warning", several_identities, "are labelled with several identities"),
     )
     findings = []
     for code, severity, sets, what in kinds:
@@ -116,5 +116,5 @@ def _same_findings(benchmark: Benchmark, same: Sequence[Sequence[int]]) -> list[
     return findings
 
 
-def _few(benchmark: Benchmark, rows: Sequence[int]) -> str:
+def _first_images(benchmark: Benchmark, rows: Sequence[int]) -> str:
     return first_few(benchmark.images[np.asarray(rows, dtype=np.int64)], len(rows))

@@ -1,7 +1,7 @@
-"""A data set to its figures: how many images and people, how long the tails, how many near-duplicates, what is odd.
+"""Describes a data set by figures: images, identities, labels, long tails, near-duplicates and findings.
 
-The same for a data set alone as `score` is for a submission: `describe(benchmark)` is the one place where its parts
-meet. Figures are those of Tables 2 and 3 of the paper; LTS stays an exact fraction until a report rounds it.
+`describe(benchmark)` is for a data set what `score` is for a submission: the one place where its parts meet. The
+figures are those of Tables 2 and 3 of the paper; LTS stays an exact fraction until a report rounds it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,15 +33,15 @@ DEFAULT_KS = (Fraction(1, 5),)  # k of the paper's Table 3
 
 @dataclass(frozen=True)
 class SplitStats:
-    """One split.
+    """Figures of one split.
 
     Attributes:
-        images: all of them.
-        identities: with at least one image here.
-        unlabelled: images of nobody known, junk and distractors apart.
-        junk, distractor: images marked so (Market-1501).
-        lts: by k, over images per identity; None where nobody is known.
-        gini: likewise.
+        images: number of images.
+        identities: identities with at least one image in this split.
+        unlabelled: images without an identity that are neither junk nor distractors.
+        junk, distractor: images marked as junk and as distractors (Market-1501).
+        lts: long-tail score of the images per identity, by k; None if no image has an identity.
+        gini: Gini coefficient of the images per identity; None if no image has an identity.
         sizes: images per identity, largest first.
     """
 
@@ -56,7 +56,7 @@ class SplitStats:
 
     @property
     def labelled(self) -> int:
-        """Images of somebody known."""
+        """Images with an identity."""
         return sum(self.sizes)
 
     @property
@@ -72,14 +72,14 @@ class SplitStats:
 
 @dataclass(frozen=True)
 class TaskStats:
-    """One classification task in one split.
+    """Figures of one classification task in one split; junk is not counted.
 
     Attributes:
-        labels: images by label, in the vocabulary's order; of a multi-label task, each label an image carries counts.
-        annotated: images annotated for the task, those with the empty set among them.
-        not_annotated: all others, junk apart.
-        empty: images with the annotated empty set; None for a single-label task.
-        lts: by k, over images per label; None where there is none.
+        labels: images per label, in the vocabulary's order; with several labels, an image counts for each of them.
+        annotated: images annotated for the task, including those annotated with no label.
+        not_annotated: images not annotated for the task.
+        empty: images annotated with no label; None for a single-label task.
+        lts: long-tail score of the images per label, by k; None if no image has a label.
     """
 
     labels: Mapping[str, int]
@@ -91,15 +91,15 @@ class TaskStats:
 
 @dataclass(frozen=True)
 class GroupStats:
-    """Near-duplicates among query and gallery.
+    """Figures of the near-duplicate groups of query and gallery images.
 
     Attributes:
-        grouping: the parameters.
+        grouping: parameters of the grouping.
         groups: groups of at least two images.
-        grouped_images: images in them.
-        largest: images in the largest, 0 if there is none.
+        grouped_images: images in these groups.
+        largest: images in the largest group; 0 if there is no group.
         images: query and gallery images.
-        crossing: groups with query and gallery images: those that exclusion works on.
+        crossing: groups with both query and gallery images, to which exclusion applies.
         several_identities: groups with images of more than one identity.
         several_sources: groups with images of more than one source; None where sources are not known.
     """
@@ -116,16 +116,16 @@ class GroupStats:
 
 @dataclass(frozen=True)
 class Stats:
-    """A data set's figures.
+    """Figures of a data set.
 
     Attributes:
-        name, version, fingerprint, layout: of the benchmark.
-        ks: the shares that LTS was asked for.
-        identities: in the whole data set.
-        tasks: the vocabulary's classification tasks.
-        splits: by split, all three.
-        labels: by task, by split, all three.
-        groups: None where the data set has none.
+        name, version, fingerprint, layout: those of the benchmark.
+        ks: the values of k for which LTS is computed.
+        identities: identities in the whole data set.
+        tasks: the classification tasks of the vocabulary.
+        splits: figures by name of the split, for all three splits.
+        labels: figures by name of the task and name of the split, for all three splits.
+        groups: figures of near-duplicate groups; None if the data set has none.
         findings: errors first, then warnings, then notes.
     """
 
@@ -151,15 +151,15 @@ def describe(
     files: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> Stats:
-    """Count a data set.
+    """Computes the figures and the findings of a data set.
 
     Args:
-        benchmark: as read.
-        ks: shares for LTS, each in (0, 1].
-        integrity: broken rules to report as errors, from `inspect_dataset`.
-        notes: what reading passed over, from `inspect_dataset`.
-        files: whether to look at the image files as well; takes long where they are many.
-        advance: told how many image files have been looked at.
+        benchmark: the data set.
+        ks: the values of k for LTS, each in (0, 1].
+        integrity: broken rules between rows, from `inspect_dataset`; reported as errors.
+        notes: files and columns that reading ignored, from `inspect_dataset`.
+        files: whether to check the image files too, which takes long for many images.
+        advance: called with the number of image files checked since the last call.
     """
     findings = find_findings(benchmark, integrity, notes)
     if files:
@@ -184,12 +184,12 @@ def describe(
 
 @dataclass(frozen=True)
 class PersonImages:
-    """The images of a split's people, and the sources that they come from.
+    """Images per person of a split, in total and by source.
 
     Attributes:
-        sizes: shape (n_people,); images of each, largest first.
-        sources: names, the one with the most images first; a single "" where sources are not known.
-        counts: by source, pairs of a person (index into `sizes`) and the person's images from it.
+        sizes: shape (n_people,); images of each person, largest first.
+        sources: names of the sources, the one with the most images first; a single "" where sources are not known.
+        counts: for each source, pairs of a person (index into `sizes`) and the number of that person's images from it.
     """
 
     sizes: tuple[int, ...]
@@ -198,7 +198,7 @@ class PersonImages:
 
 
 def images_by_source(benchmark: Benchmark, split: str) -> PersonImages:
-    """Count the images of every person of a split by source: the paper's Figure 7."""
+    """Counts the images of each person of a split by source, as in the paper's Figure 7."""
     rows = np.flatnonzero((benchmark.split == SPLITS.index(split)) & (benchmark.identity != NO_IDENTITY))
     identity = benchmark.identity[rows]
     names, source = np.array([""], dtype=object), np.zeros(rows.size, dtype=np.int64)
@@ -206,7 +206,7 @@ def images_by_source(benchmark: Benchmark, split: str) -> PersonImages:
         texts, source = np.unique(benchmark.source[rows].astype(np.str_), return_inverse=True)
         names, source = texts.astype(object), source.reshape(-1).astype(np.int64)
     images = np.bincount(identity, minlength=len(benchmark.identities))
-    people = np.argsort(-images, kind="stable")[: int((images > 0).sum())]  # equal ones in order of their names
+    people = np.argsort(-images, kind="stable")[: int((images > 0).sum())]  # with equal counts in order of names
     place = np.zeros(images.size, dtype=np.int64)
     place[people] = np.arange(people.size)
     per_source = np.bincount(source, minlength=names.size)
@@ -227,11 +227,11 @@ def _split_stats(benchmark: Benchmark, here: BoolArray, ks: Sequence[Fraction]) 
     identity = benchmark.identity[here & (benchmark.identity != NO_IDENTITY)]
     counts = np.bincount(identity, minlength=len(benchmark.identities)).tolist()
     sizes = tuple(sorted((count for count in counts if count), reverse=True))
-    nobody = here & (benchmark.identity == NO_IDENTITY)
+    unnamed = here & (benchmark.identity == NO_IDENTITY)
     return SplitStats(
         images=int(here.sum()),
         identities=len(sizes),
-        unlabelled=int((nobody & ~benchmark.junk & ~benchmark.distractor).sum()),
+        unlabelled=int((unnamed & ~benchmark.junk & ~benchmark.distractor).sum()),
         junk=int((here & benchmark.junk).sum()),
         distractor=int((here & benchmark.distractor).sum()),
         lts={k: lts(sizes, k) for k in ks},

@@ -1,1 +1,1 @@
-"""Images to perceptual hashes to groups of near-duplicates."""
+"""Hashes images and groups near-duplicates by their perceptual hashes."""

@@ -1,4 +1,4 @@
-"""A data set and its image files to a groups file with everything that a reader should know about it."""
+"""Hashes the query and gallery images of a data set, groups near-duplicates and writes the groups file."""
 
 import csv
 import io
@@ -19,6 +19,7 @@ from piq_bench.errors import BadDataset, BadUsage, Problem, first_few
 from piq_bench.group.components import components
 from piq_bench.group.hashing import Failure, HashedImages, hash_images
 from piq_bench.group.neighbours import neighbour_pairs
+from piq_bench.group.nodes import Nodes, make_nodes
 from piq_bench.group.phash import degenerate
 from piq_bench.group.selftest import wrong_hashes
 from piq_bench.group.stored import (
@@ -28,41 +29,40 @@ from piq_bench.group.stored import (
     SCHEMA,
     SOURCE_COLUMN,
     WITHIN_SOURCE,
+    as_benchmark_rows,
     checksums,
     hex_digits,
-    in_benchmark,
 )
 from piq_bench.group.sweep import HIGHEST_SHOWN, ImageRoles, Sweep, sweep
-from piq_bench.group.units import Units, units_of
 from piq_bench.group.warnings import GroupWarning, warnings_of
 from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS
 from piq_bench.records import GALLERY, QUERY, Benchmark, BoolArray, Grouping, Groups, IntArray
 from piq_bench.write.files import write_text, written_whole
 
 HIGHEST_THRESHOLD = HIGHEST_SHOWN
-HIGHEST_QUALITY = 510  # black and white squares
+HIGHEST_QUALITY = 510  # of alternating black and white pixels
 REMEDIES = {
-    "missing-file": "every query and gallery image must lie in the image folder",
+    "missing-file": "put every query and gallery image into the image folder",
     "bad-path": "an image id is a relative path below the image folder, with forward slashes",
     "outside": "links may not leave the image folder",
-    "too-large": "shrink the picture, or raise --limit-pixels",
+    "too-large": "shrink the image, or raise --limit-pixels",
 }
-ANY_REMEDY = "replace the file; with --keep-going it stays alone in its group"
+OTHER_REMEDY = "replace the file, or use --keep-going to leave the image alone in its group"
 
 
 @dataclass(frozen=True, eq=False)
 class GroupReport:
-    """Groups and how they came about. Arrays have one row per query and gallery image, ids ascending.
+    """Groups and how they were made. Arrays have one row per query and gallery image, ids ascending.
 
     Attributes:
-        groups: as `Benchmark.groups` holds them.
-        images: shape (n_test,), ids.
-        hashed: hashes, qualities, failures.
-        group: shape (n_test,); as in the file.
-        source: shape (n_test,), str; None unless links are kept within sources.
-        degenerate: shape (n_test,); readable, but the hash says nothing.
-        sweep: figures by threshold.
-        warnings: rules that the chosen threshold breaks.
+        groups: the groups in the form of `Benchmark.groups`.
+        images: shape (n_test,); image ids.
+        hashed: hashes, qualities and failures.
+        group: shape (n_test,); group numbers as in the groups file.
+        source: shape (n_test,), str; None unless only images of one source are linked.
+        degenerate: shape (n_test,); whether the image is readable but its hash says nothing about its content.
+        sweep: figures for each threshold.
+        warnings: signs that the chosen threshold is too high.
     """
 
     groups: Groups
@@ -88,24 +88,24 @@ def build_groups(
     cache_path: Path | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> GroupReport:
-    """Hash all query and gallery images and group them. `benchmark.groups` is not looked at.
+    """Hashes all query and gallery images and groups them; `benchmark.groups` is ignored.
 
     Args:
         benchmark: the data set.
         images_root: the folder that image ids are relative to.
         grouping: threshold and mode; None for those of the data set.
-        within_source: link only images of one source.
-        min_quality: images with a lower mean gradient are linked only to files of the same bytes.
-        workers: processes; None for as many as are free and worth while, 1 for none beside this one.
-        limit_pixels: larger pictures are not decoded.
-        keep_going: whether unreadable images, each alone in its group, are accepted.
-        cache_path: where hashes are kept until the caller removes the file; None keeps none.
-        advance: called with the number of images done since the last call.
+        within_source: whether to link only images of the same source.
+        min_quality: images with a lower mean gradient are linked only to files with the same bytes; None for no limit.
+        workers: number of processes; None chooses by free cores and number of images, 1 uses this process alone.
+        limit_pixels: larger images are refused before they are decoded.
+        keep_going: whether to accept unreadable images, each alone in its group.
+        cache_path: file of hashes from which an interrupted run resumes, removed by the caller; None keeps no hashes.
+        advance: called with the number of images finished since the last call.
 
     Raises:
-        BadUsage: options that cannot work.
-        BadDataset: unreadable images, all of them counted.
-        LimitExceeded: too many pairs, or a process died.
+        BadUsage: if an option cannot work with this data set.
+        BadDataset: if images are unreadable; all of them are counted.
+        LimitExceeded: if there are too many pairs, or a process dies.
     """
     if wrong := wrong_hashes():
         raise RuntimeError(f"this installation does not hash as defined: {wrong}; please report it")
@@ -140,13 +140,13 @@ def group_hashed(
     min_quality: float | None = None,
     limit_pixels: int = DEFAULT_LIMIT_PIXELS,
 ) -> GroupReport:
-    """Group images that have been hashed: `hashed` has one row per query and gallery image, ids ascending."""
+    """Groups images by their hashes; `hashed` has one row per query and gallery image, ids ascending."""
     grouping = grouping or benchmark.grouping
     check_options(benchmark, grouping, within_source=within_source, min_quality=min_quality)
     rows = benchmark.test_rows
     images = benchmark.images[rows]
     source = benchmark.source[rows] if within_source and benchmark.source is not None else None
-    units = units_of(
+    nodes = make_nodes(
         hashed.phash,
         bytes_hash=hashed.bytes_hash,
         readable=hashed.readable,
@@ -154,9 +154,9 @@ def group_hashed(
         min_quality=min_quality,
         source=source,
     )
-    group = components(units, grouping.threshold)
-    found = sweep(units, roles_of(benchmark), threshold=grouping.threshold)
-    warnings = warnings_of(found, grouping)
+    group = components(nodes, grouping.threshold)
+    figures = sweep(nodes, roles_of(benchmark), threshold=grouping.threshold)
+    warnings = warnings_of(figures, grouping)
     flat = hashed.readable & degenerate(hashed.phash)
     parameters: dict[str, object] = {
         "schema": SCHEMA,
@@ -173,23 +173,23 @@ def group_hashed(
         "below_min_quality": 0 if min_quality is None else int((hashed.quality < min_quality).sum()),
         **checksums(images, phash_column(hashed), group),
         "software": software(),
-        "sweep": [asdict(level) for level in found.levels if level.threshold <= HIGHEST_SHOWN],
+        "sweep": [asdict(level) for level in figures.levels if level.threshold <= HIGHEST_SHOWN],
         "warnings": [warning.code for warning in warnings],
     }
     return GroupReport(
-        groups=groups_record(benchmark, hashed, units, group, grouping, parameters),
+        groups=groups_record(benchmark, hashed, nodes, group, grouping, parameters),
         images=images,
         hashed=hashed,
         group=group,
         source=source,
         degenerate=flat,
-        sweep=found,
+        sweep=figures,
         warnings=warnings,
     )
 
 
 def check_options(benchmark: Benchmark, grouping: Grouping, *, within_source: bool, min_quality: float | None) -> None:
-    """Refuse what cannot work before hours of hashing."""
+    """Refuses options that cannot work, before hours of hashing."""
     problems = []
     if grouping.hash != HASH_PARAMETERS["hash"]:
         problems.append(Problem("unknown-hash", "grouping", f"hash is {grouping.hash!r}", 'the only hash is "phash"'))
@@ -198,38 +198,38 @@ def check_options(benchmark: Benchmark, grouping: Grouping, *, within_source: bo
         problems.append(Problem("bad-threshold", "grouping", found, f"it must be from 0 to {HIGHEST_THRESHOLD} bits"))
     if within_source and benchmark.source is None:
         remedy = 'add a column "source" to the annotations, or leave out --within-source'
-        problems.append(Problem("no-source", "annotations", "there is no source of any image", remedy))
+        problems.append(Problem("no-source", "annotations", "no image has a source", remedy))
     if min_quality is not None and not 0 <= min_quality <= HIGHEST_QUALITY:
-        remedy = f"a mean gradient is from 0 to {HIGHEST_QUALITY}"
+        remedy = f"give a mean gradient from 0 to {HIGHEST_QUALITY}"
         problems.append(Problem("bad-min-quality", "--min-quality", f"got {min_quality}", remedy))
     if not len(benchmark.test_rows):
-        problems.append(Problem("no-images", "annotations", "no query or gallery image", "there must be one to group"))
+        problems.append(Problem("no-images", "annotations", "there is no query or gallery image", "add some"))
     if problems:
         raise BadUsage(benchmark.name, problems)
 
 
 def failure_problems(failures: tuple[Failure, ...]) -> list[Problem]:
-    """One problem per reason, the first few images named with what was found."""
+    """One problem per reason; names the first few images."""
     by_code: dict[str, list[Failure]] = {}
     for failure in failures:
         by_code.setdefault(failure.code, []).append(failure)
     problems = []
-    for code, some in by_code.items():
-        n_images = f"{len(some)} image{'s' if len(some) > 1 else ''}"
-        found = f"{n_images}: {first_few((one.image for one in some), len(some))}; the first {some[0].found}"
-        problems.append(Problem(code, "images", found, REMEDIES.get(code, ANY_REMEDY), len(some)))
+    for code, same in by_code.items():
+        n_images = f"{len(same)} image{'s' if len(same) > 1 else ''}"
+        found = f"{n_images}: {first_few((failure.image for failure in same), len(same))}; the first {same[0].found}"
+        problems.append(Problem(code, "images", found, REMEDIES.get(code, OTHER_REMEDY), len(same)))
     return problems
 
 
 def roles_of(benchmark: Benchmark) -> ImageRoles:
-    """Who is searched for and who can be found."""
+    """Says which images are queries and which are gallery, with their identity, source and camera."""
     rows = benchmark.test_rows
     split, junk, identity = benchmark.split[rows], benchmark.junk[rows], benchmark.identity[rows]
     query = (split == QUERY) & ~junk
     labelled = bool((identity[query] >= 0).any())
     camera = benchmark.camera if benchmark.exclude_same_camera else None
     return ImageRoles(
-        query=query & (identity >= 0) if labelled else query,  # an image of nobody is no query
+        query=query & (identity >= 0) if labelled else query,  # a query needs an identity
         gallery=(split == GALLERY) & ~junk,
         identity=identity if labelled else None,
         source=codes(benchmark.source[rows]) if benchmark.source is not None else None,
@@ -238,7 +238,7 @@ def roles_of(benchmark: Benchmark) -> ImageRoles:
 
 
 def codes(names: NDArray[np.object_]) -> IntArray:
-    """Names to indices, -1 where empty."""
+    """Numbers names from 0; -1 where the name is empty."""
     known, index = np.unique(names.astype(np.str_), return_inverse=True)
     return np.where(known == "", -1, np.arange(len(known)))[index.reshape(-1)].astype(np.int64)
 
@@ -246,26 +246,26 @@ def codes(names: NDArray[np.object_]) -> IntArray:
 def groups_record(
     benchmark: Benchmark,
     hashed: HashedImages,
-    units: Units,
+    nodes: Nodes,
     group: IntArray,
     grouping: Grouping,
     parameters: Mapping[str, object],
 ) -> Groups:
-    """The same as reading the file back gives."""
+    """The groups as `Benchmark.groups`, equal to what reading the groups file gives."""
     rows = benchmark.test_rows
     phash = np.zeros(len(benchmark.images), dtype=np.uint64)
     phash[rows] = hashed.phash
     return Groups(
         grouping=grouping,
         phash=phash,
-        group=in_benchmark(group, rows, len(benchmark.images)),
-        pairs=rows[neighbour_pairs(units, grouping.threshold)] if grouping.mode == "neighbours" else None,
+        group=as_benchmark_rows(group, rows, len(benchmark.images)),
+        pairs=rows[neighbour_pairs(nodes, grouping.threshold)] if grouping.mode == "neighbours" else None,
         parameters=parameters,
     )
 
 
 def software() -> dict[str, str | None]:
-    """Versions of all that touches pixels."""
+    """Versions of the software that computes the hashes."""
     return {
         "piq_bench": __version__,
         "pillow": PIL.__version__,
@@ -275,12 +275,12 @@ def software() -> dict[str, str | None]:
 
 
 def phash_column(hashed: HashedImages) -> list[str]:
-    """Hex digits, empty where unreadable."""
+    """Hashes in hex digits; empty where the image is unreadable."""
     return [digits if ok else "" for digits, ok in zip(hex_digits(hashed.phash), hashed.readable, strict=True)]
 
 
 def write_groups(path: Path, report: GroupReport) -> None:
-    """Write groups.csv or groups.parquet, by suffix, whole or not at all.
+    """Writes groups.csv or groups.parquet, by suffix, whole or not at all.
 
     Raises:
         BadUsage: if the suffix is neither, or the file cannot be written.
@@ -290,7 +290,7 @@ def write_groups(path: Path, report: GroupReport) -> None:
         "image": report.images.tolist(),
         "phash": list(phash_column(hashed)),
         "group": report.group.tolist(),
-        # As text, as Python writes it: reads back exactly, from CSV and from Parquet alike.
+        # Text as Python writes it, which is read back exactly from CSV and from Parquet.
         "quality": [
             repr(value) if ok else "" for value, ok in zip(hashed.quality.tolist(), hashed.readable, strict=True)
         ],
@@ -315,7 +315,7 @@ def write_groups(path: Path, report: GroupReport) -> None:
 
 
 def write_csv(path: Path, columns: Mapping[str, list[object]], header: str) -> None:
-    """The header on the first line, then the table."""
+    """Writes the header as a comment on the first line, then the table."""
     text = io.StringIO()
     text.write(f"{CSV_MARK}{header}\n")
     writer = csv.writer(text, lineterminator="\n")
@@ -325,7 +325,7 @@ def write_csv(path: Path, columns: Mapping[str, list[object]], header: str) -> N
 
 
 def write_parquet(path: Path, columns: Mapping[str, list[object]], header: str) -> None:
-    """The header in the schema's metadata."""
+    """Writes the table, with the header in the metadata of its schema."""
     fields = [pa.field(name, pa.int64() if name == "group" else pa.string()) for name in columns]
     table = pa.table(dict(columns), schema=pa.schema(fields, metadata={METADATA_KEY: header.encode()}))
     with written_whole(path) as temporary:

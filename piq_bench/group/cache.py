@@ -1,7 +1,8 @@
-"""What has been hashed so far, kept in a file beside the output, so that an interrupted run goes on where it was.
+"""Keeps the hashes of an unfinished run in a file, so that an interrupted run can resume.
 
-One JSON line of parameters, then one line per image, appended as they come. A cache of other parameters is not used;
-a line counts only if the image still has the size and time it was hashed with; a line cut short by a crash is skipped.
+The file has one JSON line of parameters, then one line per image, appended as images are hashed. A cache of other
+parameters is not used, and a line that a crash cut short is skipped. The caller checks that an image still has the size
+and modification time that it was hashed with.
 """
 
 import json
@@ -16,7 +17,7 @@ UINT64 = 1 << 64
 
 @dataclass(frozen=True)
 class Hashed:
-    """One readable image."""
+    """Hash, quality and file status of one readable image."""
 
     image: str
     size: int
@@ -27,7 +28,12 @@ class Hashed:
 
 
 class Cache:
-    """A file of `Hashed` lines; `path` None keeps nothing."""
+    """A file of `Hashed` lines.
+
+    Args:
+        path: the file, which need not exist; None keeps nothing.
+        parameters: what the hashes depend on; a file with other parameters is overwritten.
+    """
 
     def __init__(self, path: Path | None, parameters: Mapping[str, object]) -> None:
         self.path = path
@@ -38,7 +44,7 @@ class Cache:
     def __enter__(self) -> "Cache":
         if self.path is not None:
             self.known = self.read(self.path)
-            # Written anew: drops lines of other parameters and a last line without its end.
+            # Rewriting the file drops lines of other parameters and an incomplete last line.
             self.stream = self.path.open("w", encoding="utf-8", newline="\n")
             self.stream.write(self.header + "\n")
             self.add(self.known.values())
@@ -51,22 +57,22 @@ class Cache:
             self.stream.close()
 
     def add(self, images: Iterable[Hashed]) -> None:
-        """Append and hand to the system at once; a crash loses what is being hashed, nothing more."""
+        """Appends images and flushes the file, so that a crash loses only the images being hashed."""
         if self.stream is not None:
-            for one in images:
+            for hashed in images:
                 line = [
-                    one.image,
-                    one.size,
-                    one.modified_ns,
-                    f"{one.phash:016x}",
-                    one.quality,
-                    f"{one.bytes_hash:016x}",
+                    hashed.image,
+                    hashed.size,
+                    hashed.modified_ns,
+                    f"{hashed.phash:016x}",
+                    hashed.quality,
+                    f"{hashed.bytes_hash:016x}",
                 ]
                 self.stream.write(json.dumps(line) + "\n")
             self.stream.flush()
 
     def read(self, path: Path) -> dict[str, Hashed]:
-        """By image; empty where there is no such file or it belongs to other parameters."""
+        """The stored images by id; empty if there is no such file or its parameters differ."""
         try:
             header, *lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError):
@@ -74,11 +80,11 @@ class Cache:
         if header != self.header:
             return {}
         images = (parsed(line) for line in lines)
-        return {one.image: one for one in images if one is not None}
+        return {hashed.image: hashed for hashed in images if hashed is not None}
 
 
 def parsed(line: str) -> Hashed | None:
-    """One line, or None if it is not whole."""
+    """The image of one line; None if the line is not whole."""
     try:
         image, size, modified_ns, phash, quality, bytes_hash = json.loads(line)
         hashed = Hashed(str(image), int(size), int(modified_ns), int(phash, 16), float(quality), int(bytes_hash, 16))

@@ -1,8 +1,9 @@
-"""Image files to hashes, in parallel processes, going on where an interrupted run stopped.
+"""Hashes image files in parallel processes, and resumes an interrupted run.
 
-Processes get lists of file names and return numbers; no picture ever travels between them.
+Worker processes get lists of file names and return numbers; no pixels are sent between processes.
 """
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,19 +20,20 @@ from piq_bench.errors import LimitExceeded, Problem
 from piq_bench.group.cache import Cache, Hashed
 from piq_bench.group.phash import DEFINITION, phash, quality
 from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS, decode, strict_decoding
-from piq_bench.images.folder import ImageFolder, Unreadable, bytes_hash
+from piq_bench.images.folder import ImageFolder, Unreadable
 from piq_bench.images.lanczos import SIDE, shrink
-from piq_bench.images.processes import available_cores, quiet_start
+from piq_bench.images.processes import available_cores, interrupts_blocked
 from piq_bench.records import BoolArray, FloatArray
 
-CHUNK = 128  # files handed to a process at once: 0.1 s of work
+CHUNK = 128  # files that a process gets at a time: 0.1 s of work
 IN_FLIGHT = 4  # chunks per process that wait or run
-WORTH_A_PROCESS = 1_000  # images; starting a process costs as much as hashing about this many
+WORTH_A_PROCESS = 1_000  # starting a process takes as long as hashing about this many images
+UNREADABLE = Hashed("", 0, 0, 0, float("nan"), 0)  # the row of an unreadable image
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that could not be hashed."""
+    """An image that could not be hashed: its id, and the code and the words of the reason."""
 
     image: str
     code: str
@@ -40,15 +42,15 @@ class Failure:
 
 @dataclass(frozen=True, eq=False)
 class HashedImages:
-    """What is known of each image, in the order asked for.
+    """Hashes of images, in the order of the ids given.
 
     Attributes:
         phash: shape (n_images,); 0 where unreadable.
         quality: shape (n_images,); mean step between neighbouring pixels of the 32 x 32, nan where unreadable.
         bytes_hash: shape (n_images,); first 64 bits of the file's SHA-256, 0 where unreadable.
-        readable: shape (n_images,).
-        failures: the others, in the same order.
-        n_resumed: images taken over from an earlier, interrupted run.
+        readable: shape (n_images,); whether the image could be hashed.
+        failures: the images that are not readable, in the same order.
+        n_resumed: number of images taken from the cache of an interrupted run.
     """
 
     phash: NDArray[np.uint64]
@@ -68,40 +70,40 @@ def hash_images(
     cache_path: Path | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> HashedImages:
-    """Hash every image below a folder; what cannot be read is listed, not raised.
+    """Hashes images; those that cannot be read are listed, not raised.
 
     Args:
-        images: ids, relative POSIX paths below `root`.
-        root: the folder of images.
-        workers: processes; None for as many as there are free cores and work. 1 works inside this process. With
+        images: image ids, relative POSIX paths below `root`.
+        root: the folder that image ids are relative to.
+        workers: number of processes; None chooses by free cores and number of images, 1 uses this process alone. With
             more, a script must guard its entry by `if __name__ == "__main__":`, as for any spawned process.
-        limit_pixels: larger pictures are refused before they are decoded.
-        cache_path: where to keep what has been hashed until the caller removes it; None keeps nothing.
-        advance: called with the number of images done since the last call.
+        limit_pixels: larger images are refused before they are decoded.
+        cache_path: file of hashes from which an interrupted run resumes, removed by the caller; None keeps no hashes.
+        advance: called with the number of images finished since the last call.
 
     Raises:
-        LimitExceeded: if a process dies, which is what happens when memory runs out.
+        LimitExceeded: if a process dies, as when memory runs out.
     """
     folder = ImageFolder(root)
-    report = advance or (lambda steps: None)
+    advance = advance or (lambda images: None)
     results: dict[str, Hashed | Failure] = {}
     parameters = {"schema": "piq-bench/groups-cache/1", "definition": DEFINITION, "limit_pixels": limit_pixels}
     with Cache(cache_path, parameters) as cache:
-        results.update((image, one) for image, one in cache.known.items() if unchanged(folder, one))
+        results.update((image, hashed) for image, hashed in cache.known.items() if unchanged(folder, hashed))
         todo = [image for image in images if image not in results]
         n_resumed = len(images) - len(todo)
-        report(n_resumed)
+        advance(n_resumed)
         if workers is None:
             workers = min(available_cores(), 1 + len(todo) // WORTH_A_PROCESS)
         for chunk in hashed_chunks(todo, root, limit_pixels, workers):
-            cache.add(one for one in chunk if isinstance(one, Hashed))
-            results.update((one.image, one) for one in chunk)
-            report(len(chunk))
-    return gathered([results[image] for image in images], n_resumed)
+            cache.add(result for result in chunk if isinstance(result, Hashed))
+            results.update((result.image, result) for result in chunk)
+            advance(len(chunk))
+    return as_columns([results[image] for image in images], n_resumed)
 
 
 def unchanged(folder: ImageFolder, known: Hashed) -> bool:
-    """Whether the file is still the one that was hashed."""
+    """Whether a file still has the size and modification time that it was hashed with."""
     try:
         found = folder.stat(known.image)
     except Unreadable:
@@ -112,7 +114,7 @@ def unchanged(folder: ImageFolder, known: Hashed) -> bool:
 def hashed_chunks(
     images: Sequence[str], root: Path, limit_pixels: int, workers: int
 ) -> Iterator[list[Hashed | Failure]]:
-    """Chunks in the order in which they are done."""
+    """Yields chunks of results in the order in which they are finished."""
     chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
     if workers == 1:
         yield from (hash_chunk(chunk, root, limit_pixels) for chunk in chunks)
@@ -121,7 +123,7 @@ def hashed_chunks(
         running: set[Future[list[Hashed | Failure]]] = set()
         try:
             while True:
-                with quiet_start():
+                with interrupts_blocked():
                     for chunk in islice(chunks, workers * IN_FLIGHT - len(running)):
                         running.add(pool.submit(hash_chunk, chunk, root, limit_pixels))
                 if not running:
@@ -134,41 +136,46 @@ def hashed_chunks(
             )
             raise LimitExceeded(str(root), [problem]) from error
         finally:
-            pool.shutdown(cancel_futures=True)  # waits for what runs: a chunk takes a moment
+            pool.shutdown(cancel_futures=True)  # waits for running chunks, which take a moment
 
 
 def hash_chunk(images: Sequence[str], root: Path, limit_pixels: int) -> list[Hashed | Failure]:
-    """Read, decode and shrink one by one, while a picture is in the processor's cache; hash all at once."""
+    """Reads, decodes and shrinks images one by one, which keeps each in the processor's cache; hashes all at once."""
     folder = ImageFolder(root)
     results: list[Hashed | Failure] = []
     small = np.zeros((len(images), SIDE, SIDE), dtype=np.uint8)
-    found: list[tuple[str, int, int, int]] = []
+    files: list[tuple[str, int, int, int]] = []  # image, size, time, hash of the bytes
     with strict_decoding(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow on odd files; what matters to us is raised or checked
+        warnings.simplefilter("ignore")  # Pillow warns of odd files; what matters here is raised or checked
         for image in images:
             try:
                 file = folder.read(image)
-                small[len(found)] = shrink(decode(file.data, limit_pixels=limit_pixels))
-                found.append((image, len(file.data), file.modified_ns, bytes_hash(file.data)))
+                small[len(files)] = shrink(decode(file.data, limit_pixels=limit_pixels))
+                files.append((image, len(file.data), file.modified_ns, hash_of_bytes(file.data)))
             except Unreadable as failure:
                 results.append(Failure(image, failure.code, failure.found))
-    hashes, qualities = phash(small[: len(found)]), quality(small[: len(found)])
+    hashes, qualities = phash(small[: len(files)]), quality(small[: len(files)])
     results.extend(
         Hashed(image, size, modified_ns, int(hashes[row]), float(qualities[row]), digest)
-        for row, (image, size, modified_ns, digest) in enumerate(found)
+        for row, (image, size, modified_ns, digest) in enumerate(files)
     )
     return results
 
 
-def gathered(results: Sequence[Hashed | Failure], n_resumed: int) -> HashedImages:
-    """Columns of rows."""
-    readable = np.array([isinstance(one, Hashed) for one in results], dtype=np.bool_)
-    rows = [one if isinstance(one, Hashed) else Hashed("", 0, 0, 0, float("nan"), 0) for one in results]
+def hash_of_bytes(data: bytes) -> int:
+    """The first 64 bits of the SHA-256."""
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
+
+
+def as_columns(results: Sequence[Hashed | Failure], n_resumed: int) -> HashedImages:
+    """Turns one result per image into arrays."""
+    readable = np.array([isinstance(result, Hashed) for result in results], dtype=np.bool_)
+    rows = [result if isinstance(result, Hashed) else UNREADABLE for result in results]
     return HashedImages(
-        phash=np.array([one.phash for one in rows], dtype=np.uint64),
-        quality=np.array([one.quality for one in rows], dtype=np.float64),
-        bytes_hash=np.array([one.bytes_hash for one in rows], dtype=np.uint64),
+        phash=np.array([row.phash for row in rows], dtype=np.uint64),
+        quality=np.array([row.quality for row in rows], dtype=np.float64),
+        bytes_hash=np.array([row.bytes_hash for row in rows], dtype=np.uint64),
         readable=readable,
-        failures=tuple(one for one in results if isinstance(one, Failure)),
+        failures=tuple(result for result in results if isinstance(result, Failure)),
         n_resumed=n_resumed,
     )

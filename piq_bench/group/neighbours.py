@@ -1,35 +1,35 @@
-"""All pairs of images within a threshold, written out: what decides exclusion in the mode without chaining."""
+"""Lists all pairs of images within a threshold: the near-duplicates in mode "neighbours", where links do not chain."""
 
 import numpy as np
 
 from piq_bench.errors import LimitExceeded, Problem
-from piq_bench.group.units import Units, near_units
+from piq_bench.group.nodes import Nodes, near_nodes
 from piq_bench.records import IntArray
 
 MOST_PAIRS = 1 << 24  # 256 MiB of rows
-BLOCK = 1 << 20
+BLOCK = 1 << 20  # pairs of images expanded at once
 
 
-def neighbour_pairs(units: Units, threshold: int, *, most_pairs: int = MOST_PAIRS) -> IntArray:
-    """Rows of images, shape (n_pairs, 2), first < second, ascending.
+def neighbour_pairs(nodes: Nodes, threshold: int, *, most_pairs: int = MOST_PAIRS) -> IntArray:
+    """Pairs of image rows, shape (n_pairs, 2), first < second, ascending.
 
     Raises:
-        LimitExceeded: if there are more than `most_pairs`, as where thousands of images are alike.
+        LimitExceeded: if there are more than `most_pairs`, as when thousands of images are alike.
     """
-    n_units = units.n_units
-    size = units.size
-    images = np.argsort(units.of_image, kind="stable")
+    n_nodes = nodes.n_nodes
+    size = nodes.size
+    images = np.argsort(nodes.of_image, kind="stable")
     starts = np.cumsum(size) - size
     n_pairs = 0
     found = []
-    itself = np.flatnonzero(size > 1)
-    for first, second in [(itself, itself), *((one, other) for one, other, _ in near_units(units, threshold))]:
+    several = np.flatnonzero(size > 1)  # nodes of several images, which are pairs among themselves
+    for first, second in [(several, several), *((one, other) for one, other, _ in near_nodes(nodes, threshold))]:
         n_pairs += int((size[first] * size[second]).sum())
         if n_pairs > 2 * most_pairs:
             raise too_many(most_pairs)
-        found.append(first * n_units + second)
+        found.append(first * n_nodes + second)
     keys = np.concatenate(found)
-    first, second = np.divmod(keys, n_units)
+    first, second = np.divmod(keys, n_nodes)
     counts = size[first] * size[second]
     upto = np.cumsum(counts)
     blocks = []
@@ -43,7 +43,7 @@ def neighbour_pairs(units: Units, threshold: int, *, most_pairs: int = MOST_PAIR
         rows = np.stack(
             [images[starts[one] + place // size[other]], images[starts[other] + place % size[other]]], axis=1
         )
-        kept = (one != other) | (rows[:, 0] < rows[:, 1])  # a unit with itself gives each pair twice
+        kept = (one != other) | (rows[:, 0] < rows[:, 1])  # a node paired with itself gives each pair of images twice
         blocks.append(np.sort(rows[kept], axis=1))
         cut = after
     pairs = np.concatenate(blocks) if blocks else np.empty((0, 2), dtype=np.int64)
@@ -53,7 +53,7 @@ def neighbour_pairs(units: Units, threshold: int, *, most_pairs: int = MOST_PAIR
 
 
 def too_many(most_pairs: int) -> LimitExceeded:
-    """More pairs than are worth writing out."""
+    """The refusal of more pairs than memory should hold."""
     problem = Problem(
         "too-many-pairs",
         "groups",

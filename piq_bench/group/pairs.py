@@ -1,10 +1,11 @@
-"""Distinct 64-bit hashes to all pairs within a Hamming distance, exactly, block by block.
+"""Finds all pairs of distinct 64-bit hashes within a Hamming distance, exactly, block by block.
 
-A hash is cut into four words of 16 bits. With t = 4 a + r, two hashes within t agree within a bits in one of r + 1
-chosen words, or within a - 1 in one of the others: were they all further apart, the distances would sum to more than
-t. So only hashes that nearly share a word are compared. Which words: those whose values are spread most evenly get
-the larger radius. Where nearly everything is near, as in one long shot, that saves nothing, and all are compared with
-all: a comparison then costs a sixth. Memory holds the index and one block, however many pairs there are.
+A hash is cut into four words of 16 bits. With t = 4 a + r, two hashes within t differ by at most a bits in one of r + 1
+chosen words, or by at most a - 1 bits in one of the others: if all words differed more, the distance would be more than
+t. So only hashes that nearly share a word are compared. The words whose values are spread most evenly get the larger
+radius. Where nearly all hashes are near each other, as in one long shot, the index saves nothing, and all are compared
+with all: such a comparison takes a sixth of the time. Memory holds the index and one block of pairs, however many pairs
+there are.
 """
 
 from collections.abc import Iterator
@@ -22,19 +23,19 @@ Block = tuple[IntArray, IntArray, NDArray[np.uint8]]
 N_WORDS = 4
 WORD_BITS = 16
 N_VALUES = 1 << WORD_BITS
-FEW = 2048  # below it, comparing all with all takes less time than looking up every nearby word
-LOOKUP_COST = 6  # of a comparison found by the index, in plain comparisons (12 ns and 2 ns)
-CANDIDATES = 1 << 19  # pairs compared at once; a block of them stays in the processor's cache
-ROWS, COLUMNS = 64, 2048  # the same where all are compared with all
-FULL_BLOCK = 1 << 17  # pairs handed on at once
+FEW = 2048  # up to this many hashes, comparing all with all is faster than looking up every nearby word
+LOOKUP_COST = 6  # a comparison through the index costs as much as this many plain ones (12 ns and 2 ns)
+CANDIDATES = 1 << 19  # pairs compared at once with the index; such a block fits the processor's cache
+ROWS, COLUMNS = 64, 2048  # hashes compared at once where all are compared with all
+FULL_BLOCK = 1 << 17  # pairs yielded at once
 
 
 def near_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
-    """Yield (first, second, distance) rows of every pair with distance <= threshold, once, with first < second.
+    """Yields (first, second, distance) of every pair with distance <= threshold, once, with rows first < second.
 
     Args:
         hashes: shape (n,), all different.
-        threshold: in bits, 0 to 15.
+        threshold: greatest distance in bits, 0 to 15.
 
     >>> [[column.tolist() for column in block] for block in near_pairs(np.array([7, 3, 64], dtype=np.uint64), 2)]
     [[[0], [1], [1]]]
@@ -53,13 +54,13 @@ def near_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
 
 
 def joined(blocks: list[Block]) -> Block:
-    """Blocks as one, with first < second."""
+    """Joins blocks into one, with first < second."""
     first, second, distance = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return np.minimum(first, second), np.maximum(first, second), distance
 
 
 def all_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
-    """By comparing all with all."""
+    """Finds pairs by comparing all hashes with all."""
     for top in range(0, len(hashes), ROWS):
         some = hashes[top : top + ROWS, None]
         for left in range(top, len(hashes), COLUMNS):
@@ -67,14 +68,14 @@ def all_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
             near = np.flatnonzero(distance <= threshold)
             first, second = np.divmod(near, distance.shape[1])
             first, second = first + top, second + left
-            if left < top + ROWS:  # on the diagonal
+            if left < top + ROWS:  # a block on the diagonal has each pair twice
                 later = second > first
                 near, first, second = near[later], first[later], second[later]
             yield first, second, distance.reshape(-1)[near]
 
 
 def is_crowded(hashes: Hashes, threshold: int) -> bool:
-    """Whether the index would propose so many pairs that comparing all is faster."""
+    """Whether the index would propose so many pairs that comparing all hashes is faster."""
     n_pairs = len(hashes) * (len(hashes) - 1) // 2
     value = np.arange(N_VALUES)
     proposed = 0
@@ -89,8 +90,8 @@ def is_crowded(hashes: Hashes, threshold: int) -> bool:
 
 
 def plan(hashes: Hashes, threshold: int) -> tuple[NDArray[np.uint16], list[tuple[int, int]]]:
-    """The words of each hash, shape (n, 4), and which to search within which radius."""
-    words = hashes.view(np.uint16).reshape(-1, N_WORDS)  # which bits form a word differs by machine, the pairs do not
+    """The words of each hash, shape (n, 4), and which words to search within which radius."""
+    words = hashes.view(np.uint16).reshape(-1, N_WORDS)  # the bits of a word depend on the machine, the pairs do not
     crowding = [int((np.bincount(words[:, word]).astype(np.int64) ** 2).sum()) for word in range(N_WORDS)]
     whole, rest = divmod(threshold, N_WORDS)
     order = np.argsort(crowding, kind="stable").tolist()
@@ -99,7 +100,7 @@ def plan(hashes: Hashes, threshold: int) -> tuple[NDArray[np.uint16], list[tuple
 
 
 def indexed_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
-    """By the word index; a pair found through several words is given by the first of them."""
+    """Finds pairs by the word index; a pair that several words propose is yielded for the first of them."""
     words, searches = plan(hashes, threshold)
     for number, (word, radius) in enumerate(searches):
         for first, second, distance in sharing_pairs(hashes, words[:, word], radius, threshold):
@@ -110,7 +111,7 @@ def indexed_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
 
 
 def sharing_pairs(hashes: Hashes, word: NDArray[np.uint16], radius: int, threshold: int) -> Iterator[Block]:
-    """All pairs within the threshold whose words differ in at most `radius` bits, each once."""
+    """Yields all pairs within the threshold whose words differ by at most `radius` bits, each once."""
     order = np.argsort(word, kind="stable")
     value, sorted_hashes = word[order].astype(np.int64), hashes[order]
     n_of_value = np.bincount(value, minlength=N_VALUES)
@@ -124,7 +125,7 @@ def sharing_pairs(hashes: Hashes, word: NDArray[np.uint16], radius: int, thresho
 
 
 def close_pairs(hashes: Hashes, begins: IntArray, ends: IntArray, threshold: int) -> Iterator[Block]:
-    """Compare row i with the rows from begins[i] to ends[i]; blocks of about CANDIDATES comparisons."""
+    """Compares row i with the rows from begins[i] to ends[i], in blocks of about CANDIDATES comparisons."""
     rows = np.flatnonzero(ends > begins)
     counts = (ends - begins)[rows]
     upto = np.cumsum(counts)

@@ -1,6 +1,6 @@
-"""Which queries lose their last positive to the exclusion of near-duplicates, by groups and by neighbours.
+"""Counts the queries that lose their last positive when near-duplicates are excluded, by groups and by neighbours.
 
-Queries are taken together where they share unit, identity and camera: they have the same positives.
+Queries that share node, identity and camera have the same positives and are counted together, as one cell.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import numpy as np
 from piq_bench.records import BoolArray, IntArray
 
 
-class Tally:
-    """How many gallery images carry a combination of indices; combinations with a negative index are nobody's."""
+class CombinationCounts:
+    """Counts gallery images by combinations of indices; images with a negative index are not counted."""
 
     def __init__(self, *columns: IntArray) -> None:
         self.spans = [int(column.max(initial=0)) + 1 for column in columns]
@@ -19,7 +19,7 @@ class Tally:
         self.keys, self.counts = np.unique(self.key([column[known] for column in columns]), return_counts=True)
 
     def key(self, columns: Sequence[IntArray]) -> IntArray:
-        """One number for each row."""
+        """One number for each row's combination."""
         key = np.zeros(len(columns[0]), dtype=np.int64)
         for column, span in zip(columns, self.spans, strict=True):
             key = key * span + column
@@ -36,11 +36,20 @@ class Tally:
 
 
 class Positives:
-    """Positives of each query that are left, while neighbours are removed."""
+    """Counts the positives of each query that remain while neighbours are excluded.
+
+    Args:
+        node: shape (n_images,), as all other arrays; the node of each image.
+        query: whether the image is a query.
+        gallery: whether the image is in the gallery and not junk.
+        identity: index; -1 where not known.
+        camera: index; -1 where not known. None unless images of the query's own camera are no positives.
+        n_levels: number of levels, which are half the distances.
+    """
 
     def __init__(
         self,
-        unit: IntArray,
+        node: IntArray,
         query: BoolArray,
         gallery: BoolArray,
         identity: IntArray,
@@ -50,58 +59,64 @@ class Positives:
         self.identity_of_gallery = identity[gallery]
         self.camera_of_gallery = None if camera is None else camera[gallery]
         self.gallery = gallery
-        asked = query & (identity >= 0)
-        rows = np.stack([unit[asked], identity[asked], camera[asked] if camera is not None else identity[asked]])
-        cells, self.members, self.size = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
-        self.members = self.members.reshape(-1)  # (n_queries,) cell of each
-        self.rows = np.flatnonzero(asked)
-        self.unit, self.identity, self.camera = cells  # (n_cells,), units ascending
-        self.total = self.count(np.zeros(int(gallery.sum()), dtype=np.int64), np.zeros(len(self.unit), dtype=np.int64))
-        self.in_unit = unit[gallery]
-        self.tallies = self.tallies_of(self.in_unit)
-        self.removed = np.zeros((len(self.unit), n_levels), dtype=np.int64)
-        self.removed[:, 0] = self.found(self.tallies, self.unit, np.arange(len(self.unit)))
+        identified = query & (identity >= 0)
+        columns = (node, identity, identity if camera is None else camera)
+        rows = np.stack([column[identified] for column in columns])
+        cells, self.cell_of_query, self.n_queries = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
+        self.cell_of_query = self.cell_of_query.reshape(-1)  # (n_queries,) cell of each query
+        self.query_rows = np.flatnonzero(identified)
+        self.node, self.identity, self.camera = cells  # (n_cells,), nodes ascending
+        one_place = np.zeros(len(node), dtype=np.int64)
+        self.total = self.positives_of_cells(one_place[gallery], np.zeros_like(self.node))
+        self.counts_by_node = self.gallery_counts(node[gallery])
+        self.excluded = np.zeros((len(self.node), n_levels), dtype=np.int64)
+        self.excluded[:, 0] = self.positives_in(self.counts_by_node, self.node, np.arange(len(self.node)))
 
     @property
     def queries_with_positives(self) -> int:
-        """Before any exclusion."""
-        return int(self.size[self.total > 0].sum())
+        """Number of queries that have a positive before any exclusion."""
+        return int(self.n_queries[self.total > 0].sum())
 
-    def remove(self, here: IntArray, there: IntArray, level: IntArray) -> None:
-        """Queries of units `here` lose their positives in units `there`; each ordered pair of units once."""
-        starts, ends = np.searchsorted(self.unit, here), np.searchsorted(self.unit, here, side="right")
+    def exclude(self, here: IntArray, there: IntArray, level: IntArray) -> None:
+        """Excludes the gallery images of nodes `there` for the queries of nodes `here`.
+
+        Each ordered pair of nodes must be given once, with its level.
+        """
+        starts, ends = np.searchsorted(self.node, here), np.searchsorted(self.node, here, side="right")
         counts = ends - starts
         pair = np.repeat(np.arange(len(here)), counts)
         cell = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts - starts, counts)
-        lost = self.found(self.tallies, there[pair], cell)
+        lost = self.positives_in(self.counts_by_node, there[pair], cell)
         some = np.flatnonzero(lost)
-        np.add.at(self.removed, (cell[some], level[pair[some]]), lost[some])
+        np.add.at(self.excluded, (cell[some], level[pair[some]]), lost[some])
 
-    def lost_directly(self, level: int) -> int:
-        """Queries whose every positive lies within the distance of `level`."""
-        left = self.total - self.removed[:, : level + 1].sum(axis=1)
-        return int(self.size[(self.total > 0) & (left == 0)].sum())
+    def queries_lost_to_neighbours(self, level: int) -> int:
+        """Number of queries whose positives are all within the distance of `level`."""
+        left = self.total - self.excluded[:, : level + 1].sum(axis=1)
+        return int(self.n_queries[(self.total > 0) & (left == 0)].sum())
 
-    def lost_in_groups(self, group: IntArray) -> int:
-        """Queries whose every positive lies in their group; `group` has one number per image."""
-        of_cell = np.empty(len(self.unit), dtype=np.int64)
-        of_cell[self.members] = group[self.rows]  # a unit lies in one group
-        excluded = self.count(group[self.gallery], of_cell)
-        return int(self.size[(self.total > 0) & (excluded == self.total)].sum())
+    def queries_lost_to_groups(self, group: IntArray) -> int:
+        """Number of queries whose positives are all in the query's group; `group` has one number per image."""
+        of_cell = np.empty(len(self.node), dtype=np.int64)
+        of_cell[self.cell_of_query] = group[self.query_rows]  # all images of a node are in one group
+        excluded = self.positives_of_cells(group[self.gallery], of_cell)
+        return int(self.n_queries[(self.total > 0) & (excluded == self.total)].sum())
 
-    def count(self, place_of_gallery: IntArray, place_of_cell: IntArray) -> IntArray:
-        """Positives of each cell among the gallery images of its place."""
-        return self.found(self.tallies_of(place_of_gallery), place_of_cell, np.arange(len(self.unit)))
+    def positives_of_cells(self, place_of_gallery: IntArray, place_of_cell: IntArray) -> IntArray:
+        """Number of positives of each cell in its place, where a place is a set of gallery images such as a group."""
+        return self.positives_in(self.gallery_counts(place_of_gallery), place_of_cell, np.arange(len(self.node)))
 
-    def tallies_of(self, place: IntArray) -> tuple[Tally, Tally | None]:
-        """Gallery images by place and identity, and by place, identity and camera."""
+    def gallery_counts(self, place: IntArray) -> tuple[CombinationCounts, CombinationCounts | None]:
+        """Counts gallery images by place and identity, and by place, identity and camera."""
         by_camera = None
         if self.camera_of_gallery is not None:
-            by_camera = Tally(place, self.identity_of_gallery, self.camera_of_gallery)
-        return Tally(place, self.identity_of_gallery), by_camera
+            by_camera = CombinationCounts(place, self.identity_of_gallery, self.camera_of_gallery)
+        return CombinationCounts(place, self.identity_of_gallery), by_camera
 
-    def found(self, tallies: tuple[Tally, Tally | None], place: IntArray, cell: IntArray) -> IntArray:
-        """Positives that cells have in places: of their identity, but not of their own camera."""
-        everyone, by_camera = tallies
-        found = everyone.of(place, self.identity[cell])
+    def positives_in(
+        self, counts: tuple[CombinationCounts, CombinationCounts | None], place: IntArray, cell: IntArray
+    ) -> IntArray:
+        """Number of positives that cells have in places: images of their identity, but not of their own camera."""
+        by_identity, by_camera = counts
+        found = by_identity.of(place, self.identity[cell])
         return found if by_camera is None else found - by_camera.of(place, self.identity[cell], self.camera[cell])

@@ -1,7 +1,7 @@
-"""Made pictures and the bits they must hash to: shows at once an installation whose arithmetic is not the definition.
+"""Tests that this installation computes hashes as defined, on synthetic images with known hashes.
 
-The pictures come from integer formulas, so nothing but the hash is tested. Their sizes cover shrinking and stretching
-of each axis; the last two hash to other bits if the passes are swapped, as inside Pillow 13's own resize.
+The images come from integer formulas, so only the hash is tested. Their sizes cover shrinking and stretching of each
+axis; the last two have other hashes if the passes are swapped, as in Pillow 13's own resize.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ EXPECTED = {  # (width, height, number): hash
 }
 
 
-def made_picture(width: int, height: int, number: int) -> Pixels:
+def made_image(width: int, height: int, number: int) -> Pixels:
     """Shape (height, width, 3): crossing waves and edges, the same on every machine."""
     x = np.arange(width, dtype=np.int64)[None, :] * 256 // width
     y = np.arange(height, dtype=np.int64)[:, None] * 256 // height
@@ -33,6 +33,6 @@ def made_picture(width: int, height: int, number: int) -> Pixels:
 
 
 def wrong_hashes() -> dict[tuple[int, int, int], int]:
-    """Pictures that do not hash to the expected bits, with what they hash to; empty if all is well."""
-    found = {key: int(phash(shrink(made_picture(*key))[None])[0]) for key in EXPECTED}
+    """The images whose hash is not the expected one, with their hash; empty if all hashes are right."""
+    found = {key: int(phash(shrink(made_image(*key))[None])[0]) for key in EXPECTED}
     return {key: value for key, value in found.items() if value != EXPECTED[key]}

@@ -1,7 +1,7 @@
-"""What writer and reader of a groups file agree on: its columns, its header, its checksums, its numbering.
+"""Defines the groups file for its writer and its reader: columns, header, checksums and the numbering of groups.
 
-A group is named by the place of its first image among all query and gallery images in ascending order of their ids,
-counted from 0; an image without near-duplicates names itself.
+A group's number is the position of its first image, from 0, among all query and gallery images in ascending order of
+their ids. An image without near-duplicates is a group of its own.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ CSV_MARK = f"# {SCHEMA} "
 METADATA_KEY = b"piq-bench"
 REQUIRED = ("image", "phash", "group")
 COLUMNS = ("image", "phash", "group", "quality", "bytes_sha256")
-SOURCE_COLUMN = "source"  # only where links are kept within sources
+SOURCE_COLUMN = "source"  # written only if just images of the same source are linked
 WITHIN_SOURCE = "source"
 
 HASH_PARAMETERS = {
@@ -40,7 +40,7 @@ def lines_sha256(lines: Iterable[object]) -> str:
 
 
 def checksums(images: Iterable[object], phash: Iterable[str], group: IntArray) -> dict[str, str]:
-    """Of the three columns that decide, in ascending order of images."""
+    """Checksums of the three columns that scores depend on, in ascending order of images."""
     return {
         "images_sha256": lines_sha256(images),
         "phash_sha256": lines_sha256(phash),
@@ -49,12 +49,15 @@ def checksums(images: Iterable[object], phash: Iterable[str], group: IntArray) -
 
 
 def hex_digits(values: NDArray[np.uint64]) -> list[str]:
-    """16 digits each."""
+    """16 hexadecimal digits for each value."""
     return [f"{value:016x}" for value in values.tolist()]
 
 
-def in_benchmark(group: IntArray, test_rows: IntArray, n_images: int) -> IntArray:
-    """Numbers of a groups file, shape (n_test,), to those of `Groups`, shape (n_images,): rows of the benchmark."""
+def as_benchmark_rows(group: IntArray, test_rows: IntArray, n_images: int) -> IntArray:
+    """Converts group numbers of a groups file, shape (n_test,), to those of `Groups`, shape (n_images,).
+
+    In `Groups` a group's number is the benchmark row of its first image, and an image alone has no group.
+    """
     alone = np.bincount(group, minlength=len(group))[group] == 1
     result = np.full(n_images, NO_GROUP, dtype=np.int64)
     result[test_rows] = np.where(alone, NO_GROUP, test_rows[group])

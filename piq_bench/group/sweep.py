@@ -1,7 +1,8 @@
-"""What near-duplicate groups would be at t = 0, 2, ... 12: the figures to choose a threshold by.
+"""Computes figures of the near-duplicate groups at thresholds t = 0, 2, ... 12, to choose a threshold by.
 
-All pairs are found once, at the highest threshold, and added up by their distance as they stream by; no list of them
-is ever kept. Distances are even, since every hash that links has 32 bits set, so odd thresholds add nothing.
+All pairs are found once, at the highest threshold, and counted by distance block by block; no list of them is kept.
+Distances are even, since every hash that is linked has 32 bits set, so an odd threshold gives the groups of the even
+one below it.
 """
 
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.group.components import Forest, first_rows
-from piq_bench.group.farthest import GrowingGroup
+from piq_bench.group.farthest_pair import GrowingGroup
+from piq_bench.group.nodes import Nodes, near_nodes
 from piq_bench.group.positives import Positives
-from piq_bench.group.units import Units, near_units
 from piq_bench.records import BoolArray, IntArray
 
 STEP = 2
@@ -21,13 +22,13 @@ HIGHEST_SHOWN = 12
 
 @dataclass(frozen=True, eq=False)
 class ImageRoles:
-    """What the images of a test set are to each other in retrieval. All arrays of shape (n_images,).
+    """The roles of test images in retrieval. All arrays have shape (n_images,).
 
     Attributes:
-        query: images that are searched for.
-        gallery: images that can be found (junk cannot).
-        identity: index, -1 where not known; None where the data set knows none.
-        source: index, -1 where not known; None where the data set knows none.
+        query: whether the image is a query.
+        gallery: whether the image is in the gallery and not junk.
+        identity: index, -1 where not known; None if the data set has none.
+        source: index, -1 where not known; None if the data set has none.
         camera: index, -1 where not known; None unless images of the query's own camera are no positives.
     """
 
@@ -40,26 +41,26 @@ class ImageRoles:
 
 @dataclass(frozen=True)
 class Level:
-    """The groups at one threshold; a figure is None where the data set does not say what it needs.
+    """Figures of the groups at one threshold; None where the data set lacks the labels that a figure needs.
 
     Attributes:
         threshold: Hamming distance, inclusive.
-        groups: with at least two images.
-        grouped_images: images in them.
-        largest: images in the largest group; 1 if there is none.
-        farthest: the greatest distance of two images of the largest group, the first one of several.
-        farthest_exact: false if it is only a lower bound, the group being too large to compare all.
-        same_group_pairs: pairs of images of one group.
-        pairs_beyond: those of them that chaining alone has joined: further apart than the threshold.
-        groups_across_sources, most_sources: groups with images of several sources; the most in one group.
+        groups: groups with at least two images.
+        grouped_images: images in these groups.
+        largest: images in the largest group; 1 if there is no group.
+        farthest: the greatest distance of two images of the largest group; of several largest, the first one's.
+        farthest_exact: whether `farthest` is exact; else it is a lower bound, as the group is too large to compare all.
+        same_group_pairs: pairs of images of the same group.
+        pairs_beyond: pairs of the same group further apart than the threshold, which only chaining has joined.
+        groups_across_sources, most_sources: groups with images of several sources; the most sources of one group.
         pairs_across_sources: pairs of hashes within the threshold that join two sources.
-        groups_across_identities, most_identities: the same for identities.
-        gallery_excluded: gallery images left out for at least one query, by groups.
-        gallery_excluded_directly: the same by neighbours, without chaining.
-        exclusions: gallery images left out, summed over queries, by groups.
-        exclusions_directly: the same by neighbours.
-        queries_lost: queries that had a positive and have none left, by groups.
-        queries_lost_directly: the same by neighbours.
+        groups_across_identities, most_identities: groups with images of several identities; the most of one group.
+        gallery_excluded: gallery images excluded for at least one query, if groups are excluded.
+        gallery_excluded_directly: the same figure if only neighbours are excluded, without chaining.
+        exclusions: excluded gallery images summed over queries, if groups are excluded.
+        exclusions_directly: the same figure if only neighbours are excluded.
+        queries_lost: queries that have a positive and lose their last one, if groups are excluded.
+        queries_lost_directly: the same figure if only neighbours are excluded.
     """
 
     threshold: int
@@ -85,14 +86,14 @@ class Level:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Levels by rising threshold, and what they are out of.
+    """Figures by rising threshold, and the totals that they are part of.
 
     Attributes:
-        levels: the first ones up to t = 12 are for show; one more may follow, to judge the edge at t = 12.
-        images: of the test set.
+        levels: one per threshold up to t = 12, and one more if needed to judge the threshold t = 12.
+        images: images of the test set.
         queries: query images that take part in retrieval.
         gallery: gallery images that take part in retrieval.
-        queries_with_positives: before any exclusion; None without identities.
+        queries_with_positives: queries with a positive before any exclusion; None without identities.
     """
 
     levels: tuple[Level, ...]
@@ -101,30 +102,30 @@ class Sweep:
     gallery: int
     queries_with_positives: int | None
 
-    def at(self, threshold: int) -> Level | None:
-        """The level of a threshold; an odd one is as the even one below it."""
+    def level_at(self, threshold: int) -> Level | None:
+        """The level of a threshold; that of the even one below if the threshold is odd."""
         return next((level for level in self.levels if level.threshold == threshold - threshold % STEP), None)
 
 
-def sweep(units: Units, roles: ImageRoles, *, threshold: int) -> Sweep:
-    """Figures for t = 0, 2, ... 12, and two beyond `threshold` if that is more."""
+def sweep(nodes: Nodes, roles: ImageRoles, *, threshold: int) -> Sweep:
+    """Computes the figures for t = 0, 2, ... 12, and up to `threshold` + 2 if that is more."""
     n_levels = 1 + max(HIGHEST_SHOWN, threshold - threshold % STEP + STEP) // STEP
-    direct = DirectLinks(units, roles, n_levels)
-    by_distance = [Forest(units.n_units) for _ in range(n_levels)]
-    for first, second, distance in near_units(units, (n_levels - 1) * STEP):
+    direct = DirectLinks(nodes, roles, n_levels)
+    by_distance = [Forest(nodes.n_nodes) for _ in range(n_levels)]
+    for first, second, distance in near_nodes(nodes, (n_levels - 1) * STEP):
         level = (distance // STEP).astype(np.int64)
         direct.add(first, second, level)
         for number in np.unique(level).tolist():
             by_distance[number].add(first[level == number], second[level == number])
-    joined = Forest(units.n_units)
+    joined = Forest(nodes.n_nodes)
     growing = GrowingGroup()
     levels = []
     for number, forest in enumerate(by_distance):
-        joined.add(np.arange(units.n_units), first_rows(forest.merge()))
-        levels.append(level_of(number, joined.merge(), units, roles, direct, growing))
+        joined.add(np.arange(nodes.n_nodes), first_rows(forest.merge()))
+        levels.append(level_of(number, joined.merge(), nodes, roles, direct, growing))
     return Sweep(
         levels=tuple(levels),
-        images=len(units.of_image),
+        images=len(nodes.of_image),
         queries=int(roles.query.sum()),
         gallery=int(roles.gallery.sum()),
         queries_with_positives=direct.positives.queries_with_positives if direct.positives else None,
@@ -132,73 +133,75 @@ def sweep(units: Units, roles: ImageRoles, *, threshold: int) -> Sweep:
 
 
 class DirectLinks:
-    """What is linked without chaining, added up by level (half the distance) while pairs stream by."""
+    """Counts of what is linked without chaining, by level (half the distance); pairs are added block by block."""
 
-    def __init__(self, units: Units, roles: ImageRoles, n_levels: int) -> None:
-        n_units = units.n_units
-        self.size = units.size
-        self.queries = np.bincount(units.of_image[roles.query], minlength=n_units)
-        self.gallery = np.bincount(units.of_image[roles.gallery], minlength=n_units)
+    def __init__(self, nodes: Nodes, roles: ImageRoles, n_levels: int) -> None:
+        n_nodes = nodes.n_nodes
+        self.size = nodes.size
+        self.queries = np.bincount(nodes.of_image[roles.query], minlength=n_nodes)
+        self.gallery = np.bincount(nodes.of_image[roles.gallery], minlength=n_nodes)
         self.pairs = np.zeros(n_levels, dtype=np.int64)
-        self.pairs[0] = (units.size * (units.size - 1) // 2).sum()
+        self.pairs[0] = (nodes.size * (nodes.size - 1) // 2).sum()
         self.exclusions = np.zeros(n_levels, dtype=np.int64)
         self.exclusions[0] = (self.queries * self.gallery).sum()
-        self.nearest_query = np.where(self.queries > 0, 0, n_levels)  # by unit: the level of its nearest query
-        self.sources = SourceRange(units, roles.source, n_levels) if roles.source is not None else None
+        self.nearest_query = np.where(self.queries > 0, 0, n_levels)  # (n_nodes,) level of each node's nearest query
+        self.sources = SourceRange(nodes, roles.source, n_levels) if roles.source is not None else None
         self.positives = (
-            Positives(units.of_image, roles.query, roles.gallery, roles.identity, roles.camera, n_levels)
+            Positives(nodes.of_image, roles.query, roles.gallery, roles.identity, roles.camera, n_levels)
             if roles.identity is not None
             else None
         )
 
     def add(self, first: IntArray, second: IntArray, level: IntArray) -> None:
-        """Pairs of units, each once."""
+        """Adds pairs of nodes with their levels; each pair must be added once."""
         n_levels = len(self.pairs)
         self.pairs += sums(level, self.size[first] * self.size[second], n_levels)
         if self.sources:
             self.sources.add(first, second, level)
-        for one, other in ((first, second), (second, first)):
-            asked = np.flatnonzero(self.queries[one])
-            here, there, near = one[asked], other[asked], level[asked]
-            self.exclusions += sums(near, self.queries[here] * self.gallery[there], n_levels)
-            np.minimum.at(self.nearest_query, there, near)
+        for left, right in ((first, second), (second, first)):
+            with_query = np.flatnonzero(self.queries[left])
+            here, there, at_level = left[with_query], right[with_query], level[with_query]
+            self.exclusions += sums(at_level, self.queries[here] * self.gallery[there], n_levels)
+            np.minimum.at(self.nearest_query, there, at_level)
             if self.positives:
-                self.positives.remove(here, there, near)
+                self.positives.exclude(here, there, at_level)
 
 
 class SourceRange:
-    """Counts pairs of units that join two sources."""
+    """Counts pairs of nodes that join two sources, by level."""
 
-    def __init__(self, units: Units, source: IntArray, n_levels: int) -> None:
+    def __init__(self, nodes: Nodes, source: IntArray, n_levels: int) -> None:
         known = source >= 0
-        self.lowest = np.full(units.n_units, np.iinfo(np.int64).max)
-        self.highest = np.full(units.n_units, -1)
-        np.minimum.at(self.lowest, units.of_image[known], source[known])
-        np.maximum.at(self.highest, units.of_image[known], source[known])
+        self.lowest = np.full(nodes.n_nodes, np.iinfo(np.int64).max)
+        self.highest = np.full(nodes.n_nodes, -1)
+        np.minimum.at(self.lowest, nodes.of_image[known], source[known])
+        np.maximum.at(self.highest, nodes.of_image[known], source[known])
         self.across = np.zeros(n_levels, dtype=np.int64)
         self.across[0] = ((self.highest > self.lowest) & (self.highest >= 0)).sum()
 
     def add(self, first: IntArray, second: IntArray, level: IntArray) -> None:
-        """Pairs of units, each once."""
+        """Adds pairs of nodes with their levels; each pair must be added once."""
         low = np.minimum(self.lowest[first], self.lowest[second])
         high = np.maximum(self.highest[first], self.highest[second])
         self.across += np.bincount(level[(high > low) & (high >= 0)], minlength=len(self.across))
 
 
 def level_of(
-    number: int, labels: IntArray, units: Units, roles: ImageRoles, direct: DirectLinks, growing: GrowingGroup
+    number: int, labels: IntArray, nodes: Nodes, roles: ImageRoles, direct: DirectLinks, growing: GrowingGroup
 ) -> Level:
-    """All figures of one threshold, from the component of each unit."""
-    group = first_rows(labels[units.of_image])
+    """Computes all figures of one threshold from the component of each node."""
+    group = first_rows(labels[nodes.of_image])
     sizes = np.bincount(group)
     several = sizes > 1
     same_group_pairs = int((sizes * (sizes - 1) // 2).sum())
     largest = int(sizes.argmax()) if several.any() else None
-    farthest = growing.of(np.unique(units.phash[units.of_image[group == largest]])) if largest is not None else None
+    farthest = None
+    if largest is not None:
+        farthest = growing.farthest_pair(np.unique(nodes.phash[nodes.of_image[group == largest]]))
     queries = np.bincount(group[roles.query], minlength=len(sizes))
     gallery = np.bincount(group[roles.gallery], minlength=len(sizes))
-    across_sources = members(group, roles.source)
-    across_identities = members(group, roles.identity)
+    across_sources = n_labels(group, roles.source)
+    across_identities = n_labels(group, roles.identity)
     positives = direct.positives
     return Level(
         threshold=number * STEP,
@@ -218,13 +221,13 @@ def level_of(
         gallery_excluded_directly=int(direct.gallery[direct.nearest_query <= number].sum()),
         exclusions=int((queries * gallery).sum()),
         exclusions_directly=int(direct.exclusions[: number + 1].sum()),
-        queries_lost=positives.lost_in_groups(group) if positives else None,
-        queries_lost_directly=positives.lost_directly(number) if positives else None,
+        queries_lost=positives.queries_lost_to_groups(group) if positives else None,
+        queries_lost_directly=positives.queries_lost_to_neighbours(number) if positives else None,
     )
 
 
-def members(group: IntArray, label: IntArray | None) -> IntArray | None:
-    """How many different known labels each group holds."""
+def n_labels(group: IntArray, label: IntArray | None) -> IntArray | None:
+    """Number of different known labels in each group."""
     if label is None:
         return None
     known = label >= 0
@@ -233,5 +236,5 @@ def members(group: IntArray, label: IntArray | None) -> IntArray | None:
 
 
 def sums(level: IntArray, amounts: NDArray[np.int64], n_levels: int) -> IntArray:
-    """Amounts added up by level; float64 holds them exactly."""
+    """Sums amounts by level; float64 holds them exactly."""
     return np.bincount(level, weights=amounts, minlength=n_levels).astype(np.int64)

@@ -1,1 +1,1 @@
-"""Everything that opens a picture file."""
+"""Finds, opens, decodes and shrinks the image files of a data set."""

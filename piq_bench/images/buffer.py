@@ -20,19 +20,23 @@ from piq_bench.records import Pixels
 
 MEMORY_SHARE = 0.5  # of the available memory that decoded images may take
 GIB = 1 << 30
-ZEROS = bytes(1 << 24)  # written at a time where a file system cannot reserve
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container, new and old
+ZEROS = bytes(1 << 24)  # written repeatedly where the file system cannot reserve space
+MEMORY_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)  # cgroup v2, v1
 
 
 def pixel_buffer(shape: tuple[int, ...], folder: Path | None) -> Pixels:
-    """An uninitialised array for decoded images.
+    """Allocates an uninitialised array for decoded images.
 
     Args:
-        shape: of the array.
-        folder: where the file may lie, or its nearest existing parent. With None, the array is always in memory.
+        shape: shape of the array.
+        folder: folder for the file; if it does not exist, its nearest existing parent is used. None keeps the array
+            in memory whatever its size.
 
     Returns:
-        Of type uint8; a `np.memmap` if it lies in a file.
+        An array of uint8; a `np.memmap` if it is in a file.
 
     Raises:
         LimitExceeded: if the array fits neither in memory nor on the disk.
@@ -46,32 +50,32 @@ def pixel_buffer(shape: tuple[int, ...], folder: Path | None) -> Pixels:
 
 @contextmanager
 def unnamed_file(n_bytes: int, folder: Path) -> Iterator[IO[bytes]]:
-    """A file of `n_bytes` without a name: it is gone once no process has it open or mapped.
+    """Opens a file of `n_bytes` without a name, which is gone once no process has it open or mapped.
 
     Args:
-        n_bytes: at least 1.
-        folder: as in `pixel_buffer`.
+        n_bytes: size of the file, at least 1.
+        folder: folder for the file, as in `pixel_buffer`.
 
     Raises:
         LimitExceeded: if the disk is too full.
     """
-    disk = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
     with ExitStack() as opened:
         try:
-            stream = opened.enter_context(tempfile.TemporaryFile(dir=disk))
+            stream = opened.enter_context(tempfile.TemporaryFile(dir=existing))
             _reserve(stream, n_bytes)
         except OSError as error:
-            raise _no_space(n_bytes, disk, error) from None
+            raise _no_space(n_bytes, existing, error) from None
         yield stream
 
 
 def available_memory() -> float:
-    """Bytes that each process that torchrun started on this machine can take without swapping."""
+    """Bytes that this process can use without swapping: an equal share for each process that torchrun started here."""
     n_bytes = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for line in _text("/proc/meminfo").splitlines():  # only Linux says how much of its cache it would give back
         if line.startswith("MemAvailable:"):
             n_bytes = float(line.split()[1]) * 1024
-    limits = [float(text) for text in map(_text, LIMITS) if text.strip().isdigit()]
+    limits = [float(text) for text in map(_text, MEMORY_LIMITS) if text.strip().isdigit()]
     return min([n_bytes, *limits]) / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
@@ -84,11 +88,11 @@ def _reserve(stream: IO[bytes], n_bytes: int) -> None:
     stream.flush()
 
 
-def _no_space(n_bytes: int, disk: Path, error: OSError) -> LimitExceeded:
+def _no_space(n_bytes: int, folder: Path, error: OSError) -> LimitExceeded:
     reason = printable(error.strerror or error)
     found = f"{n_bytes / GIB:.1f} GiB of decoded images fit neither in memory nor on this disk: {reason}"
     remedy = "free some space, or write to another disk; nothing already written is lost"
-    return LimitExceeded(str(disk), [Problem("no-room", "disk", found, remedy)])
+    return LimitExceeded(str(folder), [Problem("no-room", "disk", found, remedy)])
 
 
 def _text(path: str) -> str:

@@ -1,27 +1,24 @@
-"""One image file to its bytes' hash and its 8-bit pixels, or to the reason why it cannot be read.
+"""Decodes the bytes of one image file into 8-bit pixels, or says why they cannot be decoded.
 
-What is hashed is the picture that a model reads: EXIF orientation is ignored. Transparent parts are laid on white
-(dropped alpha would make every drawing on a transparent ground black), 16 bits are scaled to 8 by 1/257 (Pillow's
-own conversion saturates them to white), an animation counts by its first frame.
+The pixels are those that a model reads: EXIF orientation is ignored. Transparent parts are laid on white (without their
+alpha channel, drawings on a transparent ground would turn black), 16 bits are scaled to 8 by 1/257 (Pillow's own
+conversion saturates them to white), and of an animation only the first frame is used.
 """
 
 import io
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from piq_bench.images.folder import Unreadable, reason
+from piq_bench.images.folder import Unreadable, error_text
 from piq_bench.records import Pixels
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Decoders that run inside this process; Pillow would hand EPS to Ghostscript.
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF", "GIF")
-MAX_SIDE = 65_535  # as JPEG; the table of resize weights grows with the side
+MAX_SIDE = 65_535  # that of JPEG; the table of resize weights grows with the side
 DEFAULT_LIMIT_PIXELS = 50_000_000
 WHITE = 255
 SIXTEEN_BIT = 65_535
@@ -33,10 +30,14 @@ COLOUR_MODES = frozenset({"1", "P", "CMYK", "YCbCr", "RGBX", "HSV", "LAB"})
 
 
 def decode(data: bytes, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Pixels:
-    """Pixels of shape (height, width) or (height, width, 3).
+    """Decodes an image file into pixels of shape (height, width) or (height, width, 3); call it in `strict_decoding`.
+
+    Args:
+        data: content of the file.
+        limit_pixels: larger images are refused before they are decoded.
 
     Raises:
-        Unreadable: whatever is wrong with the file.
+        Unreadable: if the file is too large, damaged or no image of a known format.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -52,11 +53,11 @@ def decode(data: bytes, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Pixels:
     except Image.DecompressionBombError as error:
         raise Unreadable("too-large", "has more pixels than Pillow allows") from error
     except Exception as error:  # decoders raise nearly anything on damaged files: SyntaxError, struct.error, ...
-        raise Unreadable("damaged-image", f"cannot be decoded: {reason(error)}") from error
+        raise Unreadable("damaged-image", f"cannot be decoded: {error_text(error)}") from error
 
 
 def eight_bit_pixels(image: Image.Image) -> Pixels:
-    """Grey or colour in 8 bits, by rules that do not depend on Pillow's own conversions of alpha and depth."""
+    """Converts to grey or colour in 8 bits, without Pillow's own conversions of alpha and depth."""
     mode = image.mode
     if mode in DEEP_MODES:
         return scaled_to_eight_bits(np.asarray(image).astype(np.int64))
@@ -70,21 +71,21 @@ def eight_bit_pixels(image: Image.Image) -> Pixels:
 
 
 def on_white(pixels: Pixels) -> Pixels:
-    """(height, width, 4) with transparency to (height, width, 3) on white; an opaque picture is unchanged."""
+    """Lays pixels with transparency, (height, width, 4), on white, (height, width, 3); opaque pixels do not change."""
     colour, alpha = pixels[..., :3].astype(np.int32), pixels[..., 3:].astype(np.int32)
     return ((colour * alpha + WHITE * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def scaled_to_eight_bits(values: NDArray[np.int64]) -> Pixels:
-    """0 to 65535 as 0 to 255, rounded."""
+    """Scales 0..65535 to 0..255, rounded."""
     if values.min() < 0 or values.max() > SIXTEEN_BIT:
         raise Unreadable("unknown-mode", f"has values from {values.min()} to {values.max()}, outside 16 bits")
     return ((values + 128) // 257).astype(np.uint8)
 
 
 @contextmanager
-def strict_decoding() -> "Iterator[None]":
-    """Half a file is no picture, whatever another library has set in this process."""
+def strict_decoding() -> Iterator[None]:
+    """Makes truncated files errors, whatever another library has set in this process."""
     before = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:

@@ -1,6 +1,5 @@
-"""Opens the image files of a data set: regular files below one folder, and nothing outside it."""
+"""Finds and reads the image files of a data set: regular files below one folder, and nothing outside it."""
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -21,21 +20,26 @@ def images_folder(benchmark: Benchmark) -> Path | None:
 
 
 def required_images_folder(benchmark: Benchmark) -> Path:
-    """The same for work that needs the pictures.
+    """The folder that image ids are relative to.
 
     Raises:
-        BadDataset: if there is no such folder.
+        BadDataset: if the data set has no such folder.
     """
     folder = images_folder(benchmark)
     if folder is None:
-        remedy = "pictures lie in images/ beside annotations.csv, or in a Market-1501 style folder"
+        remedy = "put the images in images/ beside annotations.csv, or use a Market-1501 style folder"
         source = str(benchmark.root or benchmark.name)
         raise BadDataset(source, [Problem("no-images", "images", "the data set has no image files", remedy)])
     return folder
 
 
 class Unreadable(Exception):
-    """Why an image cannot be hashed: a stable code and a sentence."""
+    """An image file cannot be used.
+
+    Attributes:
+        code: stable code of the reason.
+        found: the reason in words, to follow the image id.
+    """
 
     def __init__(self, code: str, found: str) -> None:
         super().__init__(code, found)
@@ -45,24 +49,29 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class ImageBytes:
-    """A regular file inside the data set: its content and what tells whether it has changed since."""
+    """Content of an image file, and when it was last modified."""
 
     data: bytes
     modified_ns: int
 
 
 class ImageFolder:
-    """Opens image ids below one folder and nothing outside it."""
+    """Reads image files by their ids, below one folder and nothing outside it.
+
+    Args:
+        root: the folder that image ids are relative to.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = os.path.realpath(root)
-        self.inside: dict[str, bool] = {}  # by parent folder: whether it really lies below the root
+        self.parents: dict[str, bool] = {}  # whether each parent folder seen so far is below the root
 
     def stat(self, image: str) -> os.stat_result:
-        """Size and time of a regular file.
+        """The status of an image file, which has its size and time.
 
         Raises:
-            Unreadable: if the id is no plain relative path, or the file is missing, special, or outside the folder.
+            Unreadable: if the id is no plain relative path, or the file is missing, not a regular file or outside the
+                folder.
         """
         path = PurePosixPath(image)
         if not path.parts or path.is_absolute() or str(path) != image or {"..", "."} & {*path.parts} or "\0" in image:
@@ -71,20 +80,20 @@ class ImageFolder:
         try:
             link = os.lstat(full)
             parent = os.path.dirname(full)  # noqa: PTH120
-            if parent not in self.inside:
-                self.inside[parent] = self.holds(parent)
-            if not self.inside[parent] or (stat.S_ISLNK(link.st_mode) and not self.holds(full)):
+            if parent not in self.parents:
+                self.parents[parent] = self.contains(parent)
+            if not self.parents[parent] or (stat.S_ISLNK(link.st_mode) and not self.contains(full)):
                 raise Unreadable("outside", "is a link that leaves the image folder")
             found = Path(full).stat() if stat.S_ISLNK(link.st_mode) else link
         except (OSError, ValueError) as error:
             missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-            raise Unreadable("missing-file" if missing else "unreadable-file", reason(error)) from error
-        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for ever
+            raise Unreadable("missing-file" if missing else "unreadable-file", error_text(error)) from error
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would block
             raise Unreadable("not-a-file", "is no regular file")
         return found
 
-    def holds(self, path: str) -> bool:
-        """Whether a path, all links followed, lies below the root."""
+    def contains(self, path: str) -> bool:
+        """Whether a path is below the root once all links are followed."""
         real = os.path.realpath(path)
         return real == self.root or real.startswith(self.root.rstrip(os.sep) + os.sep)
 
@@ -92,7 +101,7 @@ class ImageFolder:
         """The bytes of one image file.
 
         Raises:
-            Unreadable: as `stat`, and if the file is empty or too large.
+            Unreadable: for the reasons of `stat`, and if the file is empty or too large.
         """
         found = self.stat(image)
         if found.st_size > MAX_FILE_BYTES:
@@ -100,18 +109,13 @@ class ImageFolder:
         try:
             data = Path(self.root, image).read_bytes()
         except OSError as error:
-            raise Unreadable("unreadable-file", reason(error)) from error
+            raise Unreadable("unreadable-file", error_text(error)) from error
         if not data:
             raise Unreadable("empty-file", "is empty")
         return ImageBytes(data, found.st_mtime_ns)
 
 
-def bytes_hash(data: bytes) -> int:
-    """The first 64 bits of the SHA-256."""
-    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
-
-
-def reason(error: Exception) -> str:
-    """An error's own words, without the path in it."""
+def error_text(error: Exception) -> str:
+    """The message of an error, without the path that an OSError adds."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__

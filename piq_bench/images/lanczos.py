@@ -1,10 +1,10 @@
-"""An 8-bit picture to 32 x 32, by the two LANCZOS passes that the hash is defined with: width first, then height.
+"""Shrinks an 8-bit image to 32 x 32 grey pixels by the two LANCZOS passes of the hash's definition: width, then height.
 
-In: pixels of any size. Out: the same bytes as Pillow's `resize((32, height))` followed by `resize((32, 32))`. Calling
-Pillow would not do: version 13 swapped the order of the passes inside one `resize`, and 4 to 10 % of hashes with it.
-So its fixed-point arithmetic is repeated here: weights rounded to multiples of 2^-22, sums rounded to 8 bits after
-each pass. All products and sums are multiples of 2^-22 below 2^31, exact in float64 in any order, so a matrix product
-by any BLAS gives the same bytes.
+The result has the same bytes as Pillow's `resize((32, height))` followed by `resize((32, 32))`. Pillow itself is not
+called: version 13 swapped the two passes inside one `resize`, which changes 4 to 10 % of the hashes. Its fixed-point
+arithmetic is repeated here instead: weights rounded to multiples of 2^-22, sums rounded to 8 bits after each pass. All
+products and sums are multiples of 2^-22 below 2^31, exact in float64 in any order, so a matrix product by any BLAS
+gives the same bytes.
 """
 
 import math
@@ -23,14 +23,15 @@ PRECISION = 1 << 22  # Pillow's PRECISION_BITS for 8-bit channels
 LANCZOS_SUPPORT = 3.0
 LUMA = np.array([19595, 38470, 7471], dtype=np.float32) / np.float32(1 << 16)  # ITU-R 601, as Pillow's convert("L")
 ROUND = np.float32(0.5)
-BLOCK_PIXELS = 1 << 19  # rows of a large picture are taken in blocks of about this many pixels
-# OpenBLAS puts larger products on all cores, where the threads of several processes then wait for each other.
+BLOCK_PIXELS = 1 << 19  # large images are processed in blocks of rows, of about this many pixels each
+# Sizes up to which OpenBLAS uses one thread. Larger products use all cores, where the threads of several worker
+# processes wait for each other.
 ONE_THREAD_MATRIX = 1 << 18
 ONE_THREAD_VECTOR = 9_000
 
 
 def shrink(pixels: Pixels) -> Pixels:
-    """A grey (height, width) or colour (height, width, 3) picture to grey (32, 32).
+    """Shrinks grey (height, width) or colour (height, width, 3) pixels to grey (32, 32).
 
     >>> int(shrink(np.full((256, 128, 3), 200, dtype=np.uint8)).min())
     200
@@ -42,13 +43,13 @@ def shrink(pixels: Pixels) -> Pixels:
     for top in range(0, height, step):
         block = pixels[top : top + step]
         grey = luma(block) if block.ndim == 3 else block
-        narrow[top : top + step] = eight_bits(product(grey.astype(np.float64), columns))
+        narrow[top : top + step] = rounded_to_eight_bits(product(grey.astype(np.float64), columns))
     turned = product(np.ascontiguousarray(narrow.T), rows)  # (x, y)
-    return eight_bits(turned).T.astype(np.uint8)
+    return rounded_to_eight_bits(turned).T.astype(np.uint8)
 
 
 def luma(pixels: Pixels) -> NDArray[np.float32]:
-    """(R * 19595 + G * 38470 + B * 7471 + 32768) >> 16, for shape (height, width, 3).
+    """Grey of each pixel of (height, width, 3): (R * 19595 + G * 38470 + B * 7471 + 32768) >> 16.
 
     Multiples of 2^-16 below 2^8 fill the 24 bits of a float32 exactly, so no sum is ever rounded.
     """
@@ -59,7 +60,7 @@ def luma(pixels: Pixels) -> NDArray[np.float32]:
 
 
 def product(left: NDArray[Real], right: NDArray[Real], *, one_thread: int = ONE_THREAD_MATRIX) -> NDArray[Real]:
-    """(n, k) times (k, m) or (k,), in pieces of rows that BLAS multiplies on one thread."""
+    """Multiplies (n, k) by (k, m) or (k,), in blocks of rows that BLAS multiplies on one thread."""
     step = max(1, one_thread // right.size)
     whole = len(left) // step * step
     result = np.empty((len(left), *right.shape[1:]), dtype=left.dtype)
@@ -69,20 +70,20 @@ def product(left: NDArray[Real], right: NDArray[Real], *, one_thread: int = ONE_
     return result
 
 
-def eight_bits(values: FloatArray) -> FloatArray:
-    """Rounded half up and held within 0 to 255, as after each of Pillow's passes."""
+def rounded_to_eight_bits(values: FloatArray) -> FloatArray:
+    """Rounds half up and clips to 0..255, as Pillow does after each pass; changes `values`."""
     values += 0.5
     np.floor(values, out=values)
     return np.clip(values, 0, 255, out=values)
 
 
 def weights(length: int) -> FloatArray:
-    """Shape (length, 32): what each of `length` pixels in a line adds to each of the 32."""
-    return remembered_weights(length) if length <= 2048 else computed_weights(length)
+    """Shape (length, 32): the weight of each of `length` pixels in a line for each of the 32 pixels."""
+    return cached_weights(length) if length <= 2048 else computed_weights(length)
 
 
 def computed_weights(length: int) -> FloatArray:
-    """Pillow's precompute_coeffs and normalize_coeffs_8bpc (libImaging/Resample.c), operation by operation."""
+    """Repeats Pillow's precompute_coeffs and normalize_coeffs_8bpc (libImaging/Resample.c) operation by operation."""
     scale = length / SIDE
     filter_scale = max(scale, 1.0)
     support = LANCZOS_SUPPORT * filter_scale
@@ -94,7 +95,7 @@ def computed_weights(length: int) -> FloatArray:
         last = min(int(center + support + 0.5), length)
         line = [lanczos((x - center + 0.5) * inverse) for x in range(first, last)]
         total = 0.0
-        for weight in line:  # left to right, as the C code adds; `sum` compensates from Python 3.12 on
+        for weight in line:  # added left to right as in C; `sum` compensates rounding from Python 3.12 on
             total += weight
         for x, weight in enumerate(line, first):
             fixed = weight / total * PRECISION
@@ -102,11 +103,11 @@ def computed_weights(length: int) -> FloatArray:
     return matrix
 
 
-remembered_weights = lru_cache(maxsize=256)(computed_weights)
+cached_weights = lru_cache(maxsize=256)(computed_weights)
 
 
 def lanczos(x: float) -> float:
-    """The windowed sinc, 0 outside [-3, 3)."""
+    """The windowed sinc; 0 outside [-3, 3)."""
     return sinc(x) * sinc(x / LANCZOS_SUPPORT) if -LANCZOS_SUPPORT <= x < LANCZOS_SUPPORT else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Results in the order of their tasks, computed a little ahead: what waits to be used never fills the memory."""
+"""Prefetches the results of tasks; the number computed ahead is bounded, so that they never fill the memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +10,14 @@ Result = TypeVar("Result")
 
 
 def in_order(submit: Callable[[Task], "Future[Result]"], tasks: Iterable[Task], n_ahead: int) -> Iterator[Result]:
-    """The result of each task, when it is there.
+    """Yields the result of each task in the order of the tasks.
+
+    Tasks that have not begun are cancelled when the generator is closed or a task fails.
 
     Args:
         submit: starts a task on a pool.
-        tasks: taken from when they are started.
-        n_ahead: tasks that run or wait beyond the one whose result is next; those not begun are given up when nobody
-            asks for results any more.
+        tasks: each is taken only when it is started.
+        n_ahead: number of tasks that may run or wait beyond the one whose result is yielded next.
     """
     started: deque[Future[Result]] = deque()
     try:

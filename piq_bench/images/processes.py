@@ -1,4 +1,4 @@
-"""Worker processes: how many there may be, and how they start."""
+"""Says how many worker processes fit this machine, and starts them so that Ctrl-C reaches their parent alone."""
 
 import os
 import signal
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def quiet_start() -> Iterator[None]:
-    """Processes started inside leave Ctrl-C to this one, which then ends them."""
+def interrupts_blocked() -> Iterator[None]:
+    """Blocks Ctrl-C in all processes started inside this context; the parent receives it and ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

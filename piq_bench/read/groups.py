@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from piq_bench.errors import BadDataset, Problem, first_few, printable, quoted
 from piq_bench.group.neighbours import neighbour_pairs
+from piq_bench.group.nodes import make_nodes
 from piq_bench.group.stored import (
     COLUMNS,
     CSV_MARK,
@@ -25,10 +26,9 @@ from piq_bench.group.stored import (
     SCHEMA,
     SOURCE_COLUMN,
     WITHIN_SOURCE,
+    as_benchmark_rows,
     checksums,
-    in_benchmark,
 )
-from piq_bench.group.units import units_of
 from piq_bench.read.table import read_table
 from piq_bench.records import TRAIN, Grouping, Groups, IntArray
 
@@ -109,7 +109,7 @@ def groups_of(
         "threshold": grouping.threshold,
         "mode": grouping.mode,
     }
-    return Groups(grouping, phash, in_benchmark(group, test_rows, n_images), pairs, parameters)
+    return Groups(grouping, phash, as_benchmark_rows(group, test_rows, n_images), pairs, parameters)
 
 
 def stored_pairs(table: Table, header: Header, threshold: int) -> IntArray:
@@ -121,7 +121,7 @@ def stored_pairs(table: Table, header: Header, threshold: int) -> IntArray:
     quality = np.zeros(n_images)
     if isinstance(minimum, int | float):
         quality = np.array([float(value) if value else np.nan for value in table["quality"]], dtype=np.float64)
-    units = units_of(
+    nodes = make_nodes(
         numbers_of(table["phash"]),
         bytes_hash=numbers_of(table["bytes_sha256"]) if "bytes_sha256" in table else nothing,
         readable=readable.astype(np.bool_),
@@ -129,7 +129,7 @@ def stored_pairs(table: Table, header: Header, threshold: int) -> IntArray:
         min_quality=float(minimum) if isinstance(minimum, int | float) else None,
         source=table[SOURCE_COLUMN] if header.get("within") == WITHIN_SOURCE else None,
     )
-    return neighbour_pairs(units, threshold)
+    return neighbour_pairs(nodes, threshold)
 
 
 def numbers_of(digits: Column) -> NDArray[np.uint64]:

@@ -67,7 +67,7 @@ def sweep_table(report: GroupReport) -> Table:
     """One row per figure, one column per threshold."""
     sweep = report.sweep
     levels = [level for level in sweep.levels if level.threshold <= HIGHEST_SHOWN]
-    chosen = sweep.at(report.groups.grouping.threshold)
+    chosen = sweep.level_at(report.groups.grouping.threshold)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), width=WIDTH)
     table.add_column("t, bits", min_width=26)
     for level in levels:
@@ -107,7 +107,7 @@ def farthest(level: Level) -> str:
 def notes(report: GroupReport) -> list[str]:
     """What the table does not say."""
     sweep, grouping = report.sweep, report.groups.grouping
-    level = sweep.at(grouping.threshold)
+    level = sweep.level_at(grouping.threshold)
     lines = []
     if level is not None and sweep.queries_with_positives is not None:
         lost = level.queries_lost if grouping.mode == "components" else level.queries_lost_directly

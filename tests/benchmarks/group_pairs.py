@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from piq_bench.group.build import group_hashed
 from piq_bench.group.components import components
 from piq_bench.group.hashing import HashedImages
-from piq_bench.group.units import units_of
+from piq_bench.group.nodes import make_nodes
 from piq_bench.records import NO_IDENTITY, Benchmark, Grouping, Task
 
 N_IMAGES = 98_367
@@ -84,11 +84,13 @@ def measure(file: str, what: str) -> None:
     n = len(hashes)
     hashed = HashedImages(hashes, np.full(n, 20.0), np.arange(1, n + 1, dtype=np.uint64), np.ones(n, dtype=np.bool_))
     benchmark = benchmark_of(n)
-    components(units_of(hashes[:9], bytes_hash=hashes[:9], readable=hashed.readable[:9], quality=hashed.quality[:9]), 6)
+    components(
+        make_nodes(hashes[:9], bytes_hash=hashes[:9], readable=hashed.readable[:9], quality=hashed.quality[:9]), 6
+    )
     before, start, busy = memory("VmRSS"), time.perf_counter(), time.process_time()
     if what == "t = 6":
-        units = units_of(hashes, bytes_hash=hashed.bytes_hash, readable=hashed.readable, quality=hashed.quality)
-        largest = int(np.bincount(components(units, 6)).max())
+        nodes = make_nodes(hashes, bytes_hash=hashed.bytes_hash, readable=hashed.readable, quality=hashed.quality)
+        largest = int(np.bincount(components(nodes, 6)).max())
     else:
         largest = group_hashed(benchmark, hashed).sweep.levels[-1].largest
     seconds, busy = time.perf_counter() - start, time.process_time() - busy

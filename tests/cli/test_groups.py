@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from group_builders import Row, picture, write_dataset
+from group_builders import Row, sample_image, write_dataset
 from PIL import Image
 
 from piq_bench.cli import load_command
@@ -28,7 +28,7 @@ def dataset(tmp_path: Path) -> Path:
     root = tmp_path / "data"
     write_dataset(root, ROWS)
     for name, seed in SEEDS.items():
-        picture(seed).save(root / "images" / name)
+        sample_image(seed).save(root / "images" / name)
     return root
 
 
@@ -142,7 +142,7 @@ def test_a_market_style_folder_is_hashed_where_it_is(tmp_path: Path) -> None:
     }
     for name, seed in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        picture(seed).save(root / name)
+        sample_image(seed).save(root / name)
     result = groups(root)
     assert result.exit_code == 0, result.output
     benchmark = read_benchmark(root)

@@ -54,8 +54,8 @@ def test_what_was_built_is_a_data_set(small: Path) -> None:
         "reid", "gender", "age", "physique", "height", "body", "arm", "expression",
     ]  # fmt: skip
     for image in benchmark.images:
-        with Image.open(small / "images" / image) as picture:
-            assert (picture.size, picture.mode, picture.format) == ((128, 256), "RGB", "JPEG")
+        with Image.open(small / "images" / image) as drawn:
+            assert (drawn.size, drawn.mode, drawn.format) == ((128, 256), "RGB", "JPEG")
     assert len(files_of(small)) == MIN_IMAGES + 3
 
 
@@ -85,7 +85,7 @@ def test_nothing_that_is_there_is_touched(tmp_path: Path) -> None:
     assert files_of(tmp_path) == {"mine": hashlib.sha256(b"precious").hexdigest()}
 
 
-def test_what_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_folder_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(BadUsage, match="the folder holds 'theirs'"), new_folder(tmp_path / "out") as folder:
         (folder / "ours").write_text("new")
         (tmp_path / "out").mkdir()
@@ -130,8 +130,8 @@ def test_the_bundled_labels_are_those_of_the_defaults() -> None:
     assert read_benchmark(None).name == "portrait-mini"
 
 
-def test_the_bundled_hashes_are_those_of_the_pictures(tmp_path: Path) -> None:
-    """A picture drawn, encoded and decoded here has the hash that was bundled."""
+def test_the_bundled_hashes_are_those_of_the_images(tmp_path: Path) -> None:
+    """An image drawn, encoded and decoded here has the bundled hash."""
     with (BUNDLED / "groups.csv").open(encoding="utf-8", newline="") as stream:
         next(stream)
         stored = {row["image"]: row["phash"] for row in csv.DictReader(stream)}
@@ -143,7 +143,7 @@ def test_the_bundled_hashes_are_those_of_the_pictures(tmp_path: Path) -> None:
     assert [f"{value:016x}" for value in hashed.phash.tolist()] == [stored[frame.image] for frame in chosen]
 
 
-def test_the_bundle_is_complete_small_and_free_of_pictures() -> None:
+def test_the_bundle_is_complete_small_and_free_of_images() -> None:
     files = sorted(file.name for file in BUNDLED.iterdir())
     assert files == ["annotations.csv", "benchmark.toml", "groups.csv"]
     assert sum((BUNDLED / name).stat().st_size for name in files) < 500_000

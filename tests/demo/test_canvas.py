@@ -86,10 +86,10 @@ def test_grain_is_centred_and_bounded() -> None:
 def test_bytes_are_rounded_and_clipped() -> None:
     canvas = Canvas()
     canvas.pixels[:, 0, 0] = [-0.3, 0.5, 7.0]
-    picture = canvas.bytes()
-    assert picture.shape == (HEIGHT, WIDTH, 3)
-    assert picture.dtype == np.dtype(np.uint8)
-    assert picture[0, 0].tolist() == [0, 128, 255]
+    pixels = canvas.bytes()
+    assert pixels.shape == (HEIGHT, WIDTH, 3)
+    assert pixels.dtype == np.dtype(np.uint8)
+    assert pixels[0, 0].tolist() == [0, 128, 255]
 
 
 def test_a_wave_is_one_at_whole_numbers() -> None:

@@ -162,8 +162,8 @@ EXACT = {
 }  # fmt: skip
 
 
-def test_pictures_are_made_of_operations_that_ieee_754_fixes() -> None:
-    """Processors differ in sin, cos, exp, pow and in the order of sums: none of these may touch an array."""
+def test_images_are_made_of_operations_that_ieee_754_fixes() -> None:
+    """Processors differ in sin, cos, exp, pow and in the order of sums: array code must not use them."""
     for file in sorted(Path(piq_bench.demo.__path__[0]).glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np":

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piq_bench.demo.film import ATTRIBUTES, JITTER, NOT_ANNOTATED, Frame, row, shoot, track_lengths
+from piq_bench.demo.film import ATTRIBUTES, JITTER, NOT_ANNOTATED, Frame, annotation_row, shoot, track_lengths
 from piq_bench.demo.random import Draws
 from piq_bench.demo.sizes import MIN_IMAGES, sizes_for
 from piq_bench.demo.tables import COLUMNS, MULTI_LABEL, TASKS, annotations_csv
@@ -50,7 +50,7 @@ def test_every_benchmark_obeys_the_rules_of_a_data_set(run: tuple[int, int]) -> 
 @given(runs)
 def test_every_value_is_one_of_the_vocabulary(run: tuple[int, int]) -> None:
     for frame in shoot(run[0], sizes_for(run[1])):
-        values = row(frame)
+        values = annotation_row(frame)
         assert tuple(values) == COLUMNS
         for task, labels in LABELS.items():
             if task == MULTI_LABEL and values[task] not in ("", "-"):
@@ -71,7 +71,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not() -> None:
 
 def test_by_default_every_label_of_every_task_is_in_train_and_in_test() -> None:
     for training in (True, False):
-        rows = [row(frame) for frame in defaults() if (frame.split == "train") == training]
+        rows = [annotation_row(frame) for frame in defaults() if (frame.split == "train") == training]
         for task, labels in LABELS.items():
             seen = Counter(label for values in rows for label in values[task].split("|"))
             assert set(seen) == labels | {""} | ({"-"} if task == MULTI_LABEL else set())
@@ -87,8 +87,8 @@ def test_most_expressions_are_calm_or_single_and_a_few_are_mixed() -> None:
 
 def test_a_few_images_are_not_annotated_task_by_task() -> None:
     for task in set(ATTRIBUTES) - {"body"}:
-        assert 0.5 * NOT_ANNOTATED < sum(task in frame.blank for frame in defaults()) / 3000 < 2 * NOT_ANNOTATED
-    assert 0.03 < sum("body" in frame.blank for frame in defaults()) / 3000 < 0.2  # close shots do not show it
+        assert 0.5 * NOT_ANNOTATED < sum(task in frame.unannotated for frame in defaults()) / 3000 < 2 * NOT_ANNOTATED
+    assert 0.03 < sum("body" in frame.unannotated for frame in defaults()) / 3000 < 0.2  # close shots do not show it
 
 
 def test_the_frames_of_a_track_have_consecutive_numbers_and_one_person() -> None:
@@ -124,7 +124,7 @@ def test_gender_age_and_build_belong_to_the_person() -> None:
     for task in ("gender", "age", "physique", "height"):
         values = defaultdict(set)
         for frame in defaults():
-            values[frame.track.person.number].add(row(frame)[task])
+            values[frame.track.person.number].add(annotation_row(frame)[task])
         assert all(len(seen - {""}) <= 1 for seen in values.values())
 
 

@@ -1,4 +1,4 @@
-"""Pictures, frozen: the first pixel that differs on some machine or under some version of numpy is a bug."""
+"""Images are frozen: a pixel that differs on some machine or with some version of numpy is a bug."""
 
 import hashlib
 import io
@@ -44,8 +44,8 @@ def frames() -> list[Frame]:
     return shoot(0, sizes_for(3000))
 
 
-def digest(picture: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(picture.tobytes()).hexdigest()[:32]
+def digest(image: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(image.tobytes()).hexdigest()[:32]
 
 
 @pytest.mark.parametrize("frame", frames()[::EVERY], ids=lambda frame: frame.image)
@@ -55,24 +55,24 @@ def test_pixels_are_frozen(frame: Frame) -> None:
 
 def test_encoding_changes_pixels_by_little() -> None:
     for frame in frames()[100::1000]:
-        picture = draw(0, frame)
+        image = draw(0, frame)
         buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, **JPEG)
+        Image.fromarray(image).save(buffer, **JPEG)
         decoded = np.asarray(Image.open(buffer))
         assert decoded.shape == (256, 128, 3)
-        difference = np.abs(decoded.astype(np.int64) - picture.astype(np.int64))
+        difference = np.abs(decoded.astype(np.int64) - image.astype(np.int64))
         assert difference.mean() < 8
         assert np.quantile(difference, 0.9) <= 20
 
 
-def test_pictures_are_neither_flat_nor_washed_out() -> None:
+def test_images_are_neither_flat_nor_washed_out() -> None:
     for frame in frames()[7::300]:
-        picture = draw(0, frame)
-        assert picture.std() > 15
-        assert 20 < picture.mean() < 235
+        image = draw(0, frame)
+        assert image.std() > 15
+        assert 20 < image.mean() < 235
 
 
-def test_another_seed_paints_another_picture() -> None:
+def test_another_seed_paints_another_image() -> None:
     assert (draw(0, frames()[0]) != draw(1, frames()[0])).mean() > 0.5
 
 
@@ -100,7 +100,7 @@ def test_a_pose_is_what_its_labels_say(body: str, arm: str) -> None:
         feet = max(y for _, y in bones.ankles)
         legs = feet - bones.torso.origin[1]
         upright = looks.stature - 0.97 * looks.head
-        assert feet <= 0.01  # nobody sinks into the ground
+        assert feet <= 0.01  # no foot is below the ground
         if body == "standing":
             assert legs > 0.5 * upright
         if body in ("sitting", "bending_squatting") and stance.variant != "bow":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from piq_bench.demo.film import Frame, shoot
-from piq_bench.demo.scale import N_STEPS, build_scale_set, embeddings, made_up_hashes, noise, predictions, signal
+from piq_bench.demo.scale import N_STEPS, build_scale_set, embeddings, noise, predictions, signal, synthetic_hashes
 from piq_bench.demo.sizes import Sizes
 from piq_bench.errors import BadUsage
 from piq_bench.read.dataset import read_benchmark
@@ -74,7 +74,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_hashes_look_like_those_of_frames(test_frames: list[Frame]) -> None:
-    hashes = [int(value) for value in made_up_hashes(0, test_frames).phash]
+    hashes = [int(value) for value in synthetic_hashes(0, test_frames).phash]
     assert {value.bit_count() for value in hashes} == {32}  # as phash, which splits 64 values at their median
     steady: set[int] = set()
     jittered: set[int] = set()
@@ -95,7 +95,7 @@ def test_noise_is_centred_even_and_of_variance_one() -> None:
 
 
 def mean_cosines(frames: list[Frame], difficulty: float) -> tuple[float, float]:
-    """Of one person's images from different films, and of different people."""
+    """Mean cosine between images of one person from different films, and between images of different people."""
     rows = np.concatenate([block for _, block in embeddings(0, frames, difficulty, 256)])
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     person = np.array([frame.track.person.number for frame in frames])
@@ -106,7 +106,7 @@ def mean_cosines(frames: list[Frame], difficulty: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("difficulty", [0.0, 0.5, 1.0])
-def test_a_person_is_as_like_himself_as_the_difficulty_says(test_frames: list[Frame], difficulty: float) -> None:
+def test_images_of_a_person_are_as_similar_as_the_difficulty_says(test_frames: list[Frame], difficulty: float) -> None:
     same, other = mean_cosines(test_frames, difficulty)
     assert same - other == pytest.approx(signal(difficulty) + 0.15, abs=0.04)  # and people look like their kind
     assert abs(other) < 0.05

@@ -9,7 +9,7 @@ from piq_bench.demo.sizes import MAX_IMAGES, MIN_IMAGES, PORTRAIT250K, long_tail
 
 
 def held_by_few(counts: list[int]) -> Fraction:
-    """LTS_0.2, counted out: the share of people, over 0.2, that together have a fifth of the appearances."""
+    """LTS_0.2 by plain counting: the share of people who together have a fifth of the images, over 0.2."""
     few = 0
     while 5 * sum(counts[:few]) < sum(counts):
         few += 1
@@ -17,7 +17,7 @@ def held_by_few(counts: list[int]) -> Fraction:
 
 
 @given(st.integers(MIN_IMAGES, MAX_IMAGES))
-def test_any_number_of_images_leaves_room_for_everybody(n_images: int) -> None:
+def test_any_number_of_images_has_valid_sizes(n_images: int) -> None:
     sizes = sizes_for(n_images)
     assert sizes.images == n_images
     assert sizes.train - sizes.train_unlabelled >= sizes.train_identities
@@ -46,8 +46,8 @@ def test_identities_have_the_long_tail_of_the_paper() -> None:
             assert 0.07 < held_by_few(long_tail(total, n_people)) < 0.09
 
 
-def test_nobody_has_no_tail() -> None:
-    with pytest.raises(ValueError, match="needs somebody"):
+def test_no_people_have_no_tail() -> None:
+    with pytest.raises(ValueError, match="at least one person"):
         long_tail(0, 0)
 
 

@@ -1,4 +1,4 @@
-"""What is odd about a data set is found and said, with counts and the first few."""
+"""Every finding about a data set has its severity, its count and the first few names."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def test_broken_rules_between_rows_are_errors(tmp_path: Path) -> None:
     assert severity == "error"
 
 
-def test_columns_of_no_meaning_are_notes(tmp_path: Path) -> None:
+def test_unused_columns_are_notes(tmp_path: Path) -> None:
     findings = found(write_folder(tmp_path, [(*row, "x") for row in ROWS], (*COLUMNS, "caption")))
     assert findings["unused-column"] == ("note", "annotations.csv: column 'caption' is not read\n")
 
@@ -72,18 +72,33 @@ def test_labels_without_images_and_with_few_are_named(tmp_path: Path) -> None:
     )
     assert findings["tiny-label"] == (
         "warning",
-        "gender: fewer than 10 test images have the label 'female (1)', 'male (2)'\n"
-        "mood: fewer than 10 test images have the label 'sad (2)', 'angry (1)'\n",
+        "gender: labels with fewer than 10 test images (number in brackets): 'female (1)', 'male (2)'\n"
+        "mood: labels with fewer than 10 test images (number in brackets): 'sad (2)', 'angry (1)'\n",
     )
 
 
 @pytest.mark.parametrize(
     ("n_annotated", "severity", "code", "text"),
     [
-        (39, "note", "missing-labels", "some of 40 test images are not annotated: gender 1\n"),
-        (20, "note", "missing-labels", "some of 40 test images are not annotated: gender 20\n"),
-        (19, "warning", "missing-labels", "most of 40 test images are not annotated: gender 21\n"),
-        (0, "warning", "task-without-labels", "no test image is annotated for gender: no score is possible\n"),
+        (
+            39,
+            "note",
+            "missing-labels",
+            "some of the 40 test images are not annotated; labels missing: gender 1\n",
+        ),
+        (
+            20,
+            "note",
+            "missing-labels",
+            "some of the 40 test images are not annotated; labels missing: gender 20\n",
+        ),
+        (
+            19,
+            "warning",
+            "missing-labels",
+            "most of the 40 test images are not annotated; labels missing: gender 21\n",
+        ),
+        (0, "warning", "task-without-labels", "no test image is annotated for gender; no score is possible\n"),
     ],
 )
 def test_missing_labels_are_counted(tmp_path: Path, n_annotated: int, severity: str, code: str, text: str) -> None:
@@ -97,8 +112,8 @@ def test_people_with_one_image_are_counted(tmp_path: Path) -> None:
     rows = [*clean_rows(), ("x.jpg", "train", "lone", "", "", "", ""), ("y.jpg", "gallery", "single", "", "", "", "")]
     assert found(write_folder(tmp_path, rows))["single-image-identity"] == (
         "note",
-        "train: 1 of 3 identities have a single image: 'lone'\n"
-        "query and gallery: 1 of 3 identities have a single image: 'single'\n",
+        "train: 1 of 3 identities have only one image: 'lone'\n"
+        "query and gallery: 1 of 3 identities have only one image: 'single'\n",
     )
 
 
@@ -107,11 +122,8 @@ def test_queries_that_lose_every_positive_to_near_duplicates_are_counted(tmp_pat
     folder = with_groups(write_folder(tmp_path), {"b/01.jpg": 0, "b/02.jpg": 0, "b/03.jpg": 2, "b/04.jpg": 3})
     findings = found(folder)
     assert findings["query-without-positive"][0] == "warning"
-    assert (
-        "1 of 1 queries have no positive left when near-duplicates are left out"
-        in findings["query-without-positive"][1]
-    )
-    assert findings["identity-without-query"][1].endswith("leave the macro mean: 'p2'\n")
+    assert "1 of 1 queries have no positive after near-duplicates are excluded" in findings["query-without-positive"][1]
+    assert findings["identity-without-query"][1].endswith("do not count in the macro mean: 'p2'\n")
     assert "no-groups" not in findings
 
 
@@ -122,12 +134,12 @@ def test_queries_that_lose_every_positive_to_their_camera_are_counted(tmp_path: 
         "bounding_box_test": ["0001_c1s1_1.jpg", "0002_c1s1_1.jpg", "0002_c2s1_0.jpg"],
     }
     text = found(write_market(tmp_path, names))["query-without-positive"][1]
-    assert text.startswith("1 of 2 queries have no positive left when the same camera and near-duplicates")
+    assert text.startswith("1 of 2 queries have no positive after images of the same camera and near-duplicates")
     assert "'query/0001_c1s1_0.jpg'" in text
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_lost_queries_are_those_of_a_plain_count(seed: int) -> None:
+def test_queries_without_positive_are_those_of_a_plain_count(seed: int) -> None:
     data = benchmark(np.random.default_rng(seed), Size(n_query=30, n_gallery=20, n_identities=10))
     assert data.groups is not None
     group = data.groups.group
@@ -168,7 +180,9 @@ def test_groups_of_several_sources_and_people_are_named() -> None:
     groups = Groups(data.grouping, np.zeros(data.images.size, np.uint64), group)
     findings = {finding.code: finding for finding in find_findings(dataclasses.replace(data, groups=groups))}
     assert findings["group-spans-sources"].text.startswith("2 near-duplicate groups hold images of several sources")
-    assert findings["group-spans-identities"].text.startswith("2 near-duplicate groups hold several identities")
+    assert findings["group-spans-identities"].text.startswith(
+        "2 near-duplicate groups hold images of several identities"
+    )
 
 
 def test_a_data_set_without_test_images_queries_or_groups_says_so(tmp_path: Path) -> None:
@@ -182,7 +196,7 @@ def test_a_data_set_without_test_images_queries_or_groups_says_so(tmp_path: Path
     assert "no-groups" not in bare
 
 
-def test_without_a_retrieval_task_people_do_not_matter(tmp_path: Path) -> None:
+def test_without_a_retrieval_task_identities_give_no_finding(tmp_path: Path) -> None:
     toml = TOML[: TOML.index("[tasks.reid]")] + '[tasks.gender]\naspect = "a"\nlabels = ["female", "male"]\n'
     codes = set(found(write_folder(tmp_path, toml=toml)))
     assert codes == {"unused-column", "unused-label", "tiny-label", "missing-labels"}

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from group_builders import Row, benchmark_of, hashed_of, picture
+from group_builders import Row, benchmark_of, hashed_of, sample_image
 from oracles_groups import hash_by_imagehash
 
 from piq_bench.errors import BadDataset, BadUsage, LimitExceeded
 from piq_bench.group.build import build_groups, group_hashed, write_groups
 from piq_bench.group.neighbours import neighbour_pairs
+from piq_bench.group.nodes import make_nodes
 from piq_bench.group.stored import CSV_MARK, METADATA_KEY, lines_sha256
-from piq_bench.group.units import units_of
 from piq_bench.records import NO_GROUP, Benchmark, Grouping
 
 A = 0xAAAAAAAAAAAAAAAA
@@ -25,7 +25,7 @@ def images(tmp_path: Path) -> Path:
     folder = tmp_path / "images"
     folder.mkdir()
     for name, seed in {"a.png": 1, "b.png": 2, "c.png": 1, "d, e.png": 2, "t.png": 1, "x.png": 3}.items():
-        picture(seed).save(folder / name)
+        sample_image(seed).save(folder / name)
     return folder
 
 
@@ -40,8 +40,8 @@ def test_files_become_groups_of_the_test_set_alone(images: Path) -> None:
     assert report.images.tolist() == ["a.png", "b.png", "c.png", "d, e.png", "x.png"]
     assert report.group.tolist() == [0, 1, 0, 1, 4]
     assert report.groups.group.tolist() == [0, 1, 0, 1, NO_GROUP, NO_GROUP]  # t.png shows the same and takes no part
-    assert report.groups.phash[[0, 4]].tolist() == [hash_by_imagehash(picture(1)), 0]
-    level = report.sweep.at(6)
+    assert report.groups.phash[[0, 4]].tolist() == [hash_by_imagehash(sample_image(1)), 0]
+    level = report.sweep.level_at(6)
     assert level is not None
     assert (level.queries_lost, report.sweep.queries_with_positives) == (1, 2)  # q has d alone, p has x too
 
@@ -53,7 +53,7 @@ def test_links_within_a_source_only(images: Path) -> None:
     assert report.source.tolist() == ["f", "g", "f", "h", ""]
 
 
-def test_a_gate_on_quality_counts_what_it_holds_back(images: Path) -> None:
+def test_images_below_the_lowest_quality_are_counted(images: Path) -> None:
     report = build_groups(benchmark(), images, workers=1, min_quality=500)
     assert report.group.tolist() == [0, 1, 0, 1, 4]  # equal files are still linked
     assert report.groups.parameters["below_min_quality"] == 5
@@ -86,7 +86,7 @@ def test_what_cannot_work_is_refused_before_hashing(tmp_path: Path) -> None:
         build_groups(benchmark(Grouping(threshold=13)), nowhere)
     with pytest.raises(BadUsage, match="only hash"):
         build_groups(benchmark(Grouping(hash="ahash")), nowhere)
-    with pytest.raises(BadUsage, match="no source of any image"):
+    with pytest.raises(BadUsage, match="no image has a source"):
         build_groups(replace(benchmark(), source=None), nowhere, within_source=True)
     with pytest.raises(BadUsage, match="no query or gallery image"):
         build_groups(benchmark_of([Row("t.png", "train")]), nowhere)
@@ -120,7 +120,7 @@ def test_csv_and_parquet_hold_the_same(images: Path, tmp_path: Path, within: boo
         "bytes_sha256": "",
         "source": "",
     }
-    assert rows[0]["phash"] == f"{hash_by_imagehash(picture(1)):016x}"
+    assert rows[0]["phash"] == f"{hash_by_imagehash(sample_image(1)):016x}"
 
 
 def test_the_header_says_how_it_was_made(images: Path) -> None:
@@ -148,12 +148,12 @@ def test_an_output_that_cannot_be_written_is_refused_and_nothing_is_left(images:
 def test_too_many_pairs_are_refused_before_they_fill_memory() -> None:
     n = 3000
     same = np.full(n, A, dtype=np.uint64)
-    units = units_of(same, bytes_hash=same, readable=np.ones(n, dtype=np.bool_), quality=np.ones(n))
-    assert len(neighbour_pairs(units, 6)) == n * (n - 1) // 2
+    nodes = make_nodes(same, bytes_hash=same, readable=np.ones(n, dtype=np.bool_), quality=np.ones(n))
+    assert len(neighbour_pairs(nodes, 6)) == n * (n - 1) // 2
     with pytest.raises(LimitExceeded, match="components"):
-        neighbour_pairs(units, 6, most_pairs=1000)
+        neighbour_pairs(nodes, 6, most_pairs=1000)
 
 
-def test_hashes_of_elsewhere_are_grouped_too() -> None:
+def test_hashes_from_elsewhere_are_grouped_too() -> None:
     report = group_hashed(benchmark(), hashed_of([A, A ^ 0b11, 1, 2, 3]))
     assert report.group.tolist() == [0, 0, 2, 3, 4]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from group_builders import picture
+from group_builders import sample_image
 from oracles_groups import hash_by_imagehash
 from PIL import Image
 
@@ -17,10 +17,10 @@ ONE = Hashed("a/ä.png", 10, 123456789012345678, 2**64 - 1, 0.1, 7)
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty pictures of different sizes, two of them broken."""
+    """Thirty images of different sizes, two of them broken."""
     folder = tmp_path_factory.mktemp("images")
     for number in range(30):
-        picture(number, 20 + number, 60).save(folder / f"{number:02d}.png")
+        sample_image(number, 20 + number, 60).save(folder / f"{number:02d}.png")
     (folder / "07.png").write_bytes(b"not a picture")
     (folder / "11.png").write_bytes((folder / "10.png").read_bytes()[:200])
     return folder
@@ -36,7 +36,7 @@ def same(one: HashedImages, other: HashedImages) -> bool:
     return equal and one.failures == other.failures
 
 
-def test_hashes_come_in_the_order_asked_for_and_failures_are_listed(root: Path) -> None:
+def test_hashes_are_in_the_order_of_the_ids_and_failures_are_listed(root: Path) -> None:
     images = ids(root)[::-1]
     steps: list[int] = []
     hashed = hash_images(images, root, workers=1, advance=steps.append)
@@ -62,7 +62,7 @@ def test_no_images_are_no_hashes(tmp_path: Path) -> None:
     assert hash_images([], tmp_path).phash.shape == (0,)
 
 
-def test_an_interrupted_run_goes_on_where_it_was(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
     images = ids(root)
     monkeypatch.setattr(hashing, "CHUNK", 5)
@@ -91,18 +91,18 @@ def test_a_changed_file_is_hashed_again_and_a_removed_one_is_missed(tmp_path: Pa
     folder, cache = tmp_path / "images", tmp_path / "cache"
     folder.mkdir()
     for number in range(3):
-        picture(number).save(folder / f"{number}.png")
+        sample_image(number).save(folder / f"{number}.png")
     first = hash_images(ids(folder), folder, workers=1, cache_path=cache)
-    picture(9).save(folder / "1.png")
+    sample_image(9).save(folder / "1.png")
     (folder / "2.png").unlink()
     second = hash_images(["0.png", "1.png", "2.png"], folder, workers=1, cache_path=cache)
     assert second.n_resumed == 1
     assert second.phash[0] == first.phash[0]
-    assert second.phash[1] == hash_by_imagehash(picture(9))
+    assert second.phash[1] == hash_by_imagehash(sample_image(9))
     assert [one.code for one in second.failures] == ["missing-file"]
 
 
-def test_other_parameters_start_anew(root: Path, tmp_path: Path) -> None:
+def test_other_parameters_start_over(root: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     hash_images(["00.png"], root, workers=1, cache_path=cache)
     assert hash_images(["00.png"], root, workers=1, cache_path=cache).n_resumed == 1

@@ -4,7 +4,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import PIL
 import pytest
-from group_builders import balanced_hashes, picture
+from group_builders import balanced_hashes, sample_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from piq_bench.group.phash import (
     popcount,
     quality,
 )
-from piq_bench.group.selftest import EXPECTED, made_picture, wrong_hashes
+from piq_bench.group.selftest import EXPECTED, made_image, wrong_hashes
 from piq_bench.images.lanczos import shrink
 from piq_bench.records import Pixels
 
@@ -41,9 +41,9 @@ def test_a_batch_of_noise_hashes_as_imagehash_does() -> None:
 
 
 @pytest.mark.parametrize("size", [(128, 256), (64, 128), (61, 127), (200, 90), (20, 12), (7, 90), (90, 7), (33, 31)])
-def test_pictures_of_any_size_hash_as_imagehash_fed_with_two_passes(size: tuple[int, int]) -> None:
+def test_images_of_any_size_hash_as_imagehash_fed_with_two_passes(size: tuple[int, int]) -> None:
     for seed in range(8):
-        image = picture(seed, *size)
+        image = sample_image(seed, *size)
         assert hash_of(np.asarray(image)) == hash_by_imagehash(image)
         assert hash_of(np.asarray(image.convert("L"))) == hash_by_imagehash(image)
 
@@ -51,13 +51,13 @@ def test_pictures_of_any_size_hash_as_imagehash_fed_with_two_passes(size: tuple[
 def test_jpeg_files_hash_as_imagehash_fed_with_two_passes() -> None:
     for seed, quality_level in enumerate([95, 75, 30, 10]):
         buffer = io.BytesIO()
-        picture(seed, 127, 251).save(buffer, "JPEG", quality=quality_level)
+        sample_image(seed, 127, 251).save(buffer, "JPEG", quality=quality_level)
         image = Image.open(buffer)
         assert hash_of(np.asarray(image)) == hash_by_imagehash(image)
 
 
-def test_the_installed_pillow_decides_nothing() -> None:
-    images = [picture(seed, 128, 256) for seed in range(40)]
+def test_hashes_do_not_depend_on_the_installed_pillow() -> None:
+    images = [sample_image(seed, 128, 256) for seed in range(40)]
     differing = sum(native_hash(image) != hash_of(np.asarray(image)) for image in images)
     if int(PIL.__version__.split(".")[0]) >= 13:
         assert differing > 0  # its one-call resize goes the other way round
@@ -65,14 +65,14 @@ def test_the_installed_pillow_decides_nothing() -> None:
         assert differing == 0
 
 
-def test_made_pictures_have_their_frozen_bits() -> None:
+def test_synthetic_images_have_their_frozen_bits() -> None:
     assert wrong_hashes() == {}
     for key, expected in EXPECTED.items():
-        assert hash_by_imagehash(Image.fromarray(made_picture(*key))) == expected
+        assert hash_by_imagehash(Image.fromarray(made_image(*key))) == expected
 
 
 def test_distances_are_even_because_32_bits_are_set() -> None:
-    hashes = [hash_of(np.asarray(picture(seed))) for seed in range(30)]
+    hashes = [hash_of(np.asarray(sample_image(seed))) for seed in range(30)]
     assert {value.bit_count() for value in hashes} == {32}
     assert all((a ^ b).bit_count() % 2 == 0 for a in hashes for b in hashes)
 
@@ -81,7 +81,7 @@ def test_distances_are_even_because_32_bits_are_set() -> None:
     ("name", "expected"),
     [("black", 0), ("grey", 1 << 63), ("white", 1 << 63), ("ramp", 1 << 63), ("falling", 0xD500000000000000)],
 )
-def test_degenerate_pictures_have_known_hashes_and_are_marked(name: str, expected: int) -> None:
+def test_degenerate_images_have_known_hashes_and_are_marked(name: str, expected: int) -> None:
     ramp = np.arange(32, dtype=np.uint8)[None, :] + np.zeros((32, 1), dtype=np.uint8)
     pixels = {
         "black": np.zeros((32, 32), dtype=np.uint8),

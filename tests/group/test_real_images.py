@@ -1,4 +1,4 @@
-"""What the figures look like on real pictures; skipped where they are not at hand."""
+"""Figures on real images; skipped if there are none."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def report_of(name: str, threshold: int) -> GroupReport:
 
 def test_faces_at_ten_bits_lose_the_last_positive_of_twelve_queries_and_the_report_says_so() -> None:
     report = report_of("cmu_faces", 10)
-    level = report.sweep.at(10)
+    level = report.sweep.level_at(10)
     assert level is not None
     assert (level.queries_lost, report.sweep.queries_with_positives) == (12, 32)
     text = " ".join(groups_table(report).split())
@@ -37,5 +37,5 @@ def test_people_seen_from_afar_chain_together_beyond_the_default() -> None:
     assert largest[12] > 9 * largest[6]  # more than half of all images
     farthest = {level.threshold: level.farthest for level in report.sweep.levels}
     assert farthest[6] == 12
-    assert (farthest[10] or 0) > 30  # as far apart as unrelated pictures
+    assert (farthest[10] or 0) > 30  # as far apart as unrelated images
     assert {"giant-group", "mostly-chained", "near-the-edge"} <= {warning.code for warning in report.warnings}

@@ -1,4 +1,4 @@
-"""Units, components, direct links and every figure of the sweep, against a count in plain Python."""
+"""Nodes, components, direct links and every figure of the sweep, against a count in plain Python."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from oracles_groups import Image64, Rules, diagnostics, groups, near
 from piq_bench.group import components as components_module
 from piq_bench.group.build import GroupReport, group_hashed
 from piq_bench.group.components import Forest
-from piq_bench.group.farthest import Farthest, GrowingGroup
+from piq_bench.group.farthest_pair import FarthestPair, GrowingGroup
 from piq_bench.group.sweep import Level
 from piq_bench.records import NO_GROUP, Grouping
 
@@ -30,7 +30,7 @@ def random_images(seed: int, n: int = 36) -> list[Image64]:
         images.append(
             Image64(
                 phash=0 if kind > 0.95 else phash,
-                # Different pictures never have the same bytes; the same picture comes in up to three files.
+                # Different images never have the same bytes; the same image is in up to three files.
                 bytes_hash=0 if kind > 0.95 else (phash % (2**60 - 93)) * 4 + int(rng.integers(1, 4)),
                 quality=float(phash % 40),
                 readable=kind <= 0.95,
@@ -127,7 +127,7 @@ def test_a_chain_is_one_group_but_its_ends_are_no_neighbours() -> None:
     assert direct.groups.pairs is not None
     assert direct.groups.pairs.tolist() == [[0, 1], [1, 2]]
     assert direct.groups.group.tolist() == [0, 0, 0]  # the component is still known
-    level = chained.sweep.at(6)
+    level = chained.sweep.level_at(6)
     assert level is not None
     assert (level.farthest, level.pairs_beyond, level.same_group_pairs) == (12, 1, 3)
 
@@ -138,13 +138,13 @@ def test_images_alone_have_no_group_in_the_record_and_their_own_row_in_the_file(
     assert report.groups.group.tolist() == [0, NO_GROUP, 0]
 
 
-def test_odd_thresholds_are_as_the_even_ones_below() -> None:
+def test_odd_thresholds_give_the_groups_of_the_even_ones_below() -> None:
     images = random_images(5)
     for odd in (1, 5, 11):
         assert grouped(images, Rules(odd)).group.tolist() == grouped(images, Rules(odd - 1)).group.tolist()
 
 
-def test_flat_pictures_are_linked_by_their_bytes_alone() -> None:
+def test_flat_images_are_linked_by_their_bytes_alone() -> None:
     flat = 1 << 63
     images = [Image64(flat, 5), Image64(flat, 6), Image64(flat, 5), Image64(0, 7)]
     report = grouped(images, Rules(12))
@@ -152,7 +152,7 @@ def test_flat_pictures_are_linked_by_their_bytes_alone() -> None:
     assert report.degenerate.all()
 
 
-def test_the_last_threshold_can_be_judged_by_the_one_beyond() -> None:
+def test_the_last_threshold_is_followed_by_one_to_judge_it_by() -> None:
     levels = grouped(random_images(1), Rules(12)).sweep.levels
     assert [level.threshold for level in levels] == [0, 2, 4, 6, 8, 10, 12, 14]
     assert [level.threshold for level in grouped(random_images(1), Rules(6)).sweep.levels] == [0, 2, 4, 6, 8, 10, 12]
@@ -193,12 +193,12 @@ def test_the_farthest_pair_is_true_also_while_a_group_grows_or_another_takes_its
     for chosen in (some[:3], some[:40], some[:200], some[150:], some[:1]):
         values = hashes[chosen].tolist()
         expected = max((a ^ b).bit_count() for a in values for b in values)
-        assert growing.of(hashes[chosen]) == Farthest(expected, exact=True)
+        assert growing.farthest_pair(hashes[chosen]) == FarthestPair(expected, exact=True)
 
 
 def test_too_large_a_group_gives_a_lower_bound_and_says_so() -> None:
     hashes = np.unique(balanced_hashes(100, seed=9))
-    found = GrowingGroup(most_comparisons=500).of(hashes)
+    found = GrowingGroup(most_comparisons=500).farthest_pair(hashes)
     assert not found.exact
     assert 0 < found.distance <= max((a ^ b).bit_count() for a in hashes.tolist() for b in hashes.tolist())
 

@@ -21,7 +21,7 @@ def found(change: dict[str, int | None], higher: dict[str, int] | None = None, m
     return [warning.code for warning in warnings_of(sweep, grouping)]
 
 
-def test_every_rule_just_holds() -> None:
+def test_figures_at_their_bounds_give_no_warning() -> None:
     assert found({}) == []
     assert found({}, mode="neighbours") == []
 
@@ -48,12 +48,12 @@ def test_a_large_share_of_few_images_is_no_giant() -> None:
     assert warnings_of(sweep, Grouping()) == ()
 
 
-def test_what_is_not_known_warns_of_nothing() -> None:
+def test_unknown_figures_give_no_warning() -> None:
     assert found({"groups_across_sources": None, "queries_lost": None}) == []
     assert found({"pairs_across_sources": None, "queries_lost_directly": None}, mode="neighbours") == []
 
 
-def test_without_chaining_chains_are_no_sign() -> None:
+def test_without_chaining_no_warning_is_about_chains() -> None:
     chained: dict[str, int | None] = {
         "largest": 2000,
         "pairs_beyond": 99,
@@ -65,7 +65,7 @@ def test_without_chaining_chains_are_no_sign() -> None:
     assert found({"queries_lost_directly": 3}, mode="neighbours") == ["queries-lost"]
 
 
-def test_an_odd_threshold_is_judged_as_the_even_one_below() -> None:
+def test_an_odd_threshold_has_the_warnings_of_the_even_one_below() -> None:
     level = Level(**{**CALM, "largest": 51})  # type: ignore[arg-type]
     sweep = Sweep((level,), images=5000, queries=250, gallery=4750, queries_with_positives=200)
     assert [warning.code for warning in warnings_of(sweep, Grouping(threshold=7))] == ["giant-group"]

@@ -1,4 +1,4 @@
-"""Room for images: in memory while that suffices, then in a file that leaves nothing behind, or a refusal."""
+"""The buffer for images is in memory if it fits, else in a file that leaves nothing behind; a full disk is refused."""
 
 import errno
 import os
@@ -40,7 +40,7 @@ def test_a_file_holds_what_is_written_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("reserves", [True, False])
-def test_a_full_disk_is_told_before_anything_is_read(
+def test_a_full_disk_is_refused_before_anything_is_read(
     reserves: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -62,7 +62,7 @@ def test_a_limit_of_the_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
     unlimited = buffer.available_memory()
     assert 2**20 < unlimited < 2**50
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(buffer, "LIMITS", (str(tmp_path / "none"), str(limit)))
+    monkeypatch.setattr(buffer, "MEMORY_LIMITS", (str(tmp_path / "none"), str(limit)))
     limit.write_text("max\n", encoding="ascii")
     assert buffer.available_memory() > 4096
     limit.write_text("4096\n", encoding="ascii")

@@ -24,14 +24,14 @@ def test_the_two_passes_are_pillows_to_the_byte(width: int, height: int, seed: i
     np.testing.assert_array_equal(shrink(np.asarray(Image.fromarray(pixels).convert("L"))), expected)
 
 
-def test_a_picture_of_several_blocks_is_as_one() -> None:
+def test_an_image_of_several_blocks_shrinks_as_in_one() -> None:
     rng = np.random.Generator(np.random.PCG64(3))
     pixels = rng.integers(0, 256, (1100, 1000, 3), dtype=np.uint8)
     assert pixels.shape[0] * pixels.shape[1] > 2 * BLOCK_PIXELS
     np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
 
 
-def test_a_side_beyond_the_remembered_ones_is_shrunk_too() -> None:
+def test_a_side_too_long_for_the_cache_is_shrunk_too() -> None:
     pixels = np.random.Generator(np.random.PCG64(4)).integers(0, 256, (3, 5000), dtype=np.uint8)
     np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
 

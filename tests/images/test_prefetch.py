@@ -1,4 +1,4 @@
-"""Work ahead of its use: in order, bounded, and given up when nobody asks any more."""
+"""Prefetched results come in order, their number is bounded, and tasks not begun are cancelled at the end."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +24,7 @@ def test_results_come_in_order_and_no_more_are_started_than_are_allowed(n_ahead:
     assert started == list(range(20))
 
 
-def test_what_has_not_begun_is_given_up_after_a_failure_or_when_nobody_asks() -> None:
+def test_tasks_not_begun_are_cancelled_after_a_failure_or_when_the_generator_is_closed() -> None:
     gate = threading.Event()
     begun: list[int] = []
 

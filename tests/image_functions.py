@@ -1,4 +1,4 @@
-"""What is done with a picture in another process, which finds this module by its own name."""
+"""Functions of an image that a test runs in another process, which imports them from this module."""
 
 import os
 
