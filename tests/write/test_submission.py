@@ -67,7 +67,7 @@ def test_parquet_written_in_blocks_reads_as_one(tmp_path: Path, monkeypatch: pyt
         (np.ones((5, 2), np.float32), {}, {"year": float("nan")}, "not JSON compliant"),
     ],
 )
-def test_what_could_not_be_read_back_is_not_written(
+def test_a_submission_that_could_not_be_read_back_is_not_written(
     embedding: np.ndarray, predictions: dict[str, np.ndarray], meta: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
