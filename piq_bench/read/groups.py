@@ -32,11 +32,10 @@ from piq_bench.group.units import units_of
 from piq_bench.read.table import read_table
 from piq_bench.records import TRAIN, Grouping, Groups, IntArray
 
-Column = NDArray[np.object_]
-Table = dict[str, Column]
+Texts = NDArray[np.object_]
+Columns = dict[str, Texts]
 Header = dict[str, object]
 
-HEX = re.compile(r"[0-9a-f]{16}")
 OPTIONAL_HEX = re.compile(r"([0-9a-f]{16})?")
 NUMBER = re.compile(r"[0-9]{1,18}")
 QUALITY = re.compile(r"([0-9]{1,3}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)?")
@@ -44,7 +43,7 @@ MAKE_AGAIN = "make the file again with `piq groups`"
 
 
 @dataclass(frozen=True)
-class FileRows:
+class _FileRows:
     """The rows of a groups file, named in messages by number and image.
 
     Attributes:
@@ -53,7 +52,7 @@ class FileRows:
     """
 
     file: str
-    image: Column
+    image: Texts
 
     def name(self, row: int) -> str:
         """Name of a row in messages, counted from 1: "row 7 ('a.jpg')"."""
@@ -74,78 +73,32 @@ def read_groups(path: Path, images: NDArray[np.object_], split: IntArray, groupi
         LimitExceeded: if mode "neighbours" would list too many pairs.
     """
     test_rows = np.flatnonzero(split != TRAIN)
-    table, header = read_file(path)
-    problems = header_problems(path.name, header, grouping, len(test_rows))
-    missing = [name for name in required_columns(header) if name not in table]
+    table, header = _read_file(path)
+    problems = _header_problems(path.name, header, grouping, len(test_rows))
+    missing = [name for name in _required_columns(header) if name not in table]
     if missing:
-        remedy = f"the required columns are {', '.join(required_columns(header))}"
+        remedy = f"the required columns are {', '.join(_required_columns(header))}"
         found = f"there is no column {first_few(missing, len(missing))}"
         problems.append(Problem("missing-column", path.name, found, remedy))
         raise BadDataset(str(path), problems)
-    file_rows = FileRows(path.name, table["image"])
-    order, image_problems = align(
-        file_rows, images[test_rows], images
-    )  # order: (n_test,) row in the file of each image
+    file_rows = _FileRows(path.name, table["image"])
+    order, image_problems = _align(file_rows, images[test_rows], images)
     problems += image_problems
-    problems += value_problems(file_rows, table)
+    problems += _value_problems(file_rows, table)
     if problems:
         raise BadDataset(str(path), problems)
     table = {name: column[order] for name, column in table.items()}
-    file_rows = FileRows(path.name, table["image"])
+    file_rows = _FileRows(path.name, table["image"])
     group = np.array([int(value) for value in table["group"]], dtype=np.int64)
-    problems += group_problems(file_rows, group)
+    problems += _group_problems(file_rows, group)
     if header is not None:
-        problems += checksum_problems(path.name, table, group, header)
+        problems += _checksum_problems(path.name, table, group, header)
     if problems:
         raise BadDataset(str(path), problems)
-    return build_groups(table, group, header, test_rows, grouping, len(images))
+    return _build_groups(table, group, header, test_rows, grouping, len(images))
 
 
-def build_groups(
-    table: Table, group: IntArray, header: Header | None, test_rows: IntArray, grouping: Grouping, n_images: int
-) -> Groups:
-    """Build `Groups` from a table that has passed all checks and whose rows are in the order of images."""
-    phash = np.zeros(n_images, dtype=np.uint64)
-    phash[test_rows] = parse_hashes(table["phash"])
-    pairs = None
-    if grouping.mode == "neighbours":
-        pairs = test_rows[stored_pairs(table, header or {}, grouping.threshold)]
-    parameters: Mapping[str, object] = header or {
-        "header": None,
-        "parameters_from": "benchmark.toml",
-        "hash": grouping.hash,
-        "threshold": grouping.threshold,
-        "mode": grouping.mode,
-    }
-    return Groups(grouping, phash, in_benchmark(group, test_rows, n_images), pairs, parameters)
-
-
-def stored_pairs(table: Table, header: Header, threshold: int) -> IntArray:
-    """All pairs within the threshold, under the rules (quality, source) that the file was made with."""
-    n_images = len(table["phash"])
-    readable = table["phash"] != ""
-    minimum = header.get("min_quality")
-    nothing = np.zeros(n_images, dtype=np.uint64)
-    quality = np.zeros(n_images)
-    if isinstance(minimum, int | float):
-        quality = np.array([float(value) if value else np.nan for value in table["quality"]], dtype=np.float64)
-    units = units_of(
-        parse_hashes(table["phash"]),
-        bytes_hash=parse_hashes(table["bytes_sha256"]) if "bytes_sha256" in table else nothing,
-        readable=readable.astype(np.bool_),
-        quality=quality,
-        min_quality=float(minimum) if isinstance(minimum, int | float) else None,
-        source=table[SOURCE_COLUMN] if header.get("within") == WITHIN_SOURCE else None,
-    )
-    return neighbour_pairs(units, threshold)
-
-
-def parse_hashes(digits: Column) -> NDArray[np.uint64]:
-    """Shape (n,), uint64; hashes from hex digits, 0 where empty."""
-    return np.array([int(value or "0", 16) for value in digits], dtype=np.uint64)
-
-
-def read_file(path: Path) -> tuple[Table, Header | None]:
+def _read_file(path: Path) -> tuple[Columns, Header | None]:
     """The columns as text, and the header if there is one."""
     content, problems = read_table(path, comment=True)
     if problems:
@@ -157,36 +110,29 @@ def read_file(path: Path) -> tuple[Table, Header | None]:
         if path.suffix == ".csv":
             if not text.startswith(mark):
                 found = f"its first line is {quoted(f'# {text}')}"
-                raise refusal(path, "bad-header", found, f"the first line must be '{CSV_MARK}' and parameters in JSON")
+                raise _refusal(path, "bad-header", found, f"the first line must be '{CSV_MARK}' and parameters in JSON")
             text = text.removeprefix(mark)
-        header = parse_header(path, text)
+        header = _parse_header(path, text)
     return {name: column.rows() for name, column in content.columns.items()}, header
 
 
-def parse_header(path: Path, text: str) -> Header:
+def _parse_header(path: Path, text: str) -> Header:
     """The parameters in the header, which must be a JSON object."""
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise refusal(path, "bad-header", f"its header is not valid JSON: {printable(error)}", MAKE_AGAIN) from error
+        raise _refusal(path, "bad-header", f"its header is not valid JSON: {printable(error)}", MAKE_AGAIN) from error
     if not isinstance(header, dict):
-        raise refusal(path, "bad-header", "its header is not a JSON object", MAKE_AGAIN)
+        raise _refusal(path, "bad-header", "its header is not a JSON object", MAKE_AGAIN)
     return header
 
 
-def refusal(path: Path, code: str, found: str, remedy: str) -> BadDataset:
+def _refusal(path: Path, code: str, found: str, remedy: str) -> BadDataset:
     """The refusal of a file that cannot be read any further."""
     return BadDataset(str(path), [Problem(code, path.name, found, remedy)])
 
 
-def required_columns(header: Header | None) -> tuple[str, ...]:
-    """The columns that a file must have: all of them if it has a header."""
-    if header is None:
-        return REQUIRED
-    return (*COLUMNS, SOURCE_COLUMN) if header.get("within") == WITHIN_SOURCE else COLUMNS
-
-
-def header_problems(file: str, header: Header | None, grouping: Grouping, n_test: int) -> list[Problem]:
+def _header_problems(file: str, header: Header | None, grouping: Grouping, n_test: int) -> list[Problem]:
     """Problems of header parameters that differ from what the data set asks for."""
     if header is None:
         return []
@@ -214,7 +160,14 @@ def header_problems(file: str, header: Header | None, grouping: Grouping, n_test
     return problems
 
 
-def align(file_rows: FileRows, test_images: Column, all_images: Column) -> tuple[IntArray, list[Problem]]:
+def _required_columns(header: Header | None) -> tuple[str, ...]:
+    """The columns that a file must have: all of them if it has a header."""
+    if header is None:
+        return REQUIRED
+    return (*COLUMNS, SOURCE_COLUMN) if header.get("within") == WITHIN_SOURCE else COLUMNS
+
+
+def _align(file_rows: _FileRows, test_images: Texts, all_images: Texts) -> tuple[IntArray, list[Problem]]:
     """Shape (n_test,); the row in the file of each query and gallery image. Empty if there are problems."""
     row_of: dict[str, int] = {}
     for row, image in enumerate(file_rows.image):
@@ -240,7 +193,7 @@ def align(file_rows: FileRows, test_images: Column, all_images: Column) -> tuple
     return np.array([row_of[image] for image in test_images], dtype=np.int64), []
 
 
-def value_problems(file_rows: FileRows, table: Table) -> list[Problem]:
+def _value_problems(file_rows: _FileRows, table: Columns) -> list[Problem]:
     """Problems of values that have the wrong form."""
     rules: Sequence[tuple[str, re.Pattern[str], str]] = (
         ("phash", OPTIONAL_HEX, "expected 16 hex digits in lower case, or nothing for an unreadable image"),
@@ -258,7 +211,7 @@ def value_problems(file_rows: FileRows, table: Table) -> list[Problem]:
     return problems
 
 
-def group_problems(file_rows: FileRows, group: IntArray) -> list[Problem]:
+def _group_problems(file_rows: _FileRows, group: IntArray) -> list[Problem]:
     """Check that each group number is the row of the group's own first image; rows are in the order of images."""
     row = np.arange(len(group))
     first_row = np.minimum(group, len(group) - 1)
@@ -272,11 +225,57 @@ def group_problems(file_rows: FileRows, group: IntArray) -> list[Problem]:
     return [Problem("bad-group", file_rows.file, found, remedy, len(wrong))]
 
 
-def checksum_problems(file: str, table: Table, group: IntArray, header: Header) -> list[Problem]:
+def _checksum_problems(file: str, table: Columns, group: IntArray, header: Header) -> list[Problem]:
     """Check that the columns are those that the header was written for."""
     actual = checksums(table["image"], table["phash"], group)
     return [
-        Problem("bad-checksum", file, f"{name} in the header does not match the column, which was edited", MAKE_AGAIN)
+        Problem(
+            "bad-checksum", file, f"the column does not match {name} in the header: one of them was edited", MAKE_AGAIN
+        )
         for name, digest in actual.items()
         if header.get(name) != digest
     ]
+
+
+def _build_groups(
+    table: Columns, group: IntArray, header: Header | None, test_rows: IntArray, grouping: Grouping, n_images: int
+) -> Groups:
+    """Build `Groups` from a table that has passed all checks and whose rows are in the order of images."""
+    phash = np.zeros(n_images, dtype=np.uint64)
+    phash[test_rows] = _parse_hashes(table["phash"])
+    pairs = None
+    if grouping.mode == "neighbours":
+        pairs = test_rows[_stored_pairs(table, header or {}, grouping.threshold)]
+    parameters: Mapping[str, object] = header or {
+        "header": None,
+        "parameters_from": "benchmark.toml",
+        "hash": grouping.hash,
+        "threshold": grouping.threshold,
+        "mode": grouping.mode,
+    }
+    return Groups(grouping, phash, in_benchmark(group, test_rows, n_images), pairs, parameters)
+
+
+def _stored_pairs(table: Columns, header: Header, threshold: int) -> IntArray:
+    """All pairs within the threshold, under the rules (quality, source) that the file was made with."""
+    n_images = len(table["phash"])
+    readable = table["phash"] != ""
+    minimum = header.get("min_quality")
+    nothing = np.zeros(n_images, dtype=np.uint64)
+    quality = np.zeros(n_images)
+    if isinstance(minimum, int | float):
+        quality = np.array([float(value) if value else np.nan for value in table["quality"]], dtype=np.float64)
+    units = units_of(
+        _parse_hashes(table["phash"]),
+        bytes_hash=_parse_hashes(table["bytes_sha256"]) if "bytes_sha256" in table else nothing,
+        readable=readable.astype(np.bool_),
+        quality=quality,
+        min_quality=float(minimum) if isinstance(minimum, int | float) else None,
+        source=table[SOURCE_COLUMN] if header.get("within") == WITHIN_SOURCE else None,
+    )
+    return neighbour_pairs(units, threshold)
+
+
+def _parse_hashes(digits: Texts) -> NDArray[np.uint64]:
+    """Shape (n,), uint64; hashes from hex digits, 0 where empty."""
+    return np.array([int(value or "0", 16) for value in digits], dtype=np.uint64)
