@@ -55,7 +55,7 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
     _check_names(container, benchmark, limits, partial)
     meta = _meta(container, benchmark)
     distance: Literal["cosine", "euclidean"] = "euclidean" if meta.get("distance") == "euclidean" else "cosine"
-    images = _texts(container, "image")
+    images = _read_texts(container, "image")
     name_row = _row_namer(images)
     for name in sorted(container.arrays):
         _check_rows(container, name, benchmark)
@@ -66,7 +66,7 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
         values = container.arrays.get(task.name)
         if values is not None:
             if values.dtype.kind in "US":
-                values = _texts(container, task.name)
+                values = _read_texts(container, task.name)
             labels = None if values is None else read_labels(task, values, name_row, container.problems)
             if labels is not None:
                 predictions[task.name] = labels
@@ -176,7 +176,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def _texts(container: Container, name: str) -> Array | None:
+def _read_texts(container: Container, name: str) -> Array | None:
     """An array of text as str, still in its file if it is memory-mapped; None, with a problem, if it is not text."""
     values = container.arrays.get(name)
     if values is None:
@@ -204,7 +204,7 @@ def _texts(container: Container, name: str) -> Array | None:
 
 
 def _row_namer(images: Array | None) -> RowNamer:
-    """Names a row by its number and its image; by its number alone where the submission names no image for it."""
+    """A function that names a row by its number and image, or by its number alone if its image is not known."""
 
     def name_row(row: int) -> str:
         if images is None or images.ndim != 1 or row >= images.size:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 2 << 30
 MAX_ROWS = 20_000_000
 MAX_COLUMNS = 1000
-MAX_LINE = 1 << 20
+MAX_LINE = 1 << 20  # bytes
 BATCH_ROWS = 256  # fits the processor's cache: twice as fast as 8192
 SUFFIXES = (".csv", ".parquet")
 PARQUET_KEY = b"piq-bench"

@@ -133,7 +133,7 @@ def _only_npz(members: Sequence[zipfile.ZipInfo], name: str) -> zipfile.ZipInfo:
 
 
 def _name_problems(members: Sequence[zipfile.ZipInfo]) -> Iterator[Problem]:
-    """Unsafe names are harmless here, since none is used as a path, but they show a broken or hostile packer."""
+    """Problems of unsafe names. They are never used as paths here, but show a faulty or hostile packer."""
     for member in members:
         if (fault := path_fault(member.filename)) is not None:
             yield Problem("bad-path", printable(member.filename), fault, "use plain relative names")

@@ -94,7 +94,7 @@ FAULTS: dict[str, Fault] = {
     "byte strings as scores": (
         changed("age", lambda v: np.full((N, 3), b"old")), "bad-dtype", ["shape (8, 3)", "scores of shape"]
     ),
-    "bytes that are no UTF-8": (changed("age", lambda v: np.full(N, b"\xff")), "bad-text", ["not UTF-8"]),
+    "bytes that are not UTF-8": (changed("age", lambda v: np.full(N, b"\xff")), "bad-text", ["not UTF-8"]),
     "floats of 80 bits": (
         member("age.npy", header("{'descr': '<f16', 'fortran_order': False, 'shape': (8, 3), }")),
         "bad-header",
@@ -102,11 +102,11 @@ FAULTS: dict[str, Fault] = {
     ),
     "the task's name for its array": (member("reid.npy", npy(arrays()["embedding"])), "unknown-array", ["'embedding'"]),
     "unknown array": (member("agee.npy", npy(arrays()["age"])), "unknown-array", ["agee", "did you mean 'age'?"]),
-    "no JSON": (meta_text("{name: x}"), "bad-meta", ["is not valid JSON"]),
+    "invalid JSON": (meta_text("{name: x}"), "bad-meta", ["is not valid JSON"]),
     "JSON list": (meta_text("[]"), "bad-meta", ["is a JSON list, not an object"]),
     "NaN in JSON": (meta_text('{"name": NaN}'), "bad-meta", ["NaN is not a JSON number"]),
     "key twice": (meta_text('{"name": "a", "name": "b"}'), "bad-meta", ["a key occurs twice"]),
-    "deep JSON": (meta_text("[" * 30_000), "bad-meta", ["is not valid JSON"]),
+    "deeply nested JSON": (meta_text("[" * 30_000), "bad-meta", ["is not valid JSON"]),
     "long meta": (meta_text(json.dumps({"name": "x" * 70_000})), "bad-meta", ["64 KiB"]),
     "meta of numbers": (changed("meta", lambda v: 7), "bad-meta", ["write meta as a 0-d text array"]),
     "meta of rows": (changed("meta", lambda v: [str(v)] * 2), "bad-meta", ["write meta as a 0-d text array"]),
@@ -114,12 +114,12 @@ FAULTS: dict[str, Fault] = {
     "empty name": (meta(name=" "), "bad-meta", ["1 to 200 printable characters"]),
     "no name": (meta(name=""), "bad-meta", ["it is empty"]),
     "terminal escape in the name": (meta(name="a\x1b[31m"), "bad-meta", ["control characters", "'a\\x1b[31m'"]),
-    "text that turns around": (meta(name="a\u202eb"), "bad-meta", ["control characters"]),
+    "text direction mark in the name": (meta(name="a\u202eb"), "bad-meta", ["control characters"]),
     "half a character in meta": (meta_text('{"authors": "\\ud800"}'), "bad-meta", ["is not valid JSON"]),
     "endless number in JSON": (meta_text('{"year": 1e999}'), "bad-meta", ["1e999 is too large"]),
     "name is a number": (meta(name=5), "bad-meta", ["name is '5', which is not text"]),
     "unknown distance": (meta(distance="manhattan"), "bad-meta", ["'manhattan'", "cosine or euclidean"]),
-    "other benchmark": (meta(benchmark="huge"), "wrong-benchmark", ["'huge'", "'tiny'", "--dataset"]),
+    "another benchmark": (meta(benchmark="huge"), "wrong-benchmark", ["'huge'", "'tiny'", "--dataset"]),
     "object array": (changed("age", lambda v: v.astype(object)), "bad-header", ["never loaded"]),
     "pickle": (raw(pickle.dumps({"a": 1})), "not-an-archive", ["not a zip archive"]),
     "empty file": (raw(b""), "not-an-archive", ["empty"]),
@@ -186,7 +186,7 @@ FAULTS: dict[str, Fault] = {
     "cut .npy in a folder": (
         as_folder(lambda p: (p / "age.npy").write_bytes((p / "age.npy").read_bytes()[:-4])), "truncated", ["age"]
     ),
-    "no Parquet behind the magic": (raw(b"PAR1" + bytes(50)), "not-an-archive", ["truncated or damaged"]),
+    "magic bytes of Parquet and nothing else": (raw(b"PAR1" + bytes(50)), "not-an-archive", ["truncated or damaged"]),
     "null in Parquet": (
         as_parquet(lambda c: c.update(age=["child", None, *["old"] * 6])), "null", ["first in row 1"]
     ),
@@ -201,7 +201,7 @@ FAULTS: dict[str, Fault] = {
         as_parquet(lambda c: c.update(age=["x" * 5000] * N)), "bad-text", ["a text of 5000 characters", "at most 1024"]
     ),
     "NUL in Parquet": (as_parquet(lambda c: c.update(age=["old\0"] * N)), "bad-text", ["NUL"]),
-    "no UTF-8 in Parquet": (as_parquet(lambda c: c.update(age=not_utf8())), "damaged", ["age", "UTF8"]),
+    "bytes that are not UTF-8 in Parquet": (as_parquet(lambda c: c.update(age=not_utf8())), "damaged", ["age", "UTF8"]),
     "run lengths in Parquet": (
         as_parquet(lambda c: c.update(mood=long_lists())), "bad-shape", ["16000000 values in 8 rows", "at most 1024"]
     ),
