@@ -1,7 +1,7 @@
-"""What a user got wrong, as a list of located problems, and the exit code each kind of failure ends with.
+"""Mistakes of a user as a list of located problems, and the exit code of each kind of failure.
 
-A stage that finds something wrong goes on looking, collects every `Problem`, and raises one `BadInput` at its end.
-The exit codes are the contract with scripts and CI; no other number leaves a command.
+A stage that finds a problem continues checking, collects every `Problem`, and raises one `BadInput` at its end. Scripts
+and CI may rely on the exit codes; commands return no others.
 """
 
 import sys
@@ -19,21 +19,21 @@ EXIT_LIMIT = 6
 EXIT_INTERRUPTED = 130
 
 N_OFFENDERS_SHOWN = 3
-N_PROBLEMS_SHOWN = 100  # of a refusal: whoever makes ten thousand mistakes reads no further either
-MAX_QUOTED = 80
-MAX_SOURCE = 1024  # a path is shown whole: its end says most
+N_PROBLEMS_SHOWN = 100  # per refusal; a longer list would not be read
+MAX_QUOTED = 80  # characters
+MAX_SOURCE = 1024  # characters; paths are shown whole, because their end matters most
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One broken rule.
+    """One rule that a file, array or option breaks.
 
     Attributes:
         code: stable kebab-case name of the rule, for scripts: "missing-image".
-        where: the file, array or column: "annotations.csv", "embedding".
+        where: the file, array, column or option: "annotations.csv", "embedding".
         found: what is wrong, with row and value: "row 214 ('m07/00213.jpg'): 2 of 2048 values are NaN".
         remedy: what would be right: "every value must be finite".
-        count: how many rows or values break the rule in this way.
+        count: number of rows or values that break the rule.
     """
 
     code: str
@@ -44,7 +44,7 @@ class Problem:
 
 
 class BadInput(Exception):
-    """A user's mistake: every problem found in one file or folder, worst offenders first. Never shows a traceback."""
+    """A user's mistake: every problem found in one file or folder. Commands show it without a traceback."""
 
     exit_code: ClassVar[int] = EXIT_USAGE
 
@@ -69,50 +69,50 @@ class BadInput(Exception):
 
 
 class BadUsage(BadInput):
-    """Options or paths that do not fit together."""
+    """Options or paths that are invalid or contradict each other."""
 
 
 class BadSubmission(BadInput):
-    """A submission that breaks the format, or does not fit the benchmark."""
+    """A submission that violates the format or does not fit the benchmark."""
 
     exit_code = EXIT_BAD_SUBMISSION
 
 
 class BadDataset(BadInput):
-    """A data set that breaks the format."""
+    """A data set that violates the format."""
 
     exit_code = EXIT_BAD_DATASET
 
 
 class GateNotMet(BadInput):
-    """Everything was computed, and a threshold that the user set was not reached."""
+    """A completed run in which a threshold set by the user was not reached."""
 
     exit_code = EXIT_GATE
 
 
 class LimitExceeded(BadInput):
-    """The input asks for more memory, disk or time than is allowed."""
+    """An input that needs more memory, disk or time than is allowed."""
 
     exit_code = EXIT_LIMIT
 
 
 def printable(text: object, limit: int = MAX_QUOTED) -> str:
-    """A stranger's text made safe for a terminal: control and bidirectional characters escaped, length limited."""
+    """Untrusted text made safe for a terminal: control and bidirectional characters escaped, length limited."""
     try:
         value = str(text)
-    except ValueError:  # a whole number of more digits than Python writes out
+    except ValueError:  # an integer with more digits than Python converts to decimal
         value = f"{text:#x}"
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
 def quoted(text: object) -> str:
-    """The same in single quotes, as a value stands in a message."""
+    """Untrusted text made safe by `printable`, in single quotes for a message."""
     return f"'{printable(text)}'"
 
 
 def first_few(values: Iterable[object], total: int, shown: int = N_OFFENDERS_SHOWN) -> str:
-    """Names the first few of `total` offenders: "'a', 'b', 'c' and 9 more"."""
+    """Quotes the first few of `total` values: "'a', 'b', 'c' and 9 more"."""
     names = [quoted(value) for value, _ in zip(values, range(shown), strict=False)]
     rest = total - len(names)
     return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
@@ -120,7 +120,7 @@ def first_few(values: Iterable[object], total: int, shown: int = N_OFFENDERS_SHO
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn a user's mistake into its message on stderr and its exit code; let our own bugs show their traceback."""
+    """Turn a user's mistake into its message on stderr and its exit code; our own bugs keep their traceback."""
     try:
         yield
     except BadInput as refusal:

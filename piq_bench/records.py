@@ -1,6 +1,6 @@
-"""The frozen dataclasses that pass between stages. Rows of a benchmark are sorted by image id, always.
+"""The frozen dataclasses that pass between stages. The rows of a benchmark are always sorted by image id.
 
-Sorting once, at the door, is what makes every later number independent of the order of rows in any file.
+They are sorted once, when a data set is read, so that no later number depends on the order of rows in a file.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 EmbeddingArray = NDArray[np.float16] | NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-"""Shape (height, width), or (height, width, 3) in colour."""
+"""An image, shape (height, width) if grey or (height, width, 3) if in colour; 0 to 255."""
 
 SPLITS = ("train", "query", "gallery")
 TRAIN, QUERY, GALLERY = range(3)
@@ -35,11 +35,12 @@ class Task:
     """One task of a benchmark's vocabulary.
 
     Attributes:
-        name: the column in annotations and the array in submissions ("embedding" for retrieval).
-        aspect: the part of PIQ that the task counts for.
+        name: name of the task; of its column in annotations and its array in submissions too, but a retrieval task has
+            the column "identity" and the array "embedding".
+        aspect: the aspect of PIQ that the task's score enters.
         kind: "retrieval" or "classification".
         labels: label names in the order of a submission's columns; empty for retrieval.
-        multi_label: whether an image may carry any number of labels.
+        multi_label: whether an image may have any number of labels instead of exactly one.
     """
 
     name: str
@@ -51,7 +52,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Grouping:
-    """How near-duplicate images are found: the parameters that a score was computed with."""
+    """How near-duplicate images are found.
+
+    Attributes:
+        hash: name of the perceptual hash.
+        threshold: most bits in which the hashes of two near-duplicates differ.
+        mode: "components": all images connected by near-duplicate pairs form one group; "neighbours": only the pairs
+            themselves are near-duplicates.
+    """
 
     hash: str = "phash"
     threshold: int = 6
@@ -63,12 +71,12 @@ class Groups:
     """Near-duplicate images of a benchmark's query and gallery, as stored in groups.csv or groups.parquet.
 
     Attributes:
-        grouping: the parameters.
+        grouping: the parameters that the groups were made with.
         phash: shape (n_images,), uint64; 0 where the image has none (train, or unreadable).
-        group: shape (n_images,); equal numbers are near-duplicates, NO_GROUP is alone. The number is the row of the
-            group's first image. Under mode "neighbours" it is still the component, and `pairs` decides.
-        pairs: shape (n_pairs, 2); rows of images within the threshold, first < second. None under "components".
-        parameters: everything else that the file's header says (versions, pass order, EXIF rule, counts).
+        group: shape (n_images,); near-duplicates have equal numbers, the row of their group's first image; NO_GROUP for
+            an image without near-duplicates. In mode "neighbours" this is still the component, but `pairs` decides.
+        pairs: shape (n_pairs, 2); rows of images within the threshold, first < second. None in mode "components".
+        parameters: the header of the file: all parameters, versions and counts.
     """
 
     grouping: Grouping
@@ -80,25 +88,25 @@ class Groups:
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """A data set with labels, checked, its rows sorted by image id.
+    """A checked data set with labels, rows sorted by image id.
 
     Attributes:
-        name, version, licence: from benchmark.toml.
-        tasks: the vocabulary, in file order; at most one is of kind "retrieval".
-        grouping: how the benchmark wants its near-duplicates grouped.
+        name, version, licence: as in benchmark.toml.
+        tasks: in file order; at most one is of kind "retrieval".
+        grouping: how near-duplicates must be grouped for this benchmark.
         images: shape (n_images,), str (object dtype); relative POSIX paths, unique, ascending by code point.
         split: shape (n_images,); index into SPLITS.
         identity: shape (n_images,); index into `identities`, NO_IDENTITY where unlabelled, junk or distractor.
-        identities: names, ascending.
-        labels: by classification task; (n_images,) label index or NOT_ANNOTATED, or, for a multi-label task,
-            (n_images, n_labels) of 0/1, a row of NOT_ANNOTATED where not annotated.
+        identities: names of the identities, ascending.
+        labels: by name of classification task; shape (n_images,), label index or NOT_ANNOTATED; for a multi-label task
+            shape (n_images, n_labels), 0 or 1, with a row of NOT_ANNOTATED where not annotated.
         junk: shape (n_images,); true where the image takes no part in retrieval (Market-1501 identity -1).
-        distractor: shape (n_images,); true where the image is known to be nobody's (Market-1501 identity 0000).
+        distractor: shape (n_images,); true where the image is marked as a distractor (Market-1501 identity 0000).
         source, sequence, camera: shape (n_images,), str, "" where unknown; None where the data set has no such column.
-        groups: the stored near-duplicate groups, None where there are none.
-        exclude_same_camera: leave out gallery images of the query's own identity and camera (Market-1501 rule).
-        root: the folder the data set was read from; image files are below `root / "images"` for our layout.
-        layout: "folder", "market1501" or "table".
+        groups: the stored near-duplicate groups; None where there are none.
+        exclude_same_camera: whether gallery images of the query's own identity and camera are excluded (Market-1501).
+        root: the folder that the data set was read from; in our layout image files are below `root / "images"`.
+        layout: layout of the files: "folder" (ours), "market1501" or "table".
     """
 
     name: str
@@ -128,7 +136,7 @@ class Benchmark:
 
     @property
     def classification_tasks(self) -> tuple[Task, ...]:
-        """All other tasks, in file order."""
+        """The classification tasks, in file order."""
         return tuple(task for task in self.tasks if task.kind == CLASSIFICATION)
 
     @property
@@ -139,19 +147,20 @@ class Benchmark:
 
 @dataclass(frozen=True, eq=False)
 class Submission:
-    """A stranger's predictions, checked, aligned with a benchmark: row i belongs to image `benchmark.test_rows[i]`.
+    """A checked submission, aligned with a benchmark: row i belongs to the image in row `benchmark.test_rows[i]`.
 
     Attributes:
-        name: from meta, else the file's stem.
-        distance: "cosine" or "euclidean".
+        name: as in meta, otherwise the file's name without its suffix.
+        distance: distance between embeddings, "cosine" or "euclidean".
         meta: the whole meta object.
         content: SHA-256 (hex) of the arrays with rows sorted by image; independent of row order and compression.
-        embedding: shape (n_test, dimension), float16 or float32, as stored; may be a memory map read through
-            `order`; None where not submitted.
-        order: shape (n_test,); row of `embedding` that belongs to test row i. The embedding alone is not copied into
-            benchmark order, since it may be larger than memory.
-        predictions: by classification task submitted: (n_test,) label index, or (n_test, n_labels) bool.
-        file_sha256, file_bytes: of the file as received.
+        embedding: shape (n_test, dimension), float16 or float32, in the order of the file and possibly memory-mapped;
+            None where not submitted.
+        order: shape (n_test,); row of `embedding` for each test row. Only the embedding stays in file order, since it
+            may be larger than memory.
+        predictions: by name of each submitted classification task; shape (n_test,), label index; for a multi-label task
+            shape (n_test, n_labels), bool.
+        file_sha256, file_bytes: SHA-256 (hex) and size of the file as received.
     """
 
     name: str
@@ -166,12 +175,20 @@ class Submission:
 
 
 Interval = tuple[float, float] | None
-"""Lower and upper end; None where the value is undefined in every resample."""
+"""Lower and upper end of an interval; None where the value is undefined in every resample."""
 
 
 @dataclass(frozen=True)
 class LabelScore:
-    """One label of a task; precision and recall are None where their denominator is 0."""
+    """The score of one label of a task.
+
+    Attributes:
+        precision, recall: None where their denominator is 0.
+        f1: in [0, 1].
+        support: images that have the label.
+        predicted: images for which the label is predicted.
+        hits: images of both kinds.
+    """
 
     precision: float | None
     recall: float | None
@@ -183,16 +200,17 @@ class LabelScore:
 
 @dataclass(frozen=True, eq=False)
 class QueryScores:
-    """What each re-id query reached, its near-duplicates left out. Arrays of shape (n_queries,).
+    """The scores of each re-id query, with its near-duplicates excluded. Arrays have shape (n_queries,) unless stated.
 
     Attributes:
-        row: of the benchmark, ascending; query images with an identity.
-        identity: index into benchmark.identities.
+        row: row of the query in the benchmark, ascending; only query images with an identity.
+        identity: index into `benchmark.identities`.
         average_precision: NaN where no positive is left.
-        with_duplicates: the same with near-duplicates left in; None where there are no groups.
-        first_run: shape (n_queries, 3); positives, candidates and candidates before them in the run of equal similarity
-            that holds the first positive: all that CMC depends on. 0 where no positive is left.
-        first_run_with_duplicates: the same with near-duplicates left in; None where there are no groups.
+        with_duplicates: average precision without the exclusion of near-duplicates; None where there are no groups.
+        first_run: shape (n_queries, 3); for the run of equal similarity that holds the first positive, its positives,
+            its candidates, and the candidates ranked before it; CMC depends on nothing else. 0 where no positive is
+            left.
+        first_run_with_duplicates: `first_run` without the exclusion of near-duplicates; None where there are no groups.
     """
 
     row: IntArray
@@ -205,19 +223,19 @@ class QueryScores:
 
 @dataclass(frozen=True)
 class ReidScore:
-    """Retrieval, with near-duplicates excluded and not.
+    """Scores of retrieval, with and without the exclusion of near-duplicates.
 
     Attributes:
-        values: macro_map, macro_rank1, ..., map, rank1, ...; None where no query could be scored.
-        without_exclusion: the same with the query's near-duplicates left in; None where there are no groups.
+        values: by name of metric: macro_map, macro_rank1, ..., map, rank1, ...; None where no query could be scored.
+        without_exclusion: like `values`, but near-duplicates are not excluded; None where there are no groups.
         chance: macro_map and macro_rank1 of a constant embedding.
-        queries: query images scored.
-        queries_skipped: query images with an identity but no positive left.
-        identities: identities in the macro mean.
-        identities_skipped: names of those whose queries all dropped out.
-        queries_unlabelled: query images without an identity, which are no re-id queries.
+        queries: number of query images scored.
+        queries_skipped: number of query images with an identity but no positive left.
+        identities: number of identities in the macro mean.
+        identities_skipped: names of the identities of which no query could be scored.
+        queries_unlabelled: number of query images without an identity, which are not re-id queries.
+        by_query: scores of each query, for detailed reports; not part of the score file.
         by_identity: mean average precision of each identity in the macro mean.
-        by_query: for reports that look closer; no part of the score file.
     """
 
     values: Mapping[str, float | None]
@@ -234,7 +252,15 @@ class ReidScore:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Percentile bootstrap intervals over identities and, for unlabelled images, near-duplicate groups."""
+    """Percentile bootstrap intervals; resampled are identities and, for unlabelled images, near-duplicate groups.
+
+    Attributes:
+        level: coverage of the intervals, in (0, 1).
+        resamples: number of bootstrap resamples.
+        seed: seed of the resampling.
+        piq: interval of PIQ.
+        aspects, reid, f1: intervals by name of aspect, retrieval metric and classification task.
+    """
 
     level: float
     resamples: int
@@ -247,7 +273,15 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Every choice that can move a score, besides the data."""
+    """Every choice, apart from the data, that can change a score.
+
+    Attributes:
+        version: version of the protocol.
+        ap: name of the definition of average precision.
+        grouping: how near-duplicates were grouped; None where there are no groups.
+        exclude: names of the rules that exclude candidates.
+        unlabelled: role of gallery images without an identity.
+    """
 
     version: int
     ap: str
@@ -261,18 +295,18 @@ class Score:
     """A submission's result.
 
     Attributes:
-        piq: None for a partial submission.
-        aspects: by aspect; None where a task of it was not submitted.
-        reid: None where the benchmark or the submission has no re-id.
+        piq: the PIQ score; None for a partial submission.
+        aspects: score by aspect; None where one of its tasks was not submitted.
+        reid: retrieval scores; None where the benchmark or the submission has no re-id.
         f1: macro F1 by submitted task; None where no label occurs.
-        labels: by task, by label.
-        confusion: by single-label task: counts, true label by predicted label.
-        chance_f1, majority_f1: what guessing and the most frequent answer would reach, by task.
-        intervals: None where no resamples were asked for.
-        notes: what a reader of the numbers must know.
-        submission, benchmark: what was scored, against what: plain values, as in the score file.
-        protocol: the choices.
-        engine: what counted.
+        labels: scores by task and label.
+        confusion: by single-label task, image counts by true label (outer) and predicted label (inner).
+        chance_f1, majority_f1: macro F1 by task of random guessing and of always predicting the most frequent label.
+        intervals: confidence intervals; None where no resamples were requested.
+        notes: sentences that a reader needs to interpret the numbers.
+        submission, benchmark: which submission was scored against which benchmark, as in the score file.
+        protocol: the choices that the score depends on.
+        engine: retrieval engine that computed the score.
         file: SHA-256 and size of the file as received.
     """
 
@@ -299,7 +333,13 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One remarkable thing: a stable kebab-case code, how bad it is, and a sentence with counts and first examples."""
+    """Something remarkable about a data set.
+
+    Attributes:
+        code: stable kebab-case name of the kind of finding.
+        severity: "error", "warning" or "note".
+        text: a sentence with counts and the first examples.
+    """
 
     code: str
     severity: Severity

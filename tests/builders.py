@@ -1,4 +1,4 @@
-"""Small seeded benchmarks and submissions, as records, for tests of everything behind the readers."""
+"""Small seeded benchmarks and submissions as records, for tests of every stage after reading."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -48,7 +48,7 @@ def benchmark(
     split = np.repeat([0, 1, 2], [size.n_train, size.n_query, size.n_gallery])[rng.permutation(n)]
     identity = rng.integers(0, size.n_identities, n)
     identity[(split == 2) & (rng.random(n) < 0.3)] = NO_IDENTITY
-    identity[split == 0] = size.n_identities  # a person of the training set
+    identity[split == 0] = size.n_identities  # an identity of the training set alone
     if unlabelled_queries:
         identity[(split == 1) & (rng.random(n) < 0.1)] = NO_IDENTITY
     junk = (split == 2) & (identity == NO_IDENTITY) & (rng.random(n) < 0.1)

@@ -1,4 +1,4 @@
-"""Settings of all tests, and a browser for those that look at pages."""
+"""Settings of all tests, and a browser for tests of HTML pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-settings.register_profile("patient", deadline=None)  # a busy machine is no error
+settings.register_profile("patient", deadline=None)  # a slow machine is not an error
 settings.load_profile("patient")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
-    """The machine's own Chromium; skips the test where there is none that starts."""
+    """The installed Chromium; skips the test if there is none or if it does not start."""
     tool = pytest.importorskip("playwright.sync_api")
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
-        pytest.skip("no browser here")
+        pytest.skip("no browser is installed")
     with tool.sync_playwright() as driver:
         try:
             started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         except tool.Error as error:
-            pytest.skip(f"the browser does not start here: {str(error).splitlines()[0]}")
+            pytest.skip(f"the browser does not start: {str(error).splitlines()[0]}")
         yield started
         started.close()

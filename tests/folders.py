@@ -1,4 +1,4 @@
-"""Small data sets as files, for tests of what reads them."""
+"""Small data sets as files, for tests of the readers."""
 
 import csv
 import gzip
@@ -90,7 +90,7 @@ def write_market(folder: Path, names: Mapping[str, Iterable[str]]) -> Path:
 
 
 def shared_data(name: str) -> Path:
-    """A folder of real data beside the project; skips the test where there is none."""
+    """A folder of real data beside the project; skips the test if it is not there."""
     folder = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / name
     if not folder.is_dir():
         pytest.skip(f"no {name} here")

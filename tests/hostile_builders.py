@@ -1,4 +1,4 @@
-"""Pages of which every text that a stranger may choose is an attack."""
+"""HTML pages in which every text that a user controls is an attack."""
 
 from dataclasses import replace
 
@@ -22,14 +22,14 @@ LARGER = builders.Size(n_query=30, n_gallery=60, n_identities=12)
 def page_of(
     benchmark: Benchmark, submission: Submission, level: str = "full", reference: Reference | None = None
 ) -> str:
-    """A score's page."""
+    """The HTML page of a score."""
     result = score(benchmark, submission, n_resamples=5)
     closer = drill_down(benchmark, submission, result, disclosure=level)
     return score_html(disclosed(result, level), benchmark, closer=closer, reference=reference)
 
 
 def hostile_benchmark(hostile: str, image: str) -> Benchmark:
-    """Names, labels, people and sources are `hostile`; image ids end with `image`."""
+    """A benchmark with `hostile` in its names, labels, identities and sources, whose image ids end with `image`."""
     benchmark = builders.benchmark(np.random.default_rng(0), LARGER)
     tasks = tuple(
         Task(task.name, hostile, task.kind, tuple(hostile + label for label in task.labels), task.multi_label)
@@ -48,7 +48,7 @@ def hostile_benchmark(hostile: str, image: str) -> Benchmark:
 
 
 def hostile_score_page(hostile: str, image: str) -> str:
-    """Of `piq-score --html`."""
+    """The page of `piq-score --html`."""
     benchmark = hostile_benchmark(hostile, image)
     submission = replace(builders.submission(np.random.default_rng(0), benchmark), name=hostile)
     reference = Reference(hostile, 0.5, {hostile: 0.5}, {}, {"gender": 0.5})
@@ -56,13 +56,13 @@ def hostile_score_page(hostile: str, image: str) -> str:
 
 
 def hostile_stats_page(hostile: str) -> str:
-    """Of `piq-stats --html`."""
+    """The page of `piq-stats --html`."""
     benchmark = hostile_benchmark(hostile, hostile)
     return stats_html(describe(benchmark), benchmark)
 
 
 def hostile_compare_page(hostile: str) -> str:
-    """Of `piq compare --html`."""
+    """The page of `piq compare --html`."""
     rng = np.random.default_rng(0)
     benchmark = hostile_benchmark(hostile, hostile)
     systems = [

@@ -1,4 +1,4 @@
-"""Submissions as files, valid and broken in one way each, for a benchmark of eight test images."""
+"""Submission files for a benchmark of eight test images: a valid one, and others with one fault each."""
 
 import io
 import json
@@ -56,7 +56,7 @@ def save(path: Path, values: Arrays, *, compressed: bool = False) -> Path:
 
 
 def changed(name: str, change: Callable[[np.ndarray], object]) -> Callable[[Path], Path]:
-    """A submission in which one array is another."""
+    """A submission in which one array is changed."""
 
     def write(folder: Path) -> Path:
         values = arrays()
@@ -101,7 +101,7 @@ def npy(values: np.ndarray) -> bytes:
 
 
 def member(name: str, content: bytes | None, *, compression: int = zipfile.ZIP_STORED) -> Callable[[Path], Path]:
-    """A submission to which one file is added, or in which its bytes are others."""
+    """A .npz submission in which one member is added or replaced by other bytes."""
 
     def write(folder: Path) -> Path:
         with zipfile.ZipFile(folder / "entry.npz", "w") as archive:
@@ -139,7 +139,7 @@ def cut(n_bytes: int) -> Callable[[Path], Path]:
 
 
 def flipped(folder: Path) -> Path:
-    """One bit of the embedding is another than when its checksum was taken."""
+    """A submission whose embedding has one flipped bit, so that its checksum is wrong."""
     save(folder / "entry.npz", arrays())
     content = bytearray((folder / "entry.npz").read_bytes())
     place = bytes(content).find(arrays()["embedding"].tobytes())
@@ -166,14 +166,14 @@ def twice(folder: Path) -> Path:
 
 
 def bomb(folder: Path) -> Path:
-    """200 MB of zeros, packed to 200 kB, under a header that asks for as many rows."""
+    """200 MB of zeros, packed to 200 kB, with a header that declares 50 million rows."""
     size = 50_000_000
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({size},), }}"
     return member("embedding.npy", header(text, content=bytes(4 * size)), compression=zipfile.ZIP_DEFLATED)(folder)
 
 
 def long_directory(folder: Path) -> Path:
-    """A zip of 20,000 empty files, which would be unpacked into memory before they could be counted."""
+    """A zip of 20,000 empty files, whose directory zipfile would read into memory before they could be counted."""
     with zipfile.ZipFile(folder / "entry.npz", "w") as archive:
         for i in range(20_000):
             archive.writestr(f"a{i}.npy", b"")
@@ -181,20 +181,20 @@ def long_directory(folder: Path) -> Path:
 
 
 def packed_emptiness(folder: Path) -> Path:
-    """As many rows and columns as could be, all of them 0: 130 MB in 126 kB."""
+    """Zeros in an array whose shape is within the limits: 130 MB packed to 126 kB."""
     text = "{'descr': '<f4', 'fortran_order': False, 'shape': (508, 64000), }"
     content = header(text, content=bytes(508 * 64_000 * 4))
     return member("embedding.npy", content, compression=zipfile.ZIP_DEFLATED)(folder)
 
 
 def not_utf8() -> pa.Array:
-    """Texts whose bytes are none."""
+    """Texts whose bytes are not UTF-8."""
     offsets = pa.py_buffer(np.arange(N + 1, dtype=np.int32).tobytes())
     return pa.StringArray.from_buffers(N, offsets, pa.py_buffer(b"\xff" * N))
 
 
 def long_lists() -> pa.Array:
-    """Two million equal values in each row: a few hundred bytes as run lengths."""
+    """Two million equal values in each row, which run lengths store in a few hundred bytes."""
     n_values = 2_000_000
     return pa.ListArray.from_arrays(np.arange(N + 1, dtype=np.int32) * n_values, np.zeros(N * n_values, np.float32))
 

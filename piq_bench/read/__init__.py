@@ -1,1 +1,1 @@
-"""Files to records: data sets and submissions."""
+"""Reads data sets and submissions from files into records."""

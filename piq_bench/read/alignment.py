@@ -1,7 +1,7 @@
-"""Which of a benchmark's images stands in each row of a submission, for millions of rows and without a dictionary.
+"""Finds the benchmark's image for each row of a submission, for millions of rows and without a dictionary.
 
-Texts are compared through hashes, and every match is then confirmed by the texts themselves: a collision costs time,
-never a wrong answer.
+Image ids are looked up by a hash, and every match is then confirmed by comparing the ids themselves. A collision costs
+time, but never gives a wrong answer.
 """
 
 from collections.abc import Iterator
@@ -12,50 +12,57 @@ from numpy.typing import NDArray
 from piq_bench.read.mapped import Array, rows_of
 from piq_bench.records import IntArray
 
-NOWHERE = -1
+NOT_FOUND = -1
 BLOCK_ROWS = 1 << 16
-SEED = 0  # of the multipliers; any would do
+SEED = 0  # of the factors in the hash; any seed would do
 
 
-def places(images: Array, wanted: NDArray[np.object_]) -> IntArray:
-    """Shape (n_rows,); the index in `wanted` of each row's image, NOWHERE if it is not there.
+def find_images(images: Array, wanted: NDArray[np.object_]) -> IntArray:
+    """Shape (n_rows,); the index in `wanted` of each row's image, NOT_FOUND if it is not there.
 
     Args:
-        images: shape (n_rows,), str; may lie in a file.
-        wanted: shape (n_wanted,), str (object dtype), each once.
+        images: shape (n_rows,), str; may be memory-mapped.
+        wanted: shape (n_wanted,), str (object dtype); unique.
     """
-    place = np.arange(images.size)
-    # Most submissions come in the order of the benchmark.
+    index = np.arange(images.size)
+    # Most submissions are in the order of the benchmark.
     if images.size == wanted.size and all(
         np.array_equal(block, _texts(wanted[part])) for part, block in _blocks(images)
     ):
-        return place
+        return index
     keys = np.concatenate([np.zeros(0, np.uint64), *(_hashes(_texts(wanted[part])) for part in _parts(wanted.size))])
     by_key = np.argsort(keys)
     keys = keys[by_key]
     for part, block in _blocks(images):
-        place[part] = _found(block, wanted, keys, by_key)
-    return place
+        index[part] = _find_block(block, wanted, keys, by_key)
+    return index
 
 
-def _found(block: Array, wanted: NDArray[np.object_], keys: NDArray[np.uint64], by_key: IntArray) -> IntArray:
-    """Shape (n_block,); looked up among the sorted keys. Of images with one hash, one after another is tried."""
-    found = np.full(block.size, NOWHERE)
+def _find_block(block: Array, wanted: NDArray[np.object_], keys: NDArray[np.uint64], by_key: IntArray) -> IntArray:
+    """Shape (n_block,); the index in `wanted` of each image. Wanted images of equal hash are tried one after another.
+
+    Args:
+        block: shape (n_block,), str.
+        wanted: shape (n_wanted,), str (object dtype).
+        keys: shape (n_wanted,); hashes of the wanted images, ascending.
+        by_key: shape (n_wanted,); index in `wanted` of each key.
+    """
+    found = np.full(block.size, NOT_FOUND)
     hashed = _hashes(block)
-    open_rows, at = np.arange(block.size), np.searchsorted(keys, hashed)
+    unresolved, at = np.arange(block.size), np.searchsorted(keys, hashed)
     while True:
-        alike = at < keys.size
-        alike[alike] = keys[at[alike]] == hashed[open_rows[alike]]
-        open_rows, at = open_rows[alike], at[alike]
-        if not open_rows.size:
+        same_hash = at < keys.size
+        same_hash[same_hash] = keys[at[same_hash]] == hashed[unresolved[same_hash]]
+        unresolved, at = unresolved[same_hash], at[same_hash]
+        if not unresolved.size:
             return found
-        same = np.asarray(block[open_rows] == _texts(wanted[by_key[at]]))
-        found[open_rows[same]] = by_key[at[same]]
-        open_rows, at = open_rows[~same], at[~same] + 1
+        same = np.asarray(block[unresolved] == _texts(wanted[by_key[at]]))
+        found[unresolved[same]] = by_key[at[same]]
+        unresolved, at = unresolved[~same], at[~same] + 1
 
 
 def _hashes(block: Array) -> NDArray[np.uint64]:
-    """Shape (n_block,); the code points, each times a number that belongs to its place, modulo 2**64."""
+    """Shape (n_block,); the sum of the code points, each times a factor for its position, modulo 2**64."""
     if block.size == 0 or block.dtype.itemsize == 0:
         return np.zeros(block.size, dtype=np.uint64)
     points = np.ascontiguousarray(block).view(np.uint32).reshape(block.size, -1)

@@ -1,8 +1,8 @@
-"""A table of labels to rows in numbers, by the vocabulary of a benchmark.
+"""Converts an annotation table from text to label indices, following a benchmark's tasks.
 
-In comes text, out come indices. An empty cell means not annotated (of `identity`: unlabelled); in a multi-label column
-"-" is the annotated empty set. Column names other than the tasks and RESERVED have no meaning here, and one that is
-nearly the name of a missing column is refused: it would be lost without a word.
+An empty cell means not annotated, in the column `identity` unlabelled; in a multi-label column "-" is the annotated
+empty set. Columns other than the tasks and RESERVED are ignored, but one that looks like a misspelt missing column is
+refused, since its labels would silently be lost.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from piq_bench.errors import Problem, quoted
 from piq_bench.read.column import Column
-from piq_bench.read.rows import Rows, numbered_identities
+from piq_bench.read.rows import Rows, index_identities
 from piq_bench.read.table import Table
 from piq_bench.read.validate import (
-    Place,
+    RowNamer,
     closest,
     expected,
     identity_problems,
@@ -32,20 +32,20 @@ FREE_TEXT = ("identity", "source", "sequence", "camera")
 LABEL_SEPARATOR = "|"
 EMPTY_SET = "-"
 UNKNOWN_SPLIT = -1
-SORT_BYTES = 512 << 20
-NEAR_NAME = 0.75  # "Gender" and "expresion" are slips, "quality" is no slip of "identity"
-NO_TEXT_FAULT = "plain text without blanks around it"
+MAX_SORT_BYTES = 512 << 20  # memory for a copy of the image ids that sorts faster
+MIN_NAME_SIMILARITY = 0.75  # finds "Gender" and "expresion", but does not take "quality" for "identity"
+TEXT_REMEDY = "printable text without spaces at its ends"
 
 
 @dataclass(frozen=True, eq=False)
 class ParsedTable:
-    """What a table says.
+    """The content of an annotation table.
 
     Attributes:
-        rows: None if a column is missing without which there are none.
-        problems: broken rules of the columns and of single rows.
-        integrity: broken rules between rows: identities in several splits.
-        unused: names of the columns that nobody reads.
+        rows: None if a column is missing that every row needs, or if there are no rows.
+        problems: what is wrong with columns and single rows.
+        integrity: what is wrong between rows: identities in both train and test, queries without a gallery image.
+        unused: names of the columns that are ignored.
     """
 
     rows: Rows | None
@@ -55,13 +55,13 @@ class ParsedTable:
 
 
 def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_split: bool = True) -> ParsedTable:
-    """Turn the text of a table into numbers.
+    """Check an annotation table and convert its text to label indices.
 
     Args:
-        table: as read.
-        tasks: the vocabulary.
-        need_labels: whether the columns of the tasks, `identity` among them, must be there.
-        need_split: whether the column `split` must be there; without it all images are of train.
+        table: the table as read from its file.
+        tasks: the tasks of the benchmark.
+        need_labels: whether the columns of the tasks, including `identity`, are required.
+        need_split: whether the column `split` is required; without it all images are in train.
     """
     required: tuple[str, ...] = ("image", "split") if need_split else ("image",)
     if need_labels:
@@ -71,35 +71,35 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
     if "image" not in table.columns or (need_split and "split" not in table.columns):
         return ParsedTable(None, problems, [], unused)
     if table.n_rows == 0:
-        problems.append(Problem("no-rows", table.file, "has no row of values", "one row per image"))
+        problems.append(Problem("no-rows", table.file, "has a header but no rows", "expected one row per image"))
         return ParsedTable(None, problems, [], unused)
 
     image = table.columns["image"].rows()
     columns = {name: table.columns[name] for name in meaningful if name in table.columns}
     order: IntArray | None = None
     if not (image[:-1] <= image[1:]).all():
-        order = _ascending(image)
+        order = _sorted_order(image)
         image = image[order]
-        columns = {name: column.taken(order) for name, column in columns.items()}
+        columns = {name: column.reordered(order) for name, column in columns.items()}
 
-    def place(row: int) -> str:
+    def row_name(row: int) -> str:
         return f"{table.place(row if order is None else int(order[row]))} ({quoted(image[row])})"
 
-    problems += image_problems(table.file, image, place)
-    split = _split(table.file, columns.get("split"), table.n_rows, place, problems)
-    problems += repeat_problems(table.file, image, split, place)
+    problems += image_problems(table.file, image, row_name)
+    split = _split(table.file, columns.get("split"), table.n_rows, row_name, problems)
+    problems += repeat_problems(table.file, image, split, row_name)
     for name in FREE_TEXT:
         if name in columns:
-            problems += _text_problems(f"{table.file}: {name}", columns[name], place)
-    nothing = Column.empty(table.n_rows)
+            problems += _free_text_problems(f"{table.file}: {name}", columns[name], row_name)
+    empty = Column.empty(table.n_rows)
     labels = {}
     for task in tasks:
         if task.kind == CLASSIFICATION:
-            column = columns.get(task.name, nothing)
+            column = columns.get(task.name, empty)
             parse = _multi_label if task.multi_label else _single_label
-            labels[task.name] = parse(f"{table.file}: {task.name}", column, task, place, problems)
-    identity, identities = numbered_identities(columns.get("identity", nothing))
-    nobody = np.zeros(table.n_rows, dtype=np.bool_)
+            labels[task.name] = parse(f"{table.file}: {task.name}", column, task, row_name, problems)
+    identity, identities = index_identities(columns.get("identity", empty))
+    all_false = np.zeros(table.n_rows, dtype=np.bool_)
     source, sequence, camera = (columns[name].rows() if name in columns else None for name in FREE_TEXT[1:])
     rows = Rows(
         images=image,
@@ -107,96 +107,98 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
         identity=identity,
         identities=identities,
         labels=labels,
-        junk=nobody,
-        distractor=nobody.copy(),
+        junk=all_false,
+        distractor=all_false.copy(),
         source=source,
         sequence=sequence,
         camera=camera,
-        place=place,
+        row_name=row_name,
     )
-    return ParsedTable(rows, problems, identity_problems(table.file, split, identity, identities, place), unused)
+    return ParsedTable(rows, problems, identity_problems(table.file, split, identity, identities, row_name), unused)
 
 
-def _ascending(images: NDArray[np.object_]) -> IntArray:
-    """Rows in order of images, by code point; of equal images the first row comes first."""
+def _sorted_order(images: NDArray[np.object_]) -> IntArray:
+    """Row indices in ascending order of image id, by code point; rows of equal ids keep their order."""
     n_bytes = images.size * max(map(len, images)) * np.dtype("U1").itemsize
-    # Characters side by side are compared twice as fast as objects all over the memory.
-    return np.argsort(images.astype(np.str_) if n_bytes <= SORT_BYTES else images, kind="stable")
+    # Contiguous characters are compared twice as fast as Python objects scattered over memory.
+    return np.argsort(images.astype(np.str_) if n_bytes <= MAX_SORT_BYTES else images, kind="stable")
 
 
 def _column_problems(
     table: Table, required: Sequence[str], meaningful: Sequence[str]
 ) -> tuple[list[Problem], tuple[str, ...]]:
-    """Missing columns, and those that would be lost because of a slip in their name."""
+    """Problems of missing and misspelt columns, and the names of the columns that are ignored."""
     unused = [name for name in table.columns if name not in meaningful]
     absent = [name for name in meaningful if name not in table.columns]
-    slips = {name: meant for name in unused if (meant := closest(name, absent, NEAR_NAME)) is not None}
+    misspelt = {name: meant for name in unused if (meant := closest(name, absent, MIN_NAME_SIMILARITY)) is not None}
     problems = []
     for name in dict.fromkeys(required):
-        if name in absent and name not in slips.values():
+        if name in absent and name not in misspelt.values():
             found = f"there is no column {quoted(name)}"
-            remedy = f"columns {', '.join(quoted(column) for column in required)}"
+            remedy = f"the required columns are {', '.join(quoted(column) for column in required)}"
             problems.append(Problem("missing-column", table.file, found, remedy))
-    for name, meant in slips.items():
-        found = f"column {quoted(name)} has no meaning, and there is no column {quoted(meant)}"
-        remedy = f"call it {quoted(meant)}, or something less alike if it is something else"
+    for name, meant in misspelt.items():
+        found = f"column {quoted(name)} is unknown, and there is no column {quoted(meant)}"
+        remedy = f"call it {quoted(meant)}, or choose a less similar name if it is something else"
         problems.append(Problem("unknown-column", table.file, found, remedy))
-    return problems, tuple(name for name in unused if name not in slips)
+    return problems, tuple(name for name in unused if name not in misspelt)
 
 
-def _split(file: str, column: Column | None, n_rows: int, place: Place, problems: list[Problem]) -> IntArray:
+def _split(file: str, column: Column | None, n_rows: int, row_name: RowNamer, problems: list[Problem]) -> IntArray:
     if column is None:
         return np.zeros(n_rows, dtype=np.int64)
     faults = {name: f"expected {expected(name, SPLITS)}" for name in column.distinct - set(SPLITS)}
     remedy = "train, query or gallery (query and gallery together are the test set)"
-    problems += values_problems("unknown-split", f"{file}: split", column, faults, place, remedy)
+    problems += values_problems("unknown-split", f"{file}: split", column, faults, row_name, remedy)
     number = {name: SPLITS.index(name) if name in SPLITS else UNKNOWN_SPLIT for name in column.distinct}
-    return column.numbered(number)
+    return column.to_numbers(number)
 
 
-def _text_problems(where: str, column: Column, place: Place) -> list[Problem]:
+def _free_text_problems(where: str, column: Column, row_name: RowNamer) -> list[Problem]:
     faults = {value: fault for value in column.distinct if (fault := text_fault(value)) is not None}
-    return values_problems("bad-text", where, column, faults, place, NO_TEXT_FAULT)
+    return values_problems("bad-text", where, column, faults, row_name, TEXT_REMEDY)
 
 
-def _single_label(where: str, column: Column, task: Task, place: Place, problems: list[Problem]) -> IntArray:
+def _single_label(where: str, column: Column, task: Task, row_name: RowNamer, problems: list[Problem]) -> IntArray:
     number = {name: index for index, name in enumerate(task.labels)} | {"": NOT_ANNOTATED}
     faults = {}
     for value in column.distinct - set(number):
-        faults[value] = "this task takes one label" if LABEL_SEPARATOR in value else "unknown label"
+        faults[value] = "this task takes a single label" if LABEL_SEPARATOR in value else "unknown label"
         number[value] = NOT_ANNOTATED
-    problems += _label_problems(where, column, task, faults, place)
-    return column.numbered(number)
+    problems += _label_problems(where, column, task, faults, row_name)
+    return column.to_numbers(number)
 
 
-def _multi_label(where: str, column: Column, task: Task, place: Place, problems: list[Problem]) -> IntArray:
+def _multi_label(where: str, column: Column, task: Task, row_name: RowNamer, problems: list[Problem]) -> IntArray:
     values = sorted(column.distinct)
-    decisions = np.zeros((len(values), len(task.labels)), dtype=np.int64)  # of each different cell
+    decisions = np.zeros((len(values), len(task.labels)), dtype=np.int64)  # one row per distinct cell
     faults = {}
     for row, value in zip(decisions, values, strict=True):
         names = value.split(LABEL_SEPARATOR)
         if value == "":
             row[:] = NOT_ANNOTATED
         elif EMPTY_SET in names and len(names) > 1:
-            faults[value] = "'-' stands alone"
+            faults[value] = "'-' cannot be combined with labels"
         elif "" in names:
-            faults[value] = "a label between the '|' is missing"
+            faults[value] = "the label before or after a '|' is missing"
         elif len(set(names)) < len(names):
-            faults[value] = "a label stands twice"
+            faults[value] = "a label occurs twice"
         elif value != EMPTY_SET:
             if not set(names) <= set(task.labels):
                 faults[value] = "unknown label"
             row[[index for index, name in enumerate(task.labels) if name in names]] = 1
-    problems += _label_problems(where, column, task, faults, place)
+    problems += _label_problems(where, column, task, faults, row_name)
     number = {value: index for index, value in enumerate(values)}
-    return decisions[column.numbered(number)]
+    return decisions[column.to_numbers(number)]
 
 
-def _label_problems(where: str, column: Column, task: Task, faults: dict[str, str], place: Place) -> list[Problem]:
+def _label_problems(
+    where: str, column: Column, task: Task, faults: dict[str, str], row_name: RowNamer
+) -> list[Problem]:
     if not faults:
         return []
     first = min(faults)
     wrong = [name for name in first.split(LABEL_SEPARATOR) if name not in task.labels] or [first]
-    form = f", or several joined by '|', '{EMPTY_SET}' for none of them" if task.multi_label else ""
-    remedy = f"{expected(wrong[0], task.labels)}{form}; empty if not annotated"
-    return values_problems("bad-label", where, column, faults, place, remedy)
+    form = f", or several joined by '|', or '{EMPTY_SET}' if none applies" if task.multi_label else ""
+    remedy = f"{expected(wrong[0], task.labels)}{form}; leave it empty if not annotated"
+    return values_problems("bad-label", where, column, faults, row_name, remedy)

@@ -1,4 +1,4 @@
-"""What a submission's container may hold, and what was found in it: the bounds and the record that all forms share."""
+"""The record of an opened submission, and the limits that every file format obeys while it is read."""
 
 import re
 from collections.abc import Mapping
@@ -7,71 +7,79 @@ from pathlib import Path
 
 import numpy as np
 
-from piq_bench.errors import BadSubmission, Problem, first_few, printable
+from piq_bench.errors import BadSubmission, Problem, printable
 from piq_bench.read.mapped import Array
 
-MAX_MEMORY_BYTES = 8 << 30  # of one array that must be held in memory; a folder's embedding need not
-MAX_STRAY_MEMBERS = 16  # besides the arrays that the benchmark knows; they are named in the report
+MAX_MEMORY_BYTES = 8 << 30  # per array held in memory; the embedding of a folder stays on disk
+MAX_UNKNOWN_MEMBERS = 16  # files or columns besides the benchmark's arrays; each is named in the report
 MAX_META_BYTES = 64 << 10
 MAX_TEXT_WIDTH = 1024  # characters of one image id or label
-MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.npy")
+MEMBER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.npy")
 
 
 @dataclass
 class Limits:
-    """What a benchmark allows: rows of a submission, and columns by array name."""
+    """How large a submission to a benchmark may be.
+
+    Attributes:
+        n_rows: query and gallery images of the benchmark, which is the expected number of rows.
+        max_columns: by name of each array that the benchmark knows, the most columns it may have.
+    """
 
     n_rows: int
-    n_columns: Mapping[str, int]
+    max_columns: Mapping[str, int]
 
     @property
-    def n_members(self) -> int:
-        """Files or columns that a container may hold."""
-        return len(self.n_columns) + MAX_STRAY_MEMBERS
+    def max_rows(self) -> int:
+        """More rows than expected are still read, so that repeated and unknown images can be named."""
+        return 2 * self.n_rows + 1000
+
+    @property
+    def max_members(self) -> int:
+        """Files or columns that a submission may hold."""
+        return len(self.max_columns) + MAX_UNKNOWN_MEMBERS
 
 
 @dataclass
 class Container:
-    """What was found: arrays by name, the text of meta, and every problem on the way."""
+    """What a submission holds, whatever its file format.
+
+    Attributes:
+        arrays: the arrays that could be read, by name.
+        meta: the text of meta, None if there is none or it could not be read.
+        problems: everything found wrong so far.
+        names: names of all arrays present, also of those that were refused; "meta" among them.
+    """
 
     arrays: dict[str, Array] = field(default_factory=dict)
     meta: str | None = None
     problems: list[Problem] = field(default_factory=list)
-    named: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
 
     def refuse(self, code: str, where: str, found: str, remedy: str, count: int = 1) -> None:
-        """Note a problem and go on."""
+        """Record a problem; reading continues, so that all problems are reported together."""
         self.problems.append(Problem(code, where, found, remedy, count))
 
 
-def check_declared(name: str, dtype: np.dtype[np.generic], shape: tuple[int, ...], limits: Limits) -> str | None:
-    """Why an array of this kind is too large to be read for this benchmark, or None."""
+def shape_fault(name: str, dtype: np.dtype[np.generic], shape: tuple[int, ...], limits: Limits) -> str | None:
+    """What is wrong with the shape or text width that an array declares; None if it may be read."""
     if name == "meta":
         return None if shape == () and dtype.itemsize <= MAX_META_BYTES * 4 else "meta is one text of at most 64 KiB"
     if len(shape) not in (1, 2):
-        return f"shape {shape}: one or two dimensions are possible"
-    if shape[0] > 2 * limits.n_rows + 1000:
-        return f"{shape[0]} rows, the benchmark has {limits.n_rows} query and gallery images"
-    if len(shape) == 2 and shape[1] > limits.n_columns.get(name, 0):
-        return f"{shape[1]} columns, at most {limits.n_columns.get(name, 0)} are possible"
+        return f"shape {shape}, but an array has one or two dimensions"
+    if shape[0] > limits.max_rows:
+        return f"{shape[0]} rows, but the benchmark has {limits.n_rows} query and gallery images"
+    max_columns = limits.max_columns.get(name, 0)
+    if len(shape) == 2 and shape[1] > max_columns:
+        return f"{shape[1]} columns, but at most {max_columns} are allowed"
     if dtype.kind in "US" and dtype.itemsize > MAX_TEXT_WIDTH * (4 if dtype.kind == "U" else 1):
-        return f"dtype {dtype.str}: texts of at most {MAX_TEXT_WIDTH} characters are possible"
+        return f"dtype {dtype.str}, but texts have at most {MAX_TEXT_WIDTH} characters"
     return None
 
 
-def unknown_arrays(found: Container, known: Mapping[str, int]) -> list[str]:
-    """Names in the container that the benchmark has no use for."""
-    return sorted(found.named - set(known))
-
-
-def list_names(names: list[str]) -> str:
-    """For a message."""
-    return first_few(names, len(names))
-
-
 def unreadable(path: Path, error: OSError | ValueError) -> BadSubmission:
-    """The refusal of a path that the system does not open."""
+    """The refusal of a path that cannot be opened."""
     missing = isinstance(error, FileNotFoundError)
-    words = error.strerror if isinstance(error, OSError) else str(error)
-    found = "no such file or folder" if missing else printable(words)
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    found = "no such file or folder" if missing else printable(reason)
     return BadSubmission(str(path), [Problem("unreadable", path.name, found, "check the path and its permissions")])

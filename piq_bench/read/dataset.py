@@ -1,7 +1,7 @@
-"""A data set of any known layout to one checked `Benchmark`: our folder, a Market-1501 style folder, a bare table.
+"""Reads a data set into a checked `Benchmark`, from our folder, a Market-1501 style folder or a bare table.
 
-Every rule is checked on every load and all problems are raised at once. Rows come out sorted by image id, so that the
-order of rows in a file, its format and its line ends cannot change anything later.
+Every rule is checked on every load, and all problems are raised together. Rows are sorted by image id, so that the
+order of rows in a file, its format and its line ends cannot change any later result.
 """
 
 from collections.abc import Callable
@@ -20,20 +20,20 @@ from piq_bench.read.vocabulary import DEFAULT_TASKS, FILE, Vocabulary, inspect_v
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, Benchmark, Grouping, Groups, Task
 
 BUNDLED = "portrait-mini"
-MAX_INFERRED_LABELS = 1000  # a column with more different values is no set of labels
+MAX_INFERRED_LABELS = 1000  # a column with more distinct values is not taken for a task
 Layout = Literal["folder", "market1501", "table"]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """A data set whose form is right, with what is wrong or remarkable about its content.
+    """A data set whose files are well-formed, with the problems of its content.
 
     Attributes:
-        benchmark: as `read_benchmark` gives it.
-        integrity: broken rules between rows, for which `read_benchmark` refuses the data set: people in train and
-            test, queries nobody can answer.
-        notes: what was passed over: columns and files without a meaning.
+        benchmark: the data set as `read_benchmark` returns it.
+        integrity: problems for which `read_benchmark` refuses the data set: identities in both train and test, queries
+            without an image of the same identity in the gallery.
+        notes: columns and files that were ignored.
     """
 
     benchmark: Benchmark
@@ -46,9 +46,9 @@ def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: 
 
     Args:
         path: a folder, or a .csv or .parquet file; None for the benchmark bundled with the package.
-        need_labels: whether labels and identities must be there; without them only the format of a submission can
-            be checked.
-        with_groups: whether to read stored groups; not where they are about to be made anew.
+        need_labels: whether labels and identities are required; without them only the format of a submission can be
+            checked.
+        with_groups: whether to read stored near-duplicate groups; false when they are about to be computed anew.
 
     Raises:
         BadDataset: with every problem found.
@@ -57,38 +57,39 @@ def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: 
     inspection = inspect_dataset(path, need_labels=need_labels, with_groups=with_groups)
     problems = list(inspection.integrity)
     if not inspection.benchmark.test_rows.size:
-        found = "every image is of split train"
-        problems.append(Problem("no-test-images", "split", found, "query and gallery images: the test set"))
+        found = "every image is in split train"
+        remedy = "expected query and gallery images, which are the test set"
+        problems.append(Problem("no-test-images", "split", found, remedy))
     if problems:
         raise BadDataset(str(path or BUNDLED), problems)
     return inspection.benchmark
 
 
 def inspect_dataset(path: Path | None, *, need_labels: bool = True, with_groups: bool = True) -> Inspection:
-    """Read a data set to describe it: the same, but what makes it unfit for scoring is handed back.
+    """Read a data set to describe it; like `read_benchmark`, but returns the problems that only prevent scoring.
 
     Raises:
-        BadDataset: if its form is wrong, with every problem found.
+        BadDataset: if its files are not well-formed, with every problem found.
         LimitExceeded: if a file is too large.
     """
     root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else path
     try:
         if root.is_file():
-            return _Reading(root, root.parent, need_labels, with_groups).bare_table()
+            return _Reader(root, root.parent, need_labels, with_groups).read_bare_table()
         if root.is_dir():
-            reading = _Reading(root, root, need_labels, with_groups)
+            reader = _Reader(root, root, need_labels, with_groups)
             if is_market1501(root) and not any((root / f"annotations{suffix}").exists() for suffix in SUFFIXES):
-                return reading.market1501()
-            return reading.folder()
-        problem = Problem("missing-dataset", root.name, "there is no such file or folder", "the path of a data set")
+                return reader.read_market1501_folder()
+            return reader.read_own_folder()
+        problem = Problem("missing-dataset", root.name, "no such file or folder", "check the path of the data set")
     except OSError as error:
-        remedy = "files and folders that this user may read"
+        remedy = "check the path and its permissions"
         problem = Problem("unreadable-file", root.name, str(error.strerror or error), remedy)
     raise BadDataset(str(root), [problem])
 
 
-class _Reading:
-    """One data set on its way in; problems pile up until the end."""
+class _Reader:
+    """Reads one data set and collects its problems until the end."""
 
     def __init__(self, source: Path, root: Path, need_labels: bool, with_groups: bool) -> None:
         self.source = source
@@ -99,23 +100,23 @@ class _Reading:
         self.integrity: list[Problem] = []
         self.notes: list[Problem] = []
 
-    def folder(self) -> Inspection:
-        """benchmark.toml, annotations and perhaps groups."""
+    def read_own_folder(self) -> Inspection:
+        """Read a folder with benchmark.toml, annotations and perhaps groups."""
         vocabulary = self._vocabulary()
-        file = self._one_of("annotations", needed=True)
-        read = self._attempt(lambda: read_table(file)) if file else None
+        file = self._find_table("annotations", required=True)
+        read = self._try_read(lambda: read_table(file)) if file else None
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
         return self._finish(rows, vocabulary, "folder")
 
-    def market1501(self) -> Inspection:
-        """Names of image files; a benchmark.toml may name the data set and its grouping."""
+    def read_market1501_folder(self) -> Inspection:
+        """Read the names of image files; a benchmark.toml may set the name of the data set and its grouping."""
         rows, problems, notes = read_market1501(self.root)
         self.problems += problems
         self.notes += notes
         if rows is not None:
             split, identity, identities = rows.split, rows.identity, rows.identities
-            self.integrity += identity_problems(self.root.name, split, identity, identities, rows.place)
+            self.integrity += identity_problems(self.root.name, split, identity, identities, rows.row_name)
         name = self.root.resolve().name
         tasks = tuple(task for task in DEFAULT_TASKS if task.kind == RETRIEVAL)
         vocabulary: Vocabulary | None = Vocabulary(name, "", "", tasks, Grouping(), has_tasks=False)
@@ -124,16 +125,16 @@ class _Reading:
         if vocabulary is not None and vocabulary.has_tasks:
             labelled = [task.name for task in vocabulary.tasks if task.kind == CLASSIFICATION]
             if labelled:
-                found = f"tasks {first_few(labelled, len(labelled))}, for which file names hold no label"
-                remedy = "only the retrieval task, or an annotations.csv"
+                found = f"file names hold no labels for the tasks {first_few(labelled, len(labelled))}"
+                remedy = "keep only the retrieval task, or add an annotations.csv"
                 self.problems.append(Problem("task-without-labels", FILE, found, remedy, len(labelled)))
         elif vocabulary is not None:
             vocabulary = replace(vocabulary, tasks=tasks)
         return self._finish(rows, vocabulary, "market1501")
 
-    def bare_table(self) -> Inspection:
-        """A table alone, or with the vocabulary that lies beside it; without a split, all images are of train."""
-        read = self._attempt(lambda: read_table(self.source))
+    def read_bare_table(self) -> Inspection:
+        """Read a table, with the benchmark.toml beside it if there is one; without a split, all images are in train."""
+        read = self._try_read(lambda: read_table(self.source))
         vocabulary: Vocabulary | None
         if (self.root / FILE).exists():
             vocabulary = self._vocabulary()
@@ -145,57 +146,55 @@ class _Reading:
         return self._finish(rows, vocabulary, "table")
 
     def _vocabulary(self) -> Vocabulary | None:
-        read = self._attempt(lambda: inspect_vocabulary(self.root / FILE))
+        read = self._try_read(lambda: inspect_vocabulary(self.root / FILE))
         if read is None:
             return None
         self.problems += read[1]
         return read[0]
 
-    def _attempt(self, read: Callable[[], T]) -> T | None:
-        """What `read` returns, or None with its problems noted: the rest of the data set is looked at as well."""
+    def _try_read(self, read: Callable[[], T]) -> T | None:
+        """The result of `read`; None if it refuses: its problems are collected and the rest is checked as well."""
         try:
             return read()
         except BadDataset as refusal:
             self.problems += refusal.problems
             return None
 
-    def _one_of(self, stem: str, *, needed: bool) -> Path | None:
-        """The .csv or .parquet file of that name."""
+    def _find_table(self, stem: str, *, required: bool) -> Path | None:
+        """The .csv or .parquet file of that name, None if there is none."""
         found = [path for suffix in SUFFIXES if (path := self.root / f"{stem}{suffix}").exists()]
         if len(found) == 1:
             return found[0]
         either = " or ".join(f"{stem}{suffix}" for suffix in SUFFIXES)
         if found:
-            problem = Problem("ambiguous-file", stem, "is there as CSV and as Parquet", f"one of them: {either}")
-            self.problems.append(problem)
-        elif needed:
-            remedy = f"{either} beside {FILE}; or a Market-1501 style folder with {', '.join(FOLDERS)}"
-            self.problems.append(Problem("missing-file", stem, "there is no table of annotations", remedy))
+            remedy = f"keep one of them: {either}"
+            self.problems.append(Problem("ambiguous-file", stem, "exists as CSV and as Parquet", remedy))
+        elif required:
+            remedy = f"add {either} beside {FILE}, or pass a Market-1501 style folder with {', '.join(FOLDERS)}"
+            self.problems.append(Problem("missing-file", stem, "there is no annotation table", remedy))
         return None
 
     def _parse(
         self,
         table: Table,
-        faults: list[Problem],
+        table_problems: list[Problem],
         tasks: tuple[Task, ...],
         *,
         need_labels: bool,
         need_split: bool = True,
     ) -> Rows | None:
         parsed = parse_table(table, tasks, need_labels=need_labels, need_split=need_split)
-        self.problems += faults + parsed.problems
-        if not faults:  # rows that could not be read would be missed here
+        self.problems += table_problems + parsed.problems
+        if not table_problems:  # otherwise rows that could not be read would be missing from the check
             self.integrity += parsed.integrity
+        remedy = "to use it, add a task of that name"
         self.notes += [
-            Problem(
-                "unused-column", table.file, f"column {quoted(name)} is not read", "nothing, or a task of that name"
-            )
-            for name in parsed.unused
+            Problem("unused-column", table.file, f"column {quoted(name)} is ignored", remedy) for name in parsed.unused
         ]
         return parsed.rows
 
     def _inferred_tasks(self, table: Table) -> tuple[Task, ...]:
-        """Every column of a bare table with a meaning of its own is a task; its labels are the values in it."""
+        """Take every column that is not reserved for a task, whose labels are the values in it."""
         tasks = [Task("reid", "reid", kind="retrieval")] if "identity" in table.columns else []
         for name, column in table.columns.items():
             cells = column.distinct - {""}
@@ -207,12 +206,12 @@ class _Reading:
         return tuple(tasks)
 
     def _groups(self, rows: Rows, grouping: Grouping) -> Groups | None:
-        path = self._one_of("groups", needed=False) if self.with_groups else None
+        path = self._find_table("groups", required=False) if self.with_groups else None
         if path is None:
             return None
-        from piq_bench.read.groups import read_groups  # only here: most data sets have none
+        from piq_bench.read.groups import read_groups  # imported only here: most data sets have no groups
 
-        return self._attempt(lambda: read_groups(path, rows.images, rows.split, grouping))
+        return self._try_read(lambda: read_groups(path, rows.images, rows.split, grouping))
 
     def _finish(self, rows: Rows | None, vocabulary: Vocabulary | None, layout: Layout) -> Inspection:
         groups = None

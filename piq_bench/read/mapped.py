@@ -1,8 +1,8 @@
-"""Arrays that stay in their file: opened like a memory map, read row by row without filling memory.
+"""Memory-mapped arrays whose rows can be read without filling memory.
 
-A mapped array is a plain read-only numpy array, and indexing it works. But every page touched through a map counts as
-this process's memory, with its neighbours up to 2 MiB around it; so whoever walks a large array takes its rows through
-`rows_of` or `row_blocks`, which read the file and leave the map alone. Arrays in memory pass through as well.
+A mapped array is a plain read-only numpy array and can be indexed like any other. But every page touched through the
+map counts as memory of this process, together with its neighbours, up to 2 MiB. Code that reads a large array should
+therefore use `rows_of` or `row_blocks`, which read the file directly. Both accept arrays in memory as well.
 """
 
 import mmap
@@ -22,17 +22,23 @@ Array = NDArray[Any]
 
 
 class _FileMap(mmap.mmap):
-    """A map that still knows its file."""
+    """A memory map that keeps the descriptor of its file."""
 
     descriptor: int
 
 
 def map_array(path: Path, dtype: np.dtype[np.generic], n_values: int, offset: int) -> Array:
-    """Shape (n_values,), at least one; the values that begin at a byte of a file, read-only.
+    """Map values of a file into a read-only array of shape (n_values,).
+
+    Args:
+        path: the file.
+        dtype: type of the values.
+        n_values: number of values, at least 1.
+        offset: position of the first value in the file, in bytes.
 
     Raises:
         OSError: if the file cannot be mapped.
-        ValueError: if it is too short.
+        ValueError: if the file is too short.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
@@ -46,44 +52,44 @@ def map_array(path: Path, dtype: np.dtype[np.generic], n_values: int, offset: in
 
 
 def is_mapped(array: Array) -> bool:
-    """Whether an array, or what it is a view of, lies in a mapped file."""
+    """Whether an array is memory-mapped, or a view of a memory-mapped one."""
     return _mapping(array) is not None
 
 
 def release(array: Array) -> None:
-    """Hand back the pages that indexing has touched; they are read again when needed. Else nothing happens."""
+    """Free the memory that indexing a mapped array has filled; no effect on other arrays."""
     mapping = _mapping(array)
     if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on every system
         mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def rows_of(array: Array, rows: IntArray | slice) -> Array:
-    """A copy of some rows in memory, in the order asked for. Threads may call this at the same time.
+    """Copy some rows into memory, in the given order. Thread-safe.
 
     Args:
-        array: shape (n, ...), in C order if its file is to be read without its map.
-        rows: indices from 0, shape (n_rows,), or a slice without a step.
+        array: shape (n, ...); a mapped array in C order is read from its file, any other is indexed.
+        rows: row indices, shape (n_rows,), none negative; or a slice without a step.
 
     Raises:
-        IndexError: if there is no such row.
-        OSError: if the file has become shorter, or cannot be read.
+        IndexError: if an index is out of range.
+        OSError: if the file has been truncated, or cannot be read.
     """
     if isinstance(rows, slice):
         first, last, _ = rows.indices(array.shape[0])
-        taken = np.empty((max(0, last - first), *array.shape[1:]), dtype=array.dtype)
-        _fill(taken, array, first)
-        return taken
+        copy = np.empty((max(0, last - first), *array.shape[1:]), dtype=array.dtype)
+        _fill(copy, array, first)
+        return copy
     file = _file_of(array)
     if file is None:
-        taken = np.asarray(array[rows])
+        copy = np.asarray(array[rows])
         release(array)
-        return taken
+        return copy
     if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < array.shape[0]:
         raise IndexError(f"rows {rows.min()} to {rows.max()} of {array.shape[0]}")
-    taken = np.empty((rows.size, *array.shape[1:]), dtype=array.dtype)
+    copy = np.empty((rows.size, *array.shape[1:]), dtype=array.dtype)
     descriptor, start = file
     n_row_bytes = array[:1].nbytes
-    content = taken.reshape(-1).view(np.uint8).data
+    content = copy.reshape(-1).view(np.uint8).data
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     firsts = np.concatenate([[0], breaks]) if rows.size else breaks
     ends = np.concatenate([breaks, [rows.size]]) * n_row_bytes
@@ -91,25 +97,25 @@ def rows_of(array: Array, rows: IntArray | slice) -> Array:
     for first, end, place in zip((firsts * n_row_bytes).tolist(), ends.tolist(), places.tolist(), strict=False):
         if os.preadv(descriptor, [content[first:end]], place) != end - first:
             _read(descriptor, content[first:end], place)
-    return taken
+    return copy
 
 
 def row_blocks(array: Array, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, Array]]:
-    """All rows in blocks, each with the number of its first; a block is good until the next one is asked for."""
+    """Yield all rows in blocks, each with the index of its first row; the next block may overwrite the last one."""
     step = max(1, block_bytes // max(1, array[:1].nbytes))
     if not is_mapped(array):
         for first in range(0, array.shape[0], step):
             yield first, array[first : first + step]
         return
-    room = np.empty((min(step, array.shape[0]), *array.shape[1:]), dtype=array.dtype)
+    buffer = np.empty((min(step, array.shape[0]), *array.shape[1:]), dtype=array.dtype)
     for first in range(0, array.shape[0], step):
-        block = room[: array.shape[0] - first]
+        block = buffer[: array.shape[0] - first]
         _fill(block, array, first)
         yield first, block
 
 
 def _fill(block: Array, array: Array, first: int) -> None:
-    """Copy the rows from `first` on, as many as the block has."""
+    """Fill `block` with the rows of `array` from `first` on."""
     file = _file_of(array)
     if file is None:
         np.copyto(block, array[first : first + block.shape[0]])
@@ -119,16 +125,16 @@ def _fill(block: Array, array: Array, first: int) -> None:
 
 
 def _read(descriptor: int, content: memoryview, place: int) -> None:
-    """Fill `content` with what stands at a byte of a file."""
+    """Fill `content` from position `place` of a file."""
     while content:
         n_read = os.preadv(descriptor, [content], place)
         if n_read == 0:
-            raise OSError("the file has become shorter while it was read")
+            raise OSError("the file was truncated while it was being read")
         content, place = content[n_read:], place + n_read
 
 
 def _file_of(array: Array) -> tuple[int, int] | None:
-    """Descriptor and byte of the first row, if the rows lie one after another in a file; else None."""
+    """File descriptor, and position of the first row, of a mapped array in C order; None for any other array."""
     mapping = _mapping(array)
     if not isinstance(mapping, _FileMap) or not array.flags.c_contiguous or not hasattr(os, "preadv"):
         return None
@@ -140,6 +146,6 @@ def _mapping(array: Array) -> mmap.mmap | None:
     owner: object = array
     while isinstance(owner, np.ndarray):
         owner = owner.base
-    if isinstance(owner, memoryview):  # what numpy.frombuffer puts between an array and its buffer
+    if isinstance(owner, memoryview):  # which numpy.frombuffer puts between an array and its buffer
         owner = owner.obj
     return owner if isinstance(owner, mmap.mmap) else None

@@ -1,7 +1,6 @@
-"""A submission in one Parquet file to named arrays.
+"""Reads an untrusted Parquet file by having another process with bounded memory unpack it (`read.unpack_parquet`).
 
-The file is unpacked by another process with bounded memory (`read.unpack_parquet`), which hands over plain arrays:
-whatever a damaged or hostile file does to the Parquet library, this process gets an answer.
+A damaged or hostile file may crash the Parquet library; then only that process ends, and the file is refused.
 """
 
 import json
@@ -18,7 +17,7 @@ from piq_bench.read.container import MAX_MEMORY_BYTES, Container, Limits
 
 REPORT = "report.json"
 MAX_SECONDS = 600
-# The same modules as here are used there, wherever they were found, and nothing from the working directory.
+# The child imports the same modules as this process, and nothing from the working directory.
 CHILD = """\
 import json, sys
 request = json.load(sys.stdin)
@@ -29,23 +28,23 @@ main(request)
 
 
 def read_parquet(path: Path, limits: Limits) -> Container:
-    """Columns by name; meta from the file's metadata under the key "piq-bench".
+    """Read the columns that the benchmark knows; meta is in the file's metadata under the key "piq-bench".
 
     Raises:
-        BadSubmission: if it is no Parquet file.
-        LimitExceeded: if it takes more memory or time than is allowed.
+        BadSubmission: if the file is not a valid Parquet file or holds too many columns.
+        LimitExceeded: if unpacking it takes more memory or time than is allowed.
     """
     with tempfile.TemporaryDirectory(prefix="piq-") as folder:
         request = {
             "path": str(path.absolute()),
             "folder": folder,
             "n_rows": limits.n_rows,
-            "n_columns": dict(limits.n_columns),
+            "max_columns": dict(limits.max_columns),
             "max_memory": MAX_MEMORY_BYTES,
             "modules": sys.path,
         }
         try:
-            child = subprocess.run(  # noqa: S603  (this interpreter, the text above)
+            child = subprocess.run(  # noqa: S603  (runs this interpreter with CHILD)
                 [sys.executable, "-I", "-c", CHILD],
                 input=json.dumps(request),
                 capture_output=True,
@@ -55,24 +54,27 @@ def read_parquet(path: Path, limits: Limits) -> Container:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            problem = Problem("too-slow", path.name, f"was not unpacked within {MAX_SECONDS} s", "pass a .npz instead")
+            found = f"was not unpacked within {MAX_SECONDS} s"
+            problem = Problem("too-slow", path.name, found, "pass a .npz file instead")
             raise LimitExceeded(str(path), [problem]) from None
-        if child.returncode == 1:  # a bug of ours
+        if child.returncode == 1:  # a bug in our own code
             raise RuntimeError(child.stderr)
         report = Path(folder, REPORT)
         if child.returncode != 0 or not report.is_file():
-            remedy = "the file is damaged: write it again"
-            problem = Problem("not-an-archive", path.name, "the Parquet library broke off while unpacking it", remedy)
+            found, remedy = "the Parquet library crashed while unpacking it", "the file is damaged: write it again"
+            problem = Problem("not-an-archive", path.name, found, remedy)
             raise BadSubmission(str(path), [problem])
-        return _handed_over(path, Path(folder), json.loads(report.read_text(encoding="utf-8")))
+        return _load(path, Path(folder), json.loads(report.read_text(encoding="utf-8")))
 
 
-def _handed_over(path: Path, folder: Path, report: dict[str, Any]) -> Container:
+def _load(path: Path, folder: Path, report: dict[str, Any]) -> Container:
+    """Load what the other process left in `folder`."""
     problems = [Problem(**problem) for problem in report["problems"]]
     if report["too_large"]:
-        memory = Problem("too-large", path.name, f"takes more than {MAX_MEMORY_BYTES} bytes", "pass a folder instead")
-        raise LimitExceeded(str(path), problems or [memory])
-    if problems and not report["named"]:
+        found = f"takes more than {MAX_MEMORY_BYTES} bytes of memory"
+        too_large = Problem("too-large", path.name, found, "pass a folder instead")
+        raise LimitExceeded(str(path), problems or [too_large])
+    if problems and not report["names"]:
         raise BadSubmission(str(path), problems)
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in report["arrays"]}
-    return Container(arrays, report["meta"], problems, set(report["named"]))
+    return Container(arrays, report["meta"], problems, set(report["names"]))

@@ -1,4 +1,4 @@
-"""The rows of a data set, whatever its layout: sorted by image, in numbers, each with its place in a file."""
+"""The record of a data set's rows, the same for every layout: sorted by image id, labels and identities as numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.read.column import Column
-from piq_bench.read.validate import Place
+from piq_bench.read.validate import RowNamer
 from piq_bench.records import NO_IDENTITY, BoolArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Columns as in `Benchmark`, rows ascending by image id.
+    """The columns of `Benchmark`, rows ascending by image id.
 
     Attributes:
         images, split, identity, identities, labels, junk, distractor, source, sequence, camera: as in `Benchmark`.
-        place: where row i stands, for messages.
+        row_name: names a row in messages, by its place in the file.
     """
 
     images: NDArray[np.object_]
@@ -30,10 +30,10 @@ class Rows:
     source: NDArray[np.object_] | None
     sequence: NDArray[np.object_] | None
     camera: NDArray[np.object_] | None
-    place: Place
+    row_name: RowNamer
 
 
-def numbered_identities(names: Column) -> tuple[IntArray, tuple[str, ...]]:
-    """Names to indices into the ascending list of names; the empty name is nobody."""
+def index_identities(names: Column) -> tuple[IntArray, tuple[str, ...]]:
+    """Index of each row's name, NO_IDENTITY for the empty name, and the list of names, ascending."""
     identities = tuple(sorted(names.distinct - {""}))
-    return names.numbered({name: index for index, name in enumerate(identities)} | {"": NO_IDENTITY}), identities
+    return names.to_numbers({name: index for index, name in enumerate(identities)} | {"": NO_IDENTITY}), identities

@@ -1,7 +1,8 @@
-"""A submission in one Parquet file to .npy files, in a process of its own; the footer is checked before any column.
+"""Unpacks an untrusted Parquet file into .npy files; runs in a process of its own, which `read.parquet` starts.
 
-In: a request as `read.parquet` sends it. Out: a folder of arrays and `report.json` with every problem. Only that module
-starts this one: the Parquet library ends its process on some damaged files, and unpacks runs before it counts them.
+It receives a request from that module and leaves a folder of arrays and a `report.json` with every problem. The process
+is separate because the Parquet library crashes on some damaged files, and because its memory can then be limited: the
+library expands run lengths before it counts them. The footer is therefore checked before any column is read.
 """
 
 import json
@@ -16,55 +17,56 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from piq_bench.errors import BadInput, BadSubmission, LimitExceeded, Problem, printable, quoted
-from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH, Container, Limits, check_declared
+from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH, Container, Limits, shape_fault
 from piq_bench.read.mapped import Array
 from piq_bench.read.parquet import REPORT
 from piq_bench.write.submission import META_KEY
 
-WIDEST_NUMBER = 8  # bytes
+MAX_NUMBER_BYTES = 8
 
 
 def main(request: Mapping[str, Any]) -> None:
     """Unpack a file for the process that started this one.
 
     Args:
-        request: path, folder, n_rows and n_columns (as in `Limits`), max_memory.
+        request: path of the file, folder to write to, max_memory in bytes, n_rows and max_columns as in `Limits`.
     """
     folder = Path(request["folder"])
     _limit_memory(request["max_memory"])
     try:
-        found = unpack(Path(request["path"]), Limits(request["n_rows"], request["n_columns"]))
+        container = unpack(Path(request["path"]), Limits(request["n_rows"], request["max_columns"]))
     except (BadInput, MemoryError) as refusal:
         problems = refusal.problems if isinstance(refusal, BadInput) else ()
-        _report(folder, Container(problems=list(problems)), too_large=not isinstance(refusal, BadSubmission))
+        _write_report(folder, Container(problems=list(problems)), too_large=not isinstance(refusal, BadSubmission))
         return
-    for name, values in found.arrays.items():
+    for name, values in container.arrays.items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
-    _report(folder, found)
+    _write_report(folder, container)
 
 
 def unpack(path: Path, limits: Limits) -> Container:
-    """Columns by name; meta from the file's metadata under the key "piq-bench".
+    """Read the columns that the benchmark knows; meta is in the file's metadata under the key "piq-bench".
 
     Raises:
-        BadSubmission: if it is no Parquet file.
-        LimitExceeded: if it unpacks to more memory than is allowed.
+        BadSubmission: if the file is not a valid Parquet file or holds too many columns.
+        LimitExceeded: if a column unpacks to more memory than is allowed.
     """
-    found = Container()
+    container = Container()
     try:
         with pq.ParquetFile(path) as file:
-            metadata, names = file.metadata, _names(path, file, limits, found)
-            _take_meta(file.schema_arrow.metadata or {}, found)
-        names = [name for name in names if name in limits.n_columns and _fits(path, metadata, name, limits, found)]
-        # Texts stay in their dictionaries: one of a megabyte, said to stand in every row, costs no more than itself.
+            metadata, names = file.metadata, _readable_columns(path, file, limits, container)
+            _read_meta(file.schema_arrow.metadata or {}, container)
+        names = [name for name in names if name in limits.max_columns]
+        names = [name for name in names if _is_small_enough(path, metadata, name, limits, container)]
+        # Texts stay dictionary-encoded, so that a text of a megabyte repeated in every row is held only once.
         texts = [name for name in names if _is_text(file.schema_arrow.field(name).type)]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for name in names:
-                _read_column(file, name, limits, found)
+                _read_column(file, name, limits, container)
     except (pa.ArrowException, OSError, ValueError) as error:
         remedy = "the file is truncated or damaged: write it again"
         raise BadSubmission(str(path), [Problem("not-an-archive", path.name, printable(error), remedy)]) from None
-    return found
+    return container
 
 
 def _limit_memory(max_memory: int) -> None:
@@ -76,38 +78,38 @@ def _limit_memory(max_memory: int) -> None:
         return
 
 
-def _report(folder: Path, found: Container, *, too_large: bool = False) -> None:
+def _write_report(folder: Path, container: Container, *, too_large: bool = False) -> None:
     report = {
-        "named": sorted(found.named),
-        "arrays": sorted(found.arrays),
-        "meta": found.meta,
-        "problems": [asdict(problem) for problem in found.problems],
+        "names": sorted(container.names),
+        "arrays": sorted(container.arrays),
+        "meta": container.meta,
+        "problems": [asdict(problem) for problem in container.problems],
         "too_large": too_large,
     }
     (folder / REPORT).write_text(json.dumps(report), encoding="utf-8")
 
 
-def _names(path: Path, file: pq.ParquetFile, limits: Limits, found: Container) -> list[str]:
-    """Columns that may be read."""
+def _readable_columns(path: Path, file: pq.ParquetFile, limits: Limits, container: Container) -> list[str]:
+    """Names of the columns that may be read; the others become problems."""
     names, metadata = [str(name) for name in file.schema_arrow.names], file.metadata
-    if max(len(names), metadata.num_columns) > limits.n_members:
-        problem = f"{metadata.num_columns} columns, at most {limits.n_members} are possible"
-        raise BadSubmission(str(path), [Problem("too-many-members", path.name, problem, "one for each array")])
-    found.named.update(name for name in names if name != "meta")
+    if max(len(names), metadata.num_columns) > limits.max_members:
+        problem = f"{metadata.num_columns} columns, but at most {limits.max_members} are allowed"
+        raise BadSubmission(str(path), [Problem("too-many-members", path.name, problem, "one column for each array")])
+    container.names.update(name for name in names if name != "meta")
     for name in sorted({name for name in names if names.count(name) > 1}):
-        found.refuse("duplicate-member", printable(name), "is the name of several columns", "write each array once")
+        container.refuse("duplicate-member", printable(name), "is the name of several columns", "write each array once")
     if "meta" in names:
-        remedy = 'put it into the metadata of the schema, under the key "piq-bench"'
-        found.refuse("bad-meta", "meta", "is a column", remedy)
-    if metadata.num_rows > 2 * limits.n_rows + 1000:
-        problem = f"{metadata.num_rows} rows, the benchmark has {limits.n_rows} query and gallery images"
-        found.refuse("bad-shape", "image", problem, "one row per query and gallery image")
+        remedy = 'put it into the schema metadata of the file, under the key "piq-bench"'
+        container.refuse("bad-meta", "meta", "is a column", remedy)
+    if metadata.num_rows > limits.max_rows:
+        problem = f"{metadata.num_rows} rows, but the benchmark has {limits.n_rows} query and gallery images"
+        container.refuse("bad-shape", "image", problem, "expected one row per query and gallery image")
         return []
     return [name for name in names if names.count(name) == 1 and name != "meta"]
 
 
-def _fits(path: Path, metadata: pq.FileMetaData, name: str, limits: Limits, found: Container) -> bool:
-    """Whether what the footer says of a column may be unpacked: run lengths pack billions of values into bytes."""
+def _is_small_enough(path: Path, metadata: pq.FileMetaData, name: str, limits: Limits, container: Container) -> bool:
+    """Whether a column is small enough, judged by the footer: run lengths pack billions of values into a few bytes."""
     n_values = n_bytes = 0
     for group in range(metadata.num_row_groups):
         for place in range(metadata.num_columns):
@@ -115,69 +117,74 @@ def _fits(path: Path, metadata: pq.FileMetaData, name: str, limits: Limits, foun
             if chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}."):
                 n_values += chunk.num_values
                 n_bytes += chunk.total_uncompressed_size
-    if n_values > metadata.num_rows * limits.n_columns[name]:
-        problem = f"{n_values} values in {metadata.num_rows} rows, at most {limits.n_columns[name]} a row are possible"
-        found.refuse("bad-shape", name, problem, f"one row for each of the {limits.n_rows} query and gallery images")
+    if n_values > metadata.num_rows * limits.max_columns[name]:
+        most = limits.max_columns[name]
+        problem = f"{n_values} values in {metadata.num_rows} rows, but at most {most} per row are allowed"
+        remedy = f"expected one row for each of the {limits.n_rows} query and gallery images"
+        container.refuse("bad-shape", name, problem, remedy)
         return False
-    if max(n_bytes, n_values * WIDEST_NUMBER) > MAX_MEMORY_BYTES:
-        problem = f"unpacks to {max(n_bytes, n_values * WIDEST_NUMBER)} bytes, the limit is {MAX_MEMORY_BYTES}"
+    if max(n_bytes, n_values * MAX_NUMBER_BYTES) > MAX_MEMORY_BYTES:
+        problem = f"unpacks to {max(n_bytes, n_values * MAX_NUMBER_BYTES)} bytes, the limit is {MAX_MEMORY_BYTES}"
         raise LimitExceeded(str(path), [Problem("too-large", name, problem, "pass a folder instead")])
     return True
 
 
-def _take_meta(metadata: dict[bytes, bytes], found: Container) -> None:
+def _read_meta(metadata: dict[bytes, bytes], container: Container) -> None:
     raw = metadata.get(META_KEY)
     if raw is None:
         return
-    found.named.add("meta")
+    container.names.add("meta")
     if len(raw) > MAX_META_BYTES:
-        found.refuse("bad-meta", "meta", "is larger than 64 KiB", "name, benchmark, distance and the like")
+        container.refuse("bad-meta", "meta", "is larger than 64 KiB", "name, benchmark, distance and the like")
         return
     try:
-        found.meta = raw.decode("utf-8")
+        container.meta = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        found.refuse("bad-meta", "meta", f"is no UTF-8: {printable(error)}", 'a JSON object: {"name": ...}')
+        problem = f"is not UTF-8: {printable(error)}"
+        container.refuse("bad-meta", "meta", problem, 'a JSON object: {"name": ...}')
 
 
-def _read_column(file: pq.ParquetFile, name: str, limits: Limits, found: Container) -> None:
+def _read_column(file: pq.ParquetFile, name: str, limits: Limits, container: Container) -> None:
     try:
         content = file.read(columns=[name]).column(0)
-        content.validate(full=True)  # text that is no UTF-8, offsets that point nowhere
+        content.validate(full=True)  # finds text that is not UTF-8 and offsets outside the data
         if len(content) != file.metadata.num_rows:
             raise pa.ArrowInvalid(f"{len(content)} values for {file.metadata.num_rows} rows")
-        array = _column(content, name, found)
+        array = _to_array(content, name, container)
     except (pa.ArrowException, OSError, ValueError) as error:
-        found.refuse("damaged", name, f"cannot be unpacked: {printable(error)}", "write the file again")
+        container.refuse("damaged", name, f"cannot be unpacked: {printable(error)}", "write the file again")
         return
     if array is None:
         return
-    excess = None if array.dtype.kind == "U" else check_declared(name, array.dtype, array.shape, limits)
-    if excess is None:
-        found.arrays[name] = array
+    fault = None if array.dtype.kind == "U" else shape_fault(name, array.dtype, array.shape, limits)
+    if fault is None:
+        container.arrays[name] = array
     else:
-        found.refuse("bad-shape", name, excess, f"one row for each of the {limits.n_rows} images")
+        remedy = f"expected one row for each of the {limits.n_rows} query and gallery images"
+        container.refuse("bad-shape", name, fault, remedy)
 
 
-def _column(column: pa.ChunkedArray, name: str, found: Container) -> Array | None:
-    """One column as an array; lists of one length become its second dimension."""
-    remedy = "text, whole numbers, floats, or lists of numbers of one length"
+def _to_array(column: pa.ChunkedArray, name: str, container: Container) -> Array | None:
+    """One column as an array; lists of equal length become its second dimension. None, with a problem, if refused."""
+    remedy = "use text, whole numbers, floats, or lists of numbers that are all of one length"
     kind = column.type
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
         problem = f"{column.null_count} values are null, first in row {row}"
-        found.refuse("null", name, problem, "every row needs a value", column.null_count)
+        container.refuse("null", name, problem, "every row needs a value", column.null_count)
         return None
     if _is_text(kind):
         if not pa.types.is_dictionary(kind):
             column = column.dictionary_encode()
-        parts = [_dictionary_values(chunk, name, found) for chunk in column.chunks]
-        whole = [part for part in parts if part is not None]
-        return np.concatenate(whole) if len(whole) == len(parts) and parts else None
+        parts = [_decode(chunk, name, container) for chunk in column.chunks]
+        accepted = [part for part in parts if part is not None]
+        return np.concatenate(accepted) if len(accepted) == len(parts) and parts else None
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         flat = column.combine_chunks()
         values = flat.flatten()
         if not _is_number(values.type) or values.null_count:
-            found.refuse("bad-dtype", name, f"Parquet type {quoted(kind)} with nulls or no numbers", remedy)
+            problem = f"has Parquet type {quoted(kind)} with nulls or values that are not numbers"
+            container.refuse("bad-dtype", name, problem, remedy)
             return None
         n_rows = len(column)
         width = len(values) // n_rows if n_rows else 0
@@ -186,25 +193,25 @@ def _column(column: pa.ChunkedArray, name: str, found: Container) -> Array | Non
             usual = int(np.bincount(lengths).argmax()) if n_rows else 0
             other = np.flatnonzero(lengths != usual)
             if other.size:
-                problem = f"row {other[0]} has {lengths[other[0]]} values, most rows have {usual}"
-                found.refuse("ragged", name, problem, "as many values in every row", other.size)
+                problem = f"row {other[0]} has {lengths[other[0]]} values, but most rows have {usual}"
+                container.refuse("ragged", name, problem, "the same number of values in every row", other.size)
                 return None
         return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(n_rows, width)
     if _is_number(kind):
         return np.asarray(column.to_numpy())
-    found.refuse("bad-dtype", name, f"Parquet type {quoted(kind)}", remedy)
+    container.refuse("bad-dtype", name, f"has Parquet type {quoted(kind)}", remedy)
     return None
 
 
-def _dictionary_values(chunk: pa.DictionaryArray, name: str, found: Container) -> Array | None:
-    """One chunk of texts, stored as places in a list of distinct ones."""
+def _decode(chunk: pa.DictionaryArray, name: str, container: Container) -> Array | None:
+    """The texts of one dictionary-encoded chunk. None, with a problem, if one of them is refused."""
     longest = pc.max(pc.utf8_length(chunk.dictionary)).as_py() or 0
     if longest > MAX_TEXT_WIDTH:
         remedy = f"texts of at most {MAX_TEXT_WIDTH} characters"
-        found.refuse("bad-text", name, f"a text of {longest} characters", remedy)
+        container.refuse("bad-text", name, f"has a text of {longest} characters", remedy)
         return None
     if pc.any(pc.match_substring(chunk.dictionary, "\0")).as_py():
-        found.refuse("bad-text", name, "a text with NUL characters", "text without control characters")
+        container.refuse("bad-text", name, "has a text with NUL characters", "text without control characters")
         return None
     distinct = np.asarray(chunk.dictionary.to_pylist(), dtype=np.str_)
     values: Array = distinct[np.asarray(chunk.indices.to_numpy(zero_copy_only=False))]

@@ -1,8 +1,8 @@
-"""What a host hands over to the submission in it: a .npz, or a zip or folder that holds exactly one.
+"""Finds the submission in an upload: a .npz file, or a zip or folder that contains exactly one.
 
-Hosts of challenges repack what participants send, and participants pack a folder where a file was meant. One .npz is
-looked for, in folders inside too; a zip in a folder is opened once. Nothing else is unpacked, no link is followed, no
-name from a zip becomes a path here, and no more is unpacked than the zip declares and the limits allow.
+Challenge hosts repack what participants send, and participants sometimes pack a folder instead of a file. The .npz is
+searched for in subfolders too, and a zip inside a folder is opened. Nothing else is unpacked, links are not followed,
+names from a zip are never used as paths, and no more is unpacked than the zip declares and the limits allow.
 """
 
 import os
@@ -17,20 +17,20 @@ from piq_bench.read.npz import MAX_RATIO, UNPACKED_FREELY_BYTES, ZIP_ERRORS, Bou
 from piq_bench.read.validate import path_fault
 from piq_bench.write.files import PIECE_BYTES
 
-MAX_ENTRIES = 2000  # files and folders to look at
+MAX_ENTRIES = 2000  # files and folders in an upload
 MAX_DEPTH = 6
 MAX_UNPACKED_BYTES = 8 << 30
-REMEDY = "hand in one submission.npz, or a zip or folder with exactly one .npz in it"
+REMEDY = "upload one submission.npz, or a zip or folder that contains exactly one .npz"
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A submission that was found.
+    """The submission found in an upload.
 
     Attributes:
-        path: a file to read, as suspect as before.
-        name: what messages call it: its name where it was found.
-        notes: how it should have been packed.
+        path: the file to read; its content is still unchecked.
+        name: its name inside the upload, for messages.
+        notes: advice on how it should have been packed.
     """
 
     path: Path
@@ -39,19 +39,19 @@ class Upload:
 
 
 def find_submission(path: Path, place: Path) -> Upload:
-    """Find the one submission in what was handed over.
+    """Find the one submission in an upload; the content of the .npz is not checked here.
 
     Args:
-        path: a file or a folder.
-        place: an empty folder of ours to unpack into.
+        path: the uploaded file or folder.
+        place: an empty folder to unpack into.
 
     Raises:
-        BadSubmission: with everything that stands in the way; a .npz itself is not looked into.
+        BadSubmission: with every problem found, if there is not exactly one .npz that can be unpacked.
     """
     if path.is_dir() and not path.is_symlink():
         return _in_folder(path, place)
     if path.is_symlink() or not path.is_file():
-        found = "a link or device" if os.path.lexists(path) else "no such file"
+        found = "is a link or device" if os.path.lexists(path) else "no such file"
         raise BadSubmission(printable(path.name), [Problem("not-a-file", printable(path.name), found, REMEDY)])
     return _in_file(path, printable(path.name), place)
 
@@ -62,16 +62,16 @@ def _in_folder(folder: Path, place: Path) -> Upload:
     found = found or [path for path in files if path.suffix.lower() == ".zip"]
     names = [path.relative_to(folder).as_posix() for path in found]
     if len(found) != 1:
-        arrays = any(path.suffix.lower() == ".npy" for path in files)
-        problems.append(_not_one(names, arrays=arrays))
+        has_arrays = any(path.suffix.lower() == ".npy" for path in files)
+        problems.append(_wrong_number(names, has_arrays=has_arrays))
     if problems:
         raise BadSubmission("submission", problems)
     upload = _in_file(found[0], printable(names[0]), place)
-    return _noted(upload, names[0])
+    return _with_advice(upload, names[0])
 
 
 def _files(folder: Path) -> tuple[list[Path], list[Problem]]:
-    """Plain files below a folder by name, hidden ones left out, and what is wrong with the rest."""
+    """All visible files below a folder, sorted, and the problems of links and of folders that are too deep."""
     files: list[Path] = []
     problems: list[Problem] = []
     n_entries, folders = 0, [(folder, 0)]
@@ -81,15 +81,15 @@ def _files(folder: Path) -> tuple[list[Path], list[Problem]]:
             for entry in entries:
                 n_entries += 1
                 if n_entries > MAX_ENTRIES:
-                    return [], [_too_many()]
+                    return [], [_too_many_files()]
                 name = printable(Path(entry.path).relative_to(folder).as_posix())
                 if _is_clutter(entry.name):
                     continue
                 if entry.is_symlink():
-                    problems.append(Problem("link", name, "is a link", "the file itself"))
+                    problems.append(Problem("link", name, "is a link", "include the file itself"))
                 elif entry.is_dir():
                     if depth == MAX_DEPTH:
-                        problems.append(Problem("too-deep", name, "lies too deep", REMEDY))
+                        problems.append(Problem("too-deep", name, f"is more than {MAX_DEPTH} folders deep", REMEDY))
                     else:
                         folders.append((Path(entry.path), depth + 1))
                 elif entry.is_file():
@@ -98,60 +98,61 @@ def _files(folder: Path) -> tuple[list[Path], list[Problem]]:
 
 
 def _in_file(path: Path, name: str, place: Path) -> Upload:
-    """The file itself, unless it is a zip around a .npz, or one in which a .npz is missing."""
+    """The file itself, or the .npz in it if it is a zip that contains one."""
     with path.open("rb") as stream:
         if stream.read(2) != b"PK":
-            return Upload(path, name)  # no zip: whoever reads it says what is wrong
+            return Upload(path, name)  # not a zip; reading it as a submission will say what is wrong
     try:
         with BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if any(member.filename.endswith(".npy") and "/" not in member.filename for member in members):
-                return Upload(path, name)  # a .npz, by whatever name
-            member = _the_one(members, name)
+                return Upload(path, name)  # a .npz, whatever its name
+            member = _only_npz(members, name)
             _unpack(archive, member, place / "submission.npz", name)
     except ZIP_ERRORS as error:
         problem = Problem("not-an-archive", name, printable(error), "the file is truncated or damaged: pack it again")
         raise BadSubmission(name, [problem]) from None
-    return _noted(Upload(place / "submission.npz", printable(member.filename)), member.filename)
+    return _with_advice(Upload(place / "submission.npz", printable(member.filename)), member.filename)
 
 
-def _the_one(members: Sequence[zipfile.ZipInfo], name: str) -> zipfile.ZipInfo:
-    """The only .npz of a zip, fit to be unpacked."""
+def _only_npz(members: Sequence[zipfile.ZipInfo], name: str) -> zipfile.ZipInfo:
+    """The only .npz in a zip, checked so that it can be unpacked safely."""
     if len(members) > MAX_ENTRIES:
-        raise BadSubmission(name, [_too_many()])
+        raise BadSubmission(name, [_too_many_files()])
     members = [member for member in members if not any(map(_is_clutter, member.filename.split("/")))]
-    problems = list(_bad_names(members))
+    problems = list(_name_problems(members))
     found = [member for member in members if member.filename.lower().endswith(".npz")]
     if len(found) != 1:
-        arrays = any(member.filename.endswith(".npy") for member in members)
-        problems.append(_not_one([member.filename for member in found], arrays=arrays))
+        has_arrays = any(member.filename.endswith(".npy") for member in members)
+        problems.append(_wrong_number([member.filename for member in found], has_arrays=has_arrays))
     for member in found:
-        problems += _unfit(member)
+        problems += _packing_problems(member)
     if problems:
         raise BadSubmission(name, problems)
     return found[0]
 
 
-def _bad_names(members: Sequence[zipfile.ZipInfo]) -> Iterator[Problem]:
-    """No name is used as a path; whoever writes such names means no good, or has a broken program."""
+def _name_problems(members: Sequence[zipfile.ZipInfo]) -> Iterator[Problem]:
+    """Problems of unsafe names. They are never used as paths here, but show a faulty or hostile packer."""
     for member in members:
         if (fault := path_fault(member.filename)) is not None:
-            yield Problem("bad-path", printable(member.filename), fault, "plain names, and folders below")
+            yield Problem("bad-path", printable(member.filename), fault, "use plain relative names")
 
 
-def _unfit(member: zipfile.ZipInfo) -> Iterator[Problem]:
+def _packing_problems(member: zipfile.ZipInfo) -> Iterator[Problem]:
     where, size, packed = printable(member.filename), member.file_size, member.compress_size
     if stat.S_ISLNK(member.external_attr >> 16):
-        yield Problem("link", where, "is a link", "the file itself")
+        yield Problem("link", where, "is a link", "include the file itself")
     if member.flag_bits & 1:
         yield Problem("encrypted-member", where, "is encrypted", "pack it without a password")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        yield Problem("bad-compression", where, f"compression method {member.compress_type}", "store or deflate")
+        found = f"has compression method {member.compress_type}, which is not read"
+        yield Problem("bad-compression", where, found, "pack it with deflate, or uncompressed")
     if size > MAX_UNPACKED_BYTES:
-        found = f"{size} bytes, the limit is {MAX_UNPACKED_BYTES}"
+        found = f"has {size} bytes, the limit is {MAX_UNPACKED_BYTES}"
         yield Problem("file-too-large", where, found, "store the embedding as float16")
     elif size > max(UNPACKED_FREELY_BYTES, MAX_RATIO * packed):
-        yield Problem("zip-bomb", where, f"{packed} bytes unpack to {size}", "hand in the .npz itself")
+        yield Problem("zip-bomb", where, f"{packed} bytes unpack to {size}, as in a zip bomb", "upload the .npz itself")
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, name: str) -> None:
@@ -160,31 +161,32 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, nam
         while piece := source.read(PIECE_BYTES):
             n_bytes += len(piece)
             if n_bytes > member.file_size:
-                problem = Problem("damaged", name, "holds more than it declares", "pack it again")
+                problem = Problem("damaged", name, "holds more bytes than it declares", "pack it again")
                 raise BadSubmission(name, [problem])
             stream.write(piece)
 
 
-def _noted(upload: Upload, name: str) -> Upload:
-    """Say so where a folder was packed instead of a file."""
+def _with_advice(upload: Upload, name: str) -> Upload:
+    """Add advice to the notes if a folder was packed instead of a file."""
     if "/" not in name:
         return upload
-    note = f"found in a folder, as {quoted(name)}: pack the file itself, not its folder"
+    note = f"the submission was found in a folder, as {quoted(name)}: pack the file itself, not its folder"
     return Upload(upload.path, upload.name, (*upload.notes, note))
 
 
 def _is_clutter(name: str) -> bool:
-    """What systems leave in folders and zips on their own."""
+    """Whether a name is one that operating systems add to folders and zips."""
     return (name.startswith(".") and name != "..") or name == "__MACOSX"
 
 
-def _not_one(names: Sequence[str], *, arrays: bool) -> Problem:
+def _wrong_number(names: Sequence[str], *, has_arrays: bool) -> Problem:
     if names:
-        found = f"{len(names)} submissions: {first_few(names, len(names))}"
+        found = f"contains {len(names)} submissions: {first_few(names, len(names))}"
         return Problem("many-submissions", "submission", found, REMEDY, len(names))
-    remedy = "leave the .npz packed and put it into a zip as it is" if arrays else REMEDY
-    return Problem("no-submission", "submission", "unpacked .npy files" if arrays else "there is no .npz", remedy)
+    found = "contains the .npy files of an unpacked .npz" if has_arrays else "there is no .npz"
+    remedy = "do not unpack the .npz; put it into the zip as it is" if has_arrays else REMEDY
+    return Problem("no-submission", "submission", found, remedy)
 
 
-def _too_many() -> Problem:
-    return Problem("too-many-files", "submission", f"more than {MAX_ENTRIES} files", REMEDY)
+def _too_many_files() -> Problem:
+    return Problem("too-many-files", "submission", f"contains more than {MAX_ENTRIES} files", REMEDY)

@@ -1,7 +1,7 @@
-"""The rules that the rows of a data set obey, and the wording of what breaks them.
+"""The rules that the rows of a data set obey, and the messages about rows that break them.
 
-In come columns, out come problems that name file, row, image and value. Every rule looks at all rows and says how many
-break it. The form of the files is checked where they are read; here it is what they say.
+Each rule checks all rows of some columns and gives problems that name file, row, image and value, with the number of
+rows at fault. The syntax of files is checked where they are read; here only their content is checked.
 """
 
 import difflib
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from piq_bench.errors import N_OFFENDERS_SHOWN, Problem, quoted
 from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, SPLITS, TRAIN, BoolArray, IntArray
 
-Place = Callable[[int], str]
-"""Where a row stands, for messages: "line 214 ('m01/00007.jpg')"."""
+RowNamer = Callable[[int], str]
+"""Gives the name of a row in messages, such as "line 214 ('m01/00007.jpg')", for its index."""
 
 Texts = Sequence[str] | NDArray[np.object_]
 
@@ -23,18 +23,18 @@ MAX_PATH = 1024
 MAX_SEGMENT = 255
 MAX_NAME = 256
 MAX_EXPECTED = 12
-SIMILAR = 0.6  # of difflib: "aduld" is "adult"
-# C0 and C1 controls, line separators, marks that turn the direction of text, halves of surrogate pairs.
+MIN_SIMILARITY = 0.6  # similarity ratio of difflib; "aduld" and "adult" have 0.8
+# C0 and C1 controls, line separators, bidirectional marks, halves of surrogate pairs.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9_]+[A-Za-z0-9_.-]*/)*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-MARKS_ALIKE = bytes.maketrans(b".\n", b"//")
+TO_SLASHES = bytes.maketrans(b".\n", b"//")
 PIECE_ROWS = 1 << 16
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def path_fault(path: str) -> str | None:
-    """What is wrong with an image id, which is a relative POSIX path; None for nothing.
+    """What is wrong with an image id, which must be a relative POSIX path; None if it is valid.
 
     >>> path_fault("m01/00007.jpg")
     >>> path_fault("../00007.jpg")
@@ -61,25 +61,25 @@ def path_fault(path: str) -> str | None:
 
 
 def text_fault(text: str, most: int = MAX_NAME) -> str | None:
-    """What is wrong with a name (an identity, a camera); None for nothing. The empty text is not looked at."""
+    """What is wrong with a name, such as an identity or a camera; None if it is valid. The empty text is valid."""
     if CONTROL.search(text):
         return "it has control characters"
     if text != text.strip():
-        return "it has blanks around it"
+        return "it has spaces at its ends"
     if len(text) > most:
         return f"it has more than {most} characters"
     return None
 
 
-def closest(value: str, known: Iterable[str], similar: float = SIMILAR) -> str | None:
-    """The known name that `value` was probably meant to be."""
+def closest(value: str, known: Iterable[str], min_similarity: float = MIN_SIMILARITY) -> str | None:
+    """The known name that `value` probably misspells, None if there is none."""
     by_folded = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(value.strip().casefold(), by_folded, n=1, cutoff=similar)
+    found = difflib.get_close_matches(value.strip().casefold(), by_folded, n=1, cutoff=min_similarity)
     return by_folded[found[0]] if found else None
 
 
 def expected(value: str, known: Sequence[str]) -> str:
-    """What would be right instead of `value`: "one of 'child', 'adult'; did you mean 'adult'?"."""
+    """Lists the valid values and what `value` probably misspells: "one of 'child', 'adult'; did you mean 'adult'?"."""
     listed = ", ".join(quoted(name) for name in known[:MAX_EXPECTED])
     rest = len(known) - MAX_EXPECTED
     text = f"one of {listed}" + (f" and {rest} more" if rest > 0 else "")
@@ -88,100 +88,105 @@ def expected(value: str, known: Sequence[str]) -> str:
 
 
 def rows_problem(
-    code: str, where: str, rows: Sequence[int], place: Place, say: Callable[[int], str], remedy: str
+    code: str, where: str, rows: Sequence[int], row_name: RowNamer, row_fault: Callable[[int], str], remedy: str
 ) -> Problem:
-    """One problem of many rows: counts them and names the first few."""
-    few = ", ".join(f"{place(row)}: {say(row)}" for row in rows[:N_OFFENDERS_SHOWN])
+    """One problem for many rows; counts them and names the first few with their faults."""
+    few = ", ".join(f"{row_name(row)}: {row_fault(row)}" for row in rows[:N_OFFENDERS_SHOWN])
     rest = len(rows) - N_OFFENDERS_SHOWN
     return Problem(code, where, few + (f" and {rest} more" if rest > 0 else ""), remedy, len(rows))
 
 
 def values_problems(
-    code: str, where: str, column: Texts, faults: Mapping[str, str], place: Place, remedy: str
+    code: str, where: str, column: Texts, faults: Mapping[str, str], row_name: RowNamer, remedy: str
 ) -> list[Problem]:
-    """A problem for all rows whose value is at fault.
+    """One problem for all rows with an invalid value; an empty list if there are none.
 
     Args:
-        code: of the problem.
+        code: code of the problem.
         where: file and column.
-        column: shape (n_rows,).
-        faults: what is wrong with each wrong value.
-        place: where a row stands.
+        column: shape (n_rows,); the values.
+        faults: what is wrong with each invalid value.
+        row_name: names a row in messages.
         remedy: what would be right.
     """
     if not faults:
         return []
     rows = [row for row, value in enumerate(column) if value in faults]
-    return [rows_problem(code, where, rows, place, lambda row: f"{quoted(column[row])}: {faults[column[row]]}", remedy)]
+
+    def row_fault(row: int) -> str:
+        return f"{quoted(column[row])}: {faults[column[row]]}"
+
+    return [rows_problem(code, where, rows, row_name, row_fault, remedy)]
 
 
-def image_problems(file: str, images: Texts, place: Place) -> list[Problem]:
-    """Rule: an image id is a safe relative path."""
+def image_problems(file: str, images: Texts, row_name: RowNamer) -> list[Problem]:
+    """Check that every image id is a safe relative path."""
     faults: dict[str, str] = {}
     for first in range(0, len(images), PIECE_ROWS):
         piece = images[first : first + PIECE_ROWS]
         if not _are_plain_paths(piece):
             faults |= {image: fault for image in set(piece) if (fault := path_fault(image)) is not None}
     remedy = "a relative path with forward slashes, such as m01/00007.jpg"
-    return values_problems("image-path", f"{file}: image", images, faults, place, remedy)
+    return values_problems("image-path", f"{file}: image", images, faults, row_name, remedy)
 
 
 def _are_plain_paths(images: Texts) -> bool:
-    """Whether all are made of PLAIN bytes, with '/' and '.' only between others: then none is at fault, see path_fault.
+    """Whether all ids consist of PLAIN bytes with single '/' and '.' between them: then `path_fault` accepts them all.
 
-    Most are, and looking at all at once is many times as fast as looking at each.
+    Most data sets pass, and checking all ids at once is many times faster than checking each.
     """
     joined = "\n".join(images).encode("utf-8", "surrogatepass")
     if joined.count(b"\n") != len(images) - 1 or joined.translate(None, PLAIN + b"/.\n"):
         return False
-    marks = b"/" + joined.translate(MARKS_ALIKE) + b"/"
-    return b"//" not in marks and max(map(len, images)) <= MAX_SEGMENT
+    slashes = b"/" + joined.translate(TO_SLASHES) + b"/"
+    return b"//" not in slashes and max(map(len, images)) <= MAX_SEGMENT
 
 
-def repeat_problems(file: str, images: NDArray[np.object_], split: IntArray, place: Place) -> list[Problem]:
-    """Rules: an image stands in one row, and so in one split.
+def repeat_problems(file: str, images: NDArray[np.object_], split: IntArray, row_name: RowNamer) -> list[Problem]:
+    """Check that every image is in one row, and therefore in one split.
 
     Args:
-        file: where the rows come from.
+        file: name of the file that the rows are from.
         images: shape (n_images,); ascending, equal ones in the order of the file.
         split: shape (n_images,); index into SPLITS.
-        place: where a row stands.
+        row_name: names a row in messages.
     """
     repeats = np.flatnonzero(images[1:] == images[:-1]) + 1
     if not repeats.size:
         return []
     first: dict[str, int] = {}
-    twice: list[int] = []
-    elsewhere: list[int] = []
+    same_split: list[int] = []
+    other_split: list[int] = []
     for row in repeats.tolist():
         before = first.setdefault(images[row], row - 1)
-        (twice if split[row] == split[before] else elsewhere).append(row)
+        (same_split if split[row] == split[before] else other_split).append(row)
 
-    def say(row: int) -> str:
+    def row_fault(row: int) -> str:
         before = first[images[row]]
-        return f"also in {place(before).split(' (')[0]} ({_split_of(split, before)}, here {_split_of(split, row)})"
+        place = row_name(before).split(" (")[0]
+        return f"also in {place} ({_split_name(split, before)}, here {_split_name(split, row)})"
 
     problems = []
-    if twice:
-        remedy = "each image once"
-        problems.append(rows_problem("duplicate-image", f"{file}: image", twice, place, say, remedy))
-    if elsewhere:
-        remedy = "an image is in one split"
-        problems.append(rows_problem("image-in-two-splits", f"{file}: image", elsewhere, place, say, remedy))
+    if same_split:
+        remedy = "list each image once"
+        problems.append(rows_problem("duplicate-image", f"{file}: image", same_split, row_name, row_fault, remedy))
+    if other_split:
+        remedy = "put each image into one split only"
+        problems.append(rows_problem("image-in-two-splits", f"{file}: image", other_split, row_name, row_fault, remedy))
     return problems
 
 
 def identity_problems(
-    file: str, split: IntArray, identity: IntArray, identities: Sequence[str], place: Place
+    file: str, split: IntArray, identity: IntArray, identities: Sequence[str], row_name: RowNamer
 ) -> list[Problem]:
-    """Rules: nobody is in train and test; everybody who is asked for can be found in the gallery.
+    """Check that no identity is in both train and test, and that every query identity is in the gallery.
 
     Args:
-        file: where the rows come from.
+        file: name of the file that the rows are from.
         split: shape (n_images,); index into SPLITS.
         identity: shape (n_images,); index into `identities`, or NO_IDENTITY.
-        identities: names.
-        place: where a row stands.
+        identities: names of the identities.
+        row_name: names a row in messages.
     """
     first = {index: _first_rows(split == index, identity, len(identities)) for index in (TRAIN, QUERY, GALLERY)}
     test = np.where(first[QUERY] >= 0, first[QUERY], first[GALLERY])
@@ -190,30 +195,31 @@ def identity_problems(
     problems = []
     if both.size:
         few = ", ".join(
-            f"{quoted(identities[i])} in train ({place(int(first[TRAIN][i]))}) and in {_split_of(split, int(test[i]))}"
-            f" ({place(int(test[i]))})"
+            f"{quoted(identities[i])} is in train ({row_name(int(first[TRAIN][i]))})"
+            f" and in {_split_name(split, int(test[i]))} ({row_name(int(test[i]))})"
             for i in both[:N_OFFENDERS_SHOWN]
         )
-        remedy = "identities of train and of query and gallery are different people"
+        remedy = "no identity of train may be in query or gallery"
         problems.append(Problem("identity-overlap", f"{file}: identity", few + _rest(both.size), remedy, both.size))
     if absent.size:
-        few = ", ".join(f"{quoted(identities[i])} ({place(int(first[QUERY][i]))})" for i in absent[:N_OFFENDERS_SHOWN])
-        remedy = "every identity of a query has an image in the gallery"
-        found = few + _rest(absent.size)
+        shown = absent[:N_OFFENDERS_SHOWN]
+        few = ", ".join(f"{quoted(identities[i])} ({row_name(int(first[QUERY][i]))})" for i in shown)
+        remedy = "every query identity needs an image in the gallery"
+        found = f"no gallery image of {few}{_rest(absent.size)}"
         problems.append(Problem("query-not-in-gallery", f"{file}: identity", found, remedy, absent.size))
     return problems
 
 
 def _first_rows(wanted: BoolArray, identity: IntArray, n_identities: int) -> IntArray:
-    """Shape (n_identities,); the first wanted row of each identity, -1 for none."""
+    """Shape (n_identities,); the first row of each identity where `wanted` is true, -1 if there is none."""
     rows = np.flatnonzero(wanted & (identity != NO_IDENTITY))
-    found, place = np.unique(identity[rows], return_index=True)
+    found, position = np.unique(identity[rows], return_index=True)
     first = np.full(n_identities, -1, dtype=np.int64)
-    first[found] = rows[place]
+    first[found] = rows[position]
     return first
 
 
-def _split_of(split: IntArray, row: int) -> str:
+def _split_name(split: IntArray, row: int) -> str:
     index = int(split[row])
     return SPLITS[index] if index >= 0 else "an unknown split"
 

@@ -1,7 +1,7 @@
-"""benchmark.toml: what a benchmark is called, which tasks it scores and how it groups near-duplicates.
+"""Reads benchmark.toml: the name of a benchmark, its tasks and how it groups near-duplicates.
 
-The vocabulary is data: any tasks and aspects, with or without re-identification. A file without tasks has those of
-Portrait250K, whose label names the paper shows only in a picture; these are the names of earlier data sets.
+A benchmark may have any tasks and aspects, with or without re-identification. A file without tasks gets those of
+Portrait250K. The paper shows their label names only in a figure, so the names here follow earlier data sets.
 """
 
 import re
@@ -18,10 +18,10 @@ from piq_bench.records import CLASSIFICATION, RETRIEVAL, Grouping, Task
 SCHEMA = "piq-bench/benchmark/1"
 FILE = "benchmark.toml"
 MAX_BYTES = 1 << 20
-MAX_THRESHOLD = 12  # of 64 bits; beyond it, unrelated images meet
+MAX_THRESHOLD = 12  # differing bits of 64; above it, unrelated images count as near-duplicates
 TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-# Columns of annotations and fields of submissions, which no task may be called.
-TAKEN = ("image", "split", "identity", "source", "sequence", "camera", "embedding", "meta", "phash", "group")
+# Names of other columns and arrays, which a task may not have.
+RESERVED_NAMES = ("image", "split", "identity", "source", "sequence", "camera", "embedding", "meta", "phash", "group")
 HASHES = ("phash",)
 MODES = ("components", "neighbours")
 
@@ -44,13 +44,13 @@ DEFAULT_TASKS = (
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What benchmark.toml says.
+    """The content of benchmark.toml.
 
     Attributes:
-        name, version, licence: texts; licence may be empty.
-        tasks: in file order; DEFAULT_TASKS if the file has none.
-        grouping: parameters of near-duplicate groups.
-        has_tasks: whether the file has tasks of its own.
+        name, version, licence: of the benchmark; the licence may be empty.
+        tasks: in file order; DEFAULT_TASKS if the file defines none.
+        grouping: parameters of the near-duplicate groups.
+        has_tasks: whether the file defines tasks.
     """
 
     name: str
@@ -74,23 +74,25 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 
 def inspect_vocabulary(path: Path) -> tuple[Vocabulary, list[Problem]]:
-    """The same with the problems handed back, so that a table can still be checked; without tasks if one is bad.
+    """Like `read_vocabulary`, but returns the problems, so that a table can still be checked.
+
+    The vocabulary has no tasks if one of them is invalid.
 
     Raises:
         BadDataset: if the file cannot be read at all.
     """
     entries = _Entries(path.name)
     top = entries.table(_read_toml(path), "", ("schema", "name", "version", "licence", "grouping", "tasks"))
-    schema = entries.text(top, "", "schema", needed=True)
+    schema = entries.text(top, "", "schema", required=True)
     if schema not in ("", SCHEMA):
-        entries.add("schema", "schema", f"is {quoted(schema)}", f"schema = {SCHEMA!r}, the only one so far")
+        entries.refuse("schema", "schema", f"is {quoted(schema)}", f"expected schema = {SCHEMA!r}")
     n_before = len(entries.problems)
     tasks = _tasks(entries, top["tasks"]) if "tasks" in top else DEFAULT_TASKS
     vocabulary = Vocabulary(
         tasks=tasks if len(entries.problems) == n_before else (),
-        name=entries.text(top, "", "name", needed=True),
-        version=entries.text(top, "", "version", needed=True),
-        licence=entries.text(top, "", "licence", needed=False),
+        name=entries.text(top, "", "name", required=True),
+        version=entries.text(top, "", "version", required=True),
+        licence=entries.text(top, "", "licence", required=False),
         grouping=_grouping(entries, top.get("grouping", {})),
         has_tasks="tasks" in top,
     )
@@ -102,82 +104,82 @@ def _read_toml(path: Path) -> dict[str, object]:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            problem = Problem("toml-syntax", path.name, f"has more than {MAX_BYTES} bytes", "a short description")
+            found = f"has more than {MAX_BYTES} bytes"
+            problem = Problem("toml-syntax", path.name, found, f"a file of at most {MAX_BYTES} bytes")
         else:
             return tomllib.loads(raw.decode("utf-8").removeprefix("\ufeff"))
     except OSError as error:
-        problem = Problem("unreadable-file", path.name, str(error.strerror or error), f"a readable {FILE}")
+        problem = Problem("unreadable-file", path.name, str(error.strerror or error), f"add a readable {FILE}")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         problem = Problem("encoding", path.name, f"line {line} is not UTF-8", "save the file as UTF-8")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        problem = Problem("toml-syntax", path.name, printable(error), "TOML as on https://toml.io")
+        problem = Problem("toml-syntax", path.name, printable(error), "correct the syntax: see https://toml.io")
     raise BadDataset(str(path), [problem])
 
 
 class _Entries:
-    """Takes entries of the wanted type out of a parsed file, and notes what is wrong with the others."""
+    """Gets entries of the expected types from a parsed file and collects the problems of all others."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
 
-    def add(self, code: str, key: str, found: str, remedy: str) -> None:
+    def refuse(self, code: str, key: str, found: str, remedy: str) -> None:
         self.problems.append(Problem(code, f"{self.file}: {printable(key)}" if key else self.file, found, remedy))
 
     def table(self, value: object, key: str, known: Sequence[str]) -> dict[str, object]:
-        """A table whose keys are all known."""
+        """Check that a value is a table with known keys only; an empty table if it is not a table."""
         if not isinstance(value, dict):
-            self.add("toml-type", key, f"is {_kind(value)}", f"a table: [{key}]")
+            self.refuse("toml-type", key, f"is {_kind(value)}", f"a table: [{key}]")
             return {}
         for name in value:
             if name not in known:
                 meant = closest(name, known)
-                remedy = f"did you mean {meant}?" if meant else f"the keys are {', '.join(known)}"
-                self.add("unknown-key", _join(key, name), "is no known key", remedy)
+                remedy = f"did you mean {meant}?" if meant else f"the known keys are {', '.join(known)}"
+                self.refuse("unknown-key", _join(key, name), "is not a known key", remedy)
         return value
 
-    def text(self, table: Mapping[str, object], key: str, name: str, *, needed: bool) -> str:
-        """A text, not empty if needed."""
+    def text(self, table: Mapping[str, object], key: str, name: str, *, required: bool) -> str:
+        """A text, which may be absent or empty only if it is not required."""
         if name not in table:
-            if needed:
-                self.add("missing-key", _join(key, name), "is missing", f'{name} = "..."')
+            if required:
+                self.refuse("missing-key", _join(key, name), "is missing", f'add {name} = "..."')
             return ""
         value = table[name]
         if not isinstance(value, str):
-            self.add("toml-type", _join(key, name), f"is {_kind(value)}", f'a text in quotes: {name} = "..."')
+            self.refuse("toml-type", _join(key, name), f"is {_kind(value)}", f'a text in quotes: {name} = "..."')
             return ""
-        fault = text_fault(value) or ("it is empty" if needed and not value else None)
+        fault = text_fault(value) or ("it is empty" if required and not value else None)
         if fault:
-            self.add(
-                "bad-text", _join(key, name), f"is {quoted(value)}: {fault}", "printable text without blanks around it"
-            )
+            remedy = "printable text without spaces at its ends"
+            self.refuse("bad-text", _join(key, name), f"is {quoted(value)}: {fault}", remedy)
         return value
 
     def choice(self, table: Mapping[str, object], key: str, name: str, known: Sequence[str]) -> str:
-        """One of some texts; the first if it is not there."""
+        """One of the known texts; the first of them if it is absent or unknown."""
         if name not in table:
             return known[0]
         value = table[name]
         if value not in known:
-            self.add("unknown-value", _join(key, name), f"is {quoted(value)}", expected(str(value), known))
+            self.refuse("unknown-value", _join(key, name), f"is {quoted(value)}", expected(str(value), known))
             return known[0]
         return str(value)
 
     def whole_number(self, table: Mapping[str, object], key: str, name: str, default: int, most: int) -> int:
-        """A whole number from 0 to `most`; the default if it is not there."""
+        """A whole number from 0 to `most`; the default if it is absent or invalid."""
         value = table.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
             shown = quoted(value) if isinstance(value, str | int | float) else _kind(value)
-            self.add("unknown-value", _join(key, name), f"is {shown}", f"a whole number from 0 to {most}")
+            self.refuse("unknown-value", _join(key, name), f"is {shown}", f"a whole number from 0 to {most}")
             return default
         return value
 
     def flag(self, table: Mapping[str, object], key: str, name: str) -> bool:
-        """True or false; false if it is not there."""
+        """True or false; false if it is absent or invalid."""
         value = table.get(name, False)
         if not isinstance(value, bool):
-            self.add("toml-type", _join(key, name), f"is {_kind(value)}", "true or false, without quotes")
+            self.refuse("toml-type", _join(key, name), f"is {_kind(value)}", "true or false, without quotes")
             return False
         return value
 
@@ -196,58 +198,67 @@ def _grouping(entries: _Entries, value: object) -> Grouping:
 
 def _tasks(entries: _Entries, value: object) -> tuple[Task, ...]:
     if not isinstance(value, dict):
-        entries.add("toml-type", "tasks", f"is {_kind(value)}", "one table per task: [tasks.NAME]")
+        entries.refuse("toml-type", "tasks", f"is {_kind(value)}", "one table per task: [tasks.NAME]")
         return ()
     if not value:
-        entries.add("no-tasks", "tasks", "has no task", "at least one [tasks.NAME], or no [tasks] for the default")
+        remedy = "define at least one [tasks.NAME], or leave out [tasks] to get the default tasks"
+        entries.refuse("no-tasks", "tasks", "has no task", remedy)
     tasks = tuple(_task(entries, name, content) for name, content in value.items())
     folded = [name.casefold() for name in value]
     for name in value:
         if folded.count(name.casefold()) > 1:
-            entries.add("task-name", f"tasks.{name}", "differs from another task only in case", "different names")
+            entries.refuse(
+                "task-name", f"tasks.{name}", "differs from another task only in case", "choose another name"
+            )
     retrieval = [task.name for task in tasks if task.kind == RETRIEVAL]
     if len(retrieval) > 1:
         found = f"{len(retrieval)} tasks are of kind 'retrieval': {', '.join(map(quoted, retrieval))}"
-        entries.add("two-retrieval-tasks", "tasks", found, "at most one: there is one embedding and one identity")
+        entries.refuse("two-retrieval-tasks", "tasks", found, "at most one: a submission has one embedding")
     return tasks
 
 
 def _task(entries: _Entries, name: str, content: object) -> Task:
     key = f"tasks.{name}"
     if not TASK_NAME.fullmatch(name):
-        entries.add("task-name", key, "is no name of a column and array", "a letter, then letters, digits and '_'")
+        entries.refuse("task-name", key, "is not a valid task name", "a letter, then letters, digits and '_'")
     table = entries.table(content, key, ("aspect", "kind", "labels", "multi_label"))
-    aspect = entries.text(table, key, "aspect", needed=True)
+    aspect = entries.text(table, key, "aspect", required=True)
     kind = entries.choice(table, key, "kind", (CLASSIFICATION, RETRIEVAL))
     multi_label = entries.flag(table, key, "multi_label")
     if kind == RETRIEVAL:
         for extra in ("labels", "multi_label"):
             if extra in table:
-                entries.add("unknown-key", _join(key, extra), "stands in a retrieval task", "no such key here")
+                entries.refuse(
+                    "unknown-key", _join(key, extra), "is not allowed in a retrieval task", "remove this key"
+                )
         return Task(name, aspect, kind="retrieval")
-    if name in TAKEN:
-        entries.add("task-name", key, "is the name of another column or array", f"none of {', '.join(TAKEN)}")
+    if name in RESERVED_NAMES:
+        entries.refuse(
+            "task-name", key, "is the name of another column or array", f"any but {', '.join(RESERVED_NAMES)}"
+        )
     return Task(name, aspect, labels=_labels(entries, key, table, multi_label), multi_label=multi_label)
 
 
 def _labels(entries: _Entries, key: str, table: Mapping[str, object], multi_label: bool) -> tuple[str, ...]:
     where = _join(key, "labels")
     if "labels" not in table:
-        entries.add("missing-key", where, "is missing", 'labels = ["...", "..."]')
+        entries.refuse("missing-key", where, "is missing", 'add labels = ["...", "..."]')
         return ()
     value = table["labels"]
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
-        entries.add("toml-type", where, "is no list of texts", 'a list of texts: ["...", "..."]')
+        entries.refuse("toml-type", where, "is not a list of texts", 'a list of texts: ["...", "..."]')
         return ()
     faults = {label: fault for label in value if (fault := _label_fault(label)) is not None}
     for label, fault in faults.items():
-        entries.add("label-name", where, f"{quoted(label)}: {fault}", "printable text without '|', and not '-'")
-    twice = sorted({label for label in value if value.count(label) > 1})
-    if twice:
-        entries.add("label-name", where, f"{', '.join(map(quoted, twice[:3]))} stands twice", "each label once")
+        entries.refuse("label-name", where, f"{quoted(label)}: {fault}", "printable text without '|', other than '-'")
+    repeated = sorted({label for label in value if value.count(label) > 1})
+    if repeated:
+        entries.refuse(
+            "label-name", where, f"{', '.join(map(quoted, repeated[:3]))} occurs twice", "list each label once"
+        )
     fewest = 1 if multi_label else 2
     if len(value) < fewest:
-        entries.add("too-few-labels", where, f"has {len(value)}", f"at least {fewest}")
+        entries.refuse("too-few-labels", where, f"has {len(value)} labels", f"at least {fewest}")
     return tuple(value)
 
 
@@ -255,9 +266,9 @@ def _label_fault(label: str) -> str | None:
     if not label:
         return "it is empty, which means not annotated"
     if label == "-":
-        return "'-' means that no label applies"
+        return "'-' is reserved to mean that no label applies"
     if "|" in label:
-        return "'|' separates labels"
+        return "'|' is reserved to separate labels"
     return text_fault(label)
 
 

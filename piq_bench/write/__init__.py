@@ -1,1 +1,1 @@
-"""Submissions and all other files, written whole or not at all."""
+"""Writes submissions and all other files atomically."""

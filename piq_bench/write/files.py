@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and large ones are hashed in pieces."""
+"""Writes files atomically, so that a failure never leaves a partial file, and hashes large files in pieces."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ PIECE_BYTES = 1 << 20
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to, renamed to `path` at the end, removed on any error."""
+    """Yield a temporary file beside `path` to write to; it is renamed to `path` at the end and removed on any error."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(descriptor)
     temporary = Path(name)
@@ -20,7 +20,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp is private; an output file is as any other
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes a private file; an output file has the usual permissions
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -28,7 +28,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with plain newlines, whole or not at all."""
+    """Write a UTF-8 text file atomically, with Unix line ends."""
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 

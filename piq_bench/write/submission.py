@@ -1,6 +1,6 @@
-"""Arrays to a submission file: .npz, .parquet or a folder, whole or not at all.
+"""Writes arrays as a submission: a .npz or .parquet file or a folder, complete or not at all.
 
-The bytes depend on the arrays alone: no time stamps. An embedding on disk is streamed, never loaded whole.
+The bytes depend only on the arrays, so there are no time stamps. An embedding on disk is streamed, never loaded whole.
 """
 
 import json
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
 BLOCK_VALUES = 1 << 22
-META_KEY = b"piq-bench"  # of a Parquet file's metadata
+META_KEY = b"piq-bench"  # key of meta in a Parquet file's metadata
 Array = NDArray[Any]
 
 
@@ -35,18 +35,18 @@ def write_submission(
     predictions: Mapping[str, Array] | None = None,
     meta: Mapping[str, object] | None = None,
 ) -> None:
-    """Write a submission; the suffix says how: .npz, .parquet, or none for a folder.
+    """Write a submission in the format given by the suffix: .npz, .parquet, or none for a folder.
 
     Args:
-        path: to write; a folder must not exist yet.
-        images: the id of each row.
-        embedding: shape (n_rows, dimension).
-        predictions: by task, shape (n_rows,) or (n_rows, n_labels).
-        meta: name, benchmark, distance, ...
+        path: the file or folder to write; a folder must not exist yet.
+        images: the image id of each row.
+        embedding: shape (n_rows, dimension); None without re-id.
+        predictions: by task name, shape (n_rows,) or (n_rows, n_labels).
+        meta: JSON values by key, such as name, benchmark and distance.
 
     Raises:
-        BadUsage: if the suffix is another, or the folder exists.
-        ValueError: if an array has other rows than `images`, or a task the name of another array.
+        BadUsage: if the suffix is unknown or the folder exists.
+        ValueError: if an array has not one row per image, or a task has a reserved name.
         TypeError: if an array holds Python objects.
     """
     arrays = _checked(images, embedding, predictions or {})
@@ -61,26 +61,26 @@ def write_submission(
         _write_folder(path, arrays, text)
     else:
         remedy = "end the name with .npz or .parquet, or with nothing for a folder"
-        raise BadUsage(path.name, [Problem("suffix", path.name, f"suffix {path.suffix!r}", remedy)])
+        raise BadUsage(path.name, [Problem("suffix", path.name, f"suffix {path.suffix!r} is unknown", remedy)])
 
 
 def _checked(
     images: Sequence[str] | NDArray[np.object_], embedding: EmbeddingArray | None, predictions: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """All arrays by name; what cannot become a submission is a mistake of the caller."""
+    """All arrays by name, checked: arrays that cannot be written are a programming error, not a refusal."""
     arrays: dict[str, Array] = {"image": np.asarray(list(images), dtype=np.str_)}
     if embedding is not None:
         arrays["embedding"] = embedding
     for name, values in predictions.items():
         if name in ("image", "embedding", "meta"):
-            raise ValueError(f"a task cannot be called {name!r}: that is another array")
+            raise ValueError(f"a task cannot be called {name!r}, which is the name of another array")
         arrays[name] = np.asarray(values)
     n_rows = arrays["image"].size
     for name, values in arrays.items():
         if values.dtype.hasobject:
-            raise TypeError(f"{name} has dtype {values.dtype}: pass numbers or text, Python objects are never written")
+            raise TypeError(f"{name} has dtype {values.dtype}: pass numbers or text; Python objects are never written")
         if values.ndim not in (1, 2) or values.shape[0] != n_rows:
-            raise ValueError(f"{name} has shape {values.shape}, there are {n_rows} images")
+            raise ValueError(f"{name} has shape {values.shape}, but there are {n_rows} images")
     return arrays
 
 
@@ -95,7 +95,7 @@ def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def _write_npy(stream: IO[bytes], values: Array) -> None:
-    """As numpy.save does, in C order and little-endian, block by block."""
+    """Write an array like numpy.save, in C order and little-endian, block by block."""
     little = values.dtype.newbyteorder("<")
     header = {"descr": np.lib.format.dtype_to_descr(little), "fortran_order": False, "shape": values.shape}
     np.lib.format.write_array_header_1_0(stream, header)
@@ -109,7 +109,7 @@ def _write_npy(stream: IO[bytes], values: Array) -> None:
 
 def _write_folder(path: Path, arrays: Mapping[str, Array], meta: str) -> None:
     if path.exists():
-        raise BadUsage(path.name, [Problem("exists", path.name, "is there already", "name a new folder")])
+        raise BadUsage(path.name, [Problem("exists", path.name, "already exists", "choose a new folder")])
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         for name, values in arrays.items():
@@ -132,11 +132,11 @@ def _write_parquet(path: Path, arrays: Mapping[str, Array], meta: str) -> None:
         pa.table({name: _column(values[first : first + step]) for name, values in arrays.items()})
         for first in range(0, max(1, arrays["image"].size), step)
     )
-    start = next(blocks).replace_schema_metadata({META_KEY: meta.encode("utf-8")})
-    with pq.ParquetWriter(path, start.schema, compression="zstd") as writer:
-        writer.write_table(start)
+    first_block = next(blocks).replace_schema_metadata({META_KEY: meta.encode("utf-8")})
+    with pq.ParquetWriter(path, first_block.schema, compression="zstd") as writer:
+        writer.write_table(first_block)
         for block in blocks:
-            writer.write_table(block.replace_schema_metadata(start.schema.metadata))
+            writer.write_table(block.replace_schema_metadata(first_block.schema.metadata))
 
 
 def _column(values: Array) -> "pa.Array":

@@ -1,4 +1,4 @@
-"""A valid example submission for a benchmark: random answers, to be replaced by a model's."""
+"""Writes a valid example submission of random predictions, to be replaced by those of a model."""
 
 from pathlib import Path
 
@@ -7,19 +7,19 @@ import numpy as np
 from piq_bench.records import Benchmark, BoolArray, EmbeddingArray, IntArray
 from piq_bench.write.submission import Array, write_submission
 
-BITS_KEPT = 20  # of 64: enough for an example, and exact in float32
+BITS_KEPT = 20  # of 64 random bits; such numbers are exact in float32
 
 
 def write_template(path: Path, benchmark: Benchmark, *, dimension: int, seed: int) -> None:
-    """Write random embeddings, label names for single-label tasks, and probabilities for multi-label ones.
+    """Write random embeddings, label names for single-label tasks and probabilities for multi-label tasks.
 
     Args:
-        path: .npz, .parquet or a folder.
-        benchmark: what the submission answers; its labels are not used.
-        dimension: values per embedding.
-        seed: the same seed gives the same bytes.
+        path: .npz or .parquet file, or folder, to write.
+        benchmark: the benchmark that the submission is for; its labels are not used.
+        dimension: number of values per embedding.
+        seed: seed of the random predictions; the same seed gives the same bytes.
     """
-    # numpy promises these bits for ever, unlike the methods of its generators.
+    # numpy guarantees the bits of PCG64 in all versions, but not the methods of its generators.
     source = np.random.PCG64(seed)
     n_rows = benchmark.test_rows.size
     embedding: EmbeddingArray | None = None

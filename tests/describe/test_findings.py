@@ -51,15 +51,15 @@ def test_broken_rules_between_rows_are_errors(tmp_path: Path) -> None:
     findings = found(write_folder(tmp_path, changed(5, identity="p1")))
     severity, text = findings["identity-overlap"]
     assert severity == "error"
-    assert "'p1' in train (line 2 ('a/01.jpg')) and in gallery (line 7 ('b/03.jpg'))" in text
-    assert "different people" in text
+    assert "'p1' is in train (line 2 ('a/01.jpg')) and in gallery (line 7 ('b/03.jpg'))" in text
+    assert "no identity of train" in text
     severity, text = found(write_folder(tmp_path, changed(3, identity="p9")))["query-not-in-gallery"]
     assert severity == "error"
 
 
 def test_unused_columns_are_notes(tmp_path: Path) -> None:
     findings = found(write_folder(tmp_path, [(*row, "x") for row in ROWS], (*COLUMNS, "caption")))
-    assert findings["unused-column"] == ("note", "annotations.csv: column 'caption' is not read\n")
+    assert findings["unused-column"] == ("note", "annotations.csv: column 'caption' is ignored\n")
 
 
 def test_labels_without_images_and_with_few_are_named(tmp_path: Path) -> None:

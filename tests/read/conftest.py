@@ -1,4 +1,4 @@
-"""The benchmark that tests/submission_builders.py answers."""
+"""The benchmark for the submissions of tests/submission_builders.py."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from piq_bench.records import Benchmark
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight test images of two people, two train images; images and splits only, as `piq check` needs them."""
+    """Eight test images and two train images, with splits only: `piq check` needs neither labels nor identities."""
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "benchmark.toml").write_text(BENCHMARK, encoding="utf-8")
     lines = ["image,split", "t/0.jpg,train", "t/1.jpg,train"]

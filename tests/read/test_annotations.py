@@ -1,4 +1,4 @@
-"""Tables that break a rule: each is refused with code 4, a message with place, value and remedy, and no traceback."""
+"""Tables that break a rule are refused with exit code 4 and a message with place, value and remedy, no traceback."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +18,11 @@ class Bad:
     """A data set with one fault.
 
     Attributes:
-        code, says: of the problem; every text of `says` stands in the message.
-        rows, columns, toml: of the folder.
-        spoil: does something to the folder afterwards.
-        described: whether `piq-stats` describes it before it exits with 4.
+        code: the code of the expected problem.
+        says: texts that the message must contain.
+        rows, columns, toml: content of the folder.
+        spoil: changes the folder after it was written.
+        described: whether `piq-stats` describes the data set before it exits with 4.
     """
 
     code: str
@@ -43,7 +44,7 @@ def renamed(name: str, new: str) -> Row:
     return tuple(new if column == name else column for column in COLUMNS)
 
 
-def instead_a_folder(folder: Path) -> None:
+def replaced_by_a_folder(folder: Path) -> None:
     (folder / "annotations.csv").unlink()
     (folder / "annotations.csv").mkdir()
 
@@ -69,7 +70,7 @@ BAD = {
     "path with empty segment": Bad("image-path", ["empty or '.' segment"], image("b//x.jpg")),
     "path with dot segment": Bad("image-path", ["empty or '.' segment"], image("./x.jpg")),
     "path is a folder": Bad("image-path", ["empty or '.' segment"], image("b/")),
-    "path with blank": Bad("image-path", ["'b/x.jpg '", "blanks around it"], image("b/x.jpg ")),
+    "path with blank": Bad("image-path", ["'b/x.jpg '", "spaces at its ends"], image("b/x.jpg ")),
     "path too long": Bad("image-path", ["more than 1024 characters"], image("b/" * 600 + "x.jpg")),
     "segment too long": Bad("image-path", ["more than 255 bytes"], image("b/" + "x" * 256)),
     "same row twice": Bad("duplicate-image", ["line 9 ('a/01.jpg')", "also in line 2"], [*ROWS, ROWS[0]]),
@@ -86,24 +87,31 @@ BAD = {
         changed(0, gender="femal"),
     ),
     "label with blank": Bad("bad-label", ["'male '", "did you mean 'male'?"], changed(3, gender="male ")),
-    "two labels for a task of one": Bad("bad-label", ["this task takes one label"], changed(0, gender="female|male")),
+    "two labels for a task of one": Bad(
+        "bad-label", ["this task takes a single label"], changed(0, gender="female|male")
+    ),
     "empty set for a task of one": Bad("bad-label", ["'-': unknown label"], changed(0, gender="-")),
     "multi-label unknown": Bad("bad-label", ["'sad|hapy'", "did you mean 'happy'?"], changed(0, mood="sad|hapy")),
-    "multi-label twice": Bad("bad-label", ["'sad|sad'", "a label stands twice"], changed(0, mood="sad|sad")),
-    "multi-label with nothing": Bad("bad-label", ["between the '|' is missing"], changed(0, mood="sad|")),
-    "multi-label none and one": Bad("bad-label", ["'-|sad'", "'-' stands alone"], changed(0, mood="-|sad")),
+    "multi-label twice": Bad("bad-label", ["'sad|sad'", "a label occurs twice"], changed(0, mood="sad|sad")),
+    "multi-label with nothing": Bad("bad-label", ["before or after a '|' is missing"], changed(0, mood="sad|")),
+    "multi-label none and one": Bad(
+        "bad-label", ["'-|sad'", "'-' cannot be combined with labels"], changed(0, mood="-|sad")
+    ),
     "multi-label by comma": Bad("bad-label", ["'sad,angry'", "joined by '|'"], changed(0, mood="sad,angry")),
     "identity with blank": Bad("bad-text", ["annotations.csv: identity", "'p1 '"], changed(0, identity="p1 ")),
     "identity with escape": Bad("bad-text", [r"\x07", "control characters"], changed(0, identity="p\x07")),
     "camera too long": Bad("bad-text", ["camera", "more than 256 characters"], changed(0, camera="c" * 300)),
     "identity in train and test": Bad(
         "identity-overlap",
-        ["'p1' in train (line 2 ('a/01.jpg')) and in gallery (line 7 ('b/03.jpg'))"],
+        ["'p1' is in train (line 2 ('a/01.jpg')) and in gallery (line 7 ('b/03.jpg'))"],
         changed(5, identity="p1"),
         described=True,
     ),
-    "query nobody answers": Bad(
-        "query-not-in-gallery", ["'p9' (line 5 ('b/01.jpg'))"], changed(3, identity="p9"), described=True
+    "query without a gallery image": Bad(
+        "query-not-in-gallery",
+        ["no gallery image of 'p9' (line 5 ('b/01.jpg'))"],
+        changed(3, identity="p9"),
+        described=True,
     ),
     "no column image": Bad("missing-column", ["there is no column 'image'"], *without("image")),
     "no column split": Bad("missing-column", ["there is no column 'split'"], *without("split")),
@@ -132,7 +140,7 @@ BAD = {
     ),
     "no benchmark.toml": Bad("unreadable-file", ["benchmark.toml"], spoil=lambda f: (f / "benchmark.toml").unlink()),
     "bad benchmark.toml": Bad("unknown-value", ["from 0 to 12"], toml=TOML.replace("threshold = 6", "threshold = 64")),
-    "annotations is a folder": Bad("unreadable-file", ["no regular file"], spoil=instead_a_folder),
+    "annotations is a folder": Bad("unreadable-file", ["not a regular file"], spoil=replaced_by_a_folder),
     "bad groups": Bad("", ["groups.csv"], spoil=lambda folder: (folder / "groups.csv").write_text("image,phash\n")),
 }
 
@@ -177,21 +185,21 @@ def test_rows_of_parquet_are_named_by_number(tmp_path: Path) -> None:
         read_benchmark(folder)
 
 
-def test_rows_of_one_table_are_checked_although_another_file_is_bad(tmp_path: Path) -> None:
+def test_rows_are_checked_even_if_another_file_is_invalid(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, changed(0, image="../x", split="trian"), toml="[")
     with pytest.raises(BadDataset) as refusal:
         read_benchmark(folder)
     assert [problem.code for problem in refusal.value.problems] == ["toml-syntax", "image-path", "unknown-split"]
 
 
-def test_a_message_of_a_hundred_thousand_bad_rows_stays_short(tmp_path: Path) -> None:
+def test_the_message_about_thousands_of_bad_rows_stays_short(tmp_path: Path) -> None:
     rows = [(f"{n}.jpg", "x" * 200, "", "", "", "", "") for n in range(2000)]
     with pytest.raises(BadDataset) as refusal:
         read_benchmark(write_folder(tmp_path, rows))
     assert len(str(refusal.value)) < 4000
 
 
-def test_a_lone_csv_beside_nothing_is_not_a_folder(tmp_path: Path) -> None:
+def test_other_file_types_and_absent_paths_are_refused(tmp_path: Path) -> None:
     write_csv(tmp_path / "labels.txt")
     with pytest.raises(BadDataset, match="table-format"):
         read_benchmark(tmp_path / "labels.txt")

@@ -1,4 +1,4 @@
-"""Columns of text: what was put in comes out, however it is held."""
+"""Columns of text return what was put in, encoded or not."""
 
 import numpy as np
 import pyarrow as pa
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.read import column as module
-from piq_bench.read.column import Collector, Column, arrow_column
+from piq_bench.read.column import Column, ColumnBuilder, arrow_column
 
 CELLS = st.lists(st.text(st.sampled_from("ab\0é"), max_size=2), max_size=30)
 
@@ -15,31 +15,31 @@ CELLS = st.lists(st.text(st.sampled_from("ab\0é"), max_size=2), max_size=30)
 @given(values=CELLS, pieces=st.integers(1, 7), many=st.integers(1, 20))
 def test_a_column_is_the_texts_it_was_made_of(values: list[str], pieces: int, many: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MANY", many)
+        patch.setattr(module, "MAX_DISTINCT", many)
         patch.setattr(module, "PIECE_ROWS", pieces)
-        collected = Collector()
+        builder = ColumnBuilder()
         for first in range(0, len(values), pieces):
-            collected.extend(values[first : first + pieces])
+            builder.extend(values[first : first + pieces])
         chunks = [pa.array(values[i : i + pieces], pa.large_string()) for i in range(0, len(values), pieces)]
         arrow = arrow_column(pa.chunked_array(chunks, pa.large_string()))
-        for column in (collected.column(), arrow, Column.of(values)):
+        for column in (builder.build(), arrow, Column.from_texts(values)):
             assert list(column) == values == column.rows().tolist() == column[:]
             assert len(column) == len(values)
             assert [column[row] for row in range(len(values))] == values
             assert column.distinct == set(values)
             number = {value: 7 * i for i, value in enumerate(sorted(set(values)))}
-            assert column.numbered(number).tolist() == [number[value] for value in values]
+            assert column.to_numbers(number).tolist() == [number[value] for value in values]
             order = np.random.default_rng(len(values)).permutation(len(values))
-            assert list(column.taken(order)) == [values[row] for row in order]
+            assert list(column.reordered(order)) == [values[row] for row in order]
 
 
-def test_texts_that_repeat_are_held_once_and_ids_without_a_code() -> None:
-    column = Column.of(["red", "green"] * 1000)
+def test_repeated_texts_are_encoded_and_ids_are_not() -> None:
+    column = Column.from_texts(["red", "green"] * 1000)
     assert column.texts.tolist() == ["red", "green"]
     assert column.rows()[0] is column.rows()[998]
-    ids = [f"{n:07}" for n in range(2 * module.MANY)]
-    assert Column.of(ids).code is None
-    assert arrow_column(pa.chunked_array([pa.array(ids, pa.large_string())])).code is None
+    ids = [f"{n:07}" for n in range(2 * module.MAX_DISTINCT)]
+    assert Column.from_texts(ids).codes is None
+    assert arrow_column(pa.chunked_array([pa.array(ids, pa.large_string())])).codes is None
 
 
 def test_null_is_the_empty_text() -> None:

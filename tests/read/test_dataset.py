@@ -1,4 +1,4 @@
-"""Data sets of three layouts to one `Benchmark`, whatever the order of rows and the format of the file."""
+"""Data sets of all layouts give the same `Benchmark`, whatever the order of rows and the format of the file."""
 
 import os
 from dataclasses import fields
@@ -31,13 +31,13 @@ def same(one: Benchmark, other: Benchmark, *, but: tuple[str, ...] = ("root", "l
     return True
 
 
-def test_every_value_of_the_table_is_found_again(tmp_path: Path) -> None:
+def test_every_value_of_the_table_is_in_the_benchmark(tmp_path: Path) -> None:
     benchmark = read_benchmark(write_folder(tmp_path, reversed(ROWS)))
     rows = sorted(ROWS)
     assert [task.name for task in benchmark.tasks] == ["reid", "gender", "mood"]
     assert benchmark.images.tolist() == [row[0] for row in rows]
     assert [SPLITS[index] for index in benchmark.split] == [row[1] for row in rows]
-    names = [*benchmark.identities, ""]  # the index of nobody is -1
+    names = [*benchmark.identities, ""]  # index -1, no identity, is the empty name
     assert [names[index] for index in benchmark.identity] == [row[2] for row in rows]
     labels = [*benchmark.tasks[1].labels, ""]
     assert [labels[index] for index in benchmark.labels["gender"]] == [row[3] for row in rows]
@@ -90,17 +90,17 @@ def test_identities_are_text_and_large_numbers_stay_apart(tmp_path: Path) -> Non
     assert read_benchmark(write_folder(tmp_path / "parquet", rows, suffix=".parquet")).identities == expected
 
 
-def test_quoted_values_and_columns_of_no_meaning_are_taken(tmp_path: Path) -> None:
+def test_quoted_values_are_read_and_unknown_columns_ignored(tmp_path: Path) -> None:
     rows = [(*row, 'two\nlines, and a "quote"', "x") for row in ROWS]
     inspection = inspect_dataset(write_folder(tmp_path, rows, (*COLUMNS, "caption", "box")))
     assert [(note.code, note.found) for note in inspection.notes] == [
-        ("unused-column", "column 'caption' is not read"),
-        ("unused-column", "column 'box' is not read"),
+        ("unused-column", "column 'caption' is ignored"),
+        ("unused-column", "column 'box' is ignored"),
     ]
     assert same(inspection.benchmark, read_benchmark(write_folder(tmp_path / "plain")))
 
 
-def test_line_numbers_are_those_of_an_editor_although_values_span_lines(tmp_path: Path) -> None:
+def test_line_numbers_match_an_editor_even_if_values_span_lines(tmp_path: Path) -> None:
     rows = [(*row, "one\ntwo\r\nthree") for row in changed(2, split="x")]
     with pytest.raises(BadDataset, match=r"line 8 \('a/03.jpg'\): 'x'"):  # the header, then 3 lines each
         read_benchmark(write_folder(tmp_path, rows, (*COLUMNS, "caption")))
@@ -124,7 +124,7 @@ def test_a_benchmark_may_have_other_tasks_and_no_identities(tmp_path: Path) -> N
     assert benchmark.labels["hat"].tolist() == [1]
 
 
-def test_without_tasks_the_default_taxonomy_is_asked_for(tmp_path: Path) -> None:
+def test_without_tasks_the_default_tasks_are_required(tmp_path: Path) -> None:
     toml = TOML[: TOML.index("[tasks.reid]")]
     columns = ("image", "split", "identity", *(task.name for task in DEFAULT_TASKS[1:]))
     rows = [("1.jpg", "gallery", "p1", "male", "old", "thin", "tall", "lying", "bent", "fear|anger")]
@@ -136,7 +136,7 @@ def test_without_tasks_the_default_taxonomy_is_asked_for(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kept", [("image", "split"), ("image", "split", "gender")])
-def test_without_need_of_labels_they_may_be_absent(tmp_path: Path, kept: tuple[str, ...]) -> None:
+def test_labels_may_be_absent_if_they_are_not_needed(tmp_path: Path, kept: tuple[str, ...]) -> None:
     rows = [[dict(zip(COLUMNS, row, strict=True))[name] for name in kept] for row in ROWS]
     folder = write_folder(tmp_path, rows, kept)
     benchmark = read_benchmark(folder, need_labels=False)
@@ -148,7 +148,7 @@ def test_without_need_of_labels_they_may_be_absent(tmp_path: Path, kept: tuple[s
         read_benchmark(folder)
 
 
-def test_a_bare_table_is_its_own_vocabulary(tmp_path: Path) -> None:
+def test_the_columns_of_a_bare_table_become_its_tasks(tmp_path: Path) -> None:
     rows = [
         ("1.jpg", "p1", "red", "a|b", "0.5", ""),
         ("2.jpg", "", "blue", "-", "0.7", ""),
@@ -169,14 +169,14 @@ def test_a_bare_table_is_its_own_vocabulary(tmp_path: Path) -> None:
         read_benchmark(path)
 
 
-def test_a_column_of_free_text_is_no_task_of_a_bare_table(tmp_path: Path) -> None:
+def test_a_column_of_free_text_does_not_become_a_task(tmp_path: Path) -> None:
     rows = [(f"{n}.jpg", f"caption {n}", "x") for n in range(1100)]
     inspection = inspect_dataset(write_parquet(tmp_path / "labels.parquet", rows, ("image", "caption", "mood")))
     assert [task.name for task in inspection.benchmark.tasks] == ["mood"]
     assert [note.code for note in inspection.notes] == ["unused-column"]
 
 
-def test_a_bare_table_beside_a_vocabulary_follows_it(tmp_path: Path) -> None:
+def test_a_bare_table_uses_the_benchmark_toml_beside_it(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
     benchmark = inspect_dataset(folder / "annotations.csv").benchmark
     assert benchmark.layout == "table"
@@ -191,7 +191,7 @@ def test_the_bundled_benchmark_is_read_without_a_path() -> None:
     assert benchmark.groups is not None
 
 
-def test_broken_rules_between_rows_are_handed_back_for_a_description(tmp_path: Path) -> None:
+def test_problems_between_rows_are_returned_for_a_description(tmp_path: Path) -> None:
     inspection = inspect_dataset(write_folder(tmp_path, changed(5, identity="p1")))
     assert [problem.code for problem in inspection.integrity] == ["identity-overlap"]
     assert inspection.benchmark.images.size == len(ROWS)

@@ -43,7 +43,7 @@ def read(path: Path, made_for: Benchmark) -> Groups:
 
 
 def refused(path: Path, made_for: Benchmark) -> dict[str, str]:
-    """Codes, with the sentences of each problem."""
+    """The code and the text of each problem."""
     with pytest.raises(BadDataset) as caught:
         read(path, made_for)
     return {problem.code: f"{problem.found} -> {problem.remedy}" for problem in caught.value.problems}
@@ -109,7 +109,7 @@ def test_a_bare_table_has_the_parameters_of_the_data_set(path: Path, mode: str) 
     if mode == "neighbours":
         assert groups.pairs is not None
         flat = {int(row) for row in groups.pairs.ravel()} & set(np.flatnonzero(groups.phash == 1 << 63).tolist())
-        assert not flat  # their bytes are not known, and their hashes say nothing
+        assert not flat  # flat images have meaningless hashes, and the hashes of their bytes are not in a bare table
 
 
 def test_missing_repeated_and_unknown_images_come_at_once(path: Path) -> None:
@@ -122,12 +122,12 @@ def test_missing_repeated_and_unknown_images_come_at_once(path: Path) -> None:
     problems = refused(path, benchmark())
     assert problems["missing-image"].startswith("3 query or gallery images are missing: '02.jpg', '05.jpg', '06.jpg'")
     assert problems["duplicate-image"].startswith("1 rows repeat an image: '03.jpg'")
-    assert problems["unknown-image"].startswith("2 rows are of no query or gallery image: 'q.jpg', 'a.jpg'")
+    assert problems["unknown-image"].startswith("2 rows are not of a query or gallery image: 'q.jpg', 'a.jpg'")
 
 
-def test_training_images_in_the_file_are_named_as_such(path: Path) -> None:
+def test_training_images_in_the_file_are_reported_as_such(path: Path) -> None:
     edited(path, lambda header, lines: lines.append(lines[1].replace("00.jpg", "a.jpg")))
-    assert "(of the training set)" in refused(path, benchmark())["unknown-image"]
+    assert "(training images)" in refused(path, benchmark())["unknown-image"]
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_a_group_is_named_by_an_image_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "code", "sentence"),
     [
-        (Grouping(threshold=8), "other-threshold", "made with threshold '6', but benchmark.toml asks for '8'"),
-        (Grouping(mode="neighbours"), "other-mode", "made with mode 'components'"),
-        (Grouping(hash="pdq"), "other-hash", "made with hash 'phash'"),
+        (Grouping(threshold=8), "other-threshold", "was made with threshold '6', but benchmark.toml asks for '8'"),
+        (Grouping(mode="neighbours"), "other-mode", "was made with mode 'components'"),
+        (Grouping(hash="pdq"), "other-hash", "was made with hash 'phash'"),
     ],
 )
 def test_other_parameters_than_the_data_set_asks_for_are_refused(
@@ -243,12 +243,12 @@ def test_a_missing_column_is_named(path: Path) -> None:
         (b"image,phash,group\n", "missing-image"),
     ],
 )
-def test_what_is_no_table_is_refused(path: Path, content: bytes, code: str) -> None:
+def test_a_file_that_is_not_a_table_is_refused(path: Path, content: bytes, code: str) -> None:
     path.write_bytes(content)
     assert set(refused(path, benchmark())) == {code}
 
 
-def test_control_characters_of_a_file_never_reach_the_terminal(path: Path) -> None:
+def test_control_characters_never_reach_the_terminal(path: Path) -> None:
     edited(path, lambda header, lines: lines.__setitem__(4, "\x1b[31mred,xyz,0,,"))
     assert "\x1b" not in str(refused(path, benchmark()))
 
@@ -258,7 +258,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert set(refused(tmp_path / "groups.parquet", benchmark())) == {"unreadable-file"}
 
 
-def test_parquet_is_looked_at_before_it_is_read(tmp_path: Path) -> None:
+def test_invalid_parquet_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "groups.parquet"
     target.write_bytes(b"PAR1 and no more")
     assert set(refused(target, benchmark())) == {"parquet"}

@@ -1,4 +1,4 @@
-"""Arrays in a file: the same values as in memory, and no more of them in memory than asked for."""
+"""Memory-mapped arrays have the values of arrays in memory and keep only the requested rows in memory."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def stored(folder: Path, values: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 39), max_size=60), dtype=st.sampled_from(["<f2", "<f4", ">f4", "<U3"]))
-def test_rows_come_in_the_order_asked_for(rows: list[int], dtype: str, tmp_path: Path) -> None:
+def test_rows_come_in_the_requested_order(rows: list[int], dtype: str, tmp_path: Path) -> None:
     values = np.arange(120).reshape(40, 3).astype(dtype)
     wanted = np.array(rows, dtype=np.int64)
     fortran = stored(tmp_path, np.ascontiguousarray(values.T)).T
@@ -48,7 +48,7 @@ def test_blocks_are_all_rows_in_order(block_bytes: int, tmp_path: Path) -> None:
         assert all(len(block) <= max(1, block_bytes // 12) for _, block in blocks)
 
 
-def test_a_mapped_array_is_as_any_other_but_read_only(tmp_path: Path) -> None:
+def test_a_mapped_array_is_like_any_other_but_read_only(tmp_path: Path) -> None:
     values = np.arange(120, dtype=np.float16).reshape(40, 3)
     array = stored(tmp_path, values)
     assert not array.flags.writeable
@@ -62,13 +62,13 @@ def test_a_mapped_array_is_as_any_other_but_read_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [[-1, 3], [40]])
-def test_there_is_no_row_outside(rows: list[int], tmp_path: Path) -> None:
+def test_an_index_out_of_range_is_an_error(rows: list[int], tmp_path: Path) -> None:
     array = stored(tmp_path, np.arange(120, dtype=np.float32).reshape(40, 3))
     with pytest.raises(IndexError, match="of 40"):
         rows_of(array, np.array(rows))
 
 
-def test_a_file_that_is_or_becomes_too_short_is_an_error(tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"12345678")
     with pytest.raises(ValueError, match="buffer"):
         map_array(tmp_path / "short", np.dtype(np.float32), 3, 0)
@@ -77,7 +77,7 @@ def test_a_file_that_is_or_becomes_too_short_is_an_error(tmp_path: Path) -> None
         map_array(tmp_path / "empty", np.dtype(np.float32), 1, 0)
     array = stored(tmp_path, np.zeros((4, 2)))
     os.truncate(tmp_path / "values", OFFSET + 40)
-    with pytest.raises(OSError, match="become shorter"):
+    with pytest.raises(OSError, match="truncated"):
         rows_of(array, np.array([0, 3]))
 
 

@@ -1,4 +1,4 @@
-"""Market-1501 style folders: everything is in the names."""
+"""Market-1501 style folders are read from their file names alone."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_names_without_a_sequence_are_read(tmp_path: Path) -> None:
     assert benchmark.camera.tolist() == ["c5", "c1", "c2"]
 
 
-def test_other_files_are_passed_over_and_named_unless_file_managers_left_them(tmp_path: Path) -> None:
+def test_other_files_are_ignored_and_reported_unless_file_managers_left_them(tmp_path: Path) -> None:
     folder = write_market(tmp_path, NAMES)
     for left_behind in ("Thumbs.db", ".DS_Store", "._0001_c1s1_001051_00.jpg"):
         (folder / "query" / left_behind).touch()
@@ -60,7 +60,7 @@ def test_other_files_are_passed_over_and_named_unless_file_managers_left_them(tm
     (folder / "query" / "readme.txt").touch()
     inspection = inspect_dataset(folder)
     assert [(note.code, note.where, note.found, note.count) for note in inspection.notes] == [
-        ("ignored-file", "query", "not read: 'nested', 'readme.txt'", 2)
+        ("ignored-file", "query", "ignored: 'nested', 'readme.txt'", 2)
     ]
     assert inspection.benchmark.images.size == 7
 
@@ -84,13 +84,15 @@ def test_benchmark_toml_may_name_it(tmp_path: Path) -> None:
         ("query", "person7.jpg", "image-name"),
         ("query", "0001-c1s1.jpg", "image-name"),
         ("query", "0001_c1s1_x y.jpg", "image-name"),
-        ("query", "-2_c1s1_0.jpg", "query-not-in-gallery"),  # no such mark: somebody of that name
+        ("query", "-2_c1s1_0.jpg", "query-not-in-gallery"),  # -2 has no special meaning: it is an identity
         ("query", "0009_c1s1_0.jpg", "query-not-in-gallery"),
         ("query", "0002_c1s1_0.jpg", "identity-overlap"),
         ("bounding_box_test", "0007_c1s1_0.jpg", "identity-overlap"),
     ],
 )
-def test_bad_names_and_people_in_the_wrong_place_are_refused(tmp_path: Path, part: str, name: str, code: str) -> None:
+def test_bad_names_and_identities_in_the_wrong_split_are_refused(
+    tmp_path: Path, part: str, name: str, code: str
+) -> None:
     folder = write_market(tmp_path, NAMES)
     (folder / part / name).touch()
     with pytest.raises(BadDataset) as refusal:

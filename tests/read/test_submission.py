@@ -1,4 +1,4 @@
-"""What a valid submission may look like, and that only its values count."""
+"""Valid submissions are read in all their forms, and only their values matter."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def aligned(path: Path, benchmark: Benchmark) -> tuple[object, ...]:
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(N)), half=st.booleans(), suffix=st.sampled_from(["", ".npz", ".parquet"]))
-def test_row_order_container_byte_order_and_memory_order_change_nothing(
+def test_row_order_format_byte_order_and_memory_order_change_nothing(
     order: list[int], half: bool, suffix: str, benchmark: Benchmark, tmp_path: Path
 ) -> None:
     values = arrays()
@@ -132,7 +132,7 @@ def test_row_order_container_byte_order_and_memory_order_change_nothing(
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def test_every_value_counts_for_the_content(benchmark: Benchmark, tmp_path: Path) -> None:
+def test_every_value_changes_the_content_digest(benchmark: Benchmark, tmp_path: Path) -> None:
     digests = set()
     for name, change in (
         ("meta", lambda v: v),
@@ -203,11 +203,11 @@ def test_damaged_parquet_is_read_or_refused_and_nothing_else(seed: int, benchmar
         assert refusal.problems
 
 
-def test_a_parquet_library_that_dies_is_a_refusal(
+def test_a_crash_of_the_parquet_library_is_a_refusal(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("piq_bench.read.parquet.CHILD", "import os; os.abort()")
-    with pytest.raises(BadSubmission, match="broke off"):
+    with pytest.raises(BadSubmission, match="crashed"):
         read_submission(as_parquet(lambda columns: None)(tmp_path), benchmark)
 
 
@@ -220,7 +220,7 @@ def test_a_parquet_file_that_takes_too_much_memory_is_a_limit(
         unpack(path, Limits(N, {"image": 1, "embedding": 99, "age": 9, "mood": 9, "meta": 0}))
 
 
-def test_our_own_mistake_while_unpacking_shows_its_traceback(
+def test_our_own_bug_while_unpacking_shows_its_traceback(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("piq_bench.read.parquet.CHILD", "raise KeyError('ours')")

@@ -1,4 +1,4 @@
-"""Every fault a stranger's submission can have: its code, its place, its remedy, its exit code, and no traceback."""
+"""Every fault of a submission is refused with its code, place, remedy and exit code, and without a traceback."""
 
 import json
 import pickle
@@ -53,12 +53,12 @@ FAULTS: dict[str, Fault] = {
     "surrogates in text": (
         changed("image", lambda v: np.frombuffer(np.full(N, 0xD800, np.uint32).tobytes(), "<U1")),
         "bad-text",
-        ["no characters"],
+        ["not characters"],
     ),
     "code points beyond Unicode": (
         changed("image", lambda v: np.frombuffer(np.full(N, 0x7FFFFFFF, np.uint32).tobytes(), "<U1")),
         "bad-text",
-        ["no characters"],
+        ["not characters"],
     ),
     "NaN": (changed("embedding", at(2, np.nan)), "not-finite", ["row 2 ('m/2.jpg'): 4 of 4 values are NaN"]),
     "Inf": (changed("embedding", at(2, [1, np.inf, 1, 1])), "not-finite", ["1 of 4 values are Inf"]),
@@ -82,7 +82,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "flat floats": (changed("age", lambda v: np.ones(N)), "bad-dtype", ["label names, indices 0 to 2"]),
     "flat bools": (changed("age", lambda v: np.ones(N, bool)), "bad-dtype", ["label names, indices 0 to 2"]),
-    "wrong C": (changed("age", lambda v: np.ones((N, 4))), "wrong-label-count", ["4 columns, the task has 3 labels"]),
+    "wrong C": (changed("age", lambda v: np.ones((N, 4))), "wrong-label-count", ["4 columns, but", "3 labels"]),
     "NaN score": (changed("age", lambda v: np.full((N, 3), np.nan)), "not-finite", ["3 of 3 values are NaN"]),
     "texts as scores": (changed("age", lambda v: np.full((N, 3), "1")), "bad-dtype", ["(8, 3)"]),
     "probability of 1.5": (changed("mood", at(4, [0.2, 1.5])), "not-a-probability", ["row 4", "'sad' is 1.5"]),
@@ -94,7 +94,7 @@ FAULTS: dict[str, Fault] = {
     "byte strings as scores": (
         changed("age", lambda v: np.full((N, 3), b"old")), "bad-dtype", ["shape (8, 3)", "scores of shape"]
     ),
-    "bytes that are no UTF-8": (changed("age", lambda v: np.full(N, b"\xff")), "bad-text", ["no UTF-8"]),
+    "bytes that are not UTF-8": (changed("age", lambda v: np.full(N, b"\xff")), "bad-text", ["not UTF-8"]),
     "floats of 80 bits": (
         member("age.npy", header("{'descr': '<f16', 'fortran_order': False, 'shape': (8, 3), }")),
         "bad-header",
@@ -102,28 +102,28 @@ FAULTS: dict[str, Fault] = {
     ),
     "the task's name for its array": (member("reid.npy", npy(arrays()["embedding"])), "unknown-array", ["'embedding'"]),
     "unknown array": (member("agee.npy", npy(arrays()["age"])), "unknown-array", ["agee", "did you mean 'age'?"]),
-    "no JSON": (meta_text("{name: x}"), "bad-meta", ["is no JSON"]),
-    "JSON list": (meta_text("[]"), "bad-meta", ["is list, not an object"]),
-    "NaN in JSON": (meta_text('{"name": NaN}'), "bad-meta", ["NaN is no JSON number"]),
-    "key twice": (meta_text('{"name": "a", "name": "b"}'), "bad-meta", ["a key stands twice"]),
-    "deep JSON": (meta_text("[" * 30_000), "bad-meta", ["is no JSON"]),
+    "invalid JSON": (meta_text("{name: x}"), "bad-meta", ["is not valid JSON"]),
+    "JSON list": (meta_text("[]"), "bad-meta", ["is a JSON list, not an object"]),
+    "NaN in JSON": (meta_text('{"name": NaN}'), "bad-meta", ["NaN is not a JSON number"]),
+    "key twice": (meta_text('{"name": "a", "name": "b"}'), "bad-meta", ["a key occurs twice"]),
+    "deeply nested JSON": (meta_text("[" * 30_000), "bad-meta", ["is not valid JSON"]),
     "long meta": (meta_text(json.dumps({"name": "x" * 70_000})), "bad-meta", ["64 KiB"]),
-    "meta of numbers": (changed("meta", lambda v: 7), "bad-meta", ["meta is a text"]),
-    "meta of rows": (changed("meta", lambda v: [str(v)] * 2), "bad-meta", ["meta is a 0-d text"]),
+    "meta of numbers": (changed("meta", lambda v: 7), "bad-meta", ["write meta as a 0-d text array"]),
+    "meta of rows": (changed("meta", lambda v: [str(v)] * 2), "bad-meta", ["write meta as a 0-d text array"]),
     "long name": (meta(name="x" * 500), "bad-meta", ["more than 200 characters"]),
-    "empty name": (meta(name=" "), "bad-meta", ["1 to 200 characters"]),
+    "empty name": (meta(name=" "), "bad-meta", ["1 to 200 printable characters"]),
     "no name": (meta(name=""), "bad-meta", ["it is empty"]),
     "terminal escape in the name": (meta(name="a\x1b[31m"), "bad-meta", ["control characters", "'a\\x1b[31m'"]),
-    "text that turns around": (meta(name="a\u202eb"), "bad-meta", ["control characters"]),
-    "half a character in meta": (meta_text('{"authors": "\\ud800"}'), "bad-meta", ["is no JSON"]),
-    "endless number in JSON": (meta_text('{"year": 1e999}'), "bad-meta", ["1e999 is beyond"]),
-    "name is a number": (meta(name=5), "bad-meta", ["name is '5'"]),
+    "text direction mark in the name": (meta(name="a\u202eb"), "bad-meta", ["control characters"]),
+    "half a character in meta": (meta_text('{"authors": "\\ud800"}'), "bad-meta", ["is not valid JSON"]),
+    "endless number in JSON": (meta_text('{"year": 1e999}'), "bad-meta", ["1e999 is too large"]),
+    "name is a number": (meta(name=5), "bad-meta", ["name is '5', which is not text"]),
     "unknown distance": (meta(distance="manhattan"), "bad-meta", ["'manhattan'", "cosine or euclidean"]),
-    "other benchmark": (meta(benchmark="huge"), "wrong-benchmark", ["'huge'", "'tiny'", "--dataset"]),
+    "another benchmark": (meta(benchmark="huge"), "wrong-benchmark", ["'huge'", "'tiny'", "--dataset"]),
     "object array": (changed("age", lambda v: v.astype(object)), "bad-header", ["never loaded"]),
-    "pickle": (raw(pickle.dumps({"a": 1})), "not-an-archive", ["no zip archive"]),
+    "pickle": (raw(pickle.dumps({"a": 1})), "not-an-archive", ["not a zip archive"]),
     "empty file": (raw(b""), "not-an-archive", ["empty"]),
-    "text file": (raw(b"image,age\n"), "not-an-archive", ["no zip archive"]),
+    "text file": (raw(b"image,age\n"), "not-an-archive", ["not a zip archive"]),
     "zip of nothing": (raw(b"PK\x05\x06" + bytes(18)), "missing-array", ["image"]),
     "cut in half": (cut(1200), "not-an-archive", ["truncated or damaged"]),
     "cut near the end": (cut(-10 - 1200), "not-an-archive", ["truncated or damaged"]),
@@ -139,10 +139,10 @@ FAULTS: dict[str, Fault] = {
     "empty .npy": (member("age.npy", b""), "bad-header", ["magic bytes"]),
     "future .npy": (member("age.npy", header("{}", version=9)), "bad-header", ["version 9"]),
     "endless header": (member("age.npy", header("{" + " " * 9000)), "bad-header", ["9001 bytes"]),
-    "header that runs": (member("age.npy", header("__import__('os').abort()")), "bad-header", ["no literal"]),
-    "header of brackets": (member("age.npy", header("(" * 4000)), "bad-header", ["no literal"]),
+    "header with code": (member("age.npy", header("__import__('os').abort()")), "bad-header", ["not a literal"]),
+    "header of brackets": (member("age.npy", header("(" * 4000)), "bad-header", ["not a literal"]),
     "header of a list": (member("age.npy", header("[1, 2]")), "bad-header", ["descr, fortran_order and shape"]),
-    "header that cannot be hashed": (member("age.npy", header("{[]: 1}")), "bad-header", ["no literal dictionary"]),
+    "header that cannot be hashed": (member("age.npy", header("{[]: 1}")), "bad-header", ["not a literal dictionary"]),
     "header with a bad dtype": (
         member("age.npy", header("{'descr': '<q9', 'fortran_order': False, 'shape': (8,)}")),
         "bad-header",
@@ -155,14 +155,14 @@ FAULTS: dict[str, Fault] = {
     "negative shape": (
         member("age.npy", header("{'descr': '<i8', 'fortran_order': False, 'shape': (-8,)}")),
         "bad-header",
-        ["no tuple of sizes"],
+        ["not a tuple of sizes"],
     ),
-    "header that promises more": (
+    "header that declares more": (
         member("age.npy", header("{'descr': '<i8', 'fortran_order': False, 'shape': (8,)}", content=bytes(8))),
         "truncated",
-        ["promises"],
+        ["the header declares"],
     ),
-    "header that promises less": (
+    "header that declares less": (
         member("age.npy", header("{'descr': '<i8', 'fortran_order': False, 'shape': (8,)}", content=bytes(99))),
         "trailing-data",
         ["35 bytes follow"],
@@ -186,7 +186,7 @@ FAULTS: dict[str, Fault] = {
     "cut .npy in a folder": (
         as_folder(lambda p: (p / "age.npy").write_bytes((p / "age.npy").read_bytes()[:-4])), "truncated", ["age"]
     ),
-    "no Parquet behind the magic": (raw(b"PAR1" + bytes(50)), "not-an-archive", ["truncated or damaged"]),
+    "magic bytes of Parquet and nothing else": (raw(b"PAR1" + bytes(50)), "not-an-archive", ["truncated or damaged"]),
     "null in Parquet": (
         as_parquet(lambda c: c.update(age=["child", None, *["old"] * 6])), "null", ["first in row 1"]
     ),
@@ -201,20 +201,20 @@ FAULTS: dict[str, Fault] = {
         as_parquet(lambda c: c.update(age=["x" * 5000] * N)), "bad-text", ["a text of 5000 characters", "at most 1024"]
     ),
     "NUL in Parquet": (as_parquet(lambda c: c.update(age=["old\0"] * N)), "bad-text", ["NUL"]),
-    "no UTF-8 in Parquet": (as_parquet(lambda c: c.update(age=not_utf8())), "damaged", ["age", "UTF8"]),
+    "bytes that are not UTF-8 in Parquet": (as_parquet(lambda c: c.update(age=not_utf8())), "damaged", ["age", "UTF8"]),
     "run lengths in Parquet": (
         as_parquet(lambda c: c.update(mood=long_lists())), "bad-shape", ["16000000 values in 8 rows", "at most 1024"]
     ),
     "structures in Parquet": (as_parquet(lambda c: c.update(age=[{"a": 1}] * N)), "bad-dtype", ["struct<a: int64>"]),
     "nulls in Parquet lists": (
-        as_parquet(lambda c: c.update(mood=[[0.1, None]] * N)), "bad-dtype", ["with nulls or no numbers"]
+        as_parquet(lambda c: c.update(mood=[[0.1, None]] * N)), "bad-dtype", ["nulls or values that are not numbers"]
     ),
     "long Parquet": (
         as_parquet(lambda c: c.update({name: ["x"] * 5000 for name in c})),
         "bad-shape",
         ["5000 rows"],
     ),
-    "nowhere": (lambda folder: folder / "nowhere.npz", "unreadable", ["no such file"]),
+    "absent file": (lambda folder: folder / "absent.npz", "unreadable", ["no such file"]),
     "device": (lambda folder: Path("/dev/null"), "not-a-file", ["neither a file nor a folder"]),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Tables of text: what a file says comes out unchanged, with the line where it stands."""
+"""Tables are read as unchanged text, with the line number of each row."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def columns(table: Table) -> dict[str, list[str]]:
 
 
 def codes(path: Path) -> list[str]:
-    """Codes of all faults, raised or handed back."""
+    """Codes of all problems, raised or returned."""
     try:
         return [problem.code for problem in read_table(path)[1]]
     except (BadDataset, LimitExceeded) as refusal:
@@ -67,7 +67,7 @@ def test_parquet_comes_back_as_it_was_written(tmp_path: Path, rows: list[tuple[s
     assert table.unit == "row"
 
 
-def test_rows_are_the_same_whatever_the_size_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_batch_size_does_not_change_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [(f"{n}", "two\nlines" if n % 7 == 3 else "one") for n in range(50)]
     path = write_csv(tmp_path / "table.csv", rows, ("a", "b"))
 
@@ -79,19 +79,19 @@ def test_rows_are_the_same_whatever_the_size_of_a_batch(tmp_path: Path, monkeypa
     assert read(1) == read(3) == read(256)
 
 
-def test_a_mark_at_the_start_blank_lines_and_windows_line_ends_are_no_matter(tmp_path: Path) -> None:
+def test_a_byte_order_mark_blank_lines_and_windows_line_ends_are_ignored(tmp_path: Path) -> None:
     table, problems = read_table(written(tmp_path, b"\xef\xbb\xbfa,b\r\n1,2\r\n\r\n3,4"))
     assert problems == []
     assert columns(table) == {"a": ["1", "3"], "b": ["2", "4"]}
     assert [table.place(row) for row in (0, 1)] == ["line 2", "line 4"]
 
 
-def test_text_is_taken_as_it_stands(tmp_path: Path) -> None:
+def test_text_is_read_unchanged(tmp_path: Path) -> None:
     table, _ = read_table(written(tmp_path, "a,b\n007, 7\nNaN,1e5\nNULL,\n"))
     assert columns(table) == {"a": ["007", "NaN", "NULL"], "b": [" 7", "1e5", ""]}
 
 
-def test_a_comment_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_comment_is_read_on_request(tmp_path: Path) -> None:
     path = written(tmp_path, '# kind {"x": 1}\na\n1\n')
     table, _ = read_table(path, comment=True)
     assert (table.comment, columns(table), list(table.lines)) == ('kind {"x": 1}', {"a": ["1"]}, [3])
@@ -150,7 +150,7 @@ def test_other_types_of_parquet_are_refused(tmp_path: Path, column: pa.Array, sh
         ("a,\x1b[31m\n1,2\n", "column-name", r"'\x1b[31m'"),
     ],
 )
-def test_faults_are_handed_back_with_their_lines(tmp_path: Path, content: str | bytes, code: str, says: str) -> None:
+def test_problems_are_returned_with_their_lines(tmp_path: Path, content: str | bytes, code: str, says: str) -> None:
     table, problems = read_table(written(tmp_path, content))
     assert isinstance(table, Table)
     assert code in [problem.code for problem in problems]
@@ -175,14 +175,14 @@ def test_rows_before_and_after_a_fault_are_kept(tmp_path: Path) -> None:
         ("table.parquet", b"a,b\n1,2\n", "parquet"),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes, code: str) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, name: str, content: bytes, code: str) -> None:
     path = written(tmp_path, content, name)
     assert codes(path) == [code]
     with pytest.raises(BadSubmission):
         read_table(path, refusal=BadSubmission)
 
 
-def test_text_of_parquet_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+def test_parquet_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
     pq.write_table(pa.table({"a": broken}), tmp_path / "table.parquet")
     assert codes(tmp_path / "table.parquet") == ["parquet"]
@@ -227,7 +227,7 @@ def test_paths_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         ("MAX_LINE", "a,b\n1,222222222222\n"),
     ],
 )
-def test_limits_hold_for_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, content: str) -> None:
+def test_limits_apply_to_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, content: str) -> None:
     monkeypatch.setattr(module, limit, 2)
     with pytest.raises(LimitExceeded) as refusal:
         read_table(written(tmp_path, content))
@@ -236,7 +236,7 @@ def test_limits_hold_for_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, li
 
 
 @pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_ROWS", "MAX_COLUMNS"])
-def test_limits_hold_for_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+def test_limits_apply_to_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     path = write_parquet(tmp_path / "table.parquet")
     monkeypatch.setattr(module, limit, 2)
     assert codes(path) == ["too-large"]

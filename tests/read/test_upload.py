@@ -1,4 +1,4 @@
-"""What hosts hand over: one submission is found, in whatever it was packed, and nothing else is unpacked."""
+"""The one submission in an upload is found however it was packed, and nothing else is unpacked."""
 
 import os
 import stat
@@ -93,7 +93,7 @@ def test_one_submission_is_found_however_it_was_packed(
     assert all("pack the file itself, not its folder" in note for note in found.notes)
 
 
-def test_what_is_no_zip_is_left_to_the_reader(given: Path, place: Path) -> None:
+def test_a_file_that_is_not_a_zip_is_left_to_the_reader(given: Path, place: Path) -> None:
     (given / "a.npz").write_bytes(b"hello")
     assert find_submission(given / "a.npz", place).path == given / "a.npz"
 
@@ -111,10 +111,10 @@ def refusal(path: Path, place: Path) -> str:
     [
         ((), "there is no .npz"),
         (("a.npz", "b/c.npz"), "2 submissions: 'a.npz', 'b/c.npz'"),
-        (("run/image.npy", "run/age.npy"), "leave the .npz packed"),
+        (("run/image.npy", "run/age.npy"), "do not unpack the .npz"),
     ],
 )
-def test_none_or_two_are_refused_by_name(
+def test_no_submission_or_two_are_refused(
     pack: str, names: tuple[str, ...], text: str, npz: Path, given: Path, place: Path
 ) -> None:
     members: dict[str, bytes | Path] = {"readme.txt": b"hello", **dict.fromkeys(names, npz)}
@@ -158,12 +158,14 @@ def test_zip_bombs_are_refused_before_they_are_unpacked(given: Path, place: Path
     assert "[zip-bomb]" in refusal(path, place)
 
 
-def test_too_large_ones_are_refused(npz: Path, given: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submissions_that_are_too_large_are_refused(
+    npz: Path, given: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(uploads, "MAX_UNPACKED_BYTES", 100)
     assert "the limit is 100" in refusal(zipped(npz, given), place)
 
 
-def test_encrypted_and_oddly_packed_ones_are_refused(npz: Path, given: Path, place: Path) -> None:
+def test_encryption_and_unknown_compression_are_refused(npz: Path, given: Path, place: Path) -> None:
     path = zipped(npz, given)
     content = bytearray(path.read_bytes())
     content[content.find(b"PK\x01\x02") + 8] |= 1
@@ -198,9 +200,9 @@ def test_too_many_files_and_too_deep_folders_are_refused(
     deep = given.joinpath(*"abcdefgh")
     deep.mkdir(parents=True)
     npz.rename(deep / "mine.npz")
-    assert "lies too deep" in refusal(given, place)
+    assert "more than 6 folders deep" in refusal(given, place)
 
 
-def test_a_strangers_names_are_harmless_in_messages(npz: Path, given: Path, place: Path) -> None:
+def test_names_from_an_upload_are_harmless_in_messages(npz: Path, given: Path, place: Path) -> None:
     text = refusal(zip_of(given / "mine.zip", {"\x1b[2Ja.npz": npz, "\u202eb.npz": npz}), place)
     assert "\x1b" not in text and "\u202e" not in text

@@ -1,4 +1,4 @@
-"""Rules of single values: what a path and a name may be."""
+"""Rules of single values: valid and invalid paths and names."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -9,7 +9,7 @@ from piq_bench.read.validate import closest, expected, image_problems, path_faul
 
 
 def plainly_safe(path: str) -> bool:
-    """The rule in its slow form."""
+    """The rule of a safe path, written plainly."""
     segments = path.split("/")
     return (
         0 < len(path) <= 1024
@@ -32,7 +32,7 @@ def plainly_safe(path: str) -> bool:
 @example("ä" * 128)
 @example("a/" * 511 + "bb")
 @example("a/" * 512 + "bb")
-def test_a_path_is_at_fault_exactly_where_the_slow_rule_says_so(path: str) -> None:
+def test_a_path_is_at_fault_exactly_if_the_plain_rule_says_so(path: str) -> None:
     assert (path_fault(path) is None) == plainly_safe(path)
 
 
@@ -45,7 +45,7 @@ def test_a_path_is_at_fault_exactly_where_the_slow_rule_says_so(path: str) -> No
 @example(["a\nb"], 1)
 @example(["a", ""], 2)
 @example(["", "a"], 1)
-def test_looking_at_all_paths_at_once_finds_what_looking_at_each_does(images: list[str], piece: int) -> None:
+def test_checking_all_paths_at_once_finds_what_checking_each_does(images: list[str], piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "PIECE_ROWS", piece)
         problems = image_problems("a.csv", images, str)
@@ -53,12 +53,12 @@ def test_looking_at_all_paths_at_once_finds_what_looking_at_each_does(images: li
     assert [problem.count for problem in problems] == [n_faults] * (n_faults > 0)
 
 
-def test_halves_of_surrogate_pairs_are_no_text() -> None:
+def test_halves_of_surrogate_pairs_are_refused() -> None:
     assert path_fault("a\ud800.jpg") == "it has control characters"
 
 
 @pytest.mark.parametrize("name", ["", "p1", "Ünal, Ö.", "日本", "a b", "x" * 256])
-def test_names_of_all_languages_are_fine(name: str) -> None:
+def test_names_in_all_languages_are_valid(name: str) -> None:
     assert text_fault(name) is None
 
 
@@ -72,11 +72,11 @@ def test_names_of_all_languages_are_fine(name: str) -> None:
         ("x", [], None),
     ],
 )
-def test_a_slip_is_recognised(value: str, known: list[str], meant: str | None) -> None:
+def test_a_misspelling_is_recognised(value: str, known: list[str], meant: str | None) -> None:
     assert closest(value, known) == meant
 
 
-def test_many_possibilities_are_not_all_listed() -> None:
+def test_long_lists_of_valid_values_are_cut() -> None:
     known = [f"label{n}" for n in range(50)]
     assert expected("zebra", known).endswith("'label11' and 38 more")
     assert expected("zebra", ["a", "b"]) == "one of 'a', 'b'"

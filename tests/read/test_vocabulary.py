@@ -1,4 +1,4 @@
-"""benchmark.toml: what it may say, and what is said of what it may not."""
+"""Valid benchmark.toml files are read as written, and every mistake is named with its remedy."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def refused(folder: Path, content: str | bytes) -> BadDataset:
     return refusal.value
 
 
-def test_everything_is_taken_as_written(tmp_path: Path) -> None:
+def test_everything_is_read_as_written(tmp_path: Path) -> None:
     (tmp_path / "benchmark.toml").write_text(TOML, encoding="utf-8")
     vocabulary = read_vocabulary(tmp_path / "benchmark.toml")
     assert (vocabulary.name, vocabulary.version, vocabulary.licence) == ("tiny", "1", "none")
@@ -33,7 +33,7 @@ def test_everything_is_taken_as_written(tmp_path: Path) -> None:
     )
 
 
-def test_without_tasks_the_taxonomy_of_portrait250k_holds(tmp_path: Path) -> None:
+def test_without_tasks_those_of_portrait250k_apply(tmp_path: Path) -> None:
     (tmp_path / "benchmark.toml").write_text("\ufeff" + HEAD, encoding="utf-8")
     vocabulary = read_vocabulary(tmp_path / "benchmark.toml")
     assert vocabulary.tasks == DEFAULT_TASKS
@@ -63,7 +63,7 @@ GOOD = ('aspect = "a"', 'labels = ["x", "y"]')
         (HEAD.replace("schema", "schem"), "missing-key", "benchmark.toml: schema"),
         (HEAD.replace('name = "x"\n', ""), "missing-key", "benchmark.toml: name"),
         (HEAD.replace('"x"', '""'), "bad-text", "it is empty"),
-        (HEAD.replace('"x"', '" x"'), "bad-text", "blanks around it"),
+        (HEAD.replace('"x"', '" x"'), "bad-text", "spaces at its ends"),
         (HEAD.replace('"x"', '"\\u001b[2J"'), "bad-text", r"\x1b[2J"),
         (HEAD.replace('version = "1"', "version = 1"), "toml-type", 'version = "..."'),
         (HEAD + 'license = "MIT"\n', "unknown-key", "did you mean licence?"),
@@ -79,7 +79,7 @@ GOOD = ('aspect = "a"', 'labels = ["x", "y"]')
         (HEAD + "[tasks]\n", "no-tasks", "at least one"),
         (HEAD + "[tasks]\nt = 3\n", "toml-type", "a table: [tasks.t]"),
         (task(*GOOD, name='"my task"'), "task-name", "a letter, then letters"),
-        (task(*GOOD, name='"../x"'), "task-name", "is no name"),
+        (task(*GOOD, name='"../x"'), "task-name", "is not a valid task name"),
         (task(*GOOD, name="embedding"), "task-name", "another column or array"),
         (task(*GOOD, name="identity"), "task-name", "another column or array"),
         (task(*GOOD) + '[tasks.T]\naspect = "a"\nlabels = ["x", "y"]\n', "task-name", "only in case"),
@@ -89,16 +89,16 @@ GOOD = ('aspect = "a"', 'labels = ["x", "y"]')
         (task(*GOOD, "kind = 1"), "unknown-value", "'1'"),
         (task(*GOOD, 'multi_label = "yes"'), "toml-type", "true or false, without quotes"),
         (task(*GOOD, "multilabel = true"), "unknown-key", "did you mean multi_label?"),
-        (task(*GOOD, 'kind = "retrieval"'), "unknown-key", "stands in a retrieval task"),
+        (task(*GOOD, 'kind = "retrieval"'), "unknown-key", "not allowed in a retrieval task"),
         (task('aspect = "a"', 'labels = "x"'), "toml-type", "a list of texts"),
         (task('aspect = "a"', "labels = [1, 2]"), "toml-type", "a list of texts"),
         (task('aspect = "a"', 'labels = ["x"]'), "too-few-labels", "at least 2"),
         (task('aspect = "a"', "labels = []", "multi_label = true"), "too-few-labels", "at least 1"),
-        (task('aspect = "a"', 'labels = ["x", "x"]'), "label-name", "'x' stands twice"),
+        (task('aspect = "a"', 'labels = ["x", "x"]'), "label-name", "'x' occurs twice"),
         (task('aspect = "a"', 'labels = ["x", ""]'), "label-name", "it is empty"),
         (task('aspect = "a"', 'labels = ["x", "-"]'), "label-name", "no label applies"),
-        (task('aspect = "a"', 'labels = ["x", "y|z"]'), "label-name", "'|' separates labels"),
-        (task('aspect = "a"', 'labels = ["x", "y "]'), "label-name", "blanks around it"),
+        (task('aspect = "a"', 'labels = ["x", "y|z"]'), "label-name", "'|' is reserved to separate labels"),
+        (task('aspect = "a"', 'labels = ["x", "y "]'), "label-name", "spaces at its ends"),
         (
             HEAD + "".join(f'[tasks.{name}]\naspect = "a"\nkind = "retrieval"\n' for name in "ab"),
             "two-retrieval-tasks",
@@ -106,7 +106,7 @@ GOOD = ('aspect = "a"', 'labels = ["x", "y"]')
         ),
     ],
 )
-def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, content: str | bytes, code: str, says: str) -> None:
+def test_every_mistake_is_named_with_its_remedy(tmp_path: Path, content: str | bytes, code: str, says: str) -> None:
     refusal = refused(tmp_path, content)
     assert code in [problem.code for problem in refusal.problems]
     assert says in str(refusal)

@@ -43,7 +43,7 @@ def test_another_suffix_or_an_existing_folder_is_refused(tmp_path: Path) -> None
     with pytest.raises(BadUsage, match=r"\.npz or \.parquet"):
         write(tmp_path / "a.csv")
     (tmp_path / "there").mkdir()
-    with pytest.raises(BadUsage, match="is there already"):
+    with pytest.raises(BadUsage, match="already exists"):
         write(tmp_path / "there")
 
 
@@ -60,14 +60,14 @@ def test_parquet_written_in_blocks_reads_as_one(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("embedding", "predictions", "meta", "message"),
     [
-        (np.ones((4, 2), np.float32), {}, {}, r"embedding has shape \(4, 2\), there are 5 images"),
+        (np.ones((4, 2), np.float32), {}, {}, r"embedding has shape \(4, 2\), but there are 5 images"),
         (np.ones((5, 2), np.float32), {"age": np.arange(6)}, {}, r"age has shape \(6,\)"),
         (np.ones((5, 2), np.float32), {"age": np.zeros(())}, {}, r"age has shape \(\)"),
         (np.ones((5, 2), np.float32), {"image": np.arange(5)}, {}, "cannot be called 'image'"),
         (np.ones((5, 2), np.float32), {}, {"year": float("nan")}, "not JSON compliant"),
     ],
 )
-def test_what_could_not_be_read_back_is_not_written(
+def test_a_submission_that_could_not_be_read_back_is_not_written(
     embedding: np.ndarray, predictions: dict[str, np.ndarray], meta: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
