@@ -151,7 +151,7 @@ def test_a_market_style_folder_is_hashed_where_it_is(tmp_path: Path) -> None:
     assert grouped == sorted(name for name, seed in files.items() if seed == 1)
 
 
-def test_an_interrupted_run_exits_with_130_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_exits_with_130_and_the_next_one_resumes(tmp_path: Path) -> None:
     n = 3000
     root = tmp_path / "data"
     write_dataset(root, [Row(f"{i:04d}.jpg", "gallery" if i else "query", "p", "f") for i in range(n)])
@@ -178,7 +178,9 @@ def test_an_interrupted_run_exits_with_130_and_the_next_one_goes_on(tmp_path: Pa
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
     assert stdout == ""
-    assert stderr == "what has been hashed is kept in groups.csv.hashed: the next run goes on from there\ninterrupted\n"
+    assert (
+        stderr == "hashes computed so far are kept in groups.csv.hashed: the next run resumes from there\ninterrupted\n"
+    )
     assert cache.exists()
     assert not (root / "groups.csv").exists()
     kept = lines_of(cache) - 1

@@ -54,7 +54,7 @@ def test_every_format_shows_the_shares_asked_for(tmp_path: Path, layout: str) ->
 def test_a_share_that_is_none_is_a_mistake_of_usage(share: str) -> None:
     result = run("--k", share)
     assert result.exit_code == 2
-    assert "no decimal number above 0 and at most 1" in " ".join(result.stderr.split())
+    assert "not a decimal number above 0 and at most 1" in " ".join(result.stderr.split())
     assert result.stdout == ""
 
 
