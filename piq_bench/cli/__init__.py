@@ -19,7 +19,7 @@ COMMANDS = {
     "check": "Check the format of a submission; no labels are needed.",
     "template": "Write a valid example submission to start from.",
     "groups": "Find and group the near-duplicate images of a data set.",
-    "demo": "Draw the synthetic benchmark.",
+    "demo": "Draw a synthetic benchmark.",
     "grade": "Score a leaderboard entry again and check what it claims.",
     "board": "Write the leaderboard of graded entries.",
     "export": "Export a benchmark to challenge hosts and other programs.",

@@ -14,7 +14,9 @@ PRESETS = ("portrait250k",)
 @click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--images", "n_images", type=int, default=3000, show_default=True, help="Number of images to draw.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed; the same seed gives the same benchmark.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Random seed; the same seed gives the same benchmark."
+)
 @click.option("--workers", type=click.IntRange(1, 1024), help=WORKERS_HELP)
 @click.option(
     "--preset", type=click.Choice(PRESETS), help="Use the sizes of a published benchmark instead of --images."

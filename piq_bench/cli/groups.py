@@ -45,7 +45,7 @@ MODES = ("components", "neighbours")
 @click.option(
     "--min-quality",
     type=click.FloatRange(0, 510),
-    help="Link images with a lower mean gradient only to byte-identical files; 4.3 is a sensible value.",
+    help="Link images with a mean gradient below this, for example 4.3, only to byte-identical files.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), help=WORKERS_HELP)
 @click.option("--keep-going", is_flag=True, help="Accept unreadable images; each stays alone in its group.")

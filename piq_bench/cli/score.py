@@ -25,7 +25,11 @@ from piq_bench.errors import exit_codes
 @click.argument("submission", type=click.Path(path_type=Path))
 @dataset_option
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the score file here."
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    callback=output_file,
+    help="Also write the score file (JSON) here.",
 )
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write an HTML report here."

@@ -63,7 +63,7 @@ def stats_command(
     """Describe DATASET and check it.
 
     DATASET is a folder with benchmark.toml and annotations, a Market-1501 style folder, or a table of labels. The
-    default is $PIQ_DATASET, or the bundled portrait-mini. The exit code is 4 if it is not fit to score against.
+    default is $PIQ_DATASET, or the bundled portrait-mini. The exit code is 4 if the data set is not fit for scoring.
     """
     with exit_codes():
         import shutil
