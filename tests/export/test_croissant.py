@@ -43,7 +43,7 @@ def test_all_that_is_required_is_there(folder: Path) -> None:
     required = ("@context", "name", "description", "license", "url", "creator", "datePublished", "version")
     assert all(found[key] for key in required)
     assert found["version"] == "1.0.0" and found["datePublished"] == "2026-11-24"
-    assert "0 to train on, 6 queries and 24 gallery" in found["description"]
+    assert "0 training images, 6 queries and 24 gallery images" in found["description"]
     assert [creator["@type"] for creator in found["creator"]] == ["Person", "Organization"]
 
 
@@ -113,7 +113,7 @@ def test_groups_with_a_comment_are_a_file_and_no_records(folder: Path) -> None:
     (note,) = write_croissant(out, benchmark, folder, ABOUT)
     assert "groups.csv begins with a comment" in note
     assert "groups" not in by_name(json.loads(out.read_text(encoding="utf-8"))["recordSet"])
-    with pytest.raises(BadUsage, match="is there already"):
+    with pytest.raises(BadUsage, match="already exists"):
         write_croissant(out, benchmark, folder, ABOUT)
 
 

@@ -54,9 +54,9 @@ def test_numbers_that_are_not_there_are_left_out(document: dict[str, Any], tmp_p
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"schema": "other"}, "is no piq-bench/score/1"),
+        ({"schema": "other"}, "is not a piq-bench/score/1 file"),
         ({"f1": []}, "lacks its benchmark, protocol or f1"),
-        ({"reid": 3}, "has a reid that is no object"),
+        ({"reid": 3}, "has a reid that is not an object"),
         ({"piq": None, "reid": None, "f1": {}}, "holds no number"),
     ],
 )
@@ -72,5 +72,5 @@ def test_a_missing_file_and_one_that_is_there_are_refused(document: dict[str, An
     with pytest.raises(BadUsage, match="No such file"):
         write_hf_eval(tmp_path / "piq.yaml", tmp_path / "nothing.json", SOURCE)
     written(document, tmp_path)
-    with pytest.raises(BadUsage, match="is there already"):
+    with pytest.raises(BadUsage, match="already exists"):
         write_hf_eval(tmp_path / "piq.yaml", tmp_path / "score.json", SOURCE)
