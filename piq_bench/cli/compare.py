@@ -203,12 +203,12 @@ def refuse_worse(comparison: "Comparison") -> None:
 
     problems = []
     for pair in comparison.pairs:
-        has_piq = any(one.metric == "piq" for one in pair.differences)
-        for one in pair.differences:
-            counts = one.metric == "piq" or not has_piq
-            if pair.first == 0 and counts and one.significant and one.difference < 0:
+        has_piq = any(difference.metric == "piq" for difference in pair.differences)
+        for difference in pair.differences:
+            is_decisive = difference.metric == "piq" or not has_piq
+            if pair.first == 0 and is_decisive and difference.significant and difference.difference < 0:
                 first, second = pair_title(comparison, pair)
-                found = f"{signed(one.difference)} per cent against {first} (p {one.p_adjusted:.4f})"
-                problems.append(Problem("worse", f"{second}: {one.metric}", found, "--fail-if-worse"))
+                found = f"{signed(difference.difference)} per cent against {first} (p {difference.p_adjusted:.4f})"
+                problems.append(Problem("worse", f"{second}: {difference.metric}", found, "--fail-if-worse"))
     if problems:
         raise GateNotMet("compare", problems)

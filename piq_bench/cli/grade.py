@@ -69,7 +69,7 @@ def grade_command(
     """
     from piq_bench.report.disclosure import disclosed_document, discretion
 
-    with exit_codes(), discretion(disclosure), tempfile.TemporaryDirectory() as place:
+    with exit_codes(), discretion(disclosure), tempfile.TemporaryDirectory() as scratch:
         from piq_bench.board import ledger as book
         from piq_bench.board.entries import entries_in, read_entry
         from piq_bench.board.grade import grade, result_json
@@ -89,29 +89,29 @@ def grade_command(
         if ladder and n_resamples == 0:
             raise click.UsageError("--ladder needs intervals: --bootstrap must not be 0")
         if entry is None:
-            found = read_entry(arrived_entry(Path(), str(base), str(head), Path(place)))
+            graded = read_entry(arrived_entry(Path(), str(base), str(head), Path(scratch)))
             others = entries_in(Path(FOLDER)) if Path(FOLDER).is_dir() else []
         else:
-            found = read_entry(entry)
-            others = entries_in(found.folder.resolve().parent)
+            graded = read_entry(entry)
+            others = entries_in(graded.folder.resolve().parent)
         if ledger is None and write:
-            ledger = found.folder.resolve().parent / book.FILE
+            ledger = graded.folder.resolve().parent / book.FILE
         benchmark = read_benchmark(dataset)
         if ledger is not None:
             book.refuse_spent(ledger, fingerprint(benchmark), budget)
-        predictions = fetch_predictions(found.reference, Path(place)) if fetch and found.reference else None
+        predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine = choose("auto", n_queries * n_gallery)
+        engine, engine_name = choose("auto", n_queries * n_gallery)
         with progress_bar("queries", n_queries) as advance:
             result = grade(
                 benchmark,
-                found,
+                graded,
                 others,
                 predictions=predictions,
                 partial=not ladder,
                 n_resamples=n_resamples,
-                engine=count,
-                engine_name=engine,
+                engine=engine,
+                engine_name=engine_name,
                 advance=advance,
             )
         problems = failures(result, claims=not ladder)
@@ -125,7 +125,7 @@ def grade_command(
             print_grade(result)
         if problems:
             raise GateNotMet(result.entry, problems)
-        target = found.result if write else result_file
+        target = graded.result if write else result_file
         if target is not None:
             write_text(target, result_json(result, disclosure))
             click.echo(f"wrote {target}")

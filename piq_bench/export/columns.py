@@ -52,11 +52,11 @@ def columns_of(benchmark: Benchmark) -> tuple[Column, ...]:
     for task in benchmark.tasks:
         if task.kind == RETRIEVAL:
             for name in (RANK1, MAP):
-                text = f"{TITLES[name]}: averaged over the queries of each person, then over people."
+                text = f"{TITLES[name]}, averaged over the queries of each person, then over people."
                 title = printable(f"{task.name} {TITLES[name]}", MAX_KEY)
                 columns.append(Column(key_of("reid", name), title, text, "reid", name))
         else:
-            text = f"Macro F1 of {task.name}: F1 of each label, averaged over the labels that occur."
+            text = f"Macro F1 of {task.name}: mean over the labels that occur."
             title = printable(f"{task.name} F1", MAX_KEY)
             columns.append(Column(key_of("f1", task.name), title, text, "f1", task.name))
     return tuple(columns)

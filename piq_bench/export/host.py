@@ -53,7 +53,7 @@ class Scored:
         piq_interval: low and high end of PIQ's interval, in per cent; None without intervals.
         document: the score file at the level of disclosure.
         full_document: the full score file, which only the organiser may see.
-        digest: digest of the full score file, by which two parties compare results.
+        digest: digest of the full score file, which is equal if two results are equal.
         notes: notes for the participant on how to pack the upload.
         page: makes the HTML report at the level of disclosure.
     """

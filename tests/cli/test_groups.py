@@ -47,7 +47,7 @@ def test_groups_are_written_where_the_data_set_is_read(dataset: Path) -> None:
     assert {path.name for path in dataset.iterdir()} == {"annotations.csv", "benchmark.toml", "groups.csv", "images"}
 
 
-def test_stale_groups_do_not_stand_in_the_way_of_new_ones(dataset: Path) -> None:
+def test_stale_groups_are_replaced(dataset: Path) -> None:
     (dataset / "groups.csv").write_text("image,phash,group\nold.png,,0\n", encoding="utf-8")
     assert groups(dataset).exit_code == 0
     assert read_benchmark(dataset).groups is not None
@@ -113,7 +113,7 @@ def test_unreadable_images_are_listed_and_stop_the_run(dataset: Path) -> None:
         (["--min-quality", "nan"], 2, "from 0 to 510"),
     ],
 )
-def test_what_cannot_work_is_refused(dataset: Path, arguments: list[str], exit_code: int, expected: str) -> None:
+def test_impossible_options_are_refused(dataset: Path, arguments: list[str], exit_code: int, expected: str) -> None:
     result = groups(dataset, *arguments)
     assert result.exit_code == exit_code
     assert expected in result.stderr

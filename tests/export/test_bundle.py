@@ -1,4 +1,4 @@
-"""What makes one challenge of several data sets, and what does not; bundles whole or not at all."""
+"""Data sets that form a challenge or do not, and bundles that are written whole or not at all."""
 
 import csv
 from datetime import datetime
@@ -39,19 +39,19 @@ def test_the_bundled_benchmark_makes_a_challenge() -> None:
     assert plan.phases[0].name == "portrait-mini 1" and plan.title == "portrait-mini"
 
 
-def test_phases_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_phases_of_the_same_name_are_numbered(tmp_path: Path) -> None:
     plan = planned(dataset(tmp_path / "a"), dataset(tmp_path / "b", n_people=8))
     assert [phase.name for phase in plan.phases] == ["tiny 1, part 1", "tiny 1, part 2"]
 
 
-def test_dates_and_tasks_that_do_not_fit_are_refused_at_once(tmp_path: Path) -> None:
+def test_wrong_dates_and_different_tasks_are_refused_together(tmp_path: Path) -> None:
     first, other = dataset(tmp_path / "a"), dataset(tmp_path / "b", name="other", toml=WITHOUT_REID)
     text = refusal(first, other, dates=DATES[:1])
     assert "1 dates for 2 phases" in text and "its tasks differ from those of 'tiny'" in text
     assert "not later than the one before it" in refusal(first, dates=(DATES[1], DATES[0]))
 
 
-def test_what_cannot_be_scored_is_refused(tmp_path: Path) -> None:
+def test_a_data_set_without_labels_is_refused(tmp_path: Path) -> None:
     folder = dataset(tmp_path / "a")
     table = folder / "annotations.csv"
     rows = list(csv.reader(table.read_text(encoding="utf-8").splitlines()))
@@ -118,7 +118,7 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "PAGE_LIBRARY", "no-such-distribution")
     with pytest.raises(BadUsage, match="no-such-distribution"):
         requirements()

@@ -85,9 +85,7 @@ def worker(home: Path, first: Path, second: Path) -> FakeWorker:
     return FakeWorker(home / "bundle.zip", home / "worker")
 
 
-def test_a_submission_gets_the_digits_of_the_evaluator_in_every_column(
-    worker: FakeWorker, first: Path, tmp_path: Path
-) -> None:
+def test_every_column_holds_the_number_of_the_evaluator(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
     entry = submission(tmp_path / "mine.npz", first)
     run = worker.run(0, zip_of(tmp_path / "upload.zip", {"mine.npz": entry}))
     assert (run.status, run.code) == ("Finished", 0), run.stderr
@@ -163,7 +161,7 @@ def test_bugs_reveal_no_labels(worker: FakeWorker, first: Path, tmp_path: Path) 
     assert "KeyError" in run.stderr and PERSON not in run.stderr and "Traceback" not in run.stderr
 
 
-def test_other_tasks_than_the_boards_are_an_error(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
+def test_tasks_that_differ_from_the_leaderboard_are_an_error(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
     home = worker.files / "reference_data" / "phase1" / "benchmark.toml"
     content = home.read_text(encoding="utf-8")
     entry = zip_of(tmp_path / "upload.zip", {"mine.npz": submission(tmp_path / "mine.npz", first)})
@@ -245,7 +243,7 @@ def test_the_same_input_gives_the_same_bytes_without_compiled_files(home: Path, 
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
-def test_texts_of_a_data_set_are_text_in_the_pages(tmp_path: Path) -> None:
+def test_names_in_a_data_set_cannot_inject_markup(tmp_path: Path) -> None:
     hostile = "<img src=x onerror=alert(1)> [a](javascript:b) | `c` *d*"
     folder = dataset(tmp_path / "first", name=hostile)
     files = codabench_files(plan(folder, title=hostile), IMAGE)

@@ -76,7 +76,7 @@ def hosted(home: Path, first: Path, second: Path) -> Iterator[HostedWorker]:
         yield HostedWorker(home / "labels", home / "hosted", monkeypatch)
 
 
-def test_a_hosted_worker_gets_the_digits_of_the_evaluator(hosted: HostedWorker, first: Path, tmp_path: Path) -> None:
+def test_a_hosted_worker_gives_the_numbers_of_the_evaluator(hosted: HostedWorker, first: Path, tmp_path: Path) -> None:
     entry = submission(tmp_path / "mine.npz", first)
     found = hosted.run(0, entry)
     benchmark = read_benchmark(first)
@@ -97,7 +97,7 @@ def test_a_hosted_worker_knows_the_second_phase(hosted: HostedWorker, second: Pa
         hosted.run(0, entry)
 
 
-def test_a_bad_submission_is_one_exception_with_all_problems(
+def test_a_bad_submission_raises_one_exception_with_all_problems(
     hosted: HostedWorker, first: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     embedding = np.full((30, 8), np.nan, np.float32)
@@ -112,7 +112,7 @@ def test_a_bad_submission_is_one_exception_with_all_problems(
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_unknown_phase_or_broken_annotations_are_an_exception(hosted: HostedWorker, tmp_path: Path) -> None:
+def test_an_unknown_phase_and_broken_annotations_raise_an_exception(hosted: HostedWorker, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="not in this challenge, which has phase1, phase2"):
         hosted.module.evaluate("a", "b", "phase3")
     (tmp_path / "a.zip").write_bytes(b"hello")
@@ -124,7 +124,7 @@ def test_an_unknown_phase_or_broken_annotations_are_an_exception(hosted: HostedW
 
 
 @pytest.mark.parametrize("leaving", [SystemExit(3), MemoryError()])
-def test_a_worker_is_never_ended(
+def test_the_evaluator_never_ends_the_worker(
     leaving: BaseException, hosted: HostedWorker, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def leave(*_: object) -> None:
@@ -135,7 +135,7 @@ def test_a_worker_is_never_ended(
         hosted.run(0, submission(tmp_path / "mine.npz", first))
 
 
-def test_without_labels_a_hosted_worker_passes_submissions_on(
+def test_a_hosted_worker_without_labels_returns_no_result(
     bundle: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     worker = HostedWorker(bundle, tmp_path / "worker", monkeypatch)
@@ -196,7 +196,7 @@ def test_the_configuration_holds_what_evalai_asks_for(hosted: HostedWorker) -> N
     assert all(split["visibility"] == 3 for split in config["challenge_phase_splits"])
 
 
-def test_texts_of_a_data_set_are_text_in_the_pages(tmp_path: Path) -> None:
+def test_names_in_a_data_set_cannot_inject_markup(tmp_path: Path) -> None:
     hostile = "<img src=x onerror=alert(1)> [a](javascript:b) | `c` *d*"
     files = challenge_files(plan(dataset(tmp_path / "a", name=hostile), title=hostile), upload_labels=False)
     pages = [content.decode() for name, content in files.items() if name.endswith(".html")]

@@ -189,7 +189,7 @@ def worker(server: Server, bundle: Path) -> Worker:
     return Worker(server, bundle)
 
 
-def test_the_bundle_itself_scores_what_the_queue_holds(
+def test_the_worker_of_the_bundle_scores_a_submission_from_the_queue(
     server: Server, bundle: Path, first: Path, tmp_path: Path
 ) -> None:
     """In a separate process, with the evaluator of the bundle."""
@@ -223,7 +223,7 @@ def test_a_message_leaves_the_queue_once_its_submission_has_ended(
     assert server.queue == [] and worker.lines == ["submission 1: finished"]
 
 
-def test_an_npz_that_calls_itself_a_zip_is_scored(server: Server, worker: Worker, first: Path, tmp_path: Path) -> None:
+def test_an_npz_named_zip_is_scored(server: Server, worker: Worker, first: Path, tmp_path: Path) -> None:
     uploaded = server.submit(submission(tmp_path / "mine.npz", first).rename(tmp_path / "mine.zip"))
     worker.handle()
     assert uploaded.status == "finished"
@@ -305,7 +305,7 @@ def test_the_token_is_never_printed(server: Server, worker: Worker, bundle: Path
     assert TOKEN not in done.stdout + done.stderr and "Traceback" not in done.stderr
 
 
-def test_what_is_missing_in_the_environment_is_named(tmp_path: Path) -> None:
+def test_missing_environment_variables_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadUsage) as refused:
         challenge_of({"AUTH_TOKEN": TOKEN, "API_SERVER": "http://eval.example.org"})
     text = str(refused.value)
