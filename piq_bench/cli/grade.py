@@ -87,7 +87,7 @@ def grade_command(
             entry, base, head, write=write, fetch=fetch, recorded=ledger is not None, budget=budget, ladder=ladder
         )
         if ladder and n_resamples == 0:
-            raise click.UsageError("--ladder needs intervals: --bootstrap must not be 0")
+            raise click.UsageError("--ladder takes its step from the interval of PIQ: it needs --bootstrap above 0")
         if entry is None:
             graded = read_entry(arrived_entry(Path(), str(base), str(head), Path(scratch)))
             others = entries_in(Path(FOLDER)) if Path(FOLDER).is_dir() else []
@@ -145,9 +145,8 @@ def refuse_conflicting_options(
     """Raise BadUsage unless the options name exactly one entry and fit together."""
     problems = []
     if (entry is None) != (base is not None and head is not None) or (entry is not None and (base or head)):
-        problems.append(
-            Problem("which-entry", "ENTRY", "give either ENTRY, or --base and --head", "exactly one of the two")
-        )
+        found = "got both or neither of ENTRY and --base with --head"
+        problems.append(Problem("which-entry", "ENTRY", found, "either ENTRY, or --base and --head"))
     if write and entry is None:
         problems.append(Problem("no-folder", "--write", "the entry has no folder here", "--out FILE"))
     if fetch and entry is None:

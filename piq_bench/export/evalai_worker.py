@@ -41,7 +41,7 @@ UPDATE = "/api/jobs/challenge/{challenge}/update_submission/"
 ENDED = ("finished", "failed", "cancelled")
 RUNNING = "running"
 POLL_SECONDS = 30
-PAUSES = (5, 30, 120, 0)  # seconds between attempts to send a result, which may have taken long to compute; 0 ends them
+PAUSES = (5, 30, 120, 0)  # seconds between attempts to send a result, which may have taken long to compute; 0: the last
 REQUEST_SECONDS = 120
 MAX_ANSWER_BYTES = 16 << 20
 MAX_UPLOAD_BYTES = 8 << 30
@@ -108,9 +108,8 @@ def challenge_of(environment: Mapping[str, str]) -> Challenge:
     server = environment.get("API_SERVER") or SERVER
     host = urlsplit(server).hostname
     if urlsplit(server).scheme != "https" and host not in ("localhost", "127.0.0.1"):
-        problems.append(
-            Problem("bad-address", "API_SERVER", f"is {printable(server)!r}", f"an https address, such as {SERVER}")
-        )
+        remedy = f"an https address, such as {SERVER}"
+        problems.append(Problem("bad-address", "API_SERVER", f"is {printable(server)!r}", remedy))
     if problems:
         raise BadUsage("environment", problems)
     token, queue, challenge = (environment[name] for name in needed)

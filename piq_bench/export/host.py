@@ -53,7 +53,7 @@ class Scored:
         piq_interval: low and high end of PIQ's interval, in per cent; None without intervals.
         document: the score file at the level of disclosure.
         full_document: the full score file, which only the organiser may see.
-        digest: digest of the full score file, which is equal if two results are equal.
+        digest: digest of the full score file, by which two results can be compared.
         notes: notes for the participant on how to pack the upload.
         page: makes the HTML report at the level of disclosure.
     """
@@ -86,11 +86,7 @@ def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
         LimitExceeded: if the submission needs more memory than is allowed.
         Failed: if the evaluator has a bug; below the level "full", the text reveals nothing about the data.
     """
-    with (
-        _masked_failures(settings.disclosure),
-        discretion(settings.disclosure),
-        tempfile.TemporaryDirectory() as place,
-    ):
+    with _masked_failures(settings.disclosure), discretion(settings.disclosure), tempfile.TemporaryDirectory() as place:
         benchmark = read_benchmark(reference)
         columns = columns_of(benchmark)
         if tuple(column.key for column in columns) != settings.columns:
@@ -99,9 +95,7 @@ def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
         try:
             submission = read_submission(found.path, benchmark)
         except BadInput as refusal:
-            raise type(refusal)(
-                found.name, refusal.problems
-            ) from None  # under the name that the participant gave, not that of our copy
+            raise type(refusal)(found.name, refusal.problems) from None  # the participant's name of the file
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose("auto", n_queries * n_gallery)
         result = score(benchmark, submission, n_resamples=settings.n_resamples, engine=count, engine_name=engine_name)
