@@ -1,7 +1,7 @@
 """Scores a model inside its training loop: collects predictions batch by batch, as torchmetrics does.
 
 Predictions are kept on the CPU, so that a test set takes no GPU memory. With several processes, each collects its own
-predictions and `compute` gathers them all; an image that a sampler gave to two processes counts once.
+predictions and `compute` gathers them all; an image that a sampler gave to two processes is scored once.
 """
 
 import sys
@@ -26,7 +26,7 @@ class ScoreCollector:
     """Collects predictions for a benchmark's query and gallery images.
 
     Args:
-        benchmark: to score against.
+        benchmark: benchmark to score against.
 
     >>> import numpy as np
     >>> from piq_bench import Task, make_benchmark
@@ -50,18 +50,18 @@ class ScoreCollector:
         predictions: Mapping[str, Any],
         embedding: Any = None,  # noqa: ANN401
     ) -> None:
-        """Add a batch.
+        """Add the predictions of a batch.
 
         Args:
-            images: ids of n images.
-            predictions: array or tensor of each task, shape (n,) of label indices or (n, n_labels) of scores.
+            images: ids of the n images in the batch.
+            predictions: array or tensor for each task, shape (n,) of label indices or (n, n_labels) of scores.
             embedding: array or tensor, shape (n, dimension).
 
         Raises:
             ValueError: if the numbers of rows differ, or the tasks differ from those of earlier batches.
         """
-        given = dict(predictions) if embedding is None else {**predictions, EMBEDDING: embedding}
-        arrays = {name: _on_cpu(values) for name, values in given.items()}
+        by_name = dict(predictions) if embedding is None else {**predictions, EMBEDDING: embedding}
+        arrays = {name: _on_cpu(values) for name, values in by_name.items()}
         for name, array in arrays.items():
             if len(array) != len(images):
                 raise ValueError(f"{name} has {len(array)} rows for {len(images)} images")
@@ -72,7 +72,7 @@ class ScoreCollector:
             self.parts.setdefault(name, []).append(array)
 
     def compute(self, **options: Any) -> Result:  # noqa: ANN401
-        """Score everything collected, by all processes together; options as in `piq_bench.score`.
+        """Score the predictions that all processes have collected; the options are those of `piq_bench.score`.
 
         Raises:
             BadSubmission: with every problem found, such as images that are missing.
@@ -92,7 +92,7 @@ class ScoreCollector:
         return score({"image": images, **arrays}, self.benchmark, **options)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Discard all predictions collected so far."""
         self.images, self.parts = [], {}
 
 
@@ -105,7 +105,7 @@ def _process_group() -> "ModuleType | None":
 
 
 def _on_cpu(values: Any) -> Array:  # noqa: ANN401
-    """A numpy array; bfloat16, which numpy lacks, and float16 tensors become float32."""
+    """Convert to a numpy array; bfloat16, which numpy lacks, and float16 tensors become float32."""
     if not hasattr(values, "detach"):
         return np.asarray(values)
     values = values.detach().cpu()

@@ -1,4 +1,4 @@
-"""Small data sets with labels, submissions for them, and what hosts do with both."""
+"""Small data sets with labels, submissions for them, and the archives of challenge hosts."""
 
 import zipfile
 from datetime import datetime
@@ -29,7 +29,7 @@ multi_label = true
 WITHOUT_REID = TOML.replace('[tasks.reid]\naspect = "reid"\nkind = "retrieval"\n', "")
 KEYS = ("piq", "reid_macro_rank1", "reid_macro_map", "gender_f1", "mood_f1")
 DATES = tuple(datetime(2026, month, 1) for month in (9, 10, 11, 12))
-PERSON = "zaphod"  # of which every identity's name is made: it must never leave the host
+PERSON = "zaphod"  # part of every identity's name, which must never leave the host
 
 
 def dataset(folder: Path, *, name: str = "tiny", n_people: int = 6, toml: str = TOML) -> Path:
@@ -47,7 +47,7 @@ def dataset(folder: Path, *, name: str = "tiny", n_people: int = 6, toml: str = 
 
 
 def submission(path: Path, target: Path, *, seed: int = 0, **changes: object) -> Path:
-    """Random answers; an array given is another, one that is None is left out."""
+    """Write random answers; `changes` replaces arrays by name, and None leaves an array out."""
     benchmark = read_benchmark(target)
     rng = np.random.default_rng(seed)
     n = benchmark.test_rows.size

@@ -1,4 +1,4 @@
-"""Predictions collected batch by batch: the score of the file that they would make."""
+"""Predictions collected batch by batch get the same score as a submission file."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ distributed.init_process_group("gloo", init_method=f"file://{place}", rank=rank,
 images = [f"{i}.jpg" for i in range(6)]
 labels = {"image": images, "split": ["query", "gallery"] * 3, "age": ["child", "old", "old"] * 2}
 collector = ScoreCollector(make_benchmark(labels, [Task("age", "appearance", labels=("child", "old"))]))
-own = {0: [0, 2, 4], 1: [], 2: [1, 3, 5, 0]}[rank]  # image 0 twice, and nothing for one process
+own = {0: [0, 2, 4], 1: [], 2: [1, 3, 5, 0]}[rank]  # two processes have image 0, one has no image
 if own:
     collector.update([images[i] for i in own], {"age": torch.tensor([0 if i == 0 else 1 for i in own])})
 print(collector.compute(n_resamples=0).to_dict()["protocol"]["digest"])
@@ -50,7 +50,7 @@ def benchmark() -> Benchmark:
     )
 
 
-def test_batches_score_as_their_whole(benchmark: Benchmark) -> None:
+def test_batches_score_like_one_submission(benchmark: Benchmark) -> None:
     rng = np.random.default_rng(0)
     features, scores = rng.standard_normal((12, 5)).astype(np.float32), rng.random((12, 2)).astype(np.float32)
     expected = piq_bench.score({"image": IMAGES, "age": scores}, benchmark, embedding=features, n_resamples=5)
@@ -66,7 +66,7 @@ def test_batches_score_as_their_whole(benchmark: Benchmark) -> None:
     assert collected.compute(n_resamples=0).piq is not None
 
 
-def test_what_does_not_fit_is_refused(benchmark: Benchmark) -> None:
+def test_batches_that_do_not_fit_are_refused(benchmark: Benchmark) -> None:
     collected = piq_bench.ScoreCollector(benchmark)
     with pytest.raises(ValueError, match="age has 2 rows for 3 images"):
         collected.update(IMAGES[:3], {"age": torch.zeros(2, 2)})
@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_refused(benchmark: Benchmark) -> None:
         collected.compute(partial=True)
 
 
-def test_processes_put_their_parts_together(tmp_path: Path) -> None:
+def test_processes_combine_their_predictions(tmp_path: Path) -> None:
     running = [
         subprocess.Popen(
             [sys.executable, "-c", THREE_PROCESSES, str(rank), str(tmp_path / "meeting")],
@@ -87,8 +87,8 @@ def test_processes_put_their_parts_together(tmp_path: Path) -> None:
         )
         for rank in range(3)
     ]
-    digests = {one.communicate(timeout=120)[0] for one in running}
-    assert [one.returncode for one in running] == [0, 0, 0]
+    digests = {process.communicate(timeout=120)[0] for process in running}
+    assert [process.returncode for process in running] == [0, 0, 0]
     images = [f"{i}.jpg" for i in range(6)]
     labels = {"image": images, "split": ["query", "gallery"] * 3, "age": ["child", "old", "old"] * 2}
     target = piq_bench.make_benchmark(labels, [piq_bench.Task("age", "appearance", labels=("child", "old"))])

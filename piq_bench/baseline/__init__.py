@@ -1,1 +1,1 @@
-"""A submission made without learning."""
+"""A baseline submission that needs no training."""

@@ -1,8 +1,8 @@
-"""A submission made without learning: fixed features, and each label's average training image to compare with.
+"""A baseline without training: fixed image features and a nearest-mean classifier.
 
-No parameter is fitted. The re-id embedding is the feature vector itself. An attribute is answered by the label whose
-training images have the nearest mean; only edges count for that, since people change their clothes. A label of a
-multi-label task is given where the mean of the images that have it is nearer than the mean of those that do not.
+No parameter is fitted. The re-id embedding is the feature vector itself. An attribute gets the label whose training
+images have the nearest mean; only the edge features are compared, since people change their clothes. In a multi-label
+task, an image gets a label if the mean of the training images with the label is nearer than the mean of those without.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +18,12 @@ from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, BoolArray, Embedd
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What a submission is written from.
+    """The answers of the baseline, in the order of the benchmark's test images.
 
     Attributes:
         embedding: shape (n_test, n_features), float16; None for a benchmark without re-id.
-        predictions: by task: (n_test,) label indices, or (n_test, n_labels) decisions.
-        excluded: tasks without an annotated training image.
+        predictions: for each task, shape (n_test,) of label indices, or (n_test, n_labels) of decisions.
+        excluded: tasks without an annotated training image, which have no predictions.
     """
 
     embedding: EmbeddingArray | None
@@ -34,18 +34,18 @@ class Baseline:
 def answer(
     benchmark: Benchmark, *, workers: int | None = None, advance: Callable[[int], None] = lambda steps: None
 ) -> Baseline:
-    """Answer every task of a benchmark from its pictures.
+    """Answer every task of a benchmark from its images.
 
     Args:
-        benchmark: with image files.
-        workers: processes; None for one per free core.
-        advance: told the number of images read.
+        benchmark: a benchmark with image files.
+        workers: number of processes; None for one per free core.
+        advance: called with the number of images read since the last call.
 
     Raises:
         BadDataset: listing every image that cannot be read.
     """
-    every = np.arange(benchmark.images.size)
-    table = np.array(list(map_images(benchmark, every, features, workers=workers, advance=advance)))
+    rows = np.arange(benchmark.images.size)
+    table = np.array(list(map_images(benchmark, rows, features, workers=workers, advance=advance)))
     edges = table[:, N_COLOURS:]
     train, test = np.flatnonzero(benchmark.split == TRAIN), benchmark.test_rows
     predictions: dict[str, IntArray | BoolArray] = {}
@@ -63,13 +63,16 @@ def answer(
 
 
 def nearest_mean(task: Task, label: IntArray, train: IntArray, test: IntArray) -> IntArray | BoolArray:
-    """Shape (n_test,) of label indices, or (n_test, n_labels) of decisions.
+    """Classify images by the nearest mean of the training images of each label.
 
     Args:
-        task: what is asked.
-        label: (n_train,), or (n_train, n_labels) of 0 and 1; annotated images only.
-        train: shape (n_train, n_features), whole numbers.
-        test: shape (n_test, n_features), whole numbers.
+        task: the task to answer.
+        label: labels of the training images, all annotated: shape (n_train,), or (n_train, n_labels) of 0 and 1.
+        train: features of the training images, shape (n_train, n_features), whole numbers.
+        test: features of the test images, shape (n_test, n_features), whole numbers.
+
+    Returns:
+        Shape (n_test,) of label indices, or (n_test, n_labels) of decisions.
     """
     if not task.multi_label:
         distance = [_distance(test, train[label == index]) for index in range(len(task.labels))]
@@ -82,7 +85,7 @@ def nearest_mean(task: Task, label: IntArray, train: IntArray, test: IntArray) -
 
 
 def _distance(test: IntArray, members: IntArray) -> FloatArray:
-    """Shape (n_test,); squared distance to the mean of some training images, infinite where there is none."""
+    """Shape (n_test,); squared distance to the mean of the given training images, infinite if there are none."""
     if members.shape[0] == 0:
         return np.full(test.shape[0], np.inf)
     step = test - members.sum(axis=0) / members.shape[0]  # whole numbers: the sum is exact in any order

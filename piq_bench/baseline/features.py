@@ -1,8 +1,8 @@
-"""One picture to a vector of whole numbers by fixed formulas: where which colours are, and which way edges run.
+"""Computes fixed features of an image: histograms of colours in stripes, and of edge directions in the cells of a grid.
 
-Nothing is learned and nothing is resized: shares of a picture are counted, so that any size will do. Everything up to
-the last division is whole-number arithmetic, and a square root rounds the same everywhere: every machine gets the same
-vector.
+Nothing is learned and nothing is resized: histograms hold shares of an image, so that any size works. Everything up to
+the last division is whole-number arithmetic, and a square root rounds in the same way everywhere, so that every machine
+gets the same vector.
 """
 
 import numpy as np
@@ -12,20 +12,23 @@ from piq_bench.records import FloatArray, IntArray
 
 STRIPES = 8  # horizontal: head, shoulders, ..., feet
 COLOUR_BINS = 8  # per channel
-MARGIN = 5  # 1 / MARGIN of the width is mostly background, on either side
-ROWS, COLUMNS = 16, 8  # cells for edges
+MARGIN = 5  # 1 / MARGIN of the width on either side is ignored: it is mostly background
+ROWS, COLUMNS = 16, 8  # grid of cells for edge directions
 DIRECTIONS = 4
-SCALE = 255  # a share of 1 becomes this
-N_COLOURS = 3 * STRIPES * COLOUR_BINS  # features before this place are colours, those behind it edges
+SCALE = 255  # feature value of a share of 1
+N_COLOURS = 3 * STRIPES * COLOUR_BINS  # the first N_COLOURS features are colours, the others edges
 
 Pixels = NDArray[np.uint8]
 
 
 def features(pixels: Pixels) -> IntArray:
-    """Shape (n_features,), whole numbers from 0 to 255: square roots of shares (Hellinger).
+    """Compute the features of one image.
 
     Args:
-        pixels: (height, width) or (height, width, 3), 8 bits.
+        pixels: shape (height, width) or (height, width, 3), 8 bits per channel.
+
+    Returns:
+        Shape (n_features,), whole numbers from 0 to 255: square roots of shares (Hellinger).
     """
     colour = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
     whole = colour.astype(np.int64)
@@ -34,7 +37,7 @@ def features(pixels: Pixels) -> IntArray:
 
 
 def _colours(whole: IntArray) -> FloatArray:
-    """Shares of brightness and of two opponent colours, in each stripe of the picture's middle."""
+    """Histograms of brightness and of two opponent colours in each horizontal stripe, without the margins."""
     width = whole.shape[1]
     middle = whole[:, width // MARGIN : max(width - width // MARGIN, width // MARGIN + 1)]
     red, green, blue = middle[..., 0], middle[..., 1], middle[..., 2]
@@ -42,7 +45,7 @@ def _colours(whole: IntArray) -> FloatArray:
     channels = (grey, (red - green + 255) // 2, (2 * blue - red - green + 510) // 4)
     stripe = _cells(middle.shape[0], STRIPES)[:, None]
     parts = []
-    for channel, zoom in zip(channels, (1, 3, 3), strict=True):  # opponent colours crowd around grey
+    for channel, zoom in zip(channels, (1, 3, 3), strict=True):  # opponent colours cluster around grey
         centred = np.clip((channel - 128) * zoom + 128, 0, 255)
         place = stripe * COLOUR_BINS + centred * COLOUR_BINS // 256
         parts.append(_shares(np.bincount(place.ravel(), minlength=STRIPES * COLOUR_BINS), STRIPES))
@@ -50,7 +53,7 @@ def _colours(whole: IntArray) -> FloatArray:
 
 
 def _edges(whole: IntArray) -> FloatArray:
-    """Shares of edge strength by direction, in each cell of a grid."""
+    """Histograms of edge strength by direction, in each cell of the grid."""
     grey = (299 * whole[..., 0] + 587 * whole[..., 1] + 114 * whole[..., 2]) // 1000
     across = np.zeros_like(grey)
     down = np.zeros_like(grey)
@@ -67,12 +70,12 @@ def _edges(whole: IntArray) -> FloatArray:
 
 
 def _cells(length: int, n_cells: int) -> IntArray:
-    """Shape (length,); the cell of each place along one side."""
+    """Shape (length,); the cell of each pixel along one side of the image."""
     return np.arange(length) * n_cells // length
 
 
 def _shares(counts: IntArray, n_parts: int) -> FloatArray:
-    """Counts as shares of their part (stripe, or row of cells); a part without any has none."""
+    """Counts divided by the total of their part (a stripe, or a row of cells); 0 in a part whose total is 0."""
     table = counts.reshape(n_parts, -1)
     total = table.sum(axis=1, keepdims=True)
     return np.asarray(table / np.maximum(total, 1)).ravel()

@@ -1,6 +1,7 @@
-"""Options, one call into the library, output, exit code. One file per command; each is imported when it is called.
+"""The command line: one file per command, with its options, one call into the library, output and exit code.
 
-Nothing heavier than click is imported here, so that `--help` answers at once.
+A command is imported only when it is called, and nothing heavier than click is imported here, so that `--help` answers
+at once.
 """
 
 import os
@@ -13,33 +14,33 @@ from piq_bench import __version__
 
 COMMANDS = {
     "score": "Score a submission and print the result.",
-    "compare": "Compare submissions pairwise: is a difference more than luck?",
+    "compare": "Compare submissions pairwise and test the differences for significance.",
     "stats": "Describe a data set and check it.",
-    "check": "Check a submission's format; needs no labels.",
+    "check": "Check the format of a submission; no labels are needed.",
     "template": "Write a valid example submission to start from.",
-    "groups": "Hash and group the near-duplicate images of a data set.",
-    "demo": "Draw the synthetic benchmark.",
-    "grade": "Score a leaderboard entry anew and compare what it claims.",
+    "groups": "Find and group the near-duplicate images of a data set.",
+    "demo": "Draw a synthetic benchmark.",
+    "grade": "Score a leaderboard entry again and check what it claims.",
     "board": "Write the leaderboard of graded entries.",
-    "export": "Write a benchmark as hosts of challenges and other programs take it.",
-    "baseline": "Write a submission made without learning.",
-    "selftest": "Prove that this installation gives the official digits.",
+    "export": "Export a benchmark to challenge hosts and other programs.",
+    "baseline": "Write a baseline submission that needs no training.",
+    "selftest": "Check that this installation gives the official scores.",
 }
 
 
 class LazyCommands(click.Group):
-    """A group whose commands are imported when called: command NAME is `NAME_command` in `piq_bench.cli.NAME`."""
+    """A group that imports a command when it is called: command NAME is `NAME_command` in `piq_bench.cli.NAME`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of COMMANDS."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import a command; None if there is no such command."""
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Help lines without importing any command."""
+        """Write the help lines of all commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -47,7 +48,7 @@ class LazyCommands(click.Group):
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="piq")
 def piq() -> None:
-    """Scores portrait interpretation: re-identification and person attributes, summed up as PIQ."""
+    """Evaluate portrait interpretation: person re-identification and attribute recognition, summed up as PIQ."""
 
 
 def piq_score() -> None:
@@ -64,14 +65,14 @@ def load_command(name: str) -> click.Command:
     """Import one command."""
     command = getattr(import_module(f"piq_bench.cli.{name}"), f"{name}_command")
     if not isinstance(command, click.Command):
-        raise TypeError(f"piq_bench.cli.{name}.{name}_command is no command")
+        raise TypeError(f"piq_bench.cli.{name}.{name}_command is not a command")
     return command
 
 
 def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Callback of an option that names a file to write: refuse at once what could not be written at the end."""
+    """Callback of an option that names an output file: refuse a path that cannot be written before any work is done."""
     if value is not None and value.is_dir():
         raise click.BadParameter(f"{str(value)!r} is a folder; name a file", ctx, parameter)
     if value is not None and not (value.parent.is_dir() and os.access(value.parent, os.W_OK)):
-        raise click.BadParameter(f"{str(value.parent)!r} is no folder that can be written to", ctx, parameter)
+        raise click.BadParameter(f"{str(value.parent)!r} is not a folder that can be written to", ctx, parameter)
     return value

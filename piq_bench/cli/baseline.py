@@ -1,27 +1,20 @@
-"""`piq baseline`: pictures to a submission, without learning."""
+"""`piq baseline`: answers a benchmark from fixed image features, without any training."""
 
 from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli.options import WORKERS_HELP, submission_file_option
 from piq_bench.errors import exit_codes
 
 
 @click.command("baseline")
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("submission.npz"),
-    show_default=True,
-    callback=output_file,
-    help="A .npz or .parquet file, or a new folder.",
-)
-@click.option("--name", default="colour-shape", show_default=True, help="Of the submission.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes. [default: one per free core]")
+@submission_file_option
+@click.option("--name", default="colour-shape", show_default=True, help="Name of the submission.")
+@click.option("--workers", type=click.IntRange(1, 64), help=WORKERS_HELP)
 def baseline_command(dataset: Path, out: Path, name: str, workers: int | None) -> None:
-    """Answer DATASET from colour and shape statistics of its pictures; nothing is learned."""
+    """Write a baseline submission for DATASET, made from colour and shape statistics of its images without training."""
     with exit_codes():
         from piq_bench.baseline.colour_shape import answer
         from piq_bench.cli.progress import progress_bar

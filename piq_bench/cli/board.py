@@ -1,10 +1,11 @@
-"""`piq board`: graded entries to the leaderboard."""
+"""`piq board`: writes the leaderboard of graded entries."""
 
 import json
 from pathlib import Path
 
 import click
 
+from piq_bench.cli.options import dataset_option
 from piq_bench.errors import exit_codes
 
 MARKDOWN = "leaderboard.md"
@@ -13,18 +14,14 @@ JSON_SCHEMA = "metadata.schema.json"
 
 @click.command("board", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("submissions", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--dataset",
-    envvar="PIQ_DATASET",
-    type=click.Path(path_type=Path),
-    help="Benchmark of the entries: a folder. [default: the bundled portrait-mini]",
-)
-@click.option("--check", is_flag=True, help="Write nothing; exit with 5 if a file is not as it would be written.")
+@dataset_option
+@click.option("--check", is_flag=True, help="Write nothing; exit with 5 if a leaderboard file is out of date.")
 def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
     """Write the leaderboard of the entries in the folder SUBMISSIONS.
 
-    SUBMISSIONS/leaderboard.md, and in SUBMISSIONS/board a page for all entries and one for each, and the same as CSV,
-    JSON and LaTeX. SUBMISSIONS/metadata.schema.json tells editors what an entry's metadata may hold.
+    The files are SUBMISSIONS/leaderboard.md; in SUBMISSIONS/board, an HTML overview, an HTML page for each entry, and
+    the leaderboard as CSV, JSON and LaTeX; and SUBMISSIONS/metadata.schema.json, with which editors check the metadata
+    of an entry.
     """
     with exit_codes():
         from piq_bench.board.entries import GENERATED, entries_in
@@ -41,10 +38,10 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         benchmark = read_benchmark(dataset)
         with progress_bar("entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
-        gone = removed_entries(submissions)
-        files = {MARKDOWN: board_markdown(boards, gone), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}
+        removed = removed_entries(submissions)
+        files = {MARKDOWN: board_markdown(boards, removed), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}
         tables = {"board.csv": board_csv(boards), "board.json": board_json(boards), "board.tex": board_latex(boards)}
-        files |= {f"{GENERATED}/{name}": text for name, text in (board_pages(boards, gone) | tables).items()}
+        files |= {f"{GENERATED}/{name}": text for name, text in (board_pages(boards, removed) | tables).items()}
         if check:
             stale = [
                 name

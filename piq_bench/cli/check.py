@@ -1,24 +1,25 @@
-"""`piq check`: is this a valid submission? Needs no labels."""
+"""`piq check`: checks the format of a submission, without labels."""
 
 from pathlib import Path
 
 import click
 
+from piq_bench.cli.options import FORMAT_HELP, PARTIAL_HELP, dataset_option
 from piq_bench.errors import exit_codes
 
 
 @click.command("check")
 @click.argument("submission", type=click.Path(path_type=Path))
+@dataset_option
+@click.option("--partial", is_flag=True, help=PARTIAL_HELP)
 @click.option(
-    "--dataset",
-    envvar="PIQ_DATASET",
-    type=click.Path(path_type=Path),
-    help="Benchmark to check against; image and split are enough. [default: the bundled portrait-mini]",
+    "--format", "layout", type=click.Choice(["table", "json"]), default="table", show_default=True, help=FORMAT_HELP
 )
-@click.option("--partial", is_flag=True, help="Accept a submission that lacks tasks.")
-@click.option("--format", "layout", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def check_command(submission: Path, dataset: Path | None, partial: bool, layout: str) -> None:
-    """Check the format of SUBMISSION, and say what is in it."""
+    """Check the format of SUBMISSION (.npz, .parquet or a folder) and list its content.
+
+    No labels are needed: the columns image and split of the annotations are enough.
+    """
     with exit_codes():
         from piq_bench.errors import BadSubmission
         from piq_bench.read.dataset import read_benchmark

@@ -1,4 +1,4 @@
-"""`piq compare`: submissions and a benchmark to paired differences, printed and written."""
+"""`piq compare`: compares submissions pairwise on a benchmark and tests the differences for significance."""
 
 import json
 import sys
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from piq_bench.cli import output_file
-from piq_bench.cli.score import AP_CONVENTIONS, ENGINE_HELP, ENGINES, FORMATS
+from piq_bench.cli.options import (
+    PARTIAL_HELP,
+    SEED,
+    ap_option,
+    dataset_option,
+    engine_option,
+    exclude_option,
+    format_option,
+)
 from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
@@ -21,27 +29,48 @@ MAX_SCORE_FILE = 16 << 20
 
 @click.command("compare", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path))
+@dataset_option
 @click.option(
-    "--dataset",
-    envvar="PIQ_DATASET",
+    "--json",
+    "json_file",
     type=click.Path(path_type=Path),
-    help="Benchmark to compare on: a folder. [default: the bundled portrait-mini]",
+    callback=output_file,
+    help="Also write the result as JSON here.",
 )
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the result here."
+    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write an HTML report here."
+)
+@format_option
+@engine_option
+@click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} Each pair is compared on the tasks that both have.")
+@ap_option
+@exclude_option
+@click.option(
+    "--bootstrap",
+    "n_resamples",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    help="Number of bootstrap resamples.",
 )
 @click.option(
-    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write a page here."
+    "--swaps",
+    "n_swaps",
+    type=click.IntRange(1, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="Number of resamples of the randomisation test.",
 )
-@click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
-@click.option("--partial", is_flag=True, help="Compare the tasks that both have; PIQ may then be missing.")
-@click.option("--ap", type=click.Choice(AP_CONVENTIONS), default=AP_CONVENTIONS[0], show_default=True)
-@click.option("--exclude", type=click.Choice(["sequence"]), help="Also leave out the query's own sequence.")
-@click.option("--bootstrap", "n_resamples", type=click.IntRange(1, 100_000), default=1000, show_default=True)
-@click.option("--swaps", "n_swaps", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
-@click.option("--fail-if-worse", is_flag=True, help="Exit with 5 if one is significantly worse than the first.")
+@click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Seed of the bootstrap resampling and the randomisation test.",
+)
+@click.option(
+    "--fail-if-worse", is_flag=True, help="Exit with 5 if a submission is significantly worse than the first."
+)
 def compare_command(
     submissions: tuple[Path, ...],
     dataset: Path | None,
@@ -57,10 +86,10 @@ def compare_command(
     seed: int,
     fail_if_worse: bool,
 ) -> None:
-    """Compare two or more SUBMISSIONS pairwise: is a difference more than luck?
+    """Compare two or more SUBMISSIONS pairwise and test the differences for significance.
 
-    Differences are the later minus the earlier, with paired bootstrap intervals and p-values of a paired randomisation
-    test over people, corrected by Holm's method.
+    A difference is the later submission minus the earlier one. It comes with a paired bootstrap interval and the
+    p-value of a paired randomisation test over people, corrected by Holm's method.
     """
     with exit_codes():
         from piq_bench.cli.progress import progress_bar
@@ -77,7 +106,7 @@ def compare_command(
         from piq_bench.write.files import write_text
 
         benchmark = read_benchmark(dataset)
-        refuse_unfit(submissions, benchmark, ap, exclude)
+        refuse_incomparable(submissions, benchmark, ap, exclude)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         systems = []
@@ -101,11 +130,11 @@ def compare_command(
             refuse_worse(result)
 
 
-def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str, exclude: str | None) -> None:
-    """Refuse what cannot be compared before anything takes time.
+def refuse_incomparable(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str, exclude: str | None) -> None:
+    """Refuse inputs that cannot be compared before any work is done.
 
     Raises:
-        BadUsage: listing everything: too few submissions, score files, results of another benchmark or protocol.
+        BadUsage: listing every problem: too few submissions, score files, results of another benchmark or protocol.
     """
     from piq_bench.errors import BadUsage, Problem, printable
     from piq_bench.metrics.fingerprint import fingerprint
@@ -129,41 +158,42 @@ def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str,
             problems.append(Problem("unreadable", path.name, printable(error), remedy))
             continue
         if other != own:
-            found = f"is a result of benchmark {printable(other[:12])}, and this is {own[:12]}"
+            found = f"is a result of benchmark {printable(other[:12])}, not of {own[:12]}"
             remedy = "results of different benchmarks cannot be compared"
             problems.append(Problem("other-benchmark", path.name, found, remedy))
         if rules != protocol:
             problems.append(other_protocol(path.name, rules, protocol))
         if other == own and rules == protocol:
-            remedy = "give the submission itself: differences are paired person by person"
+            remedy = "give the submission itself: the comparison pairs results person by person"
             problems.append(Problem("score-file", path.name, "is a score file", remedy))
     if problems:
         raise BadUsage("compare", problems)
 
 
 def read_origin(path: Path) -> tuple[str, "Protocol"]:
-    """Fingerprint of the benchmark and protocol in a score file.
+    """Read the fingerprint of the benchmark and the protocol from a score file.
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is no score file.
+        ValueError: if it is not a score file.
     """
     from piq_bench.records import Grouping, Protocol
 
     if not path.is_file() or path.stat().st_size > MAX_SCORE_FILE:
-        raise ValueError(f"no file, or more than {MAX_SCORE_FILE} bytes")
+        raise ValueError(f"not a file of at most {MAX_SCORE_FILE} bytes")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        said = {field.name: document["protocol"][field.name] for field in fields(Protocol)}
-        if said["grouping"] is not None:
-            said["grouping"] = Grouping(**said["grouping"])
-        return str(document["benchmark"]["fingerprint"]), Protocol(**{**said, "exclude": tuple(said["exclude"])})
+        protocol = {field.name: document["protocol"][field.name] for field in fields(Protocol)}
+        if protocol["grouping"] is not None:
+            protocol["grouping"] = Grouping(**protocol["grouping"])
+        protocol["exclude"] = tuple(protocol["exclude"])
+        return str(document["benchmark"]["fingerprint"]), Protocol(**protocol)
     except (KeyError, TypeError):
-        raise ValueError("no score file") from None
+        raise ValueError("not a score file") from None
 
 
 def refuse_worse(comparison: "Comparison") -> None:
-    """Exit with 5 where a submission is significantly worse than the first: in PIQ, or in anything if PIQ is missing.
+    """Exit with 5 if a submission is significantly worse than the first: in PIQ, or in any metric if PIQ is missing.
 
     Raises:
         GateNotMet: naming every such submission and metric.
@@ -173,12 +203,12 @@ def refuse_worse(comparison: "Comparison") -> None:
 
     problems = []
     for pair in comparison.pairs:
-        has_piq = any(one.metric == "piq" for one in pair.differences)
-        for one in pair.differences:
-            counts = one.metric == "piq" or not has_piq
-            if pair.first == 0 and counts and one.significant and one.difference < 0:
+        has_piq = any(difference.metric == "piq" for difference in pair.differences)
+        for difference in pair.differences:
+            is_decisive = difference.metric == "piq" or not has_piq
+            if pair.first == 0 and is_decisive and difference.significant and difference.difference < 0:
                 first, second = pair_title(comparison, pair)
-                found = f"{signed(one.difference)} per cent against {first} (p {one.p_adjusted:.4f})"
-                problems.append(Problem("worse", f"{second}: {one.metric}", found, "--fail-if-worse"))
+                found = f"{signed(difference.difference)} per cent against {first} (p {difference.p_adjusted:.4f})"
+                problems.append(Problem("worse", f"{second}: {difference.metric}", found, "--fail-if-worse"))
     if problems:
         raise GateNotMet("compare", problems)

@@ -1,10 +1,11 @@
-"""`piq demo`: options to a synthetic benchmark on disk."""
+"""`piq demo`: draws a synthetic benchmark and writes it to disk."""
 
 from pathlib import Path
 
 import click
 
 from piq_bench.cli import output_file
+from piq_bench.cli.options import SEED, WORKERS_HELP
 from piq_bench.errors import exit_codes
 
 PRESETS = ("portrait250k",)
@@ -12,33 +13,41 @@ PRESETS = ("portrait250k",)
 
 @click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--images", "n_images", type=int, default=3000, show_default=True, help="How many pictures to draw.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(1, 1024), help="Processes that draw. [default: one per core]")
-@click.option("--preset", type=click.Choice(PRESETS), help="Sizes of a published benchmark instead of --images.")
-@click.option("--no-images", is_flag=True, help="With --preset: labels, groups and an embedding, but no pictures.")
+@click.option("--images", "n_images", type=int, default=3000, show_default=True, help="Number of images to draw.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Random seed; the same seed gives the same benchmark."
+)
+@click.option("--workers", type=click.IntRange(1, 1024), help=WORKERS_HELP)
+@click.option(
+    "--preset", type=click.Choice(PRESETS), help="Use the sizes of a published benchmark instead of --images."
+)
+@click.option("--no-images", is_flag=True, help="With --preset: write labels, groups and a submission, but no images.")
 @click.option(
     "--difficulty",
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="With --preset: how much of the embedding is noise.",
+    help="With --preset: share of noise in the embeddings.",
 )
 @click.option(
     "--dimension",
     type=click.IntRange(8, 4096),
     default=512,
     show_default=True,
-    help="With --preset: length of the embedding.",
+    help="With --preset: number of values in each embedding.",
 )
 @click.option(
-    "--dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True, help="With --preset."
+    "--dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="With --preset: number format of the embeddings.",
 )
 @click.option(
     "--sheet",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=output_file,
-    help="Also write a contact sheet: a PNG of people, poses and expressions.",
+    help="Also write a contact sheet here: a PNG that shows people, poses and expressions.",
 )
 @click.pass_context
 def demo_command(
@@ -54,14 +63,14 @@ def demo_command(
     dtype: str,
     sheet: Path | None,
 ) -> None:
-    """Draw the synthetic benchmark into the new folder OUT.
+    """Draw a synthetic benchmark into the new folder OUT.
 
-    With the defaults it is the benchmark bundled with this package, picture for picture. With
-    `--preset portrait250k --no-images` it has the sizes of Portrait250K and comes with a submission,
-    OUT/submission, to try the scorer at full scale.
+    The defaults give exactly the benchmark that is bundled with this package. With `--preset portrait250k --no-images`,
+    the benchmark has the sizes of Portrait250K and comes with a submission, OUT/submission, to try the scorer at full
+    scale.
     """
     with exit_codes():
-        refuse_misfits(ctx, preset, no_images=no_images, sheet=sheet)
+        refuse_conflicting_options(ctx, preset, no_images=no_images, sheet=sheet)
         if preset:
             write_scale_set(out, seed, difficulty, dimension, dtype)
         else:
@@ -69,13 +78,13 @@ def demo_command(
 
 
 def write_pictures(out: Path, n_images: int, seed: int, workers: int | None, sheet: Path | None) -> None:
-    """Draw, group, and say what there is."""
+    """Draw the images, group them and print a summary."""
     from piq_bench.cli.progress import progress_bar
     from piq_bench.demo.build import build_demo
     from piq_bench.demo.sheet import contact_sheet
     from piq_bench.write.files import written_whole
 
-    n_steps = n_images + n_images * 7 // 15  # every picture is drawn, those of query and gallery are hashed as well
+    n_steps = n_images + n_images * 7 // 15  # all images are drawn; those of query and gallery are also hashed
     with progress_bar("drawing and hashing", n_steps) as advance:
         built = build_demo(out, n_images=n_images, seed=seed, workers=workers, advance=advance)
     groups = built.report.group
@@ -87,7 +96,7 @@ def write_pictures(out: Path, n_images: int, seed: int, workers: int | None, she
         picture, legend = contact_sheet(seed, built.frames)
         with written_whole(sheet) as temporary:
             picture.save(temporary, format="PNG")
-        click.echo(f"{sheet}: rows from the top, each from the left")
+        click.echo(f"{sheet}: rows from top to bottom, each from left to right")
         for line in legend:
             click.echo(f"  {line}")
 
@@ -101,44 +110,45 @@ def write_scale_set(out: Path, seed: int, difficulty: float, dimension: int, dty
         built = build_scale_set(
             out, seed=seed, difficulty=difficulty, dimension=dimension, dtype=dtype, advance=advance
         )
-    click.echo(f"{out}: {built.name}, {built.n_images} images without pictures")
+    click.echo(f"{out}: {built.name}, {built.n_images} images, without image files")
     click.echo(f"  submission for them in {out / 'submission'}, fingerprint {built.fingerprint}")
 
 
 def sizes_of(groups: list[int]) -> list[int]:
-    """Sizes of groups."""
+    """Count the images of each group."""
     from collections import Counter
 
     return list(Counter(groups).values())
 
 
-def refuse_misfits(ctx: click.Context, preset: str | None, *, no_images: bool, sheet: Path | None) -> None:
-    """Refuse options that do not fit together, all of them at once."""
+def refuse_conflicting_options(ctx: click.Context, preset: str | None, *, no_images: bool, sheet: Path | None) -> None:
+    """Raise BadUsage listing every option that conflicts with another."""
     from click.core import ParameterSource
 
     from piq_bench.errors import BadUsage, Problem
 
-    def given(name: str) -> bool:
+    def is_set(name: str) -> bool:
         return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
     problems = []
     if preset and not no_images:
         found = f"{preset} has 250000 images, and drawing them would take about an hour"
         problems.append(
-            Problem("needs-no-images", "--preset", found, "add --no-images, or use --images without preset")
+            Problem("needs-no-images", "--preset", found, "add --no-images, or use --images without --preset")
         )
     if no_images and not preset:
-        found = "without a preset the pictures are the benchmark"
+        found = "a benchmark without a preset consists of its images"
         problems.append(Problem("needs-preset", "--no-images", found, "add --preset portrait250k"))
     if preset:
         for name, option in (("n_images", "--images"), ("workers", "--workers")):
-            if given(name):
-                problems.append(Problem("unused-option", option, f"a preset has no use for {option}", "leave it out"))
+            if is_set(name):
+                found = f"{option} has no effect with a preset"
+                problems.append(Problem("unused-option", option, found, "leave it out"))
         if sheet is not None:
-            problems.append(Problem("unused-option", "--sheet", "there are no pictures to show", "leave it out"))
+            problems.append(Problem("unused-option", "--sheet", "there are no images to show", "leave it out"))
     else:
         for name in ("difficulty", "dimension", "dtype"):
-            if given(name):
+            if is_set(name):
                 found = "only a preset comes with an embedding"
                 problems.append(Problem("unused-option", f"--{name}", found, "leave it out, or add a preset"))
     if problems:

@@ -1,4 +1,4 @@
-"""`piq grade`: a leaderboard entry to its result, for people and for CI."""
+"""`piq grade`: scores a leaderboard entry again and checks its claims, on the command line or in CI."""
 
 import tempfile
 from collections.abc import Sequence
@@ -8,40 +8,40 @@ from typing import TYPE_CHECKING
 import click
 
 from piq_bench.cli import output_file
+from piq_bench.cli.options import bootstrap_option, dataset_option, disclosure_option
 from piq_bench.errors import BadUsage, GateNotMet, Problem, exit_codes, printable
 
 if TYPE_CHECKING:
     from piq_bench.board.grade import Grade
     from piq_bench.board.ledger import LadderEntry, Line, Scoring
 
-DISCLOSURES = ("full", "public", "score")
-
 
 @click.command("grade", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("entry", required=False, type=click.Path(path_type=Path))
+@dataset_option
+@click.option("--base", help="Commit or branch that a pull request merges into; with --head, instead of ENTRY.")
+@click.option("--head", help="Commit or branch of the pull request; it may only add one entry.")
+@click.option("--write", is_flag=True, help="Write the entry's result.json; for the grader, not for authors.")
 @click.option(
-    "--dataset",
-    envvar="PIQ_DATASET",
+    "--out",
+    "result_file",
     type=click.Path(path_type=Path),
-    help="Benchmark to grade against: a folder. [default: the bundled portrait-mini]",
+    callback=output_file,
+    help="Write the result here instead of to the entry's result.json.",
 )
-@click.option("--base", help="With --head, instead of ENTRY: the commit that a pull request wants to change.")
-@click.option("--head", help="Its own commit; whatever it does beside adding one entry is refused.")
-@click.option("--write", is_flag=True, help="Write the entry's result.json; the grader's task, never the author's.")
-@click.option(
-    "--out", "result_file", type=click.Path(path_type=Path), callback=output_file, help="Write the result here instead."
-)
-@click.option("--fetch", is_flag=True, help="Fetch the predictions where submission.ref.toml says that they lie.")
-@click.option("--disclosure", type=click.Choice(DISCLOSURES), default="full", show_default=True)
-@click.option("--bootstrap", "n_resamples", type=click.IntRange(0, 100_000), default=1000, show_default=True)
+@click.option("--fetch", is_flag=True, help="Download the predictions from the address in submission.ref.toml.")
+@disclosure_option
+@bootstrap_option
 @click.option(
     "--ledger",
     type=click.Path(path_type=Path),
     callback=output_file,
-    help="Record the scoring here. [default: with --write, ledger.jsonl beside the entries]",
+    help="Ledger file in which to record the scoring. [default with --write: ledger.jsonl beside the entries]",
 )
-@click.option("--budget", type=click.IntRange(1), help="Scorings of one benchmark at most; the ledger counts them.")
-@click.option("--ladder", is_flag=True, help="Hidden labels: tell the best PIQ so far, and nothing else.")
+@click.option(
+    "--budget", type=click.IntRange(1), help="Maximum number of scorings of one benchmark, counted in the ledger."
+)
+@click.option("--ladder", is_flag=True, help="For hidden labels: reveal the best PIQ so far and nothing else.")
 def grade_command(
     entry: Path | None,
     dataset: Path | None,
@@ -56,19 +56,20 @@ def grade_command(
     budget: int | None,
     ladder: bool,
 ) -> None:
-    """Score ENTRY anew, compare what it claims, and look for copies among the entries beside it.
+    """Score the folder ENTRY again, check what it claims, and compare it with the other entries to find copies.
 
-    With --base and --head, ENTRY is taken out of the objects of the git repository here: the one that the commit adds.
+    With --base and --head, the entry is the one that a pull request adds; it is read from the git repository in the
+    current folder without checking it out.
 
-    With --ladder, the best PIQ of the ledger moves only if the entry is better by more than half the width of its own
-    interval; claims are not compared. --out is then for the organiser's eyes.
+    With --ladder, the best PIQ in the ledger changes only if the entry exceeds it by more than half the width of the
+    entry's own interval. Claims are not checked, and only the organiser may see the file that --out writes.
 
-    Exit code 5 where a claim does not hold to the last bit, or the entry is a copy; no result is written then. Exit
-    code 6 where the budget is spent; nothing is scored then.
+    The exit code is 5 if a claim is not exactly true or the entry is a copy; no result is written then. It is 6 if the
+    budget is spent; nothing is scored then.
     """
     from piq_bench.report.disclosure import disclosed_document, discretion
 
-    with exit_codes(), discretion(disclosure), tempfile.TemporaryDirectory() as place:
+    with exit_codes(), discretion(disclosure), tempfile.TemporaryDirectory() as scratch:
         from piq_bench.board import ledger as book
         from piq_bench.board.entries import entries_in, read_entry
         from piq_bench.board.grade import grade, result_json
@@ -82,54 +83,55 @@ def grade_command(
         from piq_bench.retrieve.engines import choose
         from piq_bench.write.files import write_text
 
-        refuse_misfits(
+        refuse_conflicting_options(
             entry, base, head, write=write, fetch=fetch, recorded=ledger is not None, budget=budget, ladder=ladder
         )
         if ladder and n_resamples == 0:
-            raise click.UsageError("--ladder takes its step from the interval: it needs --bootstrap")
+            raise click.UsageError("--ladder takes its step from the interval of PIQ: it needs --bootstrap above 0")
         if entry is None:
-            found = read_entry(arrived_entry(Path(), str(base), str(head), Path(place)))
+            graded = read_entry(arrived_entry(Path(), str(base), str(head), Path(scratch)))
             others = entries_in(Path(FOLDER)) if Path(FOLDER).is_dir() else []
         else:
-            found = read_entry(entry)
-            others = entries_in(found.folder.resolve().parent)
+            graded = read_entry(entry)
+            others = entries_in(graded.folder.resolve().parent)
         if ledger is None and write:
-            ledger = found.folder.resolve().parent / book.FILE
+            ledger = graded.folder.resolve().parent / book.FILE
         benchmark = read_benchmark(dataset)
         if ledger is not None:
             book.refuse_spent(ledger, fingerprint(benchmark), budget)
-        predictions = fetch_predictions(found.reference, Path(place)) if fetch and found.reference else None
+        predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine = choose("auto", n_queries * n_gallery)
+        engine, engine_name = choose("auto", n_queries * n_gallery)
         with progress_bar("queries", n_queries) as advance:
             result = grade(
                 benchmark,
-                found,
+                graded,
                 others,
                 predictions=predictions,
                 partial=not ladder,
                 n_resamples=n_resamples,
-                engine=count,
-                engine_name=engine,
+                engine=engine,
+                engine_name=engine_name,
                 advance=advance,
             )
         problems = failures(result, claims=not ladder)
-        if ledger is not None:  # before anything is told
+        if ledger is not None:  # before any result is shown
             attempt = ladder_entry_of(result) if ladder else None
-            told = published_digest(disclosed_document(result.document, disclosure)) if write and not problems else None
-            line, digest = book.record(ledger, scoring_of(result, problems, told), ladder=attempt, budget=budget)
-            tell_recorded(line, digest)
+            published = disclosed_document(result.document, disclosure) if write and not problems else None
+            scoring = scoring_of(result, problems, None if published is None else published_digest(published))
+            line, digest = book.record(ledger, scoring, ladder=attempt, budget=budget)
+            print_ledger_line(line, digest)
         if not ladder:
-            tell(result)
+            print_grade(result)
         if problems:
             raise GateNotMet(result.entry, problems)
-        target = found.result if write else result_file
+        target = graded.result if write else result_file
         if target is not None:
             write_text(target, result_json(result, disclosure))
             click.echo(f"wrote {target}")
 
 
-def refuse_misfits(
+def refuse_conflicting_options(
     entry: Path | None,
     base: str | None,
     head: str | None,
@@ -140,10 +142,11 @@ def refuse_misfits(
     budget: int | None,
     ladder: bool,
 ) -> None:
-    """Raises BadUsage unless the options name one entry and fit together."""
+    """Raise BadUsage unless the options name exactly one entry and fit together."""
     problems = []
     if (entry is None) != (base is not None and head is not None) or (entry is not None and (base or head)):
-        problems.append(Problem("which-entry", "ENTRY", "neither one entry nor --base and --head", "one of the two"))
+        found = "got both or neither of ENTRY and --base with --head"
+        problems.append(Problem("which-entry", "ENTRY", found, "either ENTRY, or --base and --head"))
     if write and entry is None:
         problems.append(Problem("no-folder", "--write", "the entry has no folder here", "--out FILE"))
     if fetch and entry is None:
@@ -159,15 +162,21 @@ def refuse_misfits(
 
 
 def ladder_entry_of(result: "Grade") -> "LadderEntry":
-    """PIQ and the step that belongs to it."""
+    """PIQ, and the step by which it must exceed the best one: half the width of its interval."""
     from piq_bench.board.ledger import LadderEntry
 
     low, high = result.document["intervals"]["piq"]
     return LadderEntry(result.document["piq"], (high - low) / 2)
 
 
-def scoring_of(result: "Grade", problems: Sequence[Problem], told: str | None) -> "Scoring":
-    """What is recorded of a grading; `told` as in the ledger."""
+def scoring_of(result: "Grade", problems: Sequence[Problem], result_digest: str | None) -> "Scoring":
+    """What the ledger records about a grading.
+
+    Args:
+        result: the grading.
+        problems: why the entry is refused; empty if it is not.
+        result_digest: SHA-256 of the published result; None if no result is published.
+    """
     from piq_bench.board.ledger import Scoring
 
     return Scoring(
@@ -176,20 +185,20 @@ def scoring_of(result: "Grade", problems: Sequence[Problem], told: str | None) -
         content=result.document["submission"]["content"],
         digest=result.document["protocol"]["digest"],
         refusal="; ".join(f"{problem.where}: {problem.found}" for problem in problems),
-        told=told,
+        told=result_digest,
     )
 
 
-def tell_recorded(line: "Line", digest: str) -> None:
-    """The ledger's new line, on stdout; with the Ladder that is all that is told."""
+def print_ledger_line(line: "Line", digest: str) -> None:
+    """Print the new line of the ledger; with --ladder nothing else is printed."""
     if line.best is not None:
         state = {"best": "is the new best", "not better": "stays the best"}.get(line.decision, "stays the best")
         click.echo(f"ladder  PIQ {line.best} {state}")
     click.echo(f"ledger  line {line.number}, {line.decision}, {digest}")
 
 
-def tell(result: "Grade") -> None:
-    """What the grader says, on stdout."""
+def print_grade(result: "Grade") -> None:
+    """Print PIQ, the claims, the warnings and the digest."""
     from piq_bench.report.rows import percent
 
     click.echo(f"entry   {result.entry}: {result.status}, PIQ {percent(result.document['piq'])}")
@@ -202,7 +211,7 @@ def tell(result: "Grade") -> None:
 
 
 def failures(result: "Grade", *, claims: bool) -> list[Problem]:
-    """Every claim that does not hold, and every entry of which it is a copy."""
+    """Every claim that does not hold, and every entry whose predictions were copied."""
     intervals = result.document["intervals"]
     resampled = f"--bootstrap {intervals['resamples']} --seed {intervals['seed']}" if intervals else "--bootstrap 0"
     remedies = {"digest": f"it covers the intervals too: claim what `piq-score {resampled}` tells"}

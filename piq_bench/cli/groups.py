@@ -1,4 +1,4 @@
-"""`piq groups`: hash a data set's images, group the near-duplicates, show what each threshold would do."""
+"""`piq groups`: hashes a data set's images, groups near-duplicates and shows what each threshold would do."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from piq_bench.cli import output_file
+from piq_bench.cli.options import WORKERS_HELP
 from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
@@ -20,20 +21,44 @@ MODES = ("components", "neighbours")
 
 @click.command("piq-groups", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="A .csv or .parquet file. [default: DATASET/groups.csv]")
-@click.option("--threshold", type=int, help="Hamming distance, inclusive, 0 to 12. [default: as benchmark.toml says]")
-@click.option("--similarity", help="Instead of a threshold: near-duplicates exceed it, as in 1 - d/64 > 0.9.")
-@click.option("--mode", type=click.Choice(MODES), help="Groups by chaining, or direct neighbours only. [default: same]")
-@click.option("--within-source", is_flag=True, help="Link only images of one source (film).")
 @click.option(
-    "--min-quality", type=click.FloatRange(0, 510), help="Do not link by hash what has a lower mean gradient, as 4.3."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Groups to write: a .csv or .parquet file. [default: DATASET/groups.csv]",
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes. [default: as many as there are free cores]")
-@click.option("--keep-going", is_flag=True, help="Accept unreadable images, each alone in its group.")
-@click.option("--limit-pixels", type=click.IntRange(1), help="Refuse larger pictures. [default: 50 million]")
-@click.option("--check", is_flag=True, help="Exit with 5 if a warning holds.")
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the report here."
+    "--threshold",
+    type=int,
+    help="Largest Hamming distance between hashes of near-duplicates, 0 to 12. [default: that of benchmark.toml]",
+)
+@click.option(
+    "--similarity",
+    help="Instead of --threshold: similarity that near-duplicates exceed; 0.9 means 1 - distance/64 > 0.9.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    help="components: near-duplicates of near-duplicates count as near-duplicates; neighbours: direct ones only. "
+    "[default: that of benchmark.toml]",
+)
+@click.option("--within-source", is_flag=True, help="Link only images of the same source, such as a film.")
+@click.option(
+    "--min-quality",
+    type=click.FloatRange(0, 510),
+    help="Link images with a mean gradient below this, for example 4.3, only to byte-identical files.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help=WORKERS_HELP)
+@click.option("--keep-going", is_flag=True, help="Accept unreadable images; each stays alone in its group.")
+@click.option(
+    "--limit-pixels", type=click.IntRange(1), help="Refuse images with more pixels than this. [default: 50 million]"
+)
+@click.option("--check", is_flag=True, help="Exit with 5 if there is a warning.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    callback=output_file,
+    help="Also write the report as JSON here.",
 )
 def groups_command(
     dataset: Path,
@@ -49,7 +74,10 @@ def groups_command(
     check: bool,
     json_file: Path | None,
 ) -> None:
-    """Hash the query and gallery images of DATASET and write their near-duplicate groups."""
+    """Group the near-duplicates among the query and gallery images of DATASET.
+
+    Images are compared by a perceptual hash. The report shows what each threshold would do.
+    """
     with exit_codes():
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
@@ -81,7 +109,9 @@ def groups_command(
                     advance=advance,
                 )
         except KeyboardInterrupt:
-            click.echo(f"what has been hashed is kept in {cache_path.name}: the next run goes on from there", err=True)
+            click.echo(
+                f"hashes computed so far are kept in {cache_path.name}: the next run resumes from there", err=True
+            )
             raise
         write_groups(path, report)
         cache_path.unlink(missing_ok=True)
@@ -89,7 +119,7 @@ def groups_command(
             write_text(json_file, groups_json(report))
         click.echo(groups_table(report, colour=sys.stdout.isatty()), nl=False)
         click.echo(f"written: {path}", err=True)
-        advise(benchmark, report)
+        note_other_grouping(benchmark, report)
         if check and report.warnings:
             remedy = "lower --threshold, or use --within-source, --min-quality or --mode neighbours"
             problems = [Problem(warning.code, "groups", warning.text, remedy) for warning in report.warnings]
@@ -99,7 +129,7 @@ def groups_command(
 def chosen_grouping(
     benchmark: "Benchmark", threshold: int | None, similarity: str | None, mode: str | None
 ) -> "Grouping":
-    """The data set's own, changed by what was asked for."""
+    """Combine the data set's grouping with the options of the command line."""
     from dataclasses import replace
 
     from piq_bench.errors import BadUsage, Problem
@@ -119,7 +149,7 @@ def chosen_grouping(
 
 
 def checked_output(path: Path) -> Path:
-    """Refuse a name that could not be written to, before hours of hashing."""
+    """Refuse a path that cannot be written before hours of hashing."""
     import os
 
     from piq_bench.errors import BadUsage, Problem
@@ -134,12 +164,12 @@ def checked_output(path: Path) -> Path:
     return path
 
 
-def advise(benchmark: "Benchmark", report: "GroupReport") -> None:
-    """Say at once what reading the data set back would refuse."""
-    asked, made = benchmark.grouping, report.groups.grouping
-    if benchmark.layout == "folder" and asked != made:
+def note_other_grouping(benchmark: "Benchmark", report: "GroupReport") -> None:
+    """Print a note if the groups differ from benchmark.toml, since the data set could then not be read back."""
+    expected, made = benchmark.grouping, report.groups.grouping
+    if benchmark.layout == "folder" and expected != made:
         click.echo(
-            f"note: benchmark.toml asks for threshold {asked.threshold} and mode {asked.mode}; before this file can be "
-            f'used, its [grouping] must say threshold = {made.threshold} and mode = "{made.mode}"',
+            f"note: benchmark.toml asks for threshold {expected.threshold} and mode {expected.mode}; before this file "
+            f'can be used, its [grouping] must say threshold = {made.threshold} and mode = "{made.mode}"',
             err=True,
         )

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, only where a person watches: long work shows how far it is and when it will end."""
+"""A progress bar on stderr, shown only in a terminal, with the time left."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ Advance = Callable[[int], None]
 
 @contextmanager
 def progress_bar(description: str, total: int) -> Iterator[Advance]:
-    """Yield a function that moves the bar on by some steps; it does nothing where stderr is no terminal."""
+    """Yield a function that advances the bar by a number of steps; it does nothing if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda steps: None
         return

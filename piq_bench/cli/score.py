@@ -1,4 +1,4 @@
-"""`piq-score`: a submission and a benchmark to a score, printed and written."""
+"""`piq-score`: scores a submission against a benchmark, prints the result and writes it to files."""
 
 import os
 import sys
@@ -7,52 +7,48 @@ from pathlib import Path
 import click
 
 from piq_bench.cli import output_file
+from piq_bench.cli.options import (
+    PARTIAL_HELP,
+    SEED,
+    ap_option,
+    bootstrap_option,
+    dataset_option,
+    disclosure_option,
+    engine_option,
+    exclude_option,
+    format_option,
+)
 from piq_bench.errors import exit_codes
-
-FORMATS = ("table", "json", "markdown", "latex")
-AP_CONVENTIONS = ("non-interpolated", "market1501")
-ENGINES = ("auto", "cpu", "gpu")
-DISCLOSURES = ("full", "public", "score")
-DISCLOSURE_HELP = "What is told: all; nothing of single images and people; or scores without any label."
-ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is large and one works."
 
 
 @click.command("piq-score", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("submission", type=click.Path(path_type=Path))
+@dataset_option
 @click.option(
-    "--dataset",
-    envvar="PIQ_DATASET",
+    "--json",
+    "json_file",
     type=click.Path(path_type=Path),
-    help="Benchmark to score against: a folder. [default: the bundled portrait-mini]",
+    callback=output_file,
+    help="Also write the score file (JSON) here.",
 )
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), callback=output_file, help="Also write the score file here."
-)
-@click.option(
-    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write a report to look at."
+    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write an HTML report here."
 )
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),
-    help="Score file whose numbers the report shows beside. [default: our best entry, for portrait-mini]",
+    help="Score file to show for comparison in the HTML report. [default: the best reference entry, for portrait-mini]",
 )
-@click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
-@click.option("--partial", is_flag=True, help="Score what is there; PIQ is not reported.")
-@click.option("--ap", type=click.Choice(AP_CONVENTIONS), default=AP_CONVENTIONS[0], show_default=True)
-@click.option("--exclude", type=click.Choice(["sequence"]), help="Also leave out the query's own sequence.")
-@click.option(
-    "--bootstrap",
-    "n_resamples",
-    type=click.IntRange(0, 100_000),
-    default=1000,
-    show_default=True,
-    help="Resamples for the intervals; 0 for none.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--disclosure", type=click.Choice(DISCLOSURES), default="full", show_default=True, help=DISCLOSURE_HELP)
-@click.option("--summary", is_flag=True, help="In a GitHub workflow: also add the result to the job's summary.")
-@click.option("--min-piq", type=click.FloatRange(0, 1), help="Exit with 5 if PIQ is lower.")
+@format_option
+@engine_option
+@click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
+@ap_option
+@exclude_option
+@bootstrap_option
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the bootstrap resampling.")
+@disclosure_option
+@click.option("--summary", is_flag=True, help="In a GitHub workflow: also add the result to the job summary.")
+@click.option("--min-piq", type=click.FloatRange(0, 1), help="Exit with 5 if PIQ, as a fraction, is lower than this.")
 def score_command(
     submission: Path,
     dataset: Path | None,
@@ -94,7 +90,7 @@ def score_command(
         if html_file is not None:
             require()
         elif reference is not None:
-            remedy = "add --html FILE, or leave it out"
+            remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
         benchmark = read_benchmark(dataset)
         if exclude == "sequence" and benchmark.sequence is None:
@@ -135,8 +131,8 @@ def score_command(
         else:
             text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark)
         click.echo(text, nl=False)
-        if summary and (place := os.environ.get("GITHUB_STEP_SUMMARY")):
-            with Path(place).open("a", encoding="utf-8") as stream:  # other steps write there too
+        if summary and (summary_file := os.environ.get("GITHUB_STEP_SUMMARY")):
+            with Path(summary_file).open("a", encoding="utf-8") as stream:  # other steps write there too
                 stream.write(score_markdown(shown, benchmark))
         if min_piq is not None and (result.piq is None or result.piq < min_piq):
             found = "PIQ is not reported" if result.piq is None else f"PIQ is {result.piq!r}"

@@ -1,4 +1,4 @@
-"""`piq selftest`: does this installation give the official digits?"""
+"""`piq selftest`: checks that this installation gives the official scores, to the last digit."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from piq_bench.cli import output_file
-from piq_bench.cli.score import ENGINES
+from piq_bench.cli.options import ENGINES
 from piq_bench.errors import EXIT_INTERNAL, exit_codes
 
 
@@ -15,11 +15,17 @@ from piq_bench.errors import EXIT_INTERNAL, exit_codes
     "--update",
     type=click.Path(path_type=Path),
     callback=output_file,
-    help="Write the digests found to this file, for maintainers.",
+    help="For maintainers: write the digests of this run to a file instead of comparing them.",
 )
-@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What has to prove it.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Retrieval engine to test."
+)
 def selftest_command(update: Path | None, engine: str) -> None:
-    """Score built-in submissions (perfect, random, constant, tied, ...) and compare with the official digits."""
+    """Check that this installation gives the official scores, to the last digit.
+
+    It scores built-in submissions (perfect, random, constant, tied and others) and compares the digests of their score
+    files with the official ones.
+    """
     with exit_codes():
         from rich import box
         from rich.console import Console
@@ -45,7 +51,7 @@ def selftest_command(update: Path | None, engine: str) -> None:
         if update is not None:
             write_text(update, official_text(checks))
         elif not all(check.passed for check in checks):
-            click.echo("this installation does not give the official digits: please report it", err=True)
+            click.echo("this installation does not give the official scores: please report it", err=True)
             sys.exit(EXIT_INTERNAL)
         else:
-            click.echo(f"this installation gives the official digits; engine: {name}")
+            click.echo(f"this installation gives the official scores; engine: {name}")

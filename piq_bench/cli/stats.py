@@ -1,4 +1,4 @@
-"""`piq-stats`: a data set to its figures and findings, printed and written."""
+"""`piq-stats`: describes a data set in numbers and lists what is wrong with it."""
 
 import sys
 from fractions import Fraction
@@ -7,22 +7,22 @@ from pathlib import Path
 import click
 
 from piq_bench.cli import output_file
+from piq_bench.cli.options import format_option
 from piq_bench.errors import exit_codes
 
-FORMATS = ("table", "json", "markdown", "latex")
 NARROWEST = 76
 WIDEST = 80
 LONGEST_SHARE = 20
 
 
 def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Fraction, ...]:
-    """Callback of --k: decimal texts such as "0.2" to exact fractions in (0, 1], each once."""
+    """Callback of --k: turn decimals such as "0.2" into exact fractions in (0, 1], without repetitions."""
     found = []
     for text in values:
         is_decimal = text.isascii() and text.replace(".", "", 1).isdigit() and len(text) <= LONGEST_SHARE
         share = Fraction(text) if is_decimal else Fraction(0)
         if not 0 < share <= 1:
-            raise click.BadParameter(f"{text!r} is no decimal number above 0 and at most 1", ctx, parameter)
+            raise click.BadParameter(f"{text!r} is not a decimal number above 0 and at most 1", ctx, parameter)
         found.append(share)
     return tuple(dict.fromkeys(found))
 
@@ -36,21 +36,21 @@ def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     multiple=True,
     default=("0.2",),
     show_default=True,
-    help="Share of LTS_k; may be repeated.",
+    help="Share k of the long-tail score LTS_k; repeat the option for several.",
 )
 @click.option(
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
     callback=output_file,
-    help="Also write the statistics file here.",
+    help="Also write the statistics as JSON here.",
 )
 @click.option(
-    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write a page to look at."
+    "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write an HTML report here."
 )
-@click.option("--format", "layout", type=click.Choice(FORMATS), default="table", show_default=True)
+@format_option
 @click.option(
-    "--files/--no-files", default=True, show_default=True, help="Look for missing, empty and equal image files."
+    "--files/--no-files", default=True, show_default=True, help="Check for missing, empty and identical image files."
 )
 def stats_command(
     dataset: Path | None,
@@ -62,8 +62,8 @@ def stats_command(
 ) -> None:
     """Describe DATASET and check it.
 
-    DATASET is a folder (benchmark.toml and annotations), a Market-1501 style folder, or a table of labels; without it,
-    $PIQ_DATASET or the benchmark bundled with this package. Exits with 4 if it is not fit to score against.
+    DATASET is a folder with benchmark.toml and annotations, a Market-1501 style folder, or a table of labels. The
+    default is $PIQ_DATASET, or the bundled portrait-mini. The exit code is 4 if the data set is not fit for scoring.
     """
     with exit_codes():
         import shutil

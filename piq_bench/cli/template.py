@@ -1,30 +1,24 @@
-"""`piq template`: a valid example submission to start from."""
+"""`piq template`: writes a valid example submission to start from."""
 
 from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli.options import SEED, dataset_option, submission_file_option
 from piq_bench.errors import exit_codes
 
 
 @click.command("template")
+@dataset_option
+@submission_file_option
 @click.option(
-    "--dataset",
-    envvar="PIQ_DATASET",
-    type=click.Path(path_type=Path),
-    help="Benchmark that it answers. [default: the bundled portrait-mini]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("submission.npz"),
+    "--dimension",
+    type=click.IntRange(1, 65536),
+    default=128,
     show_default=True,
-    callback=output_file,
-    help="A .npz or .parquet file, or a new folder.",
+    help="Number of values in each embedding.",
 )
-@click.option("--dimension", type=click.IntRange(1, 65536), default=128, show_default=True, help="Of the embedding.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the random answers.")
 def template_command(dataset: Path | None, out: Path, dimension: int, seed: int) -> None:
     """Write a valid example submission with random answers."""
     with exit_codes():

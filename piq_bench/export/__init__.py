@@ -1,1 +1,1 @@
-"""A benchmark to what other programs take: bundles for the hosts of challenges, descriptions, results."""
+"""Exports for other programs: bundles for challenge hosts, descriptions of data sets, results."""

@@ -1,7 +1,8 @@
-"""What bundles for all hosts have in common: phases, reference data, a kit for participants, the evaluator itself.
+"""The parts that bundles for all hosts share: phases, reference data, a starting kit for participants, the evaluator.
 
-A bundle carries the evaluator that made it, file by file: the same one scores on the host, with no network and nothing
-to publish. Bundles are written whole or not at all, and the same input gives the same bytes.
+A bundle contains the source files of the evaluator that made it, so that the host scores with exactly this version and
+needs no network and no published package. A bundle is written whole or not at all, and the same input gives the same
+bytes.
 """
 
 import csv
@@ -37,15 +38,24 @@ from piq_bench.write.template import write_template
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
 TABLES = ("annotations", "groups")
 SUFFIXES = (".csv", ".parquet")
-SOURCES = (".py", ".html", ".md", ".json", ".toml", ".csv", ".txt", ".typed")  # of the evaluator; no compiled files
+SOURCES = (
+    ".py",
+    ".html",
+    ".md",
+    ".json",
+    ".toml",
+    ".csv",
+    ".txt",
+    ".typed",
+)  # of the evaluator, without compiled files
 DISTRIBUTION = "piq-bench"
-WITH_PAGES = "jinja2"  # an optional dependency that a host needs
+PAGE_LIBRARY = "jinja2"  # an optional dependency that a host needs, for reports
 REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
-MAX_TITLE = 64  # characters; Codabench's limit for the board, and EvalAI takes 100
-KIT_DIMENSION = 4  # of the example's embedding: small, since it shows a form
+MAX_TITLE = 64  # characters; the limit of Codabench for a leaderboard, below the 100 of EvalAI
+KIT_DIMENSION = 4  # of the embeddings in the example, which only shows the format
 
 Files = dict[str, bytes]
-"""Content by name, with forward slashes."""
+"""Content of files by path, with forward slashes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +63,12 @@ class Phase:
     """A part of a challenge with a data set of its own.
 
     Attributes:
-        codename: in files: "phase1".
-        name: for people.
-        benchmark: its data set.
-        folder: where that lies.
-        fingerprint: of the data set.
-        start, end: in UTC.
+        codename: name in files, such as "phase1".
+        name: name that people see.
+        benchmark: data set of the phase.
+        folder: folder of that data set.
+        fingerprint: fingerprint of that data set.
+        start, end: times in UTC.
     """
 
     codename: str
@@ -72,16 +82,16 @@ class Phase:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All that a bundle is made of.
+    """Everything that defines a challenge.
 
     Attributes:
-        title: of the challenge.
-        phases: one after the other, all with the same tasks.
-        columns: of the leaderboard.
-        settings: of the evaluation.
-        precision: digits after the point that the board shows.
-        per_day, in_all: submissions that a participant has in a phase.
-        contact: how to reach the organiser; empty for none.
+        title: title of the challenge.
+        phases: consecutive phases, all with the same tasks.
+        columns: columns of the leaderboard.
+        settings: settings of the evaluation.
+        precision: number of decimals on the leaderboard.
+        per_day, in_all: maximum number of submissions of a participant per day, and per phase.
+        contact: e-mail address of the organiser; empty for none.
     """
 
     title: str
@@ -95,7 +105,7 @@ class Plan:
 
     @property
     def benchmark(self) -> Benchmark:
-        """Whose vocabulary all phases share."""
+        """The benchmark of the first phase; all phases have the same tasks and labels."""
         return self.phases[0].benchmark
 
 
@@ -111,28 +121,28 @@ def make_plan(
     in_all: int,
     contact: str,
 ) -> Plan:
-    """Read the data sets and check that they make one challenge.
+    """Read the data sets and check that they can form one challenge.
 
     Args:
-        datasets: one per phase; None for the bundled one.
-        dates: the start of each phase and the end of the last.
-        title: of the challenge; None for the benchmark's name.
-        disclosure: what participants are told.
-        n_resamples: for the intervals; 0 for none.
-        precision: digits after the point that the board shows.
-        per_day: submissions of a participant.
-        in_all: the same for a whole phase.
-        contact: how to reach the organiser; empty for none.
+        datasets: data set of each phase; None for the bundled one.
+        dates: start of each phase, then the end of the last one.
+        title: title of the challenge; None for the name of the benchmark.
+        disclosure: how much results reveal: a level of `report.disclosure`.
+        n_resamples: number of bootstrap resamples for the intervals; 0 for no intervals.
+        precision: number of decimals on the leaderboard.
+        per_day: maximum number of submissions of a participant per day.
+        in_all: maximum number of submissions of a participant per phase.
+        contact: e-mail address of the organiser; empty for none.
 
     Raises:
-        BadUsage: if dates or data sets do not fit together.
-        BadDataset: if a data set is broken, or cannot be scored on.
+        BadUsage: if the dates or data sets do not fit together.
+        BadDataset: if a data set is broken or not fit for scoring.
     """
     benchmarks = [read_benchmark(dataset) for dataset in datasets]
-    problems = [*_date_problems(dates, len(datasets)), *_mixed(benchmarks)]
+    problems = [*_date_problems(dates, len(datasets)), *_task_problems(benchmarks)]
     if problems:
         raise BadUsage("phases", problems)
-    problems = [problem for benchmark in benchmarks for problem in _unfit(benchmark)]
+    problems = [problem for benchmark in benchmarks for problem in _scoring_problems(benchmark)]
     if problems:
         raise BadDataset(", ".join(dict.fromkeys(benchmark.name for benchmark in benchmarks)), problems)
     first = benchmarks[0]
@@ -165,7 +175,7 @@ def make_plan(
 
 
 def page_values(plan: Plan, host: str) -> dict[str, object]:
-    """What the templates of pages show."""
+    """The values that the page templates show."""
     return {
         "title": plan.title,
         "host": host,
@@ -199,18 +209,18 @@ def page_values(plan: Plan, host: str) -> dict[str, object]:
 
 
 def reference_files(phase: Phase) -> Files:
-    """The data set with its labels, without pictures: what a score is computed with."""
-    found = {VOCABULARY: (phase.folder / VOCABULARY).read_bytes()}
+    """The files that scoring needs: the vocabulary, the annotations with labels, and the groups, without images."""
+    files = {VOCABULARY: (phase.folder / VOCABULARY).read_bytes()}
     for table in TABLES:
         for suffix in SUFFIXES:
             path = phase.folder / f"{table}{suffix}"
             if path.is_file():
-                found[path.name] = path.read_bytes()
-    return found
+                files[path.name] = path.read_bytes()
+    return files
 
 
 def kit_files(phase: Phase) -> Files:
-    """What participants need: which images there are, the vocabulary, and a valid example. No label, no identity."""
+    """The starting kit: the list of images, the vocabulary and a valid example, without any label or identity."""
     benchmark = phase.benchmark
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -227,15 +237,15 @@ def kit_files(phase: Phase) -> Files:
 
 
 def evaluator_files() -> Files:
-    """This package, as it is installed."""
-    found: Files = {}
-    _collect(resources.files("piq_bench"), "piq_bench", found)
-    return found
+    """The source files of this package."""
+    files: Files = {}
+    _collect(resources.files("piq_bench"), "piq_bench", files)
+    return files
 
 
 def requirements() -> str:
-    """What the evaluator needs, in the versions that it has here: lines for pip."""
-    wanted = [WITH_PAGES]
+    """The content of a requirements.txt for pip: what the evaluator needs, in the versions that are installed here."""
+    wanted = [PAGE_LIBRARY]
     try:
         for line in metadata.requires(DISTRIBUTION) or []:
             name = REQUIREMENT.match(line)
@@ -249,12 +259,12 @@ def requirements() -> str:
 
 
 def python_version() -> str:
-    """Of this Python, for which the versions above fit together: "3.12"."""
+    """The version of this Python, such as "3.12"; the versions in `requirements` are known to work with it."""
     return ".".join(python_version_tuple()[:2])
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """A zip whose bytes depend on names and content alone."""
+    """A zip file whose bytes depend only on the names and content of its files."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
@@ -265,8 +275,8 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def below(folder: str, files: Mapping[str, bytes]) -> Files:
-    """The same files in a folder."""
+def in_folder(folder: str, files: Mapping[str, bytes]) -> Files:
+    """The same files, moved into a folder."""
     return {f"{folder}/{name}": content for name, content in files.items()}
 
 
@@ -274,7 +284,7 @@ def write_file(path: Path, content: bytes, *, force: bool) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        BadUsage: if it is there, unless forced, or cannot be.
+        BadUsage: if the path exists and `force` is not set, or if it cannot be written.
     """
     _refuse(path, force=force and not path.is_dir())
     with written_whole(path) as temporary:
@@ -285,13 +295,13 @@ def write_folder(path: Path, files: Mapping[str, bytes], *, force: bool, mark: s
     """Write a folder whole or not at all.
 
     Args:
-        path: of the folder.
-        files: content by name.
-        force: replace a folder that an earlier run has written.
-        mark: a file that every such folder holds; no other folder is ever removed.
+        path: path of the folder.
+        files: content of the files by path in the folder.
+        force: replace a folder that an earlier run wrote.
+        mark: name of a file in every such folder; a folder without it is never removed.
 
     Raises:
-        BadUsage: if it is there, unless forced, or cannot be.
+        BadUsage: if the path exists and `force` is not set, or if it cannot be written.
     """
     _refuse(path, force=force and path.is_dir() and not path.is_symlink() and (path / mark).is_file())
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -311,11 +321,13 @@ def write_folder(path: Path, files: Mapping[str, bytes], *, force: bool, mark: s
 
 def _refuse(path: Path, *, force: bool) -> None:
     if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        problem = Problem("no-folder", printable(path.parent), "is no folder that can be written to", "another place")
+        problem = Problem(
+            "no-folder", printable(path.parent), "is not a folder that can be written to", "another place"
+        )
         raise BadUsage(str(path), [problem])
     if (path.exists() or path.is_symlink()) and not force:
-        remedy = "another name, or --force to replace what an earlier run has written"
-        raise BadUsage(str(path), [Problem("exists", printable(path.name), "is there already", remedy)])
+        remedy = "another name, or --force to replace the output of an earlier run"
+        raise BadUsage(str(path), [Problem("exists", printable(path.name), "already exists", remedy)])
 
 
 def _folder(dataset: Path | None) -> Path:
@@ -325,20 +337,20 @@ def _folder(dataset: Path | None) -> Path:
 def _date_problems(dates: Sequence[datetime], n_phases: int) -> list[Problem]:
     if len(dates) != n_phases + 1:
         found = f"{len(dates)} dates for {n_phases} phase{'s' if n_phases > 1 else ''}"
-        return [Problem("dates", "--date", found, "the start of each phase, and the end of the last")]
+        return [Problem("dates", "--date", found, "the start of each phase, then the end of the last one")]
     if any(later <= earlier for earlier, later in pairwise(dates)):
-        return [Problem("dates", "--date", "a date is not after the one before", "one after the other")]
+        return [Problem("dates", "--date", "a date is not later than the one before it", "dates in ascending order")]
     return []
 
 
-def _mixed(benchmarks: Sequence[Benchmark]) -> list[Problem]:
-    """All phases have one leaderboard, and so one vocabulary."""
+def _task_problems(benchmarks: Sequence[Benchmark]) -> list[Problem]:
+    """All phases share one leaderboard, so they need the same tasks and labels."""
     first = benchmarks[0]
     return [
         Problem(
             "other-tasks",
             printable(benchmark.name),
-            f"has other tasks than {quoted(first.name)}",
+            f"its tasks differ from those of {quoted(first.name)}",
             "data sets with the same tasks and labels",
         )
         for benchmark in benchmarks[1:]
@@ -346,8 +358,8 @@ def _mixed(benchmarks: Sequence[Benchmark]) -> list[Problem]:
     ]
 
 
-def _unfit(benchmark: Benchmark) -> list[Problem]:
-    """A challenge reports PIQ, for which every task must have something to be scored on."""
+def _scoring_problems(benchmark: Benchmark) -> list[Problem]:
+    """A challenge reports PIQ, which needs annotations for every task."""
     where = printable(benchmark.name)
     if benchmark.layout != "folder":
         remedy = "a folder with benchmark.toml and annotations.csv or .parquet"
@@ -358,21 +370,22 @@ def _unfit(benchmark: Benchmark) -> list[Problem]:
             found = f"no query or gallery image is annotated for {quoted(task.name)}"
             problems.append(Problem("nothing-to-score", where, found, "labels, or a benchmark without the task"))
     if benchmark.retrieval_task is not None:
-        asked, there = (
+        of_queries, of_gallery = (
             set(np.unique(benchmark.identity[benchmark.split == split]).tolist()) - {NO_IDENTITY}
             for split in (QUERY, GALLERY)
         )
-        if not asked & there:
-            found = f"no query has an identity{'' if not asked else ' of the gallery'}"
+        if not of_queries & of_gallery:
+            found = f"no query has an identity{' that is in the gallery' if of_queries else ''}"
             problems.append(Problem("nothing-to-score", where, found, "identities, or a benchmark without re-id"))
     return problems
 
 
-def _collect(folder: Traversable, name: str, found: Files) -> None:
-    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+def _collect(folder: Traversable, name: str, files: Files) -> None:
+    """Add the source files below a folder to `files`."""
+    for entry in sorted(folder.iterdir(), key=lambda child: child.name):
         path = f"{name}/{entry.name}"
         if entry.is_dir():
             if entry.name != "__pycache__":
-                _collect(entry, path, found)
+                _collect(entry, path, files)
         elif Path(entry.name).suffix in SOURCES:
-            found[path] = entry.read_bytes()
+            files[path] = entry.read_bytes()

@@ -1,7 +1,7 @@
-"""A benchmark to a Codabench competition: one zip to upload, with pages, scoring program, labels and starting kit.
+"""Writes a Codabench competition: one zip to upload, with pages, scoring program, labels and starting kit.
 
-The contract is that of Codabench's bundles: `competition.yaml` names everything else by its path. What it calls the
-scoring program is the evaluator itself and one command; what it calls columns are `columns.columns_of`.
+It follows the format of Codabench bundles, in which `competition.yaml` refers to all other files by path. The scoring
+program is the evaluator itself and one command; the columns of the leaderboard are those of `columns.columns_of`.
 """
 
 import re
@@ -11,16 +11,16 @@ from typing import Any
 from piq_bench import __version__
 from piq_bench.errors import BadUsage, Problem, printable
 from piq_bench.export import bundle
-from piq_bench.export.bundle import Files, Plan, below
+from piq_bench.export.bundle import Files, Plan, in_folder
 from piq_bench.export.host import HIGH, LOW, SETTINGS, settings_json
 from piq_bench.export.logo import logo_png
 from piq_bench.export.pages import PAGES, markdown_page, yaml_text
 
 CONFIG = "competition.yaml"
 COMMAND = "python3 -m piq_bench.export.codabench_program /app/input /app/output"
-# host[:port]/path:tag or @digest, as container engines take it
+# host[:port]/path:tag or host[:port]/path@digest, as container engines accept it
 IMAGE = re.compile(r"[a-z0-9]+([._:/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
-TIME_LIMIT_SECONDS = 3600  # for one submission; a full-size gallery takes seconds, a busy host many of them
+TIME_LIMIT_SECONDS = 3600  # per submission; even a full-size gallery takes seconds, but a host may be busy
 TITLES = {
     "overview": "Overview",
     "data": "Data",
@@ -34,13 +34,13 @@ def write_codabench(path: Path, plan: Plan, image: str, *, force: bool = False) 
     """Write a bundle.
 
     Args:
-        path: of the zip.
-        plan: what it holds.
-        image: under which the organiser pushes what image/Dockerfile of the bundle builds.
-        force: replace a file.
+        path: path of the zip file.
+        plan: the challenge.
+        image: name of the Docker image that the organiser builds from image/Dockerfile of the bundle and pushes.
+        force: replace an existing file.
 
     Raises:
-        BadUsage: if the image has no possible name, or the file is there.
+        BadUsage: if the name of the image is invalid, or the file exists.
     """
     if not IMAGE.fullmatch(image) or len(image) > 256:
         remedy = "a name that docker can pull, such as docker.io/lab/piq-scoring:1"
@@ -49,13 +49,13 @@ def write_codabench(path: Path, plan: Plan, image: str, *, force: bool = False) 
 
 
 def codabench_files(plan: Plan, image: str) -> Files:
-    """All files of a bundle."""
+    """All files of a bundle by path."""
     values = bundle.page_values(plan, "Codabench")
     files: Files = {
         CONFIG: yaml_text(competition(plan, image)).encode(),
         "logo.png": logo_png(),
         **{f"pages/{page}.md": markdown_page(f"{page}.md", values).encode() for page in PAGES},
-        **below("scoring_program", bundle.evaluator_files()),
+        **in_folder("scoring_program", bundle.evaluator_files()),
         "scoring_program/metadata.yaml": yaml_text({"command": COMMAND}).encode(),
         f"scoring_program/{SETTINGS}": settings_json(plan.settings).encode(),
         "image/Dockerfile": dockerfile().encode(),
@@ -63,8 +63,8 @@ def codabench_files(plan: Plan, image: str) -> Files:
         "image/README.md": markdown_page("image.md", {"image": image}).encode(),
     }
     for phase in plan.phases:
-        files |= below(f"reference_data/{phase.codename}", bundle.reference_files(phase))
-        files |= below(f"starting_kit/{phase.codename}", bundle.kit_files(phase))
+        files |= in_folder(f"reference_data/{phase.codename}", bundle.reference_files(phase))
+        files |= in_folder(f"starting_kit/{phase.codename}", bundle.kit_files(phase))
     return files
 
 
@@ -119,10 +119,10 @@ def competition(plan: Plan, image: str) -> dict[str, Any]:
 
 
 def board_columns(plan: Plan) -> list[dict[str, Any]]:
-    """Columns of the board: PIQ ranks, the others break ties; the ends of PIQ's interval are there but not shown."""
-    found = [(column.key, column.title, False) for column in plan.columns]
+    """Columns of the leaderboard: it ranks by PIQ, the others break ties; the ends of PIQ's interval are hidden."""
+    columns = [(column.key, column.title, False) for column in plan.columns]
     if plan.settings.n_resamples:
-        found += [(LOW, "PIQ, low end", True), (HIGH, "PIQ, high end", True)]
+        columns += [(LOW, "PIQ, low end", True), (HIGH, "PIQ, high end", True)]
     return [
         {
             "title": title,
@@ -132,18 +132,18 @@ def board_columns(plan: Plan) -> list[dict[str, Any]]:
             "precision": plan.precision,
             "hidden": hidden,
         }
-        for index, (key, title, hidden) in enumerate(found)
+        for index, (key, title, hidden) in enumerate(columns)
     ]
 
 
 def dockerfile() -> str:
-    """The image that scores: what the evaluator needs and nothing else; the evaluator comes with the bundle."""
+    """The Dockerfile of the scoring image: Python and the libraries that the evaluator in the bundle needs."""
     return (
-        "# Build and push it under the name that competition.yaml calls docker_image; see README.md.\n"
+        "# Build and push this image under the name given as docker_image in competition.yaml; see README.md.\n"
         f"FROM python:{bundle.python_version()}-slim\n"
         "COPY requirements.txt /tmp/requirements.txt\n"
         "RUN pip install --no-cache-dir --requirement /tmp/requirements.txt && rm /tmp/requirements.txt\n"
-        "# Nothing is written beside the program.\n"
+        "# Python and numba must not write caches beside the program.\n"
         "ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/tmp/numba\n"
         "WORKDIR /app/program\n"
     )

@@ -1,8 +1,8 @@
 """The scoring program of a Codabench bundle: `python3 -m piq_bench.export.codabench_program INPUT OUTPUT`.
 
-Codabench runs it in the folder of the program, with the reference data in INPUT/ref and what a participant handed over
-in INPUT/res. It writes scores.json, which alone makes a submission count: never for a refused one, whose problems are
-printed instead, all of them. Exit code 3 for a bad submission, as everywhere here.
+Codabench runs it in the folder of the program, with the reference data in INPUT/ref and the upload of a participant in
+INPUT/res. It writes the scores to scores.json, without which Codabench counts no submission. For a refused submission
+it writes nothing, prints all problems and exits with 3.
 """
 
 import json
@@ -17,17 +17,17 @@ from piq_bench.write.files import write_text
 
 SCORES = "scores.json"
 PAGE = "detailed_results.html"  # the name that Codabench looks for
-SCORE_FILE = "piq-score.json"  # no name of a file that Codabench reads or writes: metadata, scores.txt
+SCORE_FILE = "piq-score.json"  # must not be a name that Codabench uses itself, such as metadata or scores.txt
 
 
 @click.command("codabench-program")
-@click.argument("given", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def main(given: Path, output: Path) -> None:
+def main(source: Path, output: Path) -> None:
     """Score INPUT/res against INPUT/ref and write scores.json to OUTPUT."""
     with exit_codes():
         try:
-            scored = score_upload(given / "ref", given / "res", read_settings(Path(SETTINGS)))
+            scored = score_upload(source / "ref", source / "res", read_settings(Path(SETTINGS)))
             _write(scored, output)
         except Failed as failure:
             click.echo(str(failure), err=True)
@@ -37,15 +37,15 @@ def main(given: Path, output: Path) -> None:
         click.echo(f"PIQ {scored.row['piq']:.2f} %, digest {scored.digest}")
 
 
-def row_of(scored: Scored) -> dict[str, float]:
-    """All that stands in scores.json: the columns of the leaderboard, and the ends of PIQ's interval."""
+def scores_of(scored: Scored) -> dict[str, float]:
+    """The content of scores.json: the columns of the leaderboard, and the ends of PIQ's interval."""
     ends = scored.piq_interval
     return {**scored.row, **({} if ends is None else {LOW: ends[0], HIGH: ends[1]})}
 
 
 def _write(scored: Scored, output: Path) -> None:
-    """Everything is made before anything is written, and scores.json comes last."""
-    scores = json.dumps(row_of(scored), indent=2, allow_nan=False) + "\n"
+    """Make all three files before writing any, and write scores.json last."""
+    scores = json.dumps(scores_of(scored), indent=2, allow_nan=False) + "\n"
     document = json.dumps(scored.document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     page = scored.page()
     write_text(output / PAGE, page)

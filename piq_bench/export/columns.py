@@ -1,7 +1,7 @@
-"""A benchmark's vocabulary to the columns of a leaderboard: one list for every host, and for what is sent to it.
+"""Derives the columns of a leaderboard from a benchmark's tasks, and a submission's numbers for them.
 
-The configuration of a host and the numbers of a submission come from the same list, so that they cannot differ. Hosts
-show what they are given: here, and in `report`, fractions become per cent.
+The configuration of a host and the numbers of a submission come from the same list, so that they always match. Hosts
+show numbers as they are, so that fractions become per cent here, as in `report`.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Literal
 from piq_bench.errors import BadDataset, Problem, printable
 from piq_bench.records import RETRIEVAL, Benchmark, Interval, Score
 
-MAX_KEY = 36  # Codabench cuts, or refuses, longer ones
+MAX_KEY = 36  # characters; Codabench cuts or refuses longer ones
 PER_CENT = 100.0
 RANK1, MAP = "macro_rank1", "macro_map"
 TITLES = {RANK1: "Rank-1", MAP: "mAP"}
@@ -24,11 +24,11 @@ class Column:
     """One number of a leaderboard; higher is better in all of them.
 
     Attributes:
-        key: in files; at most MAX_KEY characters, unique.
-        title: for people; at most MAX_KEY characters.
-        description: what it is.
-        part: of the score file: "piq", "reid", "f1".
-        name: of the number in that part.
+        key: unique name in files; at most MAX_KEY characters.
+        title: heading that people see; at most MAX_KEY characters.
+        description: one sentence that explains the number.
+        part: part of the score file that holds the number: "piq", "reid" or "f1".
+        name: name of the number in that part.
     """
 
     key: str
@@ -39,7 +39,7 @@ class Column:
 
 
 def columns_of(benchmark: Benchmark) -> tuple[Column, ...]:
-    """All columns, PIQ first: hosts rank by the first column.
+    """All columns; PIQ comes first, since hosts rank by the first column.
 
     >>> from piq_bench.api import make_benchmark
     >>> columns = {"image": ["a", "b"], "split": ["query", "gallery"], "identity": ["p", "p"], "age": ["old", "old"]}
@@ -48,26 +48,26 @@ def columns_of(benchmark: Benchmark) -> tuple[Column, ...]:
     >>> [column.key for column in columns_of(make_benchmark(columns, tasks))]
     ['piq', 'reid_macro_rank1', 'reid_macro_map', 'age_f1']
     """
-    columns = [Column("piq", "PIQ", "Mean over the aspects of the benchmark.", "piq", "piq")]
+    columns = [Column("piq", "PIQ", "Mean score over the aspects of the benchmark.", "piq", "piq")]
     for task in benchmark.tasks:
         if task.kind == RETRIEVAL:
             for name in (RANK1, MAP):
-                text = f"{TITLES[name]}: mean over the queries of a person, then over people."
-                title = _short(f"{task.name} {TITLES[name]}", MAX_KEY)
+                text = f"{TITLES[name]}, averaged over the queries of each person, then over people."
+                title = printable(f"{task.name} {TITLES[name]}", MAX_KEY)
                 columns.append(Column(key_of("reid", name), title, text, "reid", name))
         else:
-            text = f"F1 of each label of {task.name}, mean over the labels that occur."
-            title = _short(f"{task.name} F1", MAX_KEY)
+            text = f"Macro F1 of {task.name}: mean over the labels that occur."
+            title = printable(f"{task.name} F1", MAX_KEY)
             columns.append(Column(key_of("f1", task.name), title, text, "f1", task.name))
     return tuple(columns)
 
 
 def key_of(part: str, name: str) -> str:
-    """A number's key: "reid_macro_map", "age_f1". A task's name that is too long is cut and told apart by its hash.
+    """The key of a number, such as "reid_macro_map" or "age_f1"; a long task name is cut and ends in its hash.
 
     Args:
-        part: of the score file: "reid", "f1".
-        name: of the number in that part.
+        part: part of the score file: "reid" or "f1".
+        name: name of the number in that part.
     """
     if part == "reid":
         return f"reid_{name}"
@@ -78,21 +78,21 @@ def key_of(part: str, name: str) -> str:
 
 
 def row_of(score: Score, columns: Sequence[Column]) -> dict[str, float]:
-    """A submission's numbers by key, in per cent.
+    """The numbers of a submission by key, in per cent.
 
     Raises:
-        BadDataset: if one is undefined: a host would show a gap, and might rank it first.
+        BadDataset: if a number is undefined; a host would show a gap and might rank it first.
     """
     values = {column: _value(score, column) for column in columns}
     missing = [column.key for column, value in values.items() if value is None or not math.isfinite(value)]
     if missing:
-        remedy = "labels to score every task on, and queries with a right answer in the gallery"
+        remedy = "annotations for every task, and queries with a positive in the gallery"
         raise BadDataset("data set", [Problem("undefined", key, "is undefined", remedy) for key in missing])
     return {column.key: PER_CENT * float(value or 0.0) for column, value in values.items()}
 
 
 def half_widths(score: Score, columns: Sequence[Column]) -> dict[str, float] | None:
-    """Half the width of each interval by key, in per cent; None unless every column has an interval."""
+    """Half the width of each column's interval by key, in per cent; None unless every column has an interval."""
     found = {column.key: interval_of(score, column) for column in columns}
     if any(ends is None for ends in found.values()):
         return None
@@ -100,7 +100,7 @@ def half_widths(score: Score, columns: Sequence[Column]) -> dict[str, float] | N
 
 
 def interval_of(score: Score, column: Column) -> Interval:
-    """Ends of a column's interval, as fractions."""
+    """The ends of a column's interval, as fractions; None if it has no interval."""
     ends = score.intervals
     if ends is None:
         return None
@@ -115,7 +115,3 @@ def _value(score: Score, column: Column) -> float | None:
     if column.part == "reid":
         return None if score.reid is None else score.reid.values.get(column.name)
     return score.f1.get(column.name)
-
-
-def _short(text: str, limit: int) -> str:
-    return printable(text, limit)

@@ -1,8 +1,8 @@
-"""A data set of our layout to Croissant 1.1: JSON-LD that search engines index and that loaders read the data by.
+"""Describes a data set folder in Croissant 1.1: JSON-LD that dataset search engines index and data loaders read.
 
-What comes out names every file with its SHA-256, the pictures as a set, and three kinds of records: annotations with a
-field per column, pictures with their content, and near-duplicate groups. Labels come from the vocabulary, as
-enumerations. Only what an organiser has to say of the data set (who, where, when) is asked for.
+The description lists every table with its SHA-256, the images as a file set, and three kinds of records: annotations
+with a field per column, images with their content, and near-duplicate groups. The labels of each task are an
+enumeration. The organiser supplies only what the files do not say: creators, web page and date of publication.
 """
 
 import json
@@ -44,7 +44,7 @@ SHORT_VERSION = re.compile(r"[0-9]+(\.[0-9]+)?")
 TEXT, INTEGER, LABEL = "sc:Text", "sc:Integer", "cr:Label"
 Json = dict[str, Any]
 
-# Appendix 1 of the specification: every file carries the terms that it uses.
+# From appendix 1 of the specification, which asks every file to define the terms that it uses.
 CONTEXT: Json = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -92,15 +92,15 @@ CONTEXT: Json = {
 
 @dataclass(frozen=True)
 class About:
-    """What only the organiser knows.
+    """Facts about a data set that only the organiser knows.
 
     Attributes:
-        url: the data set's page.
-        people, organisations: who made it; at least one of either.
-        published: when.
-        description: None for one made from the data.
-        licence: its address; None for what benchmark.toml says.
-        cite: a citation, best as BibTeX; None for none.
+        url: web page of the data set.
+        people, organisations: creators of the data set; at least one person or organisation.
+        published: date of publication.
+        description: description in words; None for a summary made from the data.
+        licence: web address of the licence; None for the licence in benchmark.toml.
+        cite: citation, preferably in BibTeX; None for none.
     """
 
     url: str
@@ -116,29 +116,29 @@ def write_croissant(path: Path, benchmark: Benchmark, folder: Path, about: About
     """Write the description.
 
     Args:
-        path: of the JSON-LD file, which belongs beside benchmark.toml: its addresses begin there.
-        benchmark: as read.
-        folder: where it lies.
-        about: the rest.
-        force: replace a file.
+        path: path of the JSON-LD file; it belongs beside benchmark.toml, since its addresses are relative to it.
+        benchmark: the data set.
+        folder: folder of the data set.
+        about: facts that the files do not contain.
+        force: replace an existing file.
 
     Returns:
-        What a reader should know.
+        Notes for the user.
 
     Raises:
-        BadDataset: if the data set has another layout, or no licence.
-        BadUsage: if the file is there.
+        BadDataset: if the data set is not a folder with benchmark.toml, or has no licence.
+        BadUsage: if the file exists.
     """
     document = croissant(benchmark, folder, about)
     write_file(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(), force=force)
     groups = _table(folder, "groups")
     if groups is not None and _has_comment(groups):
-        return [f"{groups.name} begins with a comment, which its readers do not know: listed as a file, not as records"]
+        return [f"{groups.name} begins with a comment, which Croissant cannot skip: listed as a file without records"]
     return []
 
 
 def croissant(benchmark: Benchmark, folder: Path, about: About) -> Json:
-    """The content of the file."""
+    """The content of the JSON-LD file."""
     annotations = _table(folder, "annotations")
     if benchmark.layout != "folder" or annotations is None:
         remedy = "a folder with benchmark.toml and annotations.csv or .parquet"
@@ -187,7 +187,7 @@ def _file(path: Path) -> Json:
 
 
 def _picture_patterns(benchmark: Benchmark) -> list[str]:
-    """Of pictures that are there: "images/*.jpg"; the star takes folders in as well."""
+    """Patterns of the image files, such as "images/*.jpg", where "*" matches folders too; empty without image files."""
     if images_folder(benchmark) is None:
         return []
     suffixes = {PurePosixPath(image).suffix for image in benchmark.images}
@@ -200,16 +200,19 @@ def _picture_files(patterns: Sequence[str]) -> Json:
         "@type": "cr:FileSet",
         "@id": "picture-files",
         "name": "picture-files",
-        "description": "All pictures, in folders below images/.",
-        "encodingFormat": _one_or_all(sorted(formats)),
-        "includes": _one_or_all(patterns),
+        "description": "All images, in the folder images/ and folders inside it.",
+        "encodingFormat": _scalar_or_list(sorted(formats)),
+        "includes": _scalar_or_list(patterns),
     }
 
 
 def _splits() -> Json:
-    fields = [_field("splits/name", "The split.", TEXT), _field("splits/url", "What it is for.", "sc:URL")]
+    fields = [
+        _field("splits/name", "Name of the split.", TEXT),
+        _field("splits/url", "Purpose of the split.", "sc:URL"),
+    ]
     data = [{"splits/name": name, "splits/url": SPLIT_TERMS[name]} for name in SPLITS]
-    text = "Queries ask who else is the same person; the gallery answers. Both together are the test set."
+    text = "Query images are searched for in the gallery. Query and gallery together are the test set."
     return _records("splits", text, "splits/name", fields, dataType="cr:Split", data=data)
 
 
@@ -222,32 +225,32 @@ def _labels(task: Task) -> Json:
 
 
 def _annotations(benchmark: Benchmark, table: Path) -> Json:
-    image = _column("annotations", "image", "Name of the picture, relative to images/.", table)
+    image = _column("annotations", "image", "Path of the image, relative to images/.", table)
     fields = [image, *_columns("annotations", benchmark, table)]
-    return _records("annotations", "What is known of each picture.", "annotations/image", fields)
+    return _records("annotations", "The annotations of each image.", "annotations/image", fields)
 
 
 def _pictures(benchmark: Benchmark, table: Path) -> Json:
     files = {"fileSet": {"@id": "picture-files"}}
-    # A loader applies the expression to names of the table as well, once both are joined: it lets them through.
+    # A loader also applies the expression to the names in the table after joining both: it must leave those unchanged.
     path = files | {"extract": {"fileProperty": "fullpath"}, "transform": {"regex": "^(?:images/)?(.+)$"}}
-    name = _field("pictures/image", "Name of the picture, relative to images/.", TEXT) | {
+    name = _field("pictures/image", "Path of the image, relative to images/.", TEXT) | {
         "source": path,
         "references": {"fileObject": {"@id": table.name}, "extract": {"column": "image"}},
     }
-    content = _field("pictures/content", "The picture.", "sc:ImageObject") | {
+    content = _field("pictures/content", "The image.", "sc:ImageObject") | {
         "source": files | {"extract": {"fileProperty": "content"}}
     }
     fields = [name, content, *_columns("pictures", benchmark, table)]
-    return _records("pictures", "The pictures, with what is known of each.", "pictures/image", fields)
+    return _records("pictures", "The images, with the annotations of each.", "pictures/image", fields)
 
 
 def _columns(records: str, benchmark: Benchmark, table: Path) -> Iterator[Json]:
-    """A field for each column of the annotations but the first."""
+    """A field for each column of the annotations except the first, the image."""
     yield _column(records, "split", "train, query or gallery.", table) | _refers("splits/name")
     for task in benchmark.tasks:
         if task.kind == RETRIEVAL:
-            text = "Who it is; empty where nobody said so."
+            text = "Identity of the person; empty where unknown."
             yield _column(records, "identity", text, table) | {"dataType": [TEXT, LABEL]}
         elif task.multi_label:
             text = f"Labels of {task.name} (see labels-{task.name}); '-' for none of them, empty where not annotated."
@@ -259,9 +262,9 @@ def _columns(records: str, benchmark: Benchmark, table: Path) -> Iterator[Json]:
             field = _column(records, task.name, text, table) | _refers(f"labels-{task.name}/name")
             yield field | {"dataType": [TEXT, LABEL]}
     for name, values, text in (
-        ("source", benchmark.source, "Where the picture comes from, such as a film."),
-        ("sequence", benchmark.sequence, "The shot or track that it is a frame of."),
-        ("camera", benchmark.camera, "The camera that took it."),
+        ("source", benchmark.source, "Source of the image, such as a film."),
+        ("sequence", benchmark.sequence, "Shot or track to which the image belongs."),
+        ("camera", benchmark.camera, "Camera that took the image."),
     ):
         if values is not None:
             yield _column(records, name, text, table)
@@ -269,11 +272,12 @@ def _columns(records: str, benchmark: Benchmark, table: Path) -> Iterator[Json]:
 
 def _groups(table: Path) -> Json:
     fields = [
-        _column("groups", "image", "Name of the picture, as in annotations.", table),
-        _column("groups", "phash", "Perceptual hash of 64 bits, in hex.", table),
-        _column("groups", "group", "Pictures of equal number are near-duplicates.", table) | {"dataType": INTEGER},
+        _column("groups", "image", "Path of the image, as in the annotations.", table),
+        _column("groups", "phash", "Perceptual hash: 64 bits in hexadecimal.", table),
+        _column("groups", "group", "Group number; images of the same group are near-duplicates.", table)
+        | {"dataType": INTEGER},
     ]
-    return _records("groups", "Near-duplicates among query and gallery.", "groups/image", fields)
+    return _records("groups", "Groups of near-duplicates among the query and gallery images.", "groups/image", fields)
 
 
 def _records(name: str, description: str, key: str, fields: Sequence[Json], **more: object) -> Json:
@@ -294,7 +298,7 @@ def _column(records: str, column: str, description: str, table: Path) -> Json:
 
 
 def _refers(field: str) -> Json:
-    """To a field of other records, in the form that the reference implementation reads."""
+    """A reference to a field of other records, in the form that the reference implementation reads."""
     return {"references": {"field": {"@id": field}}}
 
 
@@ -306,17 +310,17 @@ def _description(benchmark: Benchmark) -> str:
     n_images = [int((benchmark.split == split).sum()) for split in (TRAIN, QUERY, GALLERY)]
     tasks = ", ".join(task.name for task in benchmark.tasks)
     return (
-        f"Pictures of people, labelled for {tasks}: {n_images[0]} to train on, {n_images[1]} queries and {n_images[2]} "
-        f"gallery images to test on, {len(benchmark.identities)} people known. Version {benchmark.version}, "
+        f"Images of people, annotated for {tasks}: {n_images[0]} training images, {n_images[1]} queries and "
+        f"{n_images[2]} gallery images of {len(benchmark.identities)} known people. Version {benchmark.version}, "
         f"fingerprint {fingerprint(benchmark)}."
     )
 
 
 def _licence(benchmark: Benchmark) -> str | Json:
-    """Its address where that is known, else its text."""
+    """The web address of the licence if it is known, else its text."""
     if not benchmark.licence:
         remedy = "licence = '...' in benchmark.toml, or --licence"
-        raise BadDataset(benchmark.name, [Problem("no-licence", VOCABULARY, "says nothing of a licence", remedy)])
+        raise BadDataset(benchmark.name, [Problem("no-licence", VOCABULARY, "names no licence", remedy)])
     if SPDX.fullmatch(benchmark.licence):
         return f"https://spdx.org/licenses/{benchmark.licence}.html"
     if benchmark.licence.startswith(("https://", "http://")):
@@ -325,7 +329,7 @@ def _licence(benchmark: Benchmark) -> str | Json:
 
 
 def _version(version: str) -> str:
-    """Croissant asks for three numbers: "1" is "1.0.0"."""
+    """Croissant asks for three numbers: "1" becomes "1.0.0"."""
     return version + ".0" * (2 - version.count(".")) if SHORT_VERSION.fullmatch(version) else version
 
 
@@ -338,5 +342,6 @@ def _has_comment(table: Path) -> bool:
         return stream.read(len(CSV_MARK)) == CSV_MARK.encode()
 
 
-def _one_or_all(values: Sequence[str]) -> str | list[str]:
+def _scalar_or_list(values: Sequence[str]) -> str | list[str]:
+    """JSON-LD writes a list of one value as the value itself."""
     return values[0] if len(values) == 1 else list(values)

@@ -1,8 +1,9 @@
-"""A benchmark to an EvalAI challenge: what is uploaded, and what the organiser runs.
+"""Writes an EvalAI challenge: an archive to upload, and a worker that the organiser runs.
 
-EvalAI's own workers stop at Python 3.9, so the challenge is one of remote evaluation: `remote_evaluation/` takes
-submissions from EvalAI's queue and scores them where the labels are. What is uploaded (`challenge.zip`) holds
-configuration and pages, and a package by the contract of hosted workers; labels only where the organiser says so.
+EvalAI's own workers support Python only up to 3.9, so the challenge uses remote evaluation: `remote_evaluation/` takes
+submissions from EvalAI's queue and scores them on the organiser's machine, which has the labels. The archive to upload
+(`challenge.zip`) holds configuration, pages and a package that hosted workers can call. It holds the labels only if
+the organiser asks for that.
 """
 
 import json
@@ -11,56 +12,56 @@ from pathlib import Path
 from typing import Any
 
 from piq_bench.export import bundle
-from piq_bench.export.bundle import Files, Phase, Plan, below
+from piq_bench.export.bundle import Files, Phase, Plan, in_folder
 from piq_bench.export.evalai_worker import PHASES, REFERENCE
 from piq_bench.export.host import SETTINGS, settings_json
 from piq_bench.export.logo import logo_png
 from piq_bench.export.pages import PAGES, html_page, markdown_page, yaml_text
 
-CONFIG = "challenge_config.yaml"  # the only YAML in the zip: EvalAI takes the first that it finds, and refuses two
+CONFIG = "challenge_config.yaml"  # the only YAML file in the zip: EvalAI refuses two
 ARCHIVE = "challenge.zip"
 SCRIPT = "evaluation_script.zip"
-NO_LABELS = "piq-bench/no-labels/1"  # stands in the annotation file of a challenge that keeps them
+NO_LABELS = "piq-bench/no-labels/1"  # content of the annotation file if labels stay with the organiser
 FILE_TYPES = ".npz, .zip"
-PUBLIC = 3  # visibility of a board: 1 the organiser, 2 each participant its own, 3 everybody
+PUBLIC = 3  # visibility of a leaderboard: 1 organiser, 2 participants see their own entries, 3 everyone
 
 
 def write_evalai(path: Path, plan: Plan, *, upload_labels: bool = False, force: bool = False) -> None:
     """Write a bundle.
 
     Args:
-        path: of a new folder.
-        plan: what it holds.
-        upload_labels: put the labels into challenge.zip, for an EvalAI server of one's own with newer workers.
-        force: replace a folder that this command has written.
+        path: path of the new folder.
+        plan: the challenge.
+        upload_labels: put the labels into challenge.zip, for the organiser's own EvalAI server with newer workers.
+        force: replace a folder that this command wrote.
 
     Raises:
-        BadUsage: if the folder is there.
+        BadUsage: if the folder exists.
     """
     bundle.write_folder(path, evalai_files(plan, upload_labels=upload_labels), force=force, mark=ARCHIVE)
 
 
 def evalai_files(plan: Plan, *, upload_labels: bool) -> Files:
-    """All files of a bundle."""
+    """All files of a bundle by path."""
     files: Files = {
         "README.md": markdown_page("evalai.md", bundle.page_values(plan, "EvalAI")).encode(),
         ARCHIVE: bundle.zipped(challenge_files(plan, upload_labels=upload_labels)),
-        **below("remote_evaluation", bundle.evaluator_files()),
+        **in_folder("remote_evaluation", bundle.evaluator_files()),
         f"remote_evaluation/{SETTINGS}": settings_json(plan.settings).encode(),
         f"remote_evaluation/{PHASES}": (json.dumps(splits(plan), indent=2) + "\n").encode(),
         "remote_evaluation/requirements.txt": bundle.requirements().encode(),
     }
     for phase in plan.phases:
-        files |= below(f"remote_evaluation/{REFERENCE}/{phase.codename}", bundle.reference_files(phase))
-        files |= below(f"starting_kit/{phase.codename}", bundle.kit_files(phase))
+        files |= in_folder(f"remote_evaluation/{REFERENCE}/{phase.codename}", bundle.reference_files(phase))
+        files |= in_folder(f"starting_kit/{phase.codename}", bundle.kit_files(phase))
     return files
 
 
 def challenge_files(plan: Plan, *, upload_labels: bool) -> Files:
-    """What is uploaded."""
+    """The files of challenge.zip by path."""
     values = bundle.page_values(plan, "EvalAI")
     pages = {page: html_page(markdown_page(f"{page}.md", values)) for page in PAGES}
-    pages["overview"] += pages.pop("data")  # EvalAI has no page of its own for data
+    pages["overview"] += pages.pop("data")  # EvalAI has no separate page for data
     files: Files = {
         CONFIG: yaml_text(challenge_config(plan)).encode(),
         "logo.png": logo_png(),
@@ -77,9 +78,9 @@ def challenge_files(plan: Plan, *, upload_labels: bool) -> Files:
 
 
 def script_files(plan: Plan) -> Files:
-    """The package that a hosted worker imports, for which older versions of Python must be able to read it."""
+    """The package that a hosted worker imports; it must be readable for old versions of Python."""
     return {
-        "__init__.py": b'"""What EvalAI calls."""\n\nfrom .main import evaluate\n\n__all__ = ["evaluate"]\n',
+        "__init__.py": b'"""Called by EvalAI."""\n\nfrom .main import evaluate\n\n__all__ = ["evaluate"]\n',
         "main.py": (resources.files("piq_bench.export") / "templates" / "hosted_main.txt").read_bytes(),
         SETTINGS: settings_json(plan.settings).encode(),
         PHASES: (json.dumps(splits(plan), indent=2) + "\n").encode(),
@@ -87,12 +88,12 @@ def script_files(plan: Plan) -> Files:
 
 
 def splits(plan: Plan) -> dict[str, str]:
-    """Codename of each phase to that of its split."""
+    """The codename of each phase's split, by the codename of the phase."""
     return {phase.codename: f"{phase.codename}_split" for phase in plan.phases}
 
 
 def annotation_file(phase: Phase) -> str:
-    """Its name in the zip."""
+    """The path of a phase's annotation file in challenge.zip."""
     return f"annotations/{phase.codename}.zip"
 
 
@@ -106,7 +107,7 @@ def challenge_config(plan: Plan) -> dict[str, Any]:
         "terms_and_conditions": "templates/terms.html",
         "image": "logo.png",
         "submission_guidelines": "templates/submission.html",
-        "leaderboard_description": "All scores are in per cent, higher is better. PIQ is the mean over the aspects.",
+        "leaderboard_description": "All scores are in per cent; higher is better. PIQ is the mean over the aspects.",
         "evaluation_script": SCRIPT,
         "remote_evaluation": True,
         "is_docker_based": False,
@@ -158,9 +159,9 @@ def challenge_config(plan: Plan) -> dict[str, Any]:
 
 
 def board_schema(plan: Plan) -> dict[str, Any]:
-    """The columns of the board.
+    """The columns of the leaderboard.
 
-    The direction is written for every column: an entry with a description alone would turn EvalAI's board upside down.
+    Every column states its sort direction: with a description alone, EvalAI would sort the leaderboard ascending.
     """
     return {
         "labels": [column.key for column in plan.columns],

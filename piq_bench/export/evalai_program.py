@@ -1,8 +1,9 @@
-"""One evaluation for both ways in which EvalAI asks for it: hosted on its workers, and remote on the organiser's.
+"""Scores one submission for EvalAI, both on EvalAI's hosted workers and on the organiser's remote worker.
 
-The answer is EvalAI's: a row by split, error bars where every column has one, the participant's file at the level of
-disclosure, the organiser's file in full. Everything that goes wrong is one exception whose text names all problems.
-Its hosted workers run us inside themselves, so that nothing here may end the process.
+The result has the form that EvalAI expects: a row for the split, error bars if every column has one, the score file at
+the level of disclosure for the participant, and the full score file for the organiser. Every failure raises one
+exception whose text names all problems. A hosted worker calls this code in its own process, so that nothing here may
+end the process.
 """
 
 import tempfile
@@ -21,7 +22,7 @@ MAX_REFERENCE_BYTES = 16 << 30
 
 
 class EvaluationError(Exception):
-    """Why a submission has no score, for its author to read."""
+    """Why a submission has no score; its author reads the text."""
 
 
 def evaluate(reference: Path, upload: Path, split: str, settings: Settings) -> dict[str, Any]:
@@ -29,41 +30,41 @@ def evaluate(reference: Path, upload: Path, split: str, settings: Settings) -> d
 
     Args:
         reference: the data set with labels: a folder, or a zip of its files.
-        upload: what the participant handed over.
-        split: codename under which the row stands.
-        settings: of the bundle.
+        upload: file that the participant uploaded.
+        split: codename of the split.
+        settings: settings of the bundle.
 
     Returns:
-        Plain values that JSON can hold, numbers finite.
+        A result that can be written as JSON, with finite numbers only.
 
     Raises:
-        EvaluationError: with all problems in its text.
+        EvaluationError: if the submission cannot be scored; its text names all problems.
     """
     try:
         with tempfile.TemporaryDirectory() as place:
-            return answer(score_upload(_unpacked(reference, Path(place)), upload, settings), split)
+            return result_of(score_upload(_unpacked(reference, Path(place)), upload, settings), split)
     except (BadInput, Failed) as refusal:
         raise EvaluationError(str(refusal)) from None
     except MemoryError:
         raise EvaluationError("the evaluator ran out of memory: a smaller embedding dimension needs less") from None
-    except SystemExit as leaving:  # no Exception: it would end the worker, for every challenge
+    except SystemExit as leaving:  # not a subclass of Exception: it would end the worker for all challenges
         raise EvaluationError(f"the evaluator stopped with exit code {leaving.code}; tell the organiser") from None
 
 
-def answer(scored: Scored, split: str) -> dict[str, Any]:
-    """The form that EvalAI reads."""
+def result_of(scored: Scored, split: str) -> dict[str, Any]:
+    """The result in the form that EvalAI reads."""
     found: dict[str, Any] = {
         "result": [{split: dict(scored.row)}],
         "submission_result": scored.document,
         "submission_metadata": scored.full_document,
     }
-    if scored.half_widths is not None:  # for every column, or for none: one gap breaks EvalAI's board
+    if scored.half_widths is not None:  # for all columns or none: a gap would break EvalAI's leaderboard
         found["error"] = [{split: {f"error_{key}": width for key, width in scored.half_widths.items()}}]
     return found
 
 
 def remote_result(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The same rows as a remote evaluation hands them in."""
+    """The rows of a result in the form that a remote worker sends."""
     return [
         {"split": split, "show_to_participant": True, "accuracies": row}
         for entry in found["result"]
@@ -72,7 +73,7 @@ def remote_result(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unpacked(reference: Path, place: Path) -> Path:
-    """The organiser's own zip as a folder; plain names only, all the same."""
+    """Unpack the organiser's zip, which may hold plain file names only; a folder is returned as it is."""
     if reference.is_dir():
         return reference
     n_bytes = 0
@@ -80,7 +81,9 @@ def _unpacked(reference: Path, place: Path) -> Path:
         with zipfile.ZipFile(reference) as archive:
             for member in archive.infolist():
                 if "/" in member.filename or Path(member.filename).suffix not in REFERENCE_SUFFIXES:
-                    raise Failed("the reference data is no zip of a data set's files: the organiser must export anew")
+                    raise Failed(
+                        "the reference data is not a zip of a data set's files: the organiser must export it again"
+                    )
                 with archive.open(member) as source, (place / member.filename).open("xb") as stream:
                     while piece := source.read(PIECE_BYTES):
                         n_bytes += len(piece)
@@ -88,5 +91,5 @@ def _unpacked(reference: Path, place: Path) -> Path:
                             raise Failed("the reference data is too large")
                         stream.write(piece)
     except ZIP_ERRORS:
-        raise Failed("the reference data cannot be read: the organiser must export anew") from None
+        raise Failed("the reference data cannot be read: the organiser must export it again") from None
     return place

@@ -1,9 +1,10 @@
-"""The remote evaluation of an EvalAI bundle: takes submissions from the challenge's queue and scores them.
+"""The remote worker of an EvalAI challenge: takes submissions from the challenge's queue and scores them.
 
-`python3 -m piq_bench.export.evalai_worker` runs in the bundle's folder `remote_evaluation`, on the organiser's own
-machine, with these variables in its environment: AUTH_TOKEN, QUEUE_NAME, CHALLENGE_PK, and optionally API_SERVER.
-The labels lie beside it; to the server go scores, and for the organiser alone the whole score file. A submission that
-is refused is handed in as failed, with all problems; a server that does not answer is asked again later.
+The organiser runs `python3 -m piq_bench.export.evalai_worker` on their own machine, in the bundle's folder
+`remote_evaluation`, with the environment variables AUTH_TOKEN, QUEUE_NAME, CHALLENGE_PK and optionally API_SERVER. The
+labels stay in that folder. The worker sends the scores to the server, and the full score file, which only the organiser
+can see there. A refused submission is reported as failed, with all problems. If the server does not respond, the worker
+tries again later.
 """
 
 import http.client
@@ -30,8 +31,8 @@ from piq_bench.export.host import SETTINGS, Failed, Settings, read_settings
 from piq_bench.write.files import PIECE_BYTES
 
 SERVER = "https://eval.ai"
-PHASES = "phases.json"  # codename of a phase to codename of its split
-REFERENCE = "reference"  # a folder per phase
+PHASES = "phases.json"  # maps the codename of a phase to that of its split
+REFERENCE = "reference"  # holds a folder per phase
 QUEUE = "/api/jobs/challenge/queues/{queue}/"
 DELETE = "/api/jobs/queues/{queue}/"
 SUBMISSION = "/api/jobs/submission/{submission}"
@@ -40,21 +41,22 @@ UPDATE = "/api/jobs/challenge/{challenge}/update_submission/"
 ENDED = ("finished", "failed", "cancelled")
 RUNNING = "running"
 POLL_SECONDS = 30
-PAUSES = (5, 30, 120, 0)  # seconds, after each attempt to hand in a result: it may have taken long to compute
+PAUSES = (5, 30, 120, 0)  # seconds between attempts to send a result, which may have taken long to compute; 0: the last
 REQUEST_SECONDS = 120
 MAX_ANSWER_BYTES = 16 << 20
 MAX_UPLOAD_BYTES = 8 << 30
-MAX_MESSAGE = 60_000  # characters of a refusal
+MAX_MESSAGE = 60_000  # characters of the text sent to a participant
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """Which queue of which server.
+    """A challenge and its queue on a server.
 
     Attributes:
-        server: its address.
-        token: by which it knows the organiser; never printed.
-        queue, challenge: names on the server.
+        server: address of the server.
+        token: secret that identifies the organiser; never printed.
+        queue: name of the challenge's queue.
+        challenge: number of the challenge on the server.
     """
 
     server: str
@@ -64,16 +66,16 @@ class Challenge:
 
 
 @click.command("evalai-worker")
-@click.option("--once", is_flag=True, help="Look into the queue once, then end.")
+@click.option("--once", is_flag=True, help="Handle at most one message of the queue, then exit.")
 def main(once: bool) -> None:
-    """Score the submissions of an EvalAI challenge, until interrupted."""
+    """Score the submissions of an EvalAI challenge until interrupted."""
     with exit_codes():
         challenge = challenge_of(os.environ)
         settings, splits = _configuration()
         while True:
             try:
-                serve(challenge, settings, splits, Path(REFERENCE))
-            except OSError as error:  # urllib's errors as well
+                handle_next_message(challenge, settings, splits, Path(REFERENCE))
+            except OSError as error:  # includes the errors of urllib
                 click.echo(f"{challenge.server}: {printable(error, 600)}", err=True)
             if once:
                 return
@@ -81,7 +83,7 @@ def main(once: bool) -> None:
 
 
 def _configuration() -> tuple[Settings, dict[str, str]]:
-    """What the bundle was made with: the settings, and the split of each phase."""
+    """Read the settings of the bundle, and the split of each phase."""
     try:
         splits = json.loads(Path(PHASES).read_text(encoding="utf-8"))
         return read_settings(Path(SETTINGS)), {str(phase): str(split) for phase, split in splits.items()}
@@ -92,10 +94,10 @@ def _configuration() -> tuple[Settings, dict[str, str]]:
 
 
 def challenge_of(environment: Mapping[str, str]) -> Challenge:
-    """Read the environment.
+    """Read the challenge from the environment variables.
 
     Raises:
-        BadUsage: naming every variable that is missing or no address; never the token.
+        BadUsage: naming every variable that is missing or invalid; the token is never shown.
     """
     needed = ("AUTH_TOKEN", "QUEUE_NAME", "CHALLENGE_PK")
     problems = [
@@ -106,91 +108,92 @@ def challenge_of(environment: Mapping[str, str]) -> Challenge:
     server = environment.get("API_SERVER") or SERVER
     host = urlsplit(server).hostname
     if urlsplit(server).scheme != "https" and host not in ("localhost", "127.0.0.1"):
-        problems.append(Problem("bad-address", "API_SERVER", f"is {printable(server)!r}", f"https, as {SERVER}"))
+        remedy = f"an https address, such as {SERVER}"
+        problems.append(Problem("bad-address", "API_SERVER", f"is {printable(server)!r}", remedy))
     if problems:
         raise BadUsage("environment", problems)
     token, queue, challenge = (environment[name] for name in needed)
     return Challenge(server.rstrip("/"), token, queue, challenge)
 
 
-def serve(
+def handle_next_message(
     challenge: Challenge,
     settings: Settings,
     splits: Mapping[str, str],
     reference: Path,
     *,
-    say: Callable[[str], None] = click.echo,
+    log: Callable[[str], None] = click.echo,
 ) -> None:
-    """Take one message from the queue and deal with it, if there is one.
+    """Take one message from the queue, if there is one, score its submission and send the result.
 
     Args:
-        challenge: whose queue.
-        settings: of the bundle.
-        splits: by codename of a phase.
-        reference: holds a folder of that name for each phase.
-        say: takes a line for the organiser.
+        challenge: the challenge and its queue.
+        settings: settings of the bundle.
+        splits: codename of the split of each phase, by the codename of the phase.
+        reference: folder that holds a data set for each phase, in a folder named by the phase's codename.
+        log: called with each line for the organiser.
 
     Raises:
-        OSError: if the server does not answer, or refuses; the message stays in its queue.
+        OSError: if the server does not respond, or refuses a request; the message then stays in the queue.
     """
-    message = _ask(challenge, "GET", QUEUE.format(queue=_safe(challenge.queue)))
+    message = _request(challenge, "GET", QUEUE.format(queue=_safe(challenge.queue)))
     body = message.get("body")
     if not body:
         return
     if not isinstance(body, dict) or not {"submission_pk", "phase_pk"} <= set(body):
-        raise OSError("a message that names no submission")
+        raise OSError("the queue holds a message that names no submission")
     number, phase = str(body["submission_pk"]), str(body["phase_pk"])
-    submission = _ask(challenge, "GET", SUBMISSION.format(submission=_safe(number)))
+    submission = _request(challenge, "GET", SUBMISSION.format(submission=_safe(number)))
     status = str(submission.get("status", "")).lower()
     if status in ENDED:
         address = DELETE.format(queue=_safe(challenge.queue))
-        _ask(challenge, "POST", address, {"receipt_handle": str(message.get("receipt_handle", ""))})
+        _request(challenge, "POST", address, {"receipt_handle": str(message.get("receipt_handle", ""))})
         return
     if status == RUNNING:
-        say(f"submission {printable(number)}: another worker has it; if there is none, run it again on the host's page")
+        log(f"submission {printable(number)}: another worker has it; if there is none, rerun it on the EvalAI page")
         return
     address = PHASE.format(challenge=_safe(challenge.challenge), phase=_safe(phase))
-    codename = str(_ask(challenge, "GET", address).get("codename"))
+    codename = str(_request(challenge, "GET", address).get("codename"))
     update = UPDATE.format(challenge=_safe(challenge.challenge))
     outcome = {"challenge_phase": phase, "submission": number, "stdout": "", "stderr": "", "metadata": ""}
     with tempfile.TemporaryDirectory() as place:
         try:
-            upload = _fetched(challenge, str(submission.get("input_file", "")), Path(place))
-            _ask(challenge, "PATCH", update, {"submission": number, "job_name": "", "submission_status": "RUNNING"})
+            upload = _download(challenge, str(submission.get("input_file", "")), Path(place))
+            _request(challenge, "PATCH", update, {"submission": number, "job_name": "", "submission_status": "RUNNING"})
             if codename not in splits:
-                raise EvaluationError(f"phase {printable(codename)} is none of this bundle; tell the organiser")
-            found = _evaluated(reference / codename, upload, splits[codename], settings, say)
+                raise EvaluationError(f"phase {printable(codename)} is not in this bundle; tell the organiser")
+            found = _evaluate(reference / codename, upload, splits[codename], settings, log)
         except EvaluationError as failure:
             outcome |= {"submission_status": "FAILED", "stderr": str(failure)[:MAX_MESSAGE]}
         else:
             outcome |= {
                 "submission_status": "FINISHED",
                 "result": json.dumps(remote_result(found), allow_nan=False),
-                "metadata": json.dumps(found["submission_metadata"], allow_nan=False),  # hosts alone see it
+                "metadata": json.dumps(found["submission_metadata"], allow_nan=False),  # only organisers see it
             }
-    _hand_in(challenge, update, outcome)
-    say(f"submission {printable(number)}: {outcome['submission_status'].lower()}")
+    _send_result(challenge, update, outcome)
+    log(f"submission {printable(number)}: {outcome['submission_status'].lower()}")
 
 
-def _evaluated(
-    reference: Path, upload: Path, split: str, settings: Settings, say: Callable[[str], None]
+def _evaluate(
+    reference: Path, upload: Path, split: str, settings: Settings, log: Callable[[str], None]
 ) -> dict[str, Any]:
-    """A mistake of ours is told to the organiser in full, to the participant by its kind, and the queue goes on."""
+    """Score a submission. A bug is logged in full for the organiser; the participant sees only its type."""
     try:
         return evaluate(reference, upload, split, settings)
     except EvaluationError:
         raise
     except Exception as bug:
-        say(traceback.format_exc())
-        text = f"the evaluator failed ({type(bug).__name__}): this is no fault of the submission; tell the organiser"
+        log(traceback.format_exc())
+        text = f"the evaluator failed ({type(bug).__name__}): the submission is not at fault; tell the organiser"
         raise EvaluationError(text) from None
 
 
-def _hand_in(challenge: Challenge, address: str, outcome: Mapping[str, str]) -> None:
-    """The server counts the submission as running until it is told otherwise: more than one attempt."""
+def _send_result(challenge: Challenge, address: str, outcome: Mapping[str, str]) -> None:
+    """Send the result, in several attempts: without it, the server would list the submission as running for ever."""
     for pause in PAUSES:
         try:
-            _ask(challenge, "PUT", address, outcome)
+            _request(challenge, "PUT", address, outcome)
             return
         except OSError:
             if not pause:
@@ -198,8 +201,8 @@ def _hand_in(challenge: Challenge, address: str, outcome: Mapping[str, str]) -> 
             time.sleep(pause)
 
 
-def _fetched(challenge: Challenge, address: str, place: Path) -> Path:
-    """What a participant uploaded lies where the server says, on the server or in its storage."""
+def _download(challenge: Challenge, address: str, place: Path) -> Path:
+    """Download the upload of a participant from the address that the server names: its own or that of its storage."""
     if not address.startswith(("https://", f"{challenge.server}/")):
         raise EvaluationError("the submission's file cannot be fetched: its address is not https; tell the organiser")
     name = Path(urllib.parse.unquote(urlsplit(address).path)).name
@@ -221,13 +224,13 @@ def _fetched(challenge: Challenge, address: str, place: Path) -> Path:
     return target
 
 
-def _ask(challenge: Challenge, method: str, path: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """One request to the server; its answer is an object of JSON."""
+def _request(challenge: Challenge, method: str, path: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Send one request to the server and return its answer, a JSON object."""
     data = None if form is None else urllib.parse.urlencode(form).encode()
     headers = {"Authorization": f"Bearer {challenge.token}"}
     request = urllib.request.Request(challenge.server + path, data, headers, method=method)  # noqa: S310
     try:
-        with urllib.request.build_opener(_Stay).open(request, timeout=REQUEST_SECONDS) as stream:
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=REQUEST_SECONDS) as stream:
             content = stream.read(MAX_ANSWER_BYTES + 1)
     except urllib.error.HTTPError as error:
         reason = error.read(1000).decode("utf-8", "replace")
@@ -239,21 +242,21 @@ def _ask(challenge: Challenge, method: str, path: str, form: Mapping[str, str] |
             raise ValueError("too long")
         answer = json.loads(content)
         if not isinstance(answer, dict):
-            raise ValueError("no object")
+            raise ValueError("not an object")
     except ValueError as error:
-        raise OSError(f"an answer that cannot be read ({printable(error)})") from None
+        raise OSError(f"{method} {path}: the answer cannot be read ({printable(error)})") from None
     return answer
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """The token goes to the server that the organiser named, and is not carried on to another."""
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Refuses redirects, so that the token goes only to the server that the organiser named."""
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> None:  # noqa: ANN401
-        raise urllib.error.HTTPError(req.full_url, code, f"it leads elsewhere: {newurl}", headers, fp)
+        raise urllib.error.HTTPError(req.full_url, code, f"redirects to {newurl}", headers, fp)
 
 
 def _safe(part: str) -> str:
-    """A name as part of an address."""
+    """Quote a name as a part of an address."""
     return urllib.parse.quote(part, safe="")
 
 

@@ -1,7 +1,7 @@
-"""A score file to the YAML that a model's repository on the Hugging Face hub shows: `.eval_results/NAME.yaml`.
+"""Converts a score file to the YAML of a model's repository on the Hugging Face hub: `.eval_results/NAME.yaml`.
 
-One entry for each number that the score file holds, under the keys that leaderboards of hosts have too, in per cent.
-They are what the file says, not computed anew: the digest in the notes is what others can check them by.
+Each number of the score file becomes one entry, in per cent, under the same key as on leaderboards. The numbers are
+copied from the file, not computed again; others can check them by the digest in the notes.
 """
 
 import json
@@ -23,12 +23,12 @@ MAX_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Source:
-    """Where the numbers come from.
+    """Facts about an evaluation that the score file does not contain.
 
     Attributes:
-        dataset: of the benchmark on the hub: "owner/name".
-        evaluated: when.
-        url, name: of a page that tells more; None for none.
+        dataset: name of the benchmark's data set on the hub: "owner/name".
+        evaluated: date of the evaluation.
+        url, name: address and title of a web page about the evaluation; None for none.
     """
 
     dataset: str
@@ -41,27 +41,27 @@ def write_hf_eval(path: Path, score_file: Path, source: Source, *, force: bool =
     """Write the YAML.
 
     Args:
-        path: of the file to write.
-        score_file: as `piq-score --json` wrote it.
-        source: what it does not say.
-        force: replace a file.
+        path: YAML file to write.
+        score_file: score file written by `piq-score --json`.
+        source: facts that the score file does not contain.
+        force: replace an existing file.
 
     Returns:
-        How many numbers there are.
+        The number of entries.
 
     Raises:
-        BadUsage: if it is no score file, or one without numbers, or the YAML is there.
+        BadUsage: if `score_file` is not a score file or holds no numbers, or the YAML file exists.
     """
     entries = hf_eval(_read(score_file), source)
     if not entries:
-        problem = Problem("no-numbers", score_file.name, "holds no number", "the score file of a whole submission")
+        problem = Problem("no-numbers", score_file.name, "holds no number", "the score file of a complete submission")
         raise BadUsage(score_file.name, [problem])
     write_file(path, yaml_text(entries).encode(), force=force)
     return len(entries)
 
 
 def hf_eval(document: Mapping[str, Any], source: Source) -> list[dict[str, Any]]:
-    """The entries."""
+    """The entries of the YAML file."""
     benchmark, protocol = document["benchmark"], document["protocol"]
     notes = (
         f"{printable(benchmark.get('name'))} {printable(benchmark.get('version'))}, per cent; "
@@ -96,13 +96,13 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
         document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise ValueError(f"is no {SCHEMA}")
+            raise ValueError(f"is not a {SCHEMA} file")
         if not all(isinstance(document.get(part), dict) for part in ("benchmark", "protocol", "f1")):
             raise ValueError("lacks its benchmark, protocol or f1")
         if not isinstance(document.get("reid"), dict | None):
-            raise ValueError("has a reid that is no object")
+            raise ValueError("has a reid that is not an object")
     except (OSError, ValueError, RecursionError) as error:
         found = error.strerror if isinstance(error, OSError) and error.strerror else printable(error)
-        remedy = "name a file that piq-score --json has written"
+        remedy = "name a file written by piq-score --json"
         raise BadUsage(path.name, [Problem("no-score-file", printable(path.name), found, remedy)]) from None
     return document

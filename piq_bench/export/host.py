@@ -1,8 +1,7 @@
-"""What runs on a host: reference data and what a participant handed over, to numbers and reports, or to a refusal.
+"""Scores a participant's upload on a challenge host and returns the numbers and reports that the host may show.
 
-Both adapters, of Codabench and EvalAI, come down to `score_upload`. The submission is read by the same reader as
-everywhere, PIQ is computed by the same `score`, and whatever leaves goes through the level of disclosure: numbers,
-reports, and the texts of refusals as well.
+The programs for Codabench and EvalAI both call `score_upload`. It uses the same reader and the same `score` as all
+other commands. Everything that it returns respects the level of disclosure: numbers, reports and the texts of refusals.
 """
 
 import json
@@ -31,12 +30,12 @@ LOW, HIGH = "piq_low", "piq_high"
 
 @dataclass(frozen=True)
 class Settings:
-    """What an organiser decided when a bundle was made.
+    """The organiser's choices, made when the bundle was written.
 
     Attributes:
-        disclosure: a level of `report.disclosure`.
-        n_resamples: of the intervals; 0 for none.
-        columns: keys that the host's configuration names; others it would drop without a word.
+        disclosure: how much results reveal: a level of `report.disclosure`.
+        n_resamples: number of bootstrap resamples for the intervals; 0 for no intervals.
+        columns: keys of the leaderboard's columns; a host silently drops numbers under other keys.
     """
 
     disclosure: str
@@ -46,17 +45,17 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What a host may be told.
+    """A scored upload, for the host.
 
     Attributes:
-        row: numbers by key, in per cent.
-        half_widths: of their intervals, by the same keys; None where there are none.
-        piq_interval: low and high end, in per cent.
+        row: numbers by key of the column, in per cent.
+        half_widths: half the width of each number's interval, by the same keys; None without intervals.
+        piq_interval: low and high end of PIQ's interval, in per cent; None without intervals.
         document: the score file at the level of disclosure.
-        full_document: the whole score file, for the organiser's eyes only.
-        digest: the line that two parties compare.
-        notes: for the participant: how the upload should have been packed.
-        page: makes the report, at the level of disclosure.
+        full_document: the full score file, which only the organiser may see.
+        digest: digest of the full score file, by which two results can be compared.
+        notes: notes for the participant on how to pack the upload.
+        page: makes the HTML report at the level of disclosure.
     """
 
     row: Mapping[str, float]
@@ -70,46 +69,46 @@ class Scored:
 
 
 class Failed(Exception):
-    """A failure that a participant may read about; its text holds nothing of labels."""
+    """A failure whose text participants may read: it reveals nothing about labels."""
 
 
 def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
-    """Score what a participant handed over.
+    """Score the upload of a participant.
 
     Args:
         reference: the data set with labels.
-        upload: .npz, or a zip or folder with exactly one.
-        settings: of the bundle.
+        upload: a .npz file, or a zip or folder with exactly one .npz file.
+        settings: settings of the bundle.
 
     Raises:
         BadSubmission: with every problem found.
-        BadDataset: if the reference data is broken, in words that tell nothing of it below "full".
-        LimitExceeded: if the submission asks for more memory than is allowed.
-        Failed: for a mistake of ours, in words that tell nothing of the data below "full".
+        BadDataset: if the reference data is broken; below the level "full", the text reveals nothing about it.
+        LimitExceeded: if the submission needs more memory than is allowed.
+        Failed: if the evaluator has a bug; below the level "full", the text reveals nothing about the data.
     """
-    with _mum(settings.disclosure), discretion(settings.disclosure), tempfile.TemporaryDirectory() as place:
+    with _masked_failures(settings.disclosure), discretion(settings.disclosure), tempfile.TemporaryDirectory() as place:
         benchmark = read_benchmark(reference)
         columns = columns_of(benchmark)
         if tuple(column.key for column in columns) != settings.columns:
-            raise Failed("the reference data has other tasks than the leaderboard: the organiser must export anew")
+            raise Failed("the reference data and the leaderboard have different tasks: the organiser must export again")
         found = find_submission(upload, Path(place))
         try:
             submission = read_submission(found.path, benchmark)
         except BadInput as refusal:
-            raise type(refusal)(found.name, refusal.problems) from None  # by its own name, not by that of a copy
+            raise type(refusal)(found.name, refusal.problems) from None  # the participant's name of the file
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose("auto", n_queries * n_gallery)
         result = score(benchmark, submission, n_resamples=settings.n_resamples, engine=count, engine_name=engine_name)
         ends = result.intervals.piq if result.intervals is not None else None
         document = score_document(result)
-        told = disclosed_document(document, settings.disclosure)
+        disclosed_score = disclosed_document(document, settings.disclosure)
         if settings.disclosure != "full":
-            told["disclosure"] = settings.disclosure
+            disclosed_score["disclosure"] = settings.disclosure
         return Scored(
             row=row_of(result, columns),
             half_widths=half_widths(result, columns),
             piq_interval=None if ends is None else (PER_CENT * ends[0], PER_CENT * ends[1]),
-            document=told,
+            document=disclosed_score,
             full_document=document,
             digest=digest_of(result),
             notes=found.notes,
@@ -118,10 +117,10 @@ def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
 
 
 def read_settings(path: Path) -> Settings:
-    """Read what a bundle was made with.
+    """Read the settings of a bundle.
 
     Raises:
-        Failed: if it is not there, or of another version of this program.
+        Failed: if the file is missing, or was written by another version of this program.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -129,12 +128,12 @@ def read_settings(path: Path) -> Settings:
         if content["schema"] != SCHEMA or settings.disclosure not in DISCLOSURES or settings.n_resamples < 0:
             raise ValueError("unknown values")
     except (OSError, ValueError, KeyError, TypeError):
-        raise Failed(f"{path.name} of the bundle cannot be read: the organiser must export anew") from None
+        raise Failed(f"{path.name} of the bundle cannot be read: the organiser must export it again") from None
     return settings
 
 
 def settings_json(settings: Settings) -> str:
-    """The text of the file."""
+    """The content of the settings file."""
     content = {
         "schema": SCHEMA,
         "disclosure": settings.disclosure,
@@ -145,7 +144,7 @@ def settings_json(settings: Settings) -> str:
 
 
 def _page(benchmark: Benchmark, submission: Submission, result: Score, level: str) -> str:
-    with _mum(level):
+    with _masked_failures(level):
         from piq_bench.report.score_html import score_html
         from piq_bench.scoring.drilldown import drill_down
 
@@ -154,8 +153,11 @@ def _page(benchmark: Benchmark, submission: Submission, result: Score, level: st
 
 
 @contextmanager
-def _mum(level: str) -> Iterator[None]:
-    """A mistake of ours may quote what it failed on; below `full` only its kind is told, never its text."""
+def _masked_failures(level: str) -> Iterator[None]:
+    """Replace an unexpected exception by one that names only its type, since its text may quote a label.
+
+    At the level "full" the exception is raised as it is.
+    """
     try:
         yield
     except (BadInput, Failed, MemoryError):
@@ -163,5 +165,5 @@ def _mum(level: str) -> Iterator[None]:
     except Exception as error:
         if level == "full":
             raise
-        text = f"the evaluator failed ({type(error).__name__}): this is no fault of the submission; tell the organiser"
+        text = f"the evaluator failed ({type(error).__name__}): the submission is not at fault; tell the organiser"
         raise Failed(text) from None

@@ -1,4 +1,4 @@
-"""A picture for a challenge's page, drawn here so that no file has to be trusted: a portrait and three bars."""
+"""Draws the logo of a challenge, a portrait and three bars, so that the package needs no binary file for it."""
 
 import io
 
@@ -7,10 +7,10 @@ PAPER, INK, ACCENT = (246, 248, 251), (28, 35, 48), (31, 95, 191)
 
 
 def logo_png() -> bytes:
-    """The picture's bytes; the same on every run."""
+    """The logo as PNG; every run gives the same bytes."""
     from PIL import Image, ImageDraw
 
-    scale = 4  # drawn large and made smaller, for smooth edges
+    scale = 4  # drawn larger and scaled down, for smooth edges
     image = Image.new("RGB", (SIZE * scale, SIZE * scale), PAPER)
     draw = ImageDraw.Draw(image)
     for box, colour in (((60, 40, 132, 112), INK), ((28, 128, 164, 328), INK)):

@@ -1,7 +1,7 @@
-"""Templates to the pages of a challenge: Markdown for Codabench, the same as HTML for EvalAI.
+"""Renders the pages of a challenge from templates: Markdown for Codabench, and the same pages as HTML for EvalAI.
 
-Whatever an organiser's data set is called, it is text here: everything that a template shows is escaped for Markdown,
-and HTML is made with raw HTML switched off.
+Names in a data set cannot inject markup: every value that a template shows is escaped for Markdown, and raw HTML is
+switched off when Markdown becomes HTML.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ PAGES = ("overview", "data", "submission", "evaluation", "terms")
 
 
 class Verbatim(str):
-    """Text of ours, which a template may show as it is."""
+    """Safe text that a template shows without escaping."""
 
 
 def require() -> None:
-    """Raises BadUsage if what writes bundles is not installed: to be asked before any work."""
+    """Raise BadUsage if a library that bundles need is not installed; call it before any work is done."""
     problems = [
         Problem("not-installed", name, "is not installed", INSTALL)
         for module, name in NEEDED.items()
@@ -33,11 +33,11 @@ def require() -> None:
 
 
 def markdown_page(template: str, values: Mapping[str, Any]) -> str:
-    """A page's text.
+    """Render a template as Markdown.
 
     Args:
-        template: file in `templates`.
-        values: what it shows.
+        template: name of a file in `templates`.
+        values: values of the template's variables.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -50,23 +50,23 @@ def markdown_page(template: str, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["verbatim"] = Verbatim  # of names that were checked to be plain
+    environment.filters["verbatim"] = Verbatim  # for names that were checked to be plain
     return environment.get_template(template).render(values)
 
 
 def html_page(text: str) -> str:
-    """Markdown of ours as HTML, without a head: a part of the host's page."""
+    """Convert Markdown to HTML without a head, for embedding in the host's page."""
     from markdown_it import MarkdownIt
 
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
 
 
 def yaml_text(content: object) -> str:
-    """A configuration that people read and edit."""
+    """Write a configuration as YAML that people can read and edit."""
     import yaml
 
     class Plain(yaml.SafeDumper):
-        """Writes a value twice rather than point to where it stands."""
+        """Writes a repeated value in full, not as a reference."""
 
         def ignore_aliases(self, data: object) -> bool:
             return True
@@ -75,7 +75,7 @@ def yaml_text(content: object) -> str:
 
 
 def _shown(value: object) -> object:
-    """What stands in place of {{ value }}."""
+    """The text that replaces {{ value }}: escaped unless it is a number or verbatim."""
     if isinstance(value, Verbatim | int | float) or value is None:
         return value
     return escaped(str(value))

@@ -65,7 +65,7 @@ def dataset(tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_answers_what_it_can_see_and_leaves_out_what_nobody_labelled(dataset: Path, tmp_path: Path) -> None:
+def test_tasks_with_training_labels_are_answered_and_others_left_out(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "entry.npz"
     result = CliRunner().invoke(load_command("baseline"), [str(dataset), "--out", str(out), "--workers", "1"])
     assert result.exit_code == 0, result.output
@@ -78,7 +78,7 @@ def test_it_answers_what_it_can_see_and_leaves_out_what_nobody_labelled(dataset:
     assert (scored.reid.values["macro_map"] or 0) > (scored.reid.chance["macro_map"] or 1)
 
 
-def test_processes_change_nothing(dataset: Path) -> None:
+def test_the_number_of_processes_does_not_matter(dataset: Path) -> None:
     benchmark = read_benchmark(dataset)
     one, two = answer(benchmark, workers=1), answer(benchmark, workers=2)
     assert one.embedding is not None and two.embedding is not None
@@ -87,7 +87,7 @@ def test_processes_change_nothing(dataset: Path) -> None:
         assert values.tolist() == two.predictions[task].tolist()
 
 
-def test_test_labels_are_not_looked_at(dataset: Path) -> None:
+def test_labels_of_test_images_are_not_used(dataset: Path) -> None:
     plain = answer(read_benchmark(dataset), workers=1)
     text = (dataset / "annotations.csv").read_text(encoding="utf-8").splitlines()
     swap = {"upright": "level", "level": "upright"}

@@ -43,13 +43,13 @@ def plain_features(pixels: np.ndarray) -> list[int]:
 
 @settings(max_examples=25)
 @given(st.integers(1, 24), st.integers(1, 24), st.booleans(), st.integers(0, 2**32 - 1))
-def test_features_are_the_plain_count_of_any_picture(height: int, width: int, grey: bool, seed: int) -> None:
+def test_features_agree_with_plain_counting(height: int, width: int, grey: bool, seed: int) -> None:
     shape = (height, width) if grey else (height, width, 3)
     pixels = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
     assert features(pixels).tolist() == plain_features(pixels)
 
 
-def test_every_picture_gives_as_many_features() -> None:
+def test_every_picture_gives_the_same_number_of_features() -> None:
     for shape in ((256, 128, 3), (120, 128), (1, 1), (7, 300, 3)):
         assert features(np.zeros(shape, np.uint8)).shape == (N_FEATURES,)
 

@@ -1,4 +1,4 @@
-"""`piq compare` from the outside."""
+"""`piq compare` as a user runs it."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def write_dataset(folder: Path, name: str, n_shots: int = 4) -> Path:
 
 
 def entry(path: Path, dataset: Path, *, noise: float, name: str = "") -> Path:
-    """Who is who and what, blurred by noise."""
+    """Write correct answers, blurred by noise."""
     benchmark = read_benchmark(dataset)
     rng = np.random.default_rng(0)
     identity = benchmark.identity
@@ -118,7 +118,7 @@ def test_the_page_shows_every_pair_loads_nothing_and_escapes_names(tmp_path: Pat
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
 
 
-def test_the_order_of_rows_changes_nothing_and_the_seed_is_kept(tmp_path: Path, dataset: Path) -> None:
+def test_the_order_of_rows_does_not_matter_and_the_seed_does(tmp_path: Path, dataset: Path) -> None:
     one, other = (entry(tmp_path / f"{name}.npz", dataset, noise=noise) for name, noise in (("one", 1), ("other", 2)))
     with np.load(other) as archive:
         arrays = {name: archive[name] for name in archive.files}
@@ -143,7 +143,7 @@ def test_worse_than_the_first_is_exit_code_5(tmp_path: Path, dataset: Path) -> N
     assert run(good, good, "--dataset", dataset, "--fail-if-worse", *QUICK).exit_code == 0
 
 
-def test_what_cannot_be_compared_is_refused_at_once(tmp_path: Path, dataset: Path) -> None:
+def test_incomparable_inputs_are_refused_all_at_once(tmp_path: Path, dataset: Path) -> None:
     one = entry(tmp_path / "one.npz", dataset, noise=1)
     other = write_dataset(tmp_path / "other", "other", n_shots=5)
     results = []
@@ -165,7 +165,7 @@ def test_what_cannot_be_compared_is_refused_at_once(tmp_path: Path, dataset: Pat
     assert "results of different benchmarks cannot be compared" in refused.stderr
 
     own, strange = (json.loads(path.read_text(encoding="utf-8"))["benchmark"]["fingerprint"] for path in results)
-    assert f"is a result of benchmark {strange[:12]}, and this is {own[:12]}" in refused.stderr
+    assert f"is a result of benchmark {strange[:12]}, not of {own[:12]}" in refused.stderr
     by_other_rules = run(one, *results, "--dataset", dataset, "--ap", "market1501", *QUICK)
     assert by_other_rules.exit_code == 2
     assert "refused, 3 problems" in by_other_rules.stderr

@@ -1,4 +1,4 @@
-"""`piq export`: what is written where, and what is refused with which exit code."""
+"""`piq export`: files written, and exit codes of refusals."""
 
 import json
 import zipfile
@@ -22,7 +22,7 @@ def export(*words: str | Path) -> Result:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_kind_explains_itself_in_80_columns(name: str) -> None:
+def test_the_help_of_every_export_fits_80_columns(name: str) -> None:
     shown = export(name, "--help")
     assert shown.exit_code == 0 and max(map(len, shown.stdout.splitlines())) <= 80
     assert name in export("--help").stdout
@@ -67,7 +67,7 @@ def test_usage_is_refused_with_2_and_a_bad_data_set_with_4(tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {"a"}
 
 
-def test_a_description_lies_beside_the_data(tmp_path: Path) -> None:
+def test_the_description_is_written_beside_the_data(tmp_path: Path) -> None:
     folder = dataset(tmp_path / "a")
     done = export("croissant", folder, *CREATED, "--organisation", "A Lab")
     assert done.exit_code == 0, done.output

@@ -47,7 +47,7 @@ def test_groups_are_written_where_the_data_set_is_read(dataset: Path) -> None:
     assert {path.name for path in dataset.iterdir()} == {"annotations.csv", "benchmark.toml", "groups.csv", "images"}
 
 
-def test_stale_groups_do_not_stand_in_the_way_of_new_ones(dataset: Path) -> None:
+def test_stale_groups_are_replaced(dataset: Path) -> None:
     (dataset / "groups.csv").write_text("image,phash,group\nold.png,,0\n", encoding="utf-8")
     assert groups(dataset).exit_code == 0
     assert read_benchmark(dataset).groups is not None
@@ -113,7 +113,7 @@ def test_unreadable_images_are_listed_and_stop_the_run(dataset: Path) -> None:
         (["--min-quality", "nan"], 2, "from 0 to 510"),
     ],
 )
-def test_what_cannot_work_is_refused(dataset: Path, arguments: list[str], exit_code: int, expected: str) -> None:
+def test_impossible_options_are_refused(dataset: Path, arguments: list[str], exit_code: int, expected: str) -> None:
     result = groups(dataset, *arguments)
     assert result.exit_code == exit_code
     assert expected in result.stderr
@@ -151,7 +151,7 @@ def test_a_market_style_folder_is_hashed_where_it_is(tmp_path: Path) -> None:
     assert grouped == sorted(name for name, seed in files.items() if seed == 1)
 
 
-def test_an_interrupted_run_exits_with_130_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_exits_with_130_and_the_next_one_resumes(tmp_path: Path) -> None:
     n = 3000
     root = tmp_path / "data"
     write_dataset(root, [Row(f"{i:04d}.jpg", "gallery" if i else "query", "p", "f") for i in range(n)])
@@ -178,7 +178,9 @@ def test_an_interrupted_run_exits_with_130_and_the_next_one_goes_on(tmp_path: Pa
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
     assert stdout == ""
-    assert stderr == "what has been hashed is kept in groups.csv.hashed: the next run goes on from there\ninterrupted\n"
+    assert (
+        stderr == "hashes computed so far are kept in groups.csv.hashed: the next run resumes from there\ninterrupted\n"
+    )
     assert cache.exists()
     assert not (root / "groups.csv").exists()
     kept = lines_of(cache) - 1

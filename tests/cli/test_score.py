@@ -1,4 +1,4 @@
-"""`piq-score` from the outside: files in, text, score file and exit code out."""
+"""`piq-score` as a user runs it: output, score file and exit codes."""
 
 import json
 import os
@@ -135,7 +135,7 @@ def test_folder_and_parquet_give_the_same_score(dataset: Path, submission: Path,
     assert above_software(run(other, "--dataset", dataset, "--format", "json").stdout) == above_software(plain)
 
 
-def test_threads_change_nothing(dataset: Path, submission: Path) -> None:
+def test_the_number_of_threads_does_not_matter(dataset: Path, submission: Path) -> None:
     def output(threads: int) -> str:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
         command = [sys.executable, "-c", "from piq_bench.cli import piq_score; piq_score()"]
@@ -177,7 +177,7 @@ def test_partial_is_scored_only_when_asked_for(dataset: Path, tmp_path: Path) ->
     assert run(path, "--dataset", dataset, "--partial", "--min-piq", "0.1").exit_code == 5
 
 
-def test_the_other_convention_of_ap_is_named_in_the_result(dataset: Path, submission: Path) -> None:
+def test_the_result_names_the_convention_of_ap(dataset: Path, submission: Path) -> None:
     plain = json.loads(run(submission, "--dataset", dataset, "--format", "json").stdout)
     market = json.loads(run(submission, "--dataset", dataset, "--format", "json", "--ap", "market1501").stdout)
     assert (plain["reid"]["ap"], market["reid"]["ap"]) == ("non-interpolated", "market1501")

@@ -1,4 +1,4 @@
-"""`piq-stats` from the outside: what it prints, writes and exits with."""
+"""`piq-stats` as a user runs it: output, files and exit codes."""
 
 import json
 from fractions import Fraction
@@ -29,7 +29,7 @@ def test_the_environment_may_name_the_data_set(tmp_path: Path, monkeypatch: pyte
     assert "data set    tiny 1" in run().stdout
 
 
-def test_json_is_printed_and_written_alike(tmp_path: Path) -> None:
+def test_printed_and_written_json_are_equal(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "set")
     result = run(
         folder, "--format", "json", "--json", tmp_path / "stats.json", "--k", "0.2", "--k", "0.50", "--k", ".5"
@@ -51,10 +51,10 @@ def test_every_format_shows_the_shares_asked_for(tmp_path: Path, layout: str) ->
 @pytest.mark.parametrize(
     "share", ["0", "1.01", "-0.2", "nan", "inf", "1/5", "1e-1", "0,2", "", "0.2.0", "0." + "1" * 30]
 )
-def test_a_share_that_is_none_is_a_mistake_of_usage(share: str) -> None:
+def test_an_invalid_share_is_a_usage_error(share: str) -> None:
     result = run("--k", share)
     assert result.exit_code == 2
-    assert "no decimal number above 0 and at most 1" in " ".join(result.stderr.split())
+    assert "not a decimal number above 0 and at most 1" in " ".join(result.stderr.split())
     assert result.stdout == ""
 
 
@@ -75,7 +75,7 @@ def test_broken_integrity_is_described_and_ends_with_4(tmp_path: Path) -> None:
     assert (findings[0]["code"], findings[0]["severity"]) == ("identity-overlap", "error")
 
 
-def test_files_are_looked_at_unless_told_not_to(tmp_path: Path) -> None:
+def test_image_files_are_checked_unless_switched_off(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
     (folder / "images").mkdir()
     assert "7 of 7 images have no file" in " ".join(run(folder).stdout.split())

@@ -1,4 +1,4 @@
-"""What makes one challenge of several data sets, and what does not; bundles whole or not at all."""
+"""Data sets that form a challenge or do not, and bundles that are written whole or not at all."""
 
 import csv
 from datetime import datetime
@@ -39,19 +39,19 @@ def test_the_bundled_benchmark_makes_a_challenge() -> None:
     assert plan.phases[0].name == "portrait-mini 1" and plan.title == "portrait-mini"
 
 
-def test_phases_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_phases_of_the_same_name_are_numbered(tmp_path: Path) -> None:
     plan = planned(dataset(tmp_path / "a"), dataset(tmp_path / "b", n_people=8))
     assert [phase.name for phase in plan.phases] == ["tiny 1, part 1", "tiny 1, part 2"]
 
 
-def test_dates_and_tasks_that_do_not_fit_are_refused_at_once(tmp_path: Path) -> None:
+def test_wrong_dates_and_different_tasks_are_refused_together(tmp_path: Path) -> None:
     first, other = dataset(tmp_path / "a"), dataset(tmp_path / "b", name="other", toml=WITHOUT_REID)
     text = refusal(first, other, dates=DATES[:1])
-    assert "1 dates for 2 phases" in text and "has other tasks than 'tiny'" in text
-    assert "not after the one before" in refusal(first, dates=(DATES[1], DATES[0]))
+    assert "1 dates for 2 phases" in text and "its tasks differ from those of 'tiny'" in text
+    assert "not later than the one before it" in refusal(first, dates=(DATES[1], DATES[0]))
 
 
-def test_what_cannot_be_scored_is_refused(tmp_path: Path) -> None:
+def test_a_data_set_without_labels_is_refused(tmp_path: Path) -> None:
     folder = dataset(tmp_path / "a")
     table = folder / "annotations.csv"
     rows = list(csv.reader(table.read_text(encoding="utf-8").splitlines()))
@@ -93,14 +93,14 @@ def test_requirements_are_exact() -> None:
 def test_files_are_replaced_only_by_force(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write_file(path, b"1", force=False)
-    with pytest.raises(BadUsage, match="is there already"):
+    with pytest.raises(BadUsage, match="already exists"):
         write_file(path, b"2", force=False)
     assert path.read_bytes() == b"1"
     write_file(path, b"2", force=True)
     assert path.read_bytes() == b"2"
-    with pytest.raises(BadUsage, match="is there already"):
+    with pytest.raises(BadUsage, match="already exists"):
         write_file(tmp_path, b"2", force=True)
-    with pytest.raises(BadUsage, match="is no folder that can be written to"):
+    with pytest.raises(BadUsage, match="is not a folder that can be written to"):
         write_file(tmp_path / "nowhere" / "a.zip", b"2", force=True)
 
 
@@ -108,7 +108,7 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mark").touch()
     (tmp_path / "out").symlink_to(tmp_path / "other")
-    with pytest.raises(BadUsage, match="is there already"):
+    with pytest.raises(BadUsage, match="already exists"):
         write_folder(tmp_path / "out", {"mark": b""}, force=True, mark="mark")
 
 
@@ -118,8 +118,8 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "WITH_PAGES", "no-such-distribution")
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "PAGE_LIBRARY", "no-such-distribution")
     with pytest.raises(BadUsage, match="no-such-distribution"):
         requirements()
 

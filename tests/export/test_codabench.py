@@ -1,4 +1,4 @@
-"""A Codabench bundle as Codabench uses it: unpacked, checked, run in a process of its own by a worker that is false."""
+"""A Codabench bundle as Codabench uses it: unpacked, checked, and run in a separate process by a fake worker."""
 
 import json
 import os
@@ -30,7 +30,7 @@ IMAGE = "registry.example.org/lab/piq:1"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left: the worker's verdict, the scores that it pushed, the streams, the output folder."""
+    """The outcome of a run: status and scores as the worker reports them, output streams, output folder."""
 
     status: str
     code: int
@@ -41,7 +41,7 @@ class Run:
 
 
 class FakeWorker:
-    """Does what Codabench does with a bundle, and nothing kinder."""
+    """Runs a bundle exactly as Codabench does."""
 
     def __init__(self, bundle: Path, root: Path) -> None:
         self.root = root
@@ -49,7 +49,7 @@ class FakeWorker:
         self.competition = yaml.safe_load((self.files / "competition.yaml").read_text(encoding="utf-8"))
 
     def run(self, phase: int, upload: Path) -> Run:
-        """Scores a zip that a participant uploaded, in a phase."""
+        """Score the zip that a participant uploaded to a phase."""
         (task_index,) = self.competition["phases"][phase]["tasks"]
         task = next(task for task in self.competition["tasks"] if task["index"] == task_index)
         app = self.root / "app"
@@ -74,24 +74,9 @@ class FakeWorker:
         return Run(status, done.returncode, scores, done.stdout, done.stderr, output)
 
     def row(self, scores: dict[str, float]) -> dict[str, float | None]:
-        """A row of the board: keys that it does not know are dropped, columns that got nothing are n/a."""
+        """A row of the leaderboard: unknown keys are dropped, and columns without a score are None."""
         (board,) = self.competition["leaderboards"]
         return {column["key"]: scores.get(column["key"]) for column in board["columns"]}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("codabench")
-
-
-@pytest.fixture(scope="module")
-def first(home: Path) -> Path:
-    return dataset(home / "first")
-
-
-@pytest.fixture(scope="module")
-def second(home: Path) -> Path:
-    return dataset(home / "second", name="harder", n_people=8)
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +85,7 @@ def worker(home: Path, first: Path, second: Path) -> FakeWorker:
     return FakeWorker(home / "bundle.zip", home / "worker")
 
 
-def test_a_submission_gets_the_digits_of_the_evaluator_in_every_column(
-    worker: FakeWorker, first: Path, tmp_path: Path
-) -> None:
+def test_every_column_holds_the_number_of_the_evaluator(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
     entry = submission(tmp_path / "mine.npz", first)
     run = worker.run(0, zip_of(tmp_path / "upload.zip", {"mine.npz": entry}))
     assert (run.status, run.code) == ("Finished", 0), run.stderr
@@ -148,7 +131,7 @@ def test_a_missing_file_gets_a_message_and_no_score(worker: FakeWorker, tmp_path
     assert "there is no .npz" in run.stderr and "Traceback" not in run.stderr
 
 
-def test_broken_labels_are_not_told(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
+def test_broken_labels_are_not_revealed(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
     table = worker.files / "reference_data" / "phase1" / "annotations.csv"
     content = table.read_text(encoding="utf-8")
     entry = zip_of(tmp_path / "upload.zip", {"mine.npz": submission(tmp_path / "mine.npz", first)})
@@ -162,8 +145,8 @@ def test_broken_labels_are_not_told(worker: FakeWorker, first: Path, tmp_path: P
     assert "woman" not in run.stderr and PERSON not in run.stderr and ".jpg" not in run.stderr
 
 
-def test_our_own_mistakes_are_not_told(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
-    """As if the evaluator failed on a label: its text would quote it."""
+def test_bugs_reveal_no_labels(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
+    """The evaluator fails on a label, which the text of the exception would quote."""
     home = worker.files / "scoring_program" / "piq_bench" / "scoring" / "score.py"
     source = home.read_text(encoding="utf-8")
     entry = zip_of(tmp_path / "upload.zip", {"mine.npz": submission(tmp_path / "mine.npz", first)})
@@ -178,7 +161,7 @@ def test_our_own_mistakes_are_not_told(worker: FakeWorker, first: Path, tmp_path
     assert "KeyError" in run.stderr and PERSON not in run.stderr and "Traceback" not in run.stderr
 
 
-def test_other_tasks_than_the_boards_are_an_error(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
+def test_tasks_that_differ_from_the_leaderboard_are_an_error(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
     home = worker.files / "reference_data" / "phase1" / "benchmark.toml"
     content = home.read_text(encoding="utf-8")
     entry = zip_of(tmp_path / "upload.zip", {"mine.npz": submission(tmp_path / "mine.npz", first)})
@@ -188,7 +171,7 @@ def test_other_tasks_than_the_boards_are_an_error(worker: FakeWorker, first: Pat
     finally:
         home.write_text(content, encoding="utf-8")
     assert (run.status, run.code) == ("Failed", 1)
-    assert "export anew" in run.stderr
+    assert "export again" in run.stderr
 
 
 @pytest.mark.parametrize("level", ["score", "public"])
@@ -197,8 +180,8 @@ def test_nothing_that_leaves_the_host_names_people(level: str, home: Path, first
     worker = FakeWorker(tmp_path / "bundle.zip", tmp_path / "worker")
     run = worker.run(0, zip_of(tmp_path / "upload.zip", {"mine.npz": submission(tmp_path / "mine.npz", first)}))
     assert run.status == "Finished"
-    told = run.stdout + run.stderr + "".join(path.read_text(encoding="utf-8") for path in run.output.iterdir())
-    assert PERSON not in told and "p0/0.jpg" not in told
+    public = run.stdout + run.stderr + "".join(path.read_text(encoding="utf-8") for path in run.output.iterdir())
+    assert PERSON not in public and "p0/0.jpg" not in public
     if level == "score":
         document = json.loads((run.output / "piq-score.json").read_text(encoding="utf-8"))
         assert not {"labels", "confusion", "baselines", "notes"} & set(document)
@@ -235,7 +218,7 @@ def test_the_bundle_holds_what_codabench_asks_for(worker: FakeWorker) -> None:
     assert "numpy==" in (worker.files / "image" / "requirements.txt").read_text(encoding="utf-8")
 
 
-def test_the_starting_kit_tells_no_labels_and_its_example_is_valid(worker: FakeWorker, tmp_path: Path) -> None:
+def test_the_starting_kit_holds_no_labels_and_a_valid_example(worker: FakeWorker, tmp_path: Path) -> None:
     kit = worker.files / worker.competition["phases"][1]["starting_kit"]
     assert {path.name for path in kit.iterdir()} == {"annotations.csv", "benchmark.toml", "submission.npz"}
     text = (kit / "annotations.csv").read_text(encoding="utf-8")
@@ -260,7 +243,7 @@ def test_the_same_input_gives_the_same_bytes_without_compiled_files(home: Path, 
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
-def test_texts_of_a_data_set_are_text_in_the_pages(tmp_path: Path) -> None:
+def test_names_in_a_data_set_cannot_inject_markup(tmp_path: Path) -> None:
     hostile = "<img src=x onerror=alert(1)> [a](javascript:b) | `c` *d*"
     folder = dataset(tmp_path / "first", name=hostile)
     files = codabench_files(plan(folder, title=hostile), IMAGE)

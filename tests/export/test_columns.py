@@ -1,4 +1,4 @@
-"""The one list of columns: from the vocabulary, unique, short, and filled for every submission or not at all."""
+"""Columns of a leaderboard: derived from the tasks, short, unique, and filled for every submission."""
 
 import re
 import string
@@ -37,7 +37,7 @@ def scored(n_resamples: int = 10) -> tuple[Benchmark, Score]:
     return benchmark, score(benchmark, builders.submission(rng, benchmark), n_resamples=n_resamples)
 
 
-def test_columns_come_from_the_vocabulary() -> None:
+def test_columns_come_from_the_tasks() -> None:
     keys = [column.key for column in columns_of(with_tasks(["hat", "gait"], reid=True))]
     assert keys == ["piq", "reid_macro_rank1", "reid_macro_map", "hat_f1", "gait_f1"]
     assert [column.key for column in columns_of(with_tasks(["hat"], reid=False))] == ["piq", "hat_f1"]
@@ -70,7 +70,7 @@ def test_a_row_holds_every_key_in_per_cent() -> None:
     assert row["mood_f1"] == 100 * (result.f1["mood"] or 0)
 
 
-def test_half_widths_are_there_for_all_columns_or_none() -> None:
+def test_all_columns_have_half_widths_or_none_has() -> None:
     benchmark, result = scored()
     columns = columns_of(benchmark)
     widths = half_widths(result, columns)

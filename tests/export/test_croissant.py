@@ -1,4 +1,4 @@
-"""A description of a data set: true to its files, and read by the reference implementation where that is installed."""
+"""Descriptions of data sets agree with the files, and the reference implementation reads them, if installed."""
 
 import hashlib
 import json
@@ -37,13 +37,13 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_all_that_is_required_is_there(folder: Path) -> None:
+def test_all_required_properties_are_present(folder: Path) -> None:
     found = described(folder)
     assert found["@type"] == "sc:Dataset" and found["conformsTo"] == "http://mlcommons.org/croissant/1.1"
     required = ("@context", "name", "description", "license", "url", "creator", "datePublished", "version")
     assert all(found[key] for key in required)
     assert found["version"] == "1.0.0" and found["datePublished"] == "2026-11-24"
-    assert "0 to train on, 6 queries and 24 gallery" in found["description"]
+    assert "0 training images, 6 queries and 24 gallery images" in found["description"]
     assert [creator["@type"] for creator in found["creator"]] == ["Person", "Organization"]
 
 
@@ -70,7 +70,7 @@ def test_fields_and_labels_come_from_the_vocabulary(folder: Path) -> None:
     assert all("cr:Label" in fields[f"annotations/{task}"]["dataType"] for task in ("identity", "gender", "mood"))
 
 
-def test_what_is_not_there_is_not_described(tmp_path: Path) -> None:
+def test_missing_files_are_not_described(tmp_path: Path) -> None:
     found = described(dataset(tmp_path / "data", toml=WITHOUT_REID))
     assert list(by_name(found["distribution"])) == ["benchmark.toml", "annotations.csv"]
     records = by_name(found["recordSet"])
@@ -105,7 +105,7 @@ def test_a_bare_table_is_refused(tmp_path: Path) -> None:
         croissant(read_benchmark(folder / "annotations.csv"), folder, ABOUT)
 
 
-def test_groups_with_a_comment_are_a_file_and_no_records(folder: Path) -> None:
+def test_groups_with_a_comment_are_listed_as_a_file_only(folder: Path) -> None:
     header = '# piq-bench/groups/1 {"schema": "piq-bench/groups/1"}\n'
     benchmark = read_benchmark(folder)
     (folder / "groups.csv").write_text(header + GROUPS, encoding="utf-8")
@@ -113,12 +113,12 @@ def test_groups_with_a_comment_are_a_file_and_no_records(folder: Path) -> None:
     (note,) = write_croissant(out, benchmark, folder, ABOUT)
     assert "groups.csv begins with a comment" in note
     assert "groups" not in by_name(json.loads(out.read_text(encoding="utf-8"))["recordSet"])
-    with pytest.raises(BadUsage, match="is there already"):
+    with pytest.raises(BadUsage, match="already exists"):
         write_croissant(out, benchmark, folder, ABOUT)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_reference_implementation_takes_it_and_reads_the_data_by_it(folder: Path) -> None:
+def test_the_reference_implementation_reads_the_data_without_complaint(folder: Path) -> None:
     croissants = pytest.importorskip("mlcroissant")
     out = folder / "croissant.json"
     assert write_croissant(out, read_benchmark(folder), folder, ABOUT) == []

@@ -1,4 +1,4 @@
-"""Numbers of a score file for the Hugging Face hub: the same keys and per cent as on leaderboards of hosts."""
+"""Numbers of a score file for the Hugging Face hub, under the keys and in the per cent of leaderboards."""
 
 import json
 from datetime import date
@@ -46,7 +46,7 @@ def test_every_number_is_an_entry_in_per_cent(document: dict[str, Any], tmp_path
     assert document["protocol"]["digest"] in entries[0]["notes"]
 
 
-def test_numbers_that_are_not_there_are_left_out(document: dict[str, Any], tmp_path: Path) -> None:
+def test_missing_numbers_are_left_out(document: dict[str, Any], tmp_path: Path) -> None:
     document |= {"piq": None, "reid": None, "f1": {"gender": 0.5, "mood": None, "hat": "<b>", "shoe": True}}
     assert [entry["dataset"]["task_id"] for entry in written(document, tmp_path)] == ["gender_f1"]
 
@@ -54,13 +54,13 @@ def test_numbers_that_are_not_there_are_left_out(document: dict[str, Any], tmp_p
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"schema": "other"}, "is no piq-bench/score/1"),
+        ({"schema": "other"}, "is not a piq-bench/score/1 file"),
         ({"f1": []}, "lacks its benchmark, protocol or f1"),
-        ({"reid": 3}, "has a reid that is no object"),
+        ({"reid": 3}, "has a reid that is not an object"),
         ({"piq": None, "reid": None, "f1": {}}, "holds no number"),
     ],
 )
-def test_what_is_no_score_file_is_refused(
+def test_a_file_that_is_not_a_score_file_is_refused(
     change: dict[str, Any], text: str, document: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(BadUsage, match=text):
@@ -68,9 +68,9 @@ def test_what_is_no_score_file_is_refused(
     assert not (tmp_path / "piq.yaml").exists()
 
 
-def test_a_missing_file_and_one_that_is_there_are_refused(document: dict[str, Any], tmp_path: Path) -> None:
+def test_a_missing_score_file_and_an_existing_output_are_refused(document: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(BadUsage, match="No such file"):
         write_hf_eval(tmp_path / "piq.yaml", tmp_path / "nothing.json", SOURCE)
     written(document, tmp_path)
-    with pytest.raises(BadUsage, match="is there already"):
+    with pytest.raises(BadUsage, match="already exists"):
         write_hf_eval(tmp_path / "piq.yaml", tmp_path / "score.json", SOURCE)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from piq_bench.cli import grade as grade_command
 from piq_bench.cli import load_command
-from piq_bench.cli import score as score_command
+from piq_bench.cli.options import DISCLOSURES as CHOICES
+from piq_bench.cli.options import FORMATS
 from piq_bench.errors import BadDataset, BadSubmission, Problem
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import Score
@@ -57,7 +57,7 @@ def random_score() -> Score:
 
 
 def test_all_commands_know_the_same_levels() -> None:
-    assert DISCLOSURES == score_command.DISCLOSURES == grade_command.DISCLOSURES == tuple(HIDDEN)
+    assert DISCLOSURES == CHOICES == tuple(HIDDEN)
 
 
 def test_full_is_the_score_file_to_the_byte() -> None:
@@ -94,7 +94,7 @@ def test_what_a_level_hides_is_not_in_the_record_that_reports_get() -> None:
 
 def test_no_format_tells_of_a_label_or_an_image_at_the_level_score(dataset: Path, submission: Path) -> None:
     benchmark = read_benchmark(dataset)
-    for layout in score_command.FORMATS:
+    for layout in FORMATS:
         target = dataset.parent / f"{layout}.json"
         options = ("--disclosure", "score", "--format", layout, "--json", target, "--bootstrap", 5)
         done = run(submission, "--dataset", dataset, *options)
@@ -105,7 +105,7 @@ def test_no_format_tells_of_a_label_or_an_image_at_the_level_score(dataset: Path
 
 def test_no_format_tells_of_an_image_at_the_level_public(dataset: Path, submission: Path) -> None:
     benchmark = read_benchmark(dataset)
-    for layout in score_command.FORMATS:
+    for layout in FORMATS:
         done = run(submission, "--dataset", dataset, "--disclosure", "public", "--format", layout, "--bootstrap", 5)
         assert done.exit_code == 0
         assert not [name for name in benchmark.images if name in done.stdout + done.stderr]

@@ -8,7 +8,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from piq_bench.cli.score import ENGINES, score_command
+from piq_bench.cli.options import ENGINES
+from piq_bench.cli.score import score_command
 from piq_bench.errors import BadUsage
 from piq_bench.retrieve import cpu, engines, plain
 
