@@ -20,6 +20,7 @@ from pyarrow import parquet
 from piq_bench.errors import BadDataset, BadInput, BadSubmission, BadUsage, Problem, printable, quoted
 from piq_bench.metrics.retrieval import AVERAGE_PRECISIONS
 from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.rules import parse_rules, with_rules
 from piq_bench.read.submission import read_submission
 from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA, TASK_NAME
 from piq_bench.records import GALLERY, QUERY, RETRIEVAL, Benchmark, Submission, Task
@@ -45,7 +46,7 @@ def score(
     meta: Mapping[str, object] | None = None,
     partial: bool = False,
     ap: str = "non-interpolated",
-    exclude_sequence: bool = False,
+    exclude: Sequence[str] = (),
     n_resamples: int = scoring.RESAMPLES,
     seed: int = 0,
     engine: str = "auto",
@@ -62,7 +63,7 @@ def score(
         meta: name, distance ("cosine" or "euclidean"), ...
         partial: score what is there; PIQ is then None.
         ap: convention of average precision: "non-interpolated" or "market1501".
-        exclude_sequence: leave gallery images of the query's own sequence out of its candidates.
+        exclude: more exclusion rules, such as "identity+camera" or "sequence"; see `piq-score --help`.
         n_resamples: of the bootstrap; 0 for no intervals.
         seed: of the bootstrap.
         engine: "auto", "cpu" or "gpu".
@@ -85,14 +86,14 @@ def score(
     1.0
     """
     target = benchmark if isinstance(benchmark, Benchmark) else read_benchmark(_path(benchmark))
-    _refuse_options(target, ap, exclude_sequence, n_resamples, seed, engine)
+    _refuse_options(ap, n_resamples, seed, engine)
+    target = with_rules(target, parse_rules(exclude))
     n_queries, n_gallery = (int((target.split == split).sum()) for split in (QUERY, GALLERY))
     count, engine_name = choose(engine, n_queries * n_gallery)
     found = scoring.score(
         target,
         _submission(submission, target, embedding, meta, partial=partial),
         ap=ap,
-        exclude_sequence=exclude_sequence,
         n_resamples=n_resamples,
         seed=seed,
         engine=count,
@@ -147,9 +148,7 @@ def make_benchmark(
             raise type(refusal)(name, refusal.problems) from None
 
 
-def _refuse_options(
-    benchmark: Benchmark, ap: str, exclude_sequence: bool, n_resamples: int, seed: int, engine: str
-) -> None:
+def _refuse_options(ap: str, n_resamples: int, seed: int, engine: str) -> None:
     problems = [
         Problem("option", option, f"is {quoted(value)}", f"one of {', '.join(known)}")
         for option, value, known in (("ap", ap, tuple(AVERAGE_PRECISIONS)), ("engine", engine, ENGINES))
@@ -160,9 +159,6 @@ def _refuse_options(
         for option, value in (("n_resamples", n_resamples), ("seed", seed))
         if value < 0
     ]
-    if exclude_sequence and benchmark.sequence is None:
-        remedy = "leave the option out, or add a column 'sequence' to the annotations"
-        problems.append(Problem("no-sequence", "exclude_sequence", "the data set names no sequences", remedy))
     if problems:
         raise BadUsage("score", problems)
 

@@ -3,7 +3,7 @@
 Sorting once, at the door, is what makes every later number independent of the order of rows in any file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -78,6 +78,37 @@ class Groups:
     parameters: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, order=True)
+class Rule:
+    """Excludes a gallery image from a query's candidates if both agree in some columns and differ in others.
+
+    An empty cell neither agrees with anything nor differs from anything.
+
+    Attributes:
+        agree: columns in which both have the same value; at least one. "group" is the near-duplicate group.
+        differ: columns in which both have a value, and not the same.
+
+    >>> str(Rule(("identity",), ("clothes",)))
+    'identity+~clothes'
+    """
+
+    agree: tuple[str, ...]
+    differ: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "+".join((*self.agree, *(f"~{name}" for name in self.differ)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the rule compares."""
+        return self.agree + self.differ
+
+
+SAME_GROUP = Rule(("group",))
+SAME_CAMERA = Rule(("identity", "camera"))
+"""The standard rule of re-identification: Market-1501 and most data sets after it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Benchmark:
     """A data set with labels, checked, its rows sorted by image id.
@@ -93,11 +124,14 @@ class Benchmark:
         labels: by classification task; (n_images,) label index or NOT_ANNOTATED, or, for a multi-label task,
             (n_images, n_labels) of 0/1, a row of NOT_ANNOTATED where not annotated.
         junk: shape (n_images,); true where the image takes no part in retrieval (Market-1501 identity -1).
-        distractor: shape (n_images,); true where the image is known to be nobody's (Market-1501 identity 0000).
+        distractor: shape (n_images,); true where the image shows none of the identities (Market-1501 identity 0000):
+            a candidate, never a positive, never a query.
         source, sequence, camera: shape (n_images,), str, "" where unknown; None where the data set has no such column.
+        columns: further columns of the annotations, which rules may name: shape (n_images,), str, "" where unknown.
         groups: the stored near-duplicate groups, None where there are none.
-        exclude_same_camera: leave out gallery images of the query's own identity and camera (Market-1501 rule).
-        root: the folder the data set was read from; image files are below `root / "images"` for our layout.
+        exclude: the rules by which gallery images are no candidates of a query.
+        root: the folder the data set was read from.
+        images_folder: where image ids are found, relative to `root`.
         layout: "folder", "market1501" or "table".
     """
 
@@ -117,8 +151,10 @@ class Benchmark:
     sequence: NDArray[np.object_] | None
     camera: NDArray[np.object_] | None
     groups: Groups | None
-    exclude_same_camera: bool = False
+    columns: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    exclude: tuple[Rule, ...] = ()
     root: Path | None = None
+    images_folder: str = "images"
     layout: Literal["folder", "market1501", "table"] = "folder"
 
     @property
@@ -135,6 +171,52 @@ class Benchmark:
     def test_rows(self) -> IntArray:
         """Rows of query and gallery images, ascending: the rows that a submission covers."""
         return np.flatnonzero(self.split != TRAIN)
+
+    @property
+    def rule_columns(self) -> tuple[str, ...]:
+        """The columns that a rule can name."""
+        given = ("source", "sequence", "camera")
+        present = tuple(name for name in given if getattr(self, name) is not None)
+        return ("identity", *(["group"] if self.groups is not None else []), *present, *self.columns)
+
+    def codes(self, column: str) -> IntArray:
+        """Shape (n_images,); equal numbers where images agree in a column, -1 where the cell is empty.
+
+        Sequences are named within a source: shot 3 of one film is not shot 3 of another.
+
+        Raises:
+            KeyError: if the data set has no such column.
+        """
+        if column not in self.rule_columns:
+            raise KeyError(column)
+        if column == "identity":
+            return self.identity
+        if column == "group":
+            assert self.groups is not None  # noqa: S101  (one of rule_columns)
+            return self.groups.group
+        if column == "sequence" and self.source is not None:
+            return joint_codes([_text_codes(self._texts("sequence")), _text_codes(self.source) + 1])
+        return _text_codes(self._texts(column))
+
+    def _texts(self, column: str) -> NDArray[np.object_]:
+        texts: NDArray[np.object_] = self.columns[column] if column in self.columns else getattr(self, column)
+        return texts
+
+
+def joint_codes(columns: Sequence[IntArray]) -> IntArray:
+    """Shape (n_images,); equal numbers where images agree in every column, -1 where any of them is negative."""
+    joint = columns[0]
+    for column in columns[1:]:
+        known = (joint >= 0) & (column >= 0)
+        pairs = joint[known] * (int(column.max(initial=0)) + 1) + column[known]
+        joint = np.full(column.size, -1, dtype=np.int64)
+        joint[known] = np.unique(pairs, return_inverse=True)[1]
+    return joint
+
+
+def _text_codes(texts: NDArray[np.object_]) -> IntArray:
+    number = {"": -1}
+    return np.fromiter((number.setdefault(text, len(number) - 1) for text in texts), np.int64, count=texts.size)
 
 
 @dataclass(frozen=True, eq=False)

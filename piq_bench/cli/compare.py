@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from piq_bench.cli import output_file
-from piq_bench.cli.score import AP_CONVENTIONS, ENGINE_HELP, ENGINES, FORMATS
+from piq_bench.cli.score import AP_CONVENTIONS, ENGINE_HELP, ENGINES, EXCLUDE_HELP, FORMATS
 from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ MAX_SCORE_FILE = 16 << 20
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
 @click.option("--partial", is_flag=True, help="Compare the tasks that both have; PIQ may then be missing.")
 @click.option("--ap", type=click.Choice(AP_CONVENTIONS), default=AP_CONVENTIONS[0], show_default=True)
-@click.option("--exclude", type=click.Choice(["sequence"]), help="Also leave out the query's own sequence.")
+@click.option("--exclude", "rules", multiple=True, metavar="COLUMN[+COLUMN...]", help=EXCLUDE_HELP)
 @click.option("--bootstrap", "n_resamples", type=click.IntRange(1, 100_000), default=1000, show_default=True)
 @click.option("--swaps", "n_swaps", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
@@ -51,7 +51,7 @@ def compare_command(
     engine: str,
     partial: bool,
     ap: str,
-    exclude: str | None,
+    rules: tuple[str, ...],
     n_resamples: int,
     n_swaps: int,
     seed: int,
@@ -65,6 +65,7 @@ def compare_command(
     with exit_codes():
         from piq_bench.cli.progress import progress_bar
         from piq_bench.read.dataset import read_benchmark
+        from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
         from piq_bench.report.compare_html import compare_html
@@ -76,16 +77,15 @@ def compare_command(
         from piq_bench.scoring.compare import compare, tallied
         from piq_bench.write.files import write_text
 
-        benchmark = read_benchmark(dataset)
-        refuse_unfit(submissions, benchmark, ap, exclude)
+        benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
+        refuse_unfit(submissions, benchmark, ap)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         systems = []
         for path in submissions:
             entry = read_submission(path, benchmark, partial=partial)
             with progress_bar(f"queries of {path.name}", n_queries) as advance:
-                own = exclude == "sequence"
-                systems.append(tallied(benchmark, entry, ap=ap, exclude_sequence=own, engine=count, advance=advance))
+                systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
         with progress_bar("pairs", len(systems) * (len(systems) - 1) // 2) as advance:
             result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
         if json_file is not None:
@@ -101,7 +101,7 @@ def compare_command(
             refuse_worse(result)
 
 
-def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str, exclude: str | None) -> None:
+def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str) -> None:
     """Refuse what cannot be compared before anything takes time.
 
     Raises:
@@ -115,10 +115,7 @@ def refuse_unfit(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str,
     problems = []
     if len(submissions) < 2:
         problems.append(Problem("too-few", "SUBMISSIONS", f"got {len(submissions)}", "name at least two"))
-    if exclude == "sequence" and benchmark.sequence is None:
-        remedy = "leave the option out, or add a column 'sequence' to the annotations"
-        problems.append(Problem("no-sequence", "--exclude", "the data set names no sequences", remedy))
-    own, protocol = fingerprint(benchmark), protocol_of(benchmark, ap=ap, exclude_sequence=exclude == "sequence")
+    own, protocol = fingerprint(benchmark), protocol_of(benchmark, ap=ap)
     for path in submissions:
         if path.suffix != ".json":
             continue

@@ -14,6 +14,10 @@ AP_CONVENTIONS = ("non-interpolated", "market1501")
 ENGINES = ("auto", "cpu", "gpu")
 DISCLOSURES = ("full", "public", "score")
 DISCLOSURE_HELP = "What is told: all; nothing of single images and people; or scores without any label."
+EXCLUDE_HELP = (
+    "Exclude a gallery image from a query's candidates if both agree in these columns: identity+camera, or sequence."
+    " ~COLUMN asks for different values. Repeatable; adds to the benchmark's own rules."
+)
 ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is large and one works."
 
 
@@ -40,7 +44,7 @@ ENGINE_HELP = "What counts; all give the same score. auto: a GPU if the job is l
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help=ENGINE_HELP)
 @click.option("--partial", is_flag=True, help="Score what is there; PIQ is not reported.")
 @click.option("--ap", type=click.Choice(AP_CONVENTIONS), default=AP_CONVENTIONS[0], show_default=True)
-@click.option("--exclude", type=click.Choice(["sequence"]), help="Also leave out the query's own sequence.")
+@click.option("--exclude", "rules", multiple=True, metavar="COLUMN[+COLUMN...]", help=EXCLUDE_HELP)
 @click.option(
     "--bootstrap",
     "n_resamples",
@@ -63,7 +67,7 @@ def score_command(
     engine: str,
     partial: bool,
     ap: str,
-    exclude: str | None,
+    rules: tuple[str, ...],
     n_resamples: int,
     seed: int,
     disclosure: str,
@@ -77,6 +81,7 @@ def score_command(
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
+        from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
         from piq_bench.report.html import require
@@ -96,10 +101,7 @@ def score_command(
         elif reference is not None:
             remedy = "add --html FILE, or leave it out"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
-        benchmark = read_benchmark(dataset)
-        if exclude == "sequence" and benchmark.sequence is None:
-            remedy = "leave the option out, or add a column 'sequence' to the annotations"
-            raise BadUsage("--exclude", [Problem("no-sequence", "sequence", "the data set names no sequences", remedy)])
+        benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         entry = read_submission(submission, benchmark, partial=partial)
@@ -108,7 +110,6 @@ def score_command(
                 benchmark,
                 entry,
                 ap=ap,
-                exclude_sequence=exclude == "sequence",
                 n_resamples=n_resamples,
                 seed=seed,
                 engine=count,

@@ -105,10 +105,9 @@ def _lost_queries(benchmark: Benchmark) -> list[Finding]:
     lost = candidates.query[found == 0]
     findings = []
     if lost.size:
-        why = "near-duplicates" if benchmark.groups is not None else "nothing"
-        why = "the same camera and near-duplicates" if benchmark.exclude_same_camera else why
+        rules = ", ".join(map(str, benchmark.exclude)) or "nothing"
         text = (
-            f"{lost.size} of {candidates.query.size} queries have no positive left when {why} are left out, and are"
+            f"{lost.size} of {candidates.query.size} queries have no positive left after exclusion ({rules}), and are"
             f" not scored: {_few(list(benchmark.images[lost]))}"
         )
         findings.append(Finding("query-without-positive", "warning", text))

@@ -1,13 +1,16 @@
 """Which queries lose their last positive to the exclusion of near-duplicates, by groups and by neighbours.
 
-Queries are taken together where they share unit, identity and camera: they have the same positives.
+Queries are taken together where they share unit, identity and every column of a rule: they have the same positives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from piq_bench.records import BoolArray, IntArray
+from piq_bench.records import BoolArray, IntArray, Rule, joint_codes
+
+SignedCodes = tuple[int, IntArray]
+Term = frozenset[tuple[str, bool]]
 
 
 class Tally:
@@ -44,18 +47,19 @@ class Positives:
         query: BoolArray,
         gallery: BoolArray,
         identity: IntArray,
-        camera: IntArray | None,
+        excluded: Sequence[SignedCodes],
         n_levels: int,
     ) -> None:
         self.identity_of_gallery = identity[gallery]
-        self.camera_of_gallery = None if camera is None else camera[gallery]
+        self.signs = [sign for sign, _ in excluded]
+        self.codes_of_gallery = [codes[gallery] for _, codes in excluded]
         self.gallery = gallery
         asked = query & (identity >= 0)
-        rows = np.stack([unit[asked], identity[asked], camera[asked] if camera is not None else identity[asked]])
+        rows = np.stack([unit[asked], identity[asked], *(codes[asked] for _, codes in excluded)])
         cells, self.members, self.size = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
         self.members = self.members.reshape(-1)  # (n_queries,) cell of each
         self.rows = np.flatnonzero(asked)
-        self.unit, self.identity, self.camera = cells  # (n_cells,), units ascending
+        self.unit, self.identity, *self.codes = cells  # (n_cells,), units ascending
         self.total = self.count(np.zeros(int(gallery.sum()), dtype=np.int64), np.zeros(len(self.unit), dtype=np.int64))
         self.in_unit = unit[gallery]
         self.tallies = self.tallies_of(self.in_unit)
@@ -93,15 +97,59 @@ class Positives:
         """Positives of each cell among the gallery images of its place."""
         return self.found(self.tallies_of(place_of_gallery), place_of_cell, np.arange(len(self.unit)))
 
-    def tallies_of(self, place: IntArray) -> tuple[Tally, Tally | None]:
-        """Gallery images by place and identity, and by place, identity and camera."""
-        by_camera = None
-        if self.camera_of_gallery is not None:
-            by_camera = Tally(place, self.identity_of_gallery, self.camera_of_gallery)
-        return Tally(place, self.identity_of_gallery), by_camera
+    def tallies_of(self, place: IntArray) -> tuple[Tally, list[Tally]]:
+        """Gallery images by place and identity, and by place, identity and each set of rule columns."""
+        by_rule = [Tally(place, self.identity_of_gallery, codes) for codes in self.codes_of_gallery]
+        return Tally(place, self.identity_of_gallery), by_rule
 
-    def found(self, tallies: tuple[Tally, Tally | None], place: IntArray, cell: IntArray) -> IntArray:
-        """Positives that cells have in places: of their identity, but not of their own camera."""
-        everyone, by_camera = tallies
-        found = everyone.of(place, self.identity[cell])
-        return found if by_camera is None else found - by_camera.of(place, self.identity[cell], self.camera[cell])
+    def found(self, tallies: tuple[Tally, list[Tally]], place: IntArray, cell: IntArray) -> IntArray:
+        """Positives that cells have in places: images of their identity, without those that a rule excludes."""
+        everyone, by_rule = tallies
+        identity = self.identity[cell]
+        n_positives = everyone.of(place, identity)
+        for sign, tally, codes in zip(self.signs, by_rule, self.codes, strict=True):
+            n_positives = n_positives - sign * tally.of(place, identity, codes[cell])
+        return n_positives
+
+
+def signed_codes(rules: Sequence[Rule], codes_of: Callable[[str], IntArray]) -> list[SignedCodes]:
+    """Turns "excluded by any of these rules" into a signed sum of "agrees in these columns".
+
+    By inclusion and exclusion over rules, and "differs" as "both known" minus "agrees".
+
+    Args:
+        rules: none of which names the near-duplicate group.
+        codes_of: the codes of a column, shape (n_images,), -1 where unknown.
+    """
+    unions: dict[Term, int] = {}  # sets of (column, whether it must agree or only be known)
+    for rule in rules:
+        own = {frozenset((name, True) for name in rule.agree): 1}
+        for name in rule.differ:
+            known = [(term | {(name, False)}, n) for term, n in own.items()]
+            agreeing = [(term | {(name, True)}, -n) for term, n in own.items()]
+            own = _sum(*known, *agreeing)
+        both = [(_merged(one, other), -n * m) for one, n in unions.items() for other, m in own.items()]
+        unions = _sum(*unions.items(), *own.items(), *both)
+    return [
+        (sign, joint_codes([_condition(codes_of(name), agrees=agrees) for name, agrees in sorted(term)]))
+        for term, sign in unions.items()
+    ]
+
+
+def _condition(codes: IntArray, *, agrees: bool) -> IntArray:
+    """Codes that are equal where a condition holds: the same value, or any known value."""
+    return codes if agrees else np.minimum(codes, 0)
+
+
+def _merged(one: Term, other: Term) -> Term:
+    """Both conditions at once: to agree in a column is to know it as well."""
+    both = one | other
+    return frozenset((name, agrees) for name, agrees in both if agrees or (name, True) not in both)
+
+
+def _sum(*terms: tuple[Term, int]) -> dict[Term, int]:
+    total: dict[Term, int] = {}
+    for term, n in terms:
+        merged = _merged(term, frozenset())
+        total[merged] = total.get(merged, 0) + n
+    return {term: n for term, n in total.items() if n}

@@ -4,6 +4,7 @@ All pairs are found once, at the highest threshold, and added up by their distan
 is ever kept. Distances are even, since every hash that links has 32 bits set, so odd thresholds add nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from piq_bench.group.components import Forest, first_rows
 from piq_bench.group.farthest import GrowingGroup
-from piq_bench.group.positives import Positives
+from piq_bench.group.positives import Positives, SignedCodes
 from piq_bench.group.units import Units, near_units
 from piq_bench.records import BoolArray, IntArray
 
@@ -28,14 +29,14 @@ class ImageRoles:
         gallery: images that can be found (junk cannot).
         identity: index, -1 where not known; None where the data set knows none.
         source: index, -1 where not known; None where the data set knows none.
-        camera: index, -1 where not known; None unless images of the query's own camera are no positives.
+        excluded: signed codes of the rules that exclude positives, as from `positives.signed_codes`.
     """
 
     query: BoolArray
     gallery: BoolArray
     identity: IntArray | None
     source: IntArray | None
-    camera: IntArray | None
+    excluded: Sequence[SignedCodes] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class DirectLinks:
         self.nearest_query = np.where(self.queries > 0, 0, n_levels)  # by unit: the level of its nearest query
         self.sources = SourceRange(units, roles.source, n_levels) if roles.source is not None else None
         self.positives = (
-            Positives(units.of_image, roles.query, roles.gallery, roles.identity, roles.camera, n_levels)
+            Positives(units.of_image, roles.query, roles.gallery, roles.identity, roles.excluded, n_levels)
             if roles.identity is not None
             else None
         )

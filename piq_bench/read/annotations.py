@@ -19,7 +19,6 @@ from piq_bench.read.validate import (
     Place,
     closest,
     expected,
-    identity_problems,
     image_problems,
     repeat_problems,
     text_fault,
@@ -44,13 +43,11 @@ class ParsedTable:
     Attributes:
         rows: None if a column is missing without which there are none.
         problems: broken rules of the columns and of single rows.
-        integrity: broken rules between rows: identities in several splits.
         unused: names of the columns that nobody reads.
     """
 
     rows: Rows | None
     problems: list[Problem]
-    integrity: list[Problem]
     unused: tuple[str, ...]
 
 
@@ -69,18 +66,20 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
     meaningful = dict.fromkeys((*RESERVED, *(task.name for task in tasks if task.kind == CLASSIFICATION)))
     problems, unused = _column_problems(table, required, tuple(meaningful))
     if "image" not in table.columns or (need_split and "split" not in table.columns):
-        return ParsedTable(None, problems, [], unused)
+        return ParsedTable(None, problems, unused)
     if table.n_rows == 0:
         problems.append(Problem("no-rows", table.file, "has no row of values", "one row per image"))
-        return ParsedTable(None, problems, [], unused)
+        return ParsedTable(None, problems, unused)
 
     image = table.columns["image"].rows()
     columns = {name: table.columns[name] for name in meaningful if name in table.columns}
+    further = {name: table.columns[name] for name in unused}
     order: IntArray | None = None
     if not (image[:-1] <= image[1:]).all():
         order = _ascending(image)
         image = image[order]
         columns = {name: column.taken(order) for name, column in columns.items()}
+        further = {name: column.taken(order) for name, column in further.items()}
 
     def place(row: int) -> str:
         return f"{table.place(row if order is None else int(order[row]))} ({quoted(image[row])})"
@@ -113,8 +112,9 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
         sequence=sequence,
         camera=camera,
         place=place,
+        columns={name: further[name].rows() for name in sorted(further)},
     )
-    return ParsedTable(rows, problems, identity_problems(table.file, split, identity, identities, place), unused)
+    return ParsedTable(rows, problems, unused)
 
 
 def _ascending(images: NDArray[np.object_]) -> IntArray:

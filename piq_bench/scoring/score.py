@@ -35,7 +35,6 @@ def score(
     submission: Submission,
     *,
     ap: str = "non-interpolated",
-    exclude_sequence: bool = False,
     n_resamples: int = RESAMPLES,
     seed: int = 0,
     engine: Engine = plain.count_ranks,
@@ -48,7 +47,6 @@ def score(
         benchmark: with labels.
         submission: aligned with the benchmark; tasks that it lacks are not scored, and PIQ is then None.
         ap: convention of average precision, a key of `metrics.retrieval.AVERAGE_PRECISIONS`.
-        exclude_sequence: leave gallery images of the query's own sequence out of its candidates.
         n_resamples: bootstrap resamples; 0 for no intervals.
         seed: of the bootstrap.
         engine: counts images around positives; every engine gives the same counts.
@@ -60,9 +58,7 @@ def score(
     reid_tally, reid = None, None
     notes: list[str] = []
     if submission.embedding is not None and benchmark.retrieval_task is not None:
-        reid_tally, reid, notes = score_reid(
-            benchmark, submission, clusters, engine, ap=ap, exclude_sequence=exclude_sequence, advance=advance
-        )
+        reid_tally, reid, notes = score_reid(benchmark, submission, clusters, engine, ap=ap, advance=advance)
     _, f1_values, aspects, piq = _estimate(benchmark, reid_tally, label_tallies, clusters.once)
     if point_estimate(piq) is None:
         missing = _missing(benchmark, submission)
@@ -95,23 +91,19 @@ def score(
             "distance": None if submission.embedding is None else submission.distance,
         },
         benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
-        protocol=protocol_of(benchmark, ap=ap, exclude_sequence=exclude_sequence),
+        protocol=protocol_of(benchmark, ap=ap),
         engine=engine_name,
         file={"sha256": submission.file_sha256, "bytes": submission.file_bytes},
     )
 
 
-def protocol_of(benchmark: Benchmark, *, ap: str, exclude_sequence: bool) -> Protocol:
+def protocol_of(benchmark: Benchmark, *, ap: str) -> Protocol:
     """Every choice that moves a score, from the benchmark and from the options of `score`."""
     return Protocol(
         version=PROTOCOL_VERSION,
         ap=ap,
         grouping=None if benchmark.groups is None else benchmark.groups.grouping,
-        exclude=(
-            *(["group"] if benchmark.groups is not None else []),
-            *(["camera"] if benchmark.exclude_same_camera else []),
-            *(["sequence"] if exclude_sequence else []),
-        ),
+        exclude=tuple(map(str, benchmark.exclude)),
     )
 
 
