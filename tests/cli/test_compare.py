@@ -155,8 +155,6 @@ def test_what_cannot_be_compared_is_refused_at_once(tmp_path: Path, dataset: Pat
     no_sequence = run(one, "--dataset", dataset, "--exclude", "sequence", *QUICK)
     assert no_sequence.exit_code == 2
     assert "no column 'sequence'" in no_sequence.stderr
-    assert "got 1" in no_sequence.stderr
-    assert "the data set names no sequences" in no_sequence.stderr
 
     refused = run(one, *results, "--dataset", dataset, *QUICK)
     assert refused.exit_code == 2
