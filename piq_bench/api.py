@@ -72,7 +72,7 @@ def score(
     Raises:
         BadUsage: if options do not fit together, or the benchmark.
         BadSubmission: with every problem found.
-        BadDataset: if the benchmark cannot be read.
+        BadDataset: if the benchmark cannot be read, or has no answer to a submitted task.
         LimitExceeded: if the submission asks for more memory than is allowed.
 
     >>> import numpy as np
@@ -100,6 +100,7 @@ def score(
         engine_name=engine_name,
         advance=advance,
     )
+    scoring.require_numbers(found)
     return Result(found, target)
 
 

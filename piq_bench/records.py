@@ -130,6 +130,8 @@ class Benchmark:
         columns: further columns of the annotations, which rules may name: shape (n_images,), str, "" where unknown.
         groups: the stored near-duplicate groups, None where there are none.
         exclude: the rules by which gallery images are no candidates of a query.
+        rules_declared: whether benchmark.toml names the rules, so that what they leave unused is meant.
+        persons: identities declared to be people, however their names look.
         root: the folder the data set was read from.
         images_folder: where image ids are found, relative to `root`.
         layout: "folder", "market1501" or "table".
@@ -153,6 +155,8 @@ class Benchmark:
     groups: Groups | None
     columns: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
     exclude: tuple[Rule, ...] = ()
+    rules_declared: bool = False
+    persons: tuple[str, ...] = ()
     root: Path | None = None
     images_folder: str = "images"
     layout: Literal["folder", "market1501", "table"] = "folder"

@@ -93,7 +93,7 @@ def score_command(
         from piq_bench.report.table import score_table
         from piq_bench.retrieve.engines import choose
         from piq_bench.scoring.drilldown import drill_down
-        from piq_bench.scoring.score import score
+        from piq_bench.scoring.score import require_numbers, score
         from piq_bench.write.files import write_text
 
         if html_file is not None:
@@ -116,6 +116,7 @@ def score_command(
                 engine_name=engine_name,
                 advance=advance,
             )
+        require_numbers(result)
         shown = disclosed(result, disclosure)
         if html_file is not None:
             page = score_html(

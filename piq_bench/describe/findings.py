@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.errors import Problem, first_few
+from piq_bench.read.identity_names import look_alike, look_missing
+from piq_bench.read.rules import unused_columns
 from piq_bench.records import (
     NO_GROUP,
     NO_IDENTITY,
@@ -47,6 +49,9 @@ def find_findings(
     if benchmark.retrieval_task is not None:
         findings += _single_images(benchmark)
         findings += _lost_queries(benchmark)
+        findings += _nobody_queries(benchmark)
+        findings += _identity_names(benchmark)
+        findings += _unused_columns(benchmark)
     findings += _missing_labels(benchmark)
     for task in benchmark.classification_tasks:
         findings += _labels(benchmark, task)
@@ -117,6 +122,40 @@ def _lost_queries(benchmark: Benchmark) -> list[Finding]:
         text = f"{people.size} identities lose all their queries and leave the macro mean: {_few(names)}"
         findings.append(Finding("identity-without-query", "warning", text))
     return findings
+
+
+def _nobody_queries(benchmark: Benchmark) -> list[Finding]:
+    """Queries that are searched for in vain: nobody, or taken out of retrieval."""
+    findings = []
+    for name, mask in (("distractor", benchmark.distractor), ("junk", benchmark.junk)):
+        for split, code in (("query", QUERY), ("train", TRAIN)):
+            rows = np.flatnonzero((benchmark.split == code) & mask)
+            if rows.size:
+                text = (
+                    f"{rows.size} {split} images are declared as {name} and have no identity:"
+                    f" {_few(list(benchmark.images[rows]))}; if they show a person, declare others in [retrieval]"
+                )
+                findings.append(Finding(f"{name}-in-{split}", "warning", text))
+    return findings
+
+
+def _identity_names(benchmark: Benchmark) -> list[Finding]:
+    findings = []
+    missing = look_missing(benchmark.identities, benchmark.persons)
+    if missing:
+        text = f"{len(missing)} identities look like missing values and count as people: {_few(missing)}"
+        findings.append(Finding("identity-looks-missing", "warning", text))
+    alike = [" = ".join(names) for names in look_alike(benchmark.identities)]
+    if alike:
+        text = f"{len(alike)} sets of identities differ in spelling alone and count as different: {_few(alike)}"
+        findings.append(Finding("identities-alike", "warning", text))
+    return findings
+
+
+def _unused_columns(benchmark: Benchmark) -> list[Finding]:
+    text = "no exclusion rule uses the column {!r}: images that agree in it stay candidates"
+    severity: Severity = "note" if benchmark.rules_declared else "warning"
+    return [Finding("unused-rule-column", severity, text.format(name)) for name in unused_columns(benchmark)]
 
 
 def _pairs(lists: Ragged, width: int) -> IntArray:

@@ -249,6 +249,7 @@ class _Reading:
             camera=rows.camera,
             groups=groups,
             columns=rows.columns,
+            persons=vocabulary.candidates.persons,
             root=self.root,
             images_folder=vocabulary.images_folder or folder,
             layout=layout,
@@ -265,4 +266,4 @@ class _Reading:
         problems = column_problems(f"{FILE}: retrieval.exclude", rules, benchmark.rule_columns)
         if problems:
             raise BadDataset(str(self.source), problems)
-        return replace(benchmark, exclude=ordered(rules))
+        return replace(benchmark, exclude=ordered(rules), rules_declared=own is not None)

@@ -13,6 +13,7 @@ from piq_bench.records import Benchmark, Rule
 
 JOIN = "+"
 DIFFER = "~"
+EXPECTED = ("camera", "sequence", "clothes")  # columns by which the field excludes images
 EXAMPLE = '["identity", "camera"]'
 
 
@@ -24,11 +25,13 @@ class CandidateRules:
         exclude: rules by which gallery images are no candidates.
         junk: identities whose images take no part in retrieval.
         distractors: identities whose images are nobody's: candidates, never positives, never queries.
+        persons: identities that are people, although their names look like missing values.
     """
 
     exclude: tuple[Rule, ...] | None = None
     junk: tuple[str, ...] | None = None
     distractors: tuple[str, ...] | None = None
+    persons: tuple[str, ...] = ()
 
     def over(self, standard: "CandidateRules") -> "CandidateRules":
         """These rules, and the standard ones where these say nothing."""
@@ -36,6 +39,7 @@ class CandidateRules:
             exclude=standard.exclude if self.exclude is None else self.exclude,
             junk=standard.junk if self.junk is None else self.junk,
             distractors=standard.distractors if self.distractors is None else self.distractors,
+            persons=self.persons,
         )
 
 
@@ -111,6 +115,12 @@ def column_problems(where: str, rules: Iterable[Rule], known: Sequence[str]) -> 
             remedy = f"did you mean {quoted(meant)}?" if meant else f"add it, or use one of {', '.join(known)}"
         problems.append(Problem("unknown-column", where, f"the annotations have no column {quoted(name)}", remedy))
     return problems
+
+
+def unused_columns(benchmark: Benchmark) -> list[str]:
+    """Columns that usually decide who is a candidate, and that no rule of this benchmark names."""
+    used = {name for rule in benchmark.exclude for name in rule.columns}
+    return [name for name in EXPECTED if name in benchmark.rule_columns and name not in used]
 
 
 def _identity_first(column: str) -> tuple[bool, str]:

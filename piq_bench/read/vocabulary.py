@@ -204,11 +204,12 @@ def _grouping(entries: _Entries, value: object) -> Grouping:
 
 
 def _candidates(entries: _Entries, content: object) -> CandidateRules:
-    table = entries.table(content, "retrieval", ("exclude", "junk", "distractors"))
+    table = entries.table(content, "retrieval", ("exclude", "junk", "distractors", "persons"))
     found = CandidateRules(
         exclude=_rules(entries, table["exclude"]) if "exclude" in table else None,
         junk=_names(entries, "retrieval.junk", table["junk"]) if "junk" in table else None,
         distractors=_names(entries, "retrieval.distractors", table["distractors"]) if "distractors" in table else None,
+        persons=_names(entries, "retrieval.persons", table["persons"]) if "persons" in table else (),
     )
     both = sorted({*(found.junk or ())} & {*(found.distractors or ())})
     if both:
