@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import Size, benchmark
-from folders import COLUMNS, ROWS, TOML, Row, changed, write_csv, write_folder, write_market
+from folders import COLUMNS, ROWS, Row, changed, write_csv, write_folder, write_market
 
 from piq_bench.describe import findings as findings_module
 from piq_bench.describe.findings import find_findings, mixed_groups
@@ -42,9 +42,7 @@ def clean_rows() -> list[Row]:
 
 
 def test_nothing_is_odd_about_a_good_data_set(tmp_path: Path) -> None:
-    toml = TOML + '\n[retrieval]\nexclude = [["group"], ["sequence"]]\n'
-    columns = tuple(name.replace("camera", "sequence") for name in COLUMNS)
-    folder = write_folder(tmp_path, clean_rows(), columns, toml=toml)
+    folder = write_folder(tmp_path, [row[:-1] for row in clean_rows()], COLUMNS[:-1])  # without the camera
     images = sorted(row[0] for row in clean_rows() if row[1] != "train")
     assert found(with_groups(folder, {image: n for n, image in enumerate(images)})) == {}
 
