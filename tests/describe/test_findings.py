@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import Size, benchmark
-from folders import COLUMNS, ROWS, Row, changed, write_csv, write_folder, write_market
+from folders import COLUMNS, ROWS, TOML, Row, changed, write_csv, write_folder, write_market
 
 from piq_bench.describe import findings as findings_module
 from piq_bench.describe.findings import find_findings, mixed_groups
