@@ -20,6 +20,7 @@ from pyarrow import parquet
 from piq_bench.errors import BadDataset, BadInput, BadSubmission, BadUsage, Problem, printable, quoted
 from piq_bench.metrics.retrieval import AVERAGE_PRECISIONS
 from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.rules import parse_rules, with_rules
 from piq_bench.read.submission import read_submission
 from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA, TASK_NAME
 from piq_bench.records import GALLERY, QUERY, RETRIEVAL, Benchmark, Submission, Task
@@ -45,7 +46,7 @@ def score(
     meta: Mapping[str, object] | None = None,
     partial: bool = False,
     ap: str = "non-interpolated",
-    exclude_sequence: bool = False,
+    exclude: Sequence[str] = (),
     n_resamples: int = scoring.RESAMPLES,
     seed: int = 0,
     engine: str = "auto",
@@ -62,7 +63,7 @@ def score(
         meta: name of the submission, distance of its embedding ("cosine" or "euclidean"), and further entries.
         partial: accept a submission that lacks tasks; PIQ is then None.
         ap: convention of average precision: "non-interpolated" or "market1501".
-        exclude_sequence: leave gallery images of the query's own sequence out of its candidates.
+        exclude: further exclusion rules, such as "identity+camera" or "sequence"; see `piq-score --help`.
         n_resamples: number of bootstrap resamples; 0 for no intervals.
         seed: seed of the bootstrap resampling.
         engine: retrieval engine: "auto", "cpu" or "gpu"; all engines give the same score.
@@ -71,7 +72,7 @@ def score(
     Raises:
         BadUsage: if options do not fit the benchmark or each other.
         BadSubmission: if the submission has problems; the error lists all of them.
-        BadDataset: if the benchmark cannot be read.
+        BadDataset: if the benchmark cannot be read, or has no answer to a submitted task.
         LimitExceeded: if the submission needs more memory than is allowed.
 
     >>> import numpy as np
@@ -85,20 +86,21 @@ def score(
     1.0
     """
     target = benchmark if isinstance(benchmark, Benchmark) else read_benchmark(_path(benchmark))
-    _refuse_options(target, ap, exclude_sequence, n_resamples, seed, engine)
+    _refuse_options(ap, n_resamples, seed, engine)
+    target = with_rules(target, parse_rules(exclude))
     n_queries, n_gallery = (int((target.split == split).sum()) for split in (QUERY, GALLERY))
     count, engine_name = choose(engine, n_queries * n_gallery)
     found = scoring.score(
         target,
         _submission(submission, target, embedding, meta, partial=partial),
         ap=ap,
-        exclude_sequence=exclude_sequence,
         n_resamples=n_resamples,
         seed=seed,
         engine=count,
         engine_name=engine_name,
         advance=advance,
     )
+    scoring.require_numbers(found)
     return Result(found, target)
 
 
@@ -147,9 +149,7 @@ def make_benchmark(
             raise type(refusal)(name, refusal.problems) from None
 
 
-def _refuse_options(
-    benchmark: Benchmark, ap: str, exclude_sequence: bool, n_resamples: int, seed: int, engine: str
-) -> None:
+def _refuse_options(ap: str, n_resamples: int, seed: int, engine: str) -> None:
     problems = [
         Problem("option", option, f"is {quoted(value)}", f"one of {', '.join(known)}")
         for option, value, known in (("ap", ap, tuple(AVERAGE_PRECISIONS)), ("engine", engine, ENGINES))
@@ -160,9 +160,6 @@ def _refuse_options(
         for option, value in (("n_resamples", n_resamples), ("seed", seed))
         if value < 0
     ]
-    if exclude_sequence and benchmark.sequence is None:
-        remedy = "leave the option out, or add a column 'sequence' to the annotations"
-        problems.append(Problem("no-sequence", "exclude_sequence", "the data set names no sequences", remedy))
     if problems:
         raise BadUsage("score", problems)
 

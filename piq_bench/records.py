@@ -3,7 +3,7 @@
 They are sorted once, when a data set is read, so that no later number depends on the order of rows in a file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -86,6 +86,37 @@ class Groups:
     parameters: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, order=True)
+class Rule:
+    """Excludes a gallery image from a query's candidates if both agree in some columns and differ in others.
+
+    An empty cell neither agrees with anything nor differs from anything.
+
+    Attributes:
+        agree: columns in which both have the same value; at least one. "group" is the near-duplicate group.
+        differ: columns in which both have a value, and not the same.
+
+    >>> str(Rule(("identity",), ("clothes",)))
+    'identity+~clothes'
+    """
+
+    agree: tuple[str, ...]
+    differ: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "+".join((*self.agree, *(f"~{name}" for name in self.differ)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the rule compares."""
+        return self.agree + self.differ
+
+
+SAME_GROUP = Rule(("group",))
+SAME_CAMERA = Rule(("identity", "camera"))
+"""The standard rule of re-identification: Market-1501 and most data sets after it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Benchmark:
     """A checked data set with labels, rows sorted by image id.
@@ -125,8 +156,12 @@ class Benchmark:
     sequence: NDArray[np.object_] | None
     camera: NDArray[np.object_] | None
     groups: Groups | None
-    exclude_same_camera: bool = False
+    columns: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    exclude: tuple[Rule, ...] = ()
+    rules_declared: bool = False
+    persons: tuple[str, ...] = ()
     root: Path | None = None
+    images_folder: str = "images"
     layout: Literal["folder", "market1501", "table"] = "folder"
 
     @property
@@ -143,6 +178,52 @@ class Benchmark:
     def test_rows(self) -> IntArray:
         """Rows of query and gallery images, ascending: the rows that a submission covers."""
         return np.flatnonzero(self.split != TRAIN)
+
+    @property
+    def rule_columns(self) -> tuple[str, ...]:
+        """The columns that a rule can name."""
+        given = ("source", "sequence", "camera")
+        present = tuple(name for name in given if getattr(self, name) is not None)
+        return ("identity", *(["group"] if self.groups is not None else []), *present, *self.columns)
+
+    def codes(self, column: str) -> IntArray:
+        """Shape (n_images,); equal numbers where images agree in a column, -1 where the cell is empty.
+
+        Sequences are named within a source: shot 3 of one film is not shot 3 of another.
+
+        Raises:
+            KeyError: if the data set has no such column.
+        """
+        if column not in self.rule_columns:
+            raise KeyError(column)
+        if column == "identity":
+            return self.identity
+        if column == "group":
+            assert self.groups is not None  # noqa: S101  (one of rule_columns)
+            return self.groups.group
+        if column == "sequence" and self.source is not None:
+            return joint_codes([_text_codes(self._texts("sequence")), _text_codes(self.source) + 1])
+        return _text_codes(self._texts(column))
+
+    def _texts(self, column: str) -> NDArray[np.object_]:
+        texts: NDArray[np.object_] = self.columns[column] if column in self.columns else getattr(self, column)
+        return texts
+
+
+def joint_codes(columns: Sequence[IntArray]) -> IntArray:
+    """Shape (n_images,); equal numbers where images agree in every column, -1 where any of them is negative."""
+    joint = columns[0]
+    for column in columns[1:]:
+        known = (joint >= 0) & (column >= 0)
+        pairs = joint[known] * (int(column.max(initial=0)) + 1) + column[known]
+        joint = np.full(column.size, -1, dtype=np.int64)
+        joint[known] = np.unique(pairs, return_inverse=True)[1]
+    return joint
+
+
+def _text_codes(texts: NDArray[np.object_]) -> IntArray:
+    number = {"": -1}
+    return np.fromiter((number.setdefault(text, len(number) - 1) for text in texts), np.int64, count=texts.size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,14 @@ from piq_bench.records import (
     NO_GROUP,
     NO_IDENTITY,
     NOT_ANNOTATED,
+    SAME_GROUP,
     Benchmark,
     BoolArray,
     EmbeddingArray,
     Grouping,
     Groups,
     IntArray,
+    Rule,
     Submission,
     Task,
 )
@@ -40,7 +42,7 @@ def benchmark(
     size: Size = Size(),
     *,
     mode: Literal["components", "neighbours"] | None = "components",
-    exclude_same_camera: bool = False,
+    exclude: tuple[Rule, ...] = (),
     unlabelled_queries: bool = True,
 ) -> Benchmark:
     """A random benchmark: long-tailed identities, a third of the gallery unlabelled, some labels missing."""
@@ -80,7 +82,7 @@ def benchmark(
             group=group,
             pairs=kept if mode == "neighbours" else None,
         ),
-        exclude_same_camera=exclude_same_camera,
+        exclude=(*exclude, *((SAME_GROUP,) if mode else ())),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from piq_bench.group.hashing import HashedImages
-from piq_bench.records import NO_IDENTITY, SPLITS, Benchmark, Grouping, Task
+from piq_bench.records import NO_IDENTITY, SAME_CAMERA, SPLITS, Benchmark, Grouping, Task
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 Layout = Literal["folder", "market1501", "table"]
@@ -59,9 +59,9 @@ def benchmark_of(
         distractor=np.zeros(len(rows), dtype=np.bool_),
         source=np.array([row.source for row in rows], dtype=object) if sources else None,
         sequence=None,
-        camera=np.array([row.camera for row in rows], dtype=object) if exclude_same_camera else None,
+        camera=np.array([row.camera for row in rows], dtype=object),
         groups=None,
-        exclude_same_camera=exclude_same_camera,
+        exclude=(SAME_CAMERA,) if exclude_same_camera else (),
         root=root,
         layout=layout,
     )

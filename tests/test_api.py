@@ -168,9 +168,9 @@ def test_no_column_writes_outside_its_folder_and_messages_name_no_file() -> None
 def test_options_that_do_not_fit_are_refused_together() -> None:
     benchmark = piq_bench.make_benchmark(annotations(), TASKS)
     with pytest.raises(BadUsage) as refusal:
-        piq_bench.score(predictions(), benchmark, ap="?", engine="tpu", n_resamples=-1, seed=-2, exclude_sequence=True)
+        piq_bench.score(predictions(), benchmark, ap="?", engine="tpu", n_resamples=-1, seed=-2)
     assert [problem.where for problem in refusal.value.problems] == [
-        *("ap", "engine", "n_resamples", "seed", "exclude_sequence"),
+        *("ap", "engine", "n_resamples", "seed"),
     ]
     assert "is 'tpu'" in str(refusal.value)
 

@@ -17,7 +17,7 @@ from piq_bench.report.disclosure import disclosed_document
 from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.score import score
+from piq_bench.scoring.score import require_numbers, score
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def grade(
     found = score(
         benchmark, submission, n_resamples=n_resamples, engine=engine, engine_name=engine_name, advance=advance
     )
+    require_numbers(found)
     document = score_document(found)
     copies, warnings = _compared(benchmark, entry, submission, [path for path in others if path.name != entry.id])
     return Grade(

@@ -80,7 +80,7 @@ def compare_command(
     engine: str,
     partial: bool,
     ap: str,
-    exclude: str | None,
+    rules: tuple[str, ...],
     n_resamples: int,
     n_swaps: int,
     seed: int,
@@ -94,6 +94,7 @@ def compare_command(
     with exit_codes():
         from piq_bench.cli.progress import progress_bar
         from piq_bench.read.dataset import read_benchmark
+        from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
         from piq_bench.report.compare_html import compare_html
@@ -105,16 +106,15 @@ def compare_command(
         from piq_bench.scoring.compare import compare, tallied
         from piq_bench.write.files import write_text
 
-        benchmark = read_benchmark(dataset)
-        refuse_incomparable(submissions, benchmark, ap, exclude)
+        benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
+        refuse_incomparable(submissions, benchmark, ap)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         systems = []
         for path in submissions:
             entry = read_submission(path, benchmark, partial=partial)
             with progress_bar(f"queries of {path.name}", n_queries) as advance:
-                own = exclude == "sequence"
-                systems.append(tallied(benchmark, entry, ap=ap, exclude_sequence=own, engine=count, advance=advance))
+                systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
         with progress_bar("pairs", len(systems) * (len(systems) - 1) // 2) as advance:
             result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
         if json_file is not None:
@@ -130,7 +130,7 @@ def compare_command(
             refuse_worse(result)
 
 
-def refuse_incomparable(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str, exclude: str | None) -> None:
+def refuse_incomparable(submissions: tuple[Path, ...], benchmark: "Benchmark", ap: str) -> None:
     """Refuse inputs that cannot be compared before any work is done.
 
     Raises:
@@ -144,10 +144,7 @@ def refuse_incomparable(submissions: tuple[Path, ...], benchmark: "Benchmark", a
     problems = []
     if len(submissions) < 2:
         problems.append(Problem("too-few", "SUBMISSIONS", f"got {len(submissions)}", "name at least two"))
-    if exclude == "sequence" and benchmark.sequence is None:
-        remedy = "leave the option out, or add a column 'sequence' to the annotations"
-        problems.append(Problem("no-sequence", "--exclude", "the data set names no sequences", remedy))
-    own, protocol = fingerprint(benchmark), protocol_of(benchmark, ap=ap, exclude_sequence=exclude == "sequence")
+    own, protocol = fingerprint(benchmark), protocol_of(benchmark, ap=ap)
     for path in submissions:
         if path.suffix != ".json":
             continue

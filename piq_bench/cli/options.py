@@ -55,8 +55,11 @@ ap_option = click.option(
 )
 exclude_option = click.option(
     "--exclude",
-    type=click.Choice(["sequence"]),
-    help="Also exclude gallery images of the query's own sequence.",
+    "rules",
+    multiple=True,
+    metavar="COLUMN[+COLUMN...]",
+    help="Exclude a gallery image from a query's candidates if both agree in these columns: identity+camera or sequence."
+    " ~COLUMN asks for different values. Repeatable; adds to the benchmark's own rules.",
 )
 bootstrap_option = click.option(
     "--bootstrap",

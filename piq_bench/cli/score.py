@@ -59,7 +59,7 @@ def score_command(
     engine: str,
     partial: bool,
     ap: str,
-    exclude: str | None,
+    rules: tuple[str, ...],
     n_resamples: int,
     seed: int,
     disclosure: str,
@@ -73,6 +73,7 @@ def score_command(
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
+        from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
         from piq_bench.report.html import require
@@ -84,7 +85,7 @@ def score_command(
         from piq_bench.report.table import score_table
         from piq_bench.retrieve.engines import choose
         from piq_bench.scoring.drilldown import drill_down
-        from piq_bench.scoring.score import score
+        from piq_bench.scoring.score import require_numbers, score
         from piq_bench.write.files import write_text
 
         if html_file is not None:
@@ -92,10 +93,7 @@ def score_command(
         elif reference is not None:
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
-        benchmark = read_benchmark(dataset)
-        if exclude == "sequence" and benchmark.sequence is None:
-            remedy = "leave the option out, or add a column 'sequence' to the annotations"
-            raise BadUsage("--exclude", [Problem("no-sequence", "sequence", "the data set names no sequences", remedy)])
+        benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         entry = read_submission(submission, benchmark, partial=partial)
@@ -104,13 +102,13 @@ def score_command(
                 benchmark,
                 entry,
                 ap=ap,
-                exclude_sequence=exclude == "sequence",
                 n_resamples=n_resamples,
                 seed=seed,
                 engine=count,
                 engine_name=engine_name,
                 advance=advance,
             )
+        require_numbers(result)
         shown = disclosed(result, disclosure)
         if html_file is not None:
             page = score_html(

@@ -37,6 +37,7 @@ def benchmark_toml(name: str, remark: str) -> str:
     blocks = [
         f'# {remark}\nschema = "piq-bench/benchmark/1"\nname = "{name}"\nversion = "1"\nlicence = "{LICENCE}"\n',
         '[grouping]\nhash = "phash"\nthreshold = 6\nmode = "components"\n',
+        '[retrieval]\nexclude = [["group"]]\n',
         '[tasks.reid]\naspect = "reid"\nkind = "retrieval"\n',
     ]
     for task, aspect, labels in TASKS:

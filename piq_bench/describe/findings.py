@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.errors import Problem, first_few
+from piq_bench.read.identity_names import look_alike, look_missing
+from piq_bench.read.rules import unused_columns
 from piq_bench.records import (
     NO_GROUP,
     NO_IDENTITY,
@@ -46,6 +48,9 @@ def find_findings(
     if benchmark.retrieval_task is not None:
         findings += _single_image_identities(benchmark)
         findings += _queries_without_positive(benchmark)
+        findings += _nobody_queries(benchmark)
+        findings += _identity_names(benchmark)
+        findings += _unused_columns(benchmark)
     findings += _missing_labels(benchmark)
     for task in benchmark.classification_tasks:
         findings += _rare_labels(benchmark, task)
@@ -104,9 +109,8 @@ def _queries_without_positive(benchmark: Benchmark) -> list[Finding]:
     lost = candidates.query[n_positives == 0]
     findings = []
     if lost.size:
-        excluded = "near-duplicates" if benchmark.groups is not None else ""
-        excluded = "images of the same camera and near-duplicates" if benchmark.exclude_same_camera else excluded
-        after = f" after {excluded} are excluded" if excluded else ""
+        rules = ", ".join(map(str, benchmark.exclude))
+        after = f" after exclusion ({rules})" if rules else ""
         text = (
             f"{lost.size} of {candidates.query.size} queries have no positive{after} and are not scored:"
             f" {_first_few(list(benchmark.images[lost]))}"
@@ -121,6 +125,40 @@ def _queries_without_positive(benchmark: Benchmark) -> list[Finding]:
         )
         findings.append(Finding("identity-without-query", "warning", text))
     return findings
+
+
+def _nobody_queries(benchmark: Benchmark) -> list[Finding]:
+    """Queries that are searched for in vain: nobody, or taken out of retrieval."""
+    findings = []
+    for name, mask in (("distractor", benchmark.distractor), ("junk", benchmark.junk)):
+        for split, code in (("query", QUERY), ("train", TRAIN)):
+            rows = np.flatnonzero((benchmark.split == code) & mask)
+            if rows.size:
+                text = (
+                    f"{rows.size} {split} images are declared as {name} and have no identity:"
+                    f" {_first_few(list(benchmark.images[rows]))}; if they show a person, declare others in [retrieval]"
+                )
+                findings.append(Finding(f"{name}-in-{split}", "warning", text))
+    return findings
+
+
+def _identity_names(benchmark: Benchmark) -> list[Finding]:
+    findings = []
+    missing = look_missing(benchmark.identities, benchmark.persons)
+    if missing:
+        text = f"{len(missing)} identities look like missing values and count as people: {_first_few(missing)}"
+        findings.append(Finding("identity-looks-missing", "warning", text))
+    alike = [" = ".join(names) for names in look_alike(benchmark.identities)]
+    if alike:
+        text = f"{len(alike)} sets of identities differ in spelling alone and count as different: {_first_few(alike)}"
+        findings.append(Finding("identities-alike", "warning", text))
+    return findings
+
+
+def _unused_columns(benchmark: Benchmark) -> list[Finding]:
+    text = "no exclusion rule uses the column {!r}: images that agree in it stay candidates"
+    severity: Severity = "note" if benchmark.rules_declared else "warning"
+    return [Finding("unused-rule-column", severity, text.format(name)) for name in unused_columns(benchmark)]
 
 
 def _pairs(lists: Ragged, width: int) -> IntArray:

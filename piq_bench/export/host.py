@@ -21,7 +21,7 @@ from piq_bench.records import GALLERY, QUERY, Benchmark, Score, Submission
 from piq_bench.report.disclosure import DISCLOSURES, disclosed, disclosed_document, discretion
 from piq_bench.report.json import digest_of, score_document
 from piq_bench.retrieve.engines import choose
-from piq_bench.scoring.score import score
+from piq_bench.scoring.score import require_numbers, score
 
 SCHEMA = "piq-bench/host/1"
 SETTINGS = "settings.json"
@@ -100,6 +100,7 @@ def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
         count, engine_name = choose("auto", n_queries * n_gallery)
         result = score(benchmark, submission, n_resamples=settings.n_resamples, engine=count, engine_name=engine_name)
         ends = result.intervals.piq if result.intervals is not None else None
+        require_numbers(result)
         document = score_document(result)
         disclosed_score = disclosed_document(document, settings.disclosure)
         if settings.disclosure != "full":

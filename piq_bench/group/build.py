@@ -21,6 +21,7 @@ from piq_bench.group.hashing import Failure, HashedImages, hash_images
 from piq_bench.group.neighbours import neighbour_pairs
 from piq_bench.group.nodes import Nodes, make_nodes
 from piq_bench.group.phash import degenerate
+from piq_bench.group.positives import signed_codes
 from piq_bench.group.selftest import wrong_hashes
 from piq_bench.group.stored import (
     CSV_MARK,
@@ -227,13 +228,13 @@ def roles_of(benchmark: Benchmark) -> ImageRoles:
     split, junk, identity = benchmark.split[rows], benchmark.junk[rows], benchmark.identity[rows]
     query = (split == QUERY) & ~junk
     labelled = bool((identity[query] >= 0).any())
-    camera = benchmark.camera if benchmark.exclude_same_camera else None
+    rules = [rule for rule in benchmark.exclude if "group" not in rule.columns]
     return ImageRoles(
         query=query & (identity >= 0) if labelled else query,  # a query needs an identity
         gallery=(split == GALLERY) & ~junk,
         identity=identity if labelled else None,
         source=codes(benchmark.source[rows]) if benchmark.source is not None else None,
-        camera=codes(camera[rows]) if camera is not None else None,
+        excluded=signed_codes(rules, lambda name: benchmark.codes(name)[rows]),
     )
 
 

@@ -1,13 +1,16 @@
 """Counts the queries that lose their last positive when near-duplicates are excluded, by groups and by neighbours.
 
-Queries that share node, identity and camera have the same positives and are counted together, as one cell.
+Queries that share node, identity and all rule columns have the same positives and are counted together, as one cell.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from piq_bench.records import BoolArray, IntArray
+from piq_bench.records import BoolArray, IntArray, Rule, joint_codes
+
+SignedCodes = tuple[int, IntArray]
+Term = frozenset[tuple[str, bool]]
 
 
 class CombinationCounts:
@@ -43,7 +46,7 @@ class Positives:
         query: whether the image is a query.
         gallery: whether the image is in the gallery and not junk.
         identity: index; -1 where not known.
-        camera: index; -1 where not known. None unless images of the query's own camera are no positives.
+        excluded: signed codes of the rules that exclude positives, from `signed_codes`.
         n_levels: number of levels, which are half the distances.
     """
 
@@ -53,19 +56,20 @@ class Positives:
         query: BoolArray,
         gallery: BoolArray,
         identity: IntArray,
-        camera: IntArray | None,
+        excluded: Sequence[SignedCodes],
         n_levels: int,
     ) -> None:
         self.identity_of_gallery = identity[gallery]
-        self.camera_of_gallery = None if camera is None else camera[gallery]
+        self.signs = [sign for sign, _ in excluded]
+        self.codes_of_gallery = [codes[gallery] for _, codes in excluded]
         self.gallery = gallery
         identified = query & (identity >= 0)
-        columns = (node, identity, identity if camera is None else camera)
+        columns = (node, identity, *(codes for _, codes in excluded))
         rows = np.stack([column[identified] for column in columns])
         cells, self.cell_of_query, self.n_queries = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
         self.cell_of_query = self.cell_of_query.reshape(-1)  # (n_queries,) cell of each query
         self.query_rows = np.flatnonzero(identified)
-        self.node, self.identity, self.camera = cells  # (n_cells,), nodes ascending
+        self.node, self.identity, *self.codes = cells  # (n_cells,), nodes ascending
         one_place = np.zeros(len(node), dtype=np.int64)
         self.total = self.positives_of_cells(one_place[gallery], np.zeros_like(self.node))
         self.counts_by_node = self.gallery_counts(node[gallery])
@@ -106,17 +110,61 @@ class Positives:
         """Number of positives of each cell in its place, where a place is a set of gallery images such as a group."""
         return self.positives_in(self.gallery_counts(place_of_gallery), place_of_cell, np.arange(len(self.node)))
 
-    def gallery_counts(self, place: IntArray) -> tuple[CombinationCounts, CombinationCounts | None]:
-        """Counts gallery images by place and identity, and by place, identity and camera."""
-        by_camera = None
-        if self.camera_of_gallery is not None:
-            by_camera = CombinationCounts(place, self.identity_of_gallery, self.camera_of_gallery)
-        return CombinationCounts(place, self.identity_of_gallery), by_camera
+    def gallery_counts(self, place: IntArray) -> tuple[CombinationCounts, list[CombinationCounts]]:
+        """Counts gallery images by place and identity, and by place, identity and each set of rule columns."""
+        by_rule = [CombinationCounts(place, self.identity_of_gallery, codes) for codes in self.codes_of_gallery]
+        return CombinationCounts(place, self.identity_of_gallery), by_rule
 
     def positives_in(
-        self, counts: tuple[CombinationCounts, CombinationCounts | None], place: IntArray, cell: IntArray
+        self, counts: tuple[CombinationCounts, list[CombinationCounts]], place: IntArray, cell: IntArray
     ) -> IntArray:
-        """Number of positives that cells have in places: images of their identity, but not of their own camera."""
-        by_identity, by_camera = counts
-        found = by_identity.of(place, self.identity[cell])
-        return found if by_camera is None else found - by_camera.of(place, self.identity[cell], self.camera[cell])
+        """Number of positives that cells have in places: images of their identity that no rule excludes."""
+        by_identity, by_rule = counts
+        identity = self.identity[cell]
+        n_positives = by_identity.of(place, identity)
+        for sign, ruled, codes in zip(self.signs, by_rule, self.codes, strict=True):
+            n_positives = n_positives - sign * ruled.of(place, identity, codes[cell])
+        return n_positives
+
+
+def signed_codes(rules: Sequence[Rule], codes_of: Callable[[str], IntArray]) -> list[SignedCodes]:
+    """Turns "excluded by any of these rules" into a signed sum of "agrees in these columns".
+
+    By inclusion and exclusion over rules, and "differs" as "both known" minus "agrees".
+
+    Args:
+        rules: none of which names the near-duplicate group.
+        codes_of: the codes of a column, shape (n_images,), -1 where unknown.
+    """
+    unions: dict[Term, int] = {}  # sets of (column, whether it must agree or only be known)
+    for rule in rules:
+        own = {frozenset((name, True) for name in rule.agree): 1}
+        for name in rule.differ:
+            known = [(term | {(name, False)}, n) for term, n in own.items()]
+            agreeing = [(term | {(name, True)}, -n) for term, n in own.items()]
+            own = _sum(*known, *agreeing)
+        both = [(_merged(one, other), -n * m) for one, n in unions.items() for other, m in own.items()]
+        unions = _sum(*unions.items(), *own.items(), *both)
+    return [
+        (sign, joint_codes([_condition(codes_of(name), agrees=agrees) for name, agrees in sorted(term)]))
+        for term, sign in unions.items()
+    ]
+
+
+def _condition(codes: IntArray, *, agrees: bool) -> IntArray:
+    """Codes that are equal where a condition holds: the same value, or any known value."""
+    return codes if agrees else np.minimum(codes, 0)
+
+
+def _merged(one: Term, other: Term) -> Term:
+    """Both conditions at once: to agree in a column is to know it as well."""
+    both = one | other
+    return frozenset((name, agrees) for name, agrees in both if agrees or (name, True) not in both)
+
+
+def _sum(*terms: tuple[Term, int]) -> dict[Term, int]:
+    total: dict[Term, int] = {}
+    for term, n in terms:
+        merged = _merged(term, frozenset())
+        total[merged] = total.get(merged, 0) + n
+    return {term: n for term, n in total.items() if n}

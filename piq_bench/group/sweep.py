@@ -5,6 +5,7 @@ Distances are even, since every hash that is linked has 32 bits set, so an odd t
 one below it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from piq_bench.group.components import Forest, first_rows
 from piq_bench.group.farthest_pair import GrowingGroup
 from piq_bench.group.nodes import Nodes, near_nodes
-from piq_bench.group.positives import Positives
+from piq_bench.group.positives import Positives, SignedCodes
 from piq_bench.records import BoolArray, IntArray
 
 STEP = 2
@@ -29,14 +30,14 @@ class ImageRoles:
         gallery: whether the image is in the gallery and not junk.
         identity: index, -1 where not known; None if the data set has none.
         source: index, -1 where not known; None if the data set has none.
-        camera: index, -1 where not known; None unless images of the query's own camera are no positives.
+        excluded: signed codes of the rules that exclude positives, from `positives.signed_codes`.
     """
 
     query: BoolArray
     gallery: BoolArray
     identity: IntArray | None
     source: IntArray | None
-    camera: IntArray | None
+    excluded: Sequence[SignedCodes] = ()
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class DirectLinks:
         self.nearest_query = np.where(self.queries > 0, 0, n_levels)  # (n_nodes,) level of each node's nearest query
         self.sources = SourceRange(nodes, roles.source, n_levels) if roles.source is not None else None
         self.positives = (
-            Positives(nodes.of_image, roles.query, roles.gallery, roles.identity, roles.camera, n_levels)
+            Positives(nodes.of_image, roles.query, roles.gallery, roles.identity, roles.excluded, n_levels)
             if roles.identity is not None
             else None
         )

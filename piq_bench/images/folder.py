@@ -15,7 +15,7 @@ def images_folder(benchmark: Benchmark) -> Path | None:
     """The folder that image ids are relative to; None where the data set has no such folder."""
     if benchmark.root is None:
         return None
-    folder = benchmark.root if benchmark.layout == "market1501" else benchmark.root / "images"
+    folder = benchmark.root / benchmark.images_folder
     return folder if folder.is_dir() else None
 
 

@@ -1,8 +1,9 @@
 """Reduces a benchmark to one SHA-256: results with different fingerprints are never ranked or compared with each other.
 
-It covers what can change a score: image ids, splits, identities, junk and distractors, labels, the vocabulary, cameras
-and sequences, and the near-duplicate groups with the parameters that decide exclusion. It does not cover names,
-versions and licences, `source`, or the form of the files: CSV or Parquet, the order of rows, columns or tasks.
+It covers what can change a score: image ids, splits, identities, junk and distractors, labels, the vocabulary, cameras,
+sequences and other columns that a rule names, and the near-duplicate groups with the parameters that decide exclusion.
+The rules themselves are part of the protocol. It does not cover names, versions and licences, or the form of the files:
+CSV or Parquet, the order of rows, columns or tasks.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ def fingerprint(benchmark: Benchmark) -> str:
         "tasks",
         sorted([task.name, task.aspect, task.kind, list(task.labels), task.multi_label] for task in benchmark.tasks),
     )
-    canonical.json("exclude_same_camera", benchmark.exclude_same_camera)
+    canonical.json("exclude_same_camera", False)  # a rule of earlier versions; rules are part of the protocol now
     canonical.texts("images", benchmark.images)
     canonical.integers("split", benchmark.split)
     canonical.texts("identities", benchmark.identities)
@@ -44,6 +45,11 @@ def fingerprint(benchmark: Benchmark) -> str:
     for name, column in (("camera", benchmark.camera), ("sequence", benchmark.sequence)):
         if column is not None:
             canonical.texts(name, column)
+    ruled = {name for rule in benchmark.exclude for name in rule.columns}
+    for name in sorted(ruled & benchmark.columns.keys()):
+        canonical.texts(f"column {name}", benchmark.columns[name])
+    if benchmark.source is not None and ruled & {"source", "sequence"}:  # sequences are named within a source
+        canonical.texts("source", benchmark.source)
     if groups is not None:
         _add_groups(canonical, groups)
     return canonical.digest.hexdigest()

@@ -19,7 +19,6 @@ from piq_bench.read.validate import (
     RowNamer,
     closest,
     expected,
-    identity_problems,
     image_problems,
     repeat_problems,
     text_fault,
@@ -44,13 +43,11 @@ class ParsedTable:
     Attributes:
         rows: None if a column is missing that every row needs, or if there are no rows.
         problems: what is wrong with columns and single rows.
-        integrity: what is wrong between rows: identities in both train and test, queries without a gallery image.
         unused: names of the columns that are ignored.
     """
 
     rows: Rows | None
     problems: list[Problem]
-    integrity: list[Problem]
     unused: tuple[str, ...]
 
 
@@ -69,18 +66,20 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
     meaningful = dict.fromkeys((*RESERVED, *(task.name for task in tasks if task.kind == CLASSIFICATION)))
     problems, unused = _column_problems(table, required, tuple(meaningful))
     if "image" not in table.columns or (need_split and "split" not in table.columns):
-        return ParsedTable(None, problems, [], unused)
+        return ParsedTable(None, problems, unused)
     if table.n_rows == 0:
         problems.append(Problem("no-rows", table.file, "has a header but no rows", "expected one row per image"))
-        return ParsedTable(None, problems, [], unused)
+        return ParsedTable(None, problems, unused)
 
     image = table.columns["image"].rows()
     columns = {name: table.columns[name] for name in meaningful if name in table.columns}
+    further = {name: table.columns[name] for name in unused}
     order: IntArray | None = None
     if not (image[:-1] <= image[1:]).all():
         order = _sorted_order(image)
         image = image[order]
         columns = {name: column.reordered(order) for name, column in columns.items()}
+        further = {name: column.reordered(order) for name, column in further.items()}
 
     def row_name(row: int) -> str:
         return f"{table.place(row if order is None else int(order[row]))} ({quoted(image[row])})"
@@ -113,8 +112,9 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
         sequence=sequence,
         camera=camera,
         row_name=row_name,
+        columns={name: further[name].rows() for name in sorted(further)},
     )
-    return ParsedTable(rows, problems, identity_problems(table.file, split, identity, identities, row_name), unused)
+    return ParsedTable(rows, problems, unused)
 
 
 def _sorted_order(images: NDArray[np.object_]) -> IntArray:

@@ -13,11 +13,13 @@ from typing import Literal, TypeVar
 from piq_bench.errors import BadDataset, Problem, first_few, quoted
 from piq_bench.read.annotations import EMPTY_SET, LABEL_SEPARATOR, RESERVED, parse_table
 from piq_bench.read.market1501 import FOLDERS, is_market1501, read_market1501
-from piq_bench.read.rows import Rows
+from piq_bench.read.market1501 import RULES as MARKET1501
+from piq_bench.read.rows import Rows, declare_identities
+from piq_bench.read.rules import CandidateRules, column_problems, ordered
 from piq_bench.read.table import SUFFIXES, Table, read_table
 from piq_bench.read.validate import identity_problems, text_fault
 from piq_bench.read.vocabulary import DEFAULT_TASKS, FILE, Vocabulary, inspect_vocabulary
-from piq_bench.records import CLASSIFICATION, RETRIEVAL, Benchmark, Grouping, Groups, Task
+from piq_bench.records import CLASSIFICATION, RETRIEVAL, SAME_GROUP, Benchmark, Grouping, Groups, Rule, Task
 
 BUNDLED = "portrait-mini"
 MAX_INFERRED_LABELS = 1000  # a column with more distinct values is not taken for a task
@@ -99,6 +101,8 @@ class _Reader:
         self.problems: list[Problem] = []
         self.integrity: list[Problem] = []
         self.notes: list[Problem] = []
+        self.labels_file = root.name  # for messages
+        self.complete = True  # whether every row of the table could be read
 
     def read_own_folder(self) -> Inspection:
         """Read a folder with benchmark.toml, annotations and perhaps groups."""
@@ -114,9 +118,6 @@ class _Reader:
         rows, problems, notes = read_market1501(self.root)
         self.problems += problems
         self.notes += notes
-        if rows is not None:
-            split, identity, identities = rows.split, rows.identity, rows.identities
-            self.integrity += identity_problems(self.root.name, split, identity, identities, rows.row_name)
         name = self.root.resolve().name
         tasks = tuple(task for task in DEFAULT_TASKS if task.kind == RETRIEVAL)
         vocabulary: Vocabulary | None = Vocabulary(name, "", "", tasks, Grouping(), has_tasks=False)
@@ -185,9 +186,8 @@ class _Reader:
     ) -> Rows | None:
         parsed = parse_table(table, tasks, need_labels=need_labels, need_split=need_split)
         self.problems += table_problems + parsed.problems
-        if not table_problems:  # otherwise rows that could not be read would be missing from the check
-            self.integrity += parsed.integrity
-        remedy = "to use it, add a task of that name"
+        self.labels_file, self.complete = table.file, not table_problems
+        remedy = "to use it, add a task of that name, or name it in a rule"
         self.notes += [
             Problem("unused-column", table.file, f"column {quoted(name)} is ignored", remedy) for name in parsed.unused
         ]
@@ -217,6 +217,13 @@ class _Reader:
         groups = None
         if rows is not None and vocabulary is not None and layout != "table" and not self.problems:
             groups = self._groups(rows, vocabulary.grouping)
+        standard, folder = (MARKET1501, ".") if layout == "market1501" else (CandidateRules(), "images")
+        if rows is not None and vocabulary is not None:
+            rules = vocabulary.candidates.over(standard)
+            rows = declare_identities(rows, rules.junk or (), rules.distractors or ())
+            if self.complete:  # otherwise rows that could not be read would be missing from the check
+                file, identity, names = self.labels_file, rows.identity, rows.identities
+                self.integrity += identity_problems(file, rows.split, identity, names, rows.row_name)
         if self.problems or rows is None or vocabulary is None:
             raise BadDataset(str(self.source), self.problems + self.integrity)
         benchmark = Benchmark(
@@ -236,8 +243,22 @@ class _Reader:
             sequence=rows.sequence,
             camera=rows.camera,
             groups=groups,
-            exclude_same_camera=layout == "market1501",
+            columns=rows.columns,
+            persons=vocabulary.candidates.persons,
             root=self.root,
+            images_folder=vocabulary.images_folder or folder,
             layout=layout,
         )
+        benchmark = self._with_rules(benchmark, vocabulary.candidates.exclude, standard.exclude or ())
         return Inspection(benchmark, tuple(self.integrity), tuple(self.notes))
+
+    def _with_rules(self, benchmark: Benchmark, own: tuple[Rule, ...] | None, standard: tuple[Rule, ...]) -> Benchmark:
+        """The data set's own exclusion rules, or else those of its layout and the one for near-duplicates."""
+        grouped = (SAME_GROUP,) if benchmark.groups is not None else ()
+        rules = (*grouped, *standard) if own is None else own
+        if benchmark.groups is None:  # they may be made later: the score says that there are none
+            rules = tuple(rule for rule in rules if "group" not in rule.columns)
+        problems = column_problems(f"{FILE}: retrieval.exclude", rules, benchmark.rule_columns)
+        if problems:
+            raise BadDataset(str(self.source), problems)
+        return replace(benchmark, exclude=ordered(rules), rules_declared=own is not None)

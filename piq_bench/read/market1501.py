@@ -15,15 +15,15 @@ import numpy as np
 from piq_bench.errors import LimitExceeded, Problem, first_few, quoted
 from piq_bench.read.column import Column, object_array
 from piq_bench.read.rows import Rows, index_identities
+from piq_bench.read.rules import CandidateRules
 from piq_bench.read.table import MAX_ROWS
-from piq_bench.records import GALLERY, QUERY, TRAIN
+from piq_bench.records import GALLERY, QUERY, SAME_CAMERA, TRAIN
 
 FOLDERS = {"bounding_box_train": TRAIN, "query": QUERY, "bounding_box_test": GALLERY}
 NAME = re.compile(r"(?P<person>-?[0-9]{1,9})_(?P<camera>c[0-9]{1,4})(?P<sequence>s[0-9]{1,4})?_[A-Za-z0-9_.-]{0,200}")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 CLUTTER = ("Thumbs.db", "desktop.ini")  # left behind by file managers, like names that begin with a dot
-JUNK = -1
-DISTRACTOR = 0
+RULES = CandidateRules(exclude=(SAME_CAMERA,), junk=("-1",), distractors=("0000",))
 
 
 def is_market1501(folder: Path) -> bool:
@@ -89,22 +89,17 @@ def _is_image(entry: "os.DirEntry[str]") -> bool:
 
 
 def _rows(images: list[tuple[str, int, re.Match[str]]]) -> Rows:
-    person = np.array([int(match["person"]) for _, _, match in images], dtype=np.int64)
-    junk, distractor = person == JUNK, person == DISTRACTOR
-    names = [
-        "" if number in (JUNK, DISTRACTOR) else match["person"]
-        for number, (_, _, match) in zip(person.tolist(), images, strict=True)
-    ]
-    identity, identities = index_identities(Column.from_texts(names))
+    identity, identities = index_identities(Column.from_texts([match["person"] for _, _, match in images]))
     sequences = [match["camera"] + match["sequence"] if match["sequence"] else "" for _, _, match in images]
+    nobody = np.zeros(len(images), dtype=np.bool_)
     return Rows(
         images=object_array([image for image, _, _ in images]),
         split=np.array([split for _, split, _ in images], dtype=np.int64),
         identity=identity,
         identities=identities,
         labels={},
-        junk=junk,
-        distractor=distractor,
+        junk=nobody,
+        distractor=nobody.copy(),
         source=None,
         sequence=Column.from_texts(sequences).rows() if any(sequences) else None,
         camera=Column.from_texts([match["camera"] for _, _, match in images]).rows(),

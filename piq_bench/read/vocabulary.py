@@ -1,4 +1,4 @@
-"""Reads benchmark.toml: the name of a benchmark, its tasks and how it groups near-duplicates.
+"""Reads benchmark.toml: a benchmark's name, its tasks, how it groups near-duplicates and who is a candidate.
 
 A benchmark may have any tasks and aspects, with or without re-identification. A file without tasks gets those of
 Portrait250K. The paper shows their label names only in a figure, so the names here follow earlier data sets.
@@ -7,13 +7,14 @@ Portrait250K. The paper shows their label names only in a figure, so the names h
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from piq_bench.errors import BadDataset, Problem, printable, quoted
+from piq_bench.read.rules import EXAMPLE, CandidateRules, ordered, rule_of
 from piq_bench.read.validate import closest, expected, text_fault
-from piq_bench.records import CLASSIFICATION, RETRIEVAL, Grouping, Task
+from piq_bench.records import CLASSIFICATION, RETRIEVAL, Grouping, Rule, Task
 
 SCHEMA = "piq-bench/benchmark/1"
 FILE = "benchmark.toml"
@@ -24,6 +25,8 @@ TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 RESERVED_NAMES = ("image", "split", "identity", "source", "sequence", "camera", "embedding", "meta", "phash", "group")
 HASHES = ("phash",)
 MODES = ("components", "neighbours")
+TABLES = ("schema", "name", "version", "licence", "grouping", "retrieval", "images", "tasks")
+MAX_RULES = 16
 
 DEFAULT_TASKS = (
     Task("reid", "reid", kind="retrieval"),
@@ -51,6 +54,8 @@ class Vocabulary:
         tasks: in file order; DEFAULT_TASKS if the file defines none.
         grouping: parameters of the near-duplicate groups.
         has_tasks: whether the file defines tasks.
+        candidates: rules of who is a candidate.
+        images_folder: where image ids are found, relative to the file; None if the file does not say.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Vocabulary:
     tasks: tuple[Task, ...]
     grouping: Grouping
     has_tasks: bool
+    candidates: CandidateRules = field(default_factory=CandidateRules)
+    images_folder: str | None = None
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -82,7 +89,7 @@ def inspect_vocabulary(path: Path) -> tuple[Vocabulary, list[Problem]]:
         BadDataset: if the file cannot be read at all.
     """
     entries = _Entries(path.name)
-    top = entries.table(_read_toml(path), "", ("schema", "name", "version", "licence", "grouping", "tasks"))
+    top = entries.table(_read_toml(path), "", TABLES)
     schema = entries.text(top, "", "schema", required=True)
     if schema not in ("", SCHEMA):
         entries.refuse("schema", "schema", f"is {quoted(schema)}", f"expected schema = {SCHEMA!r}")
@@ -95,6 +102,8 @@ def inspect_vocabulary(path: Path) -> tuple[Vocabulary, list[Problem]]:
         licence=entries.text(top, "", "licence", required=False),
         grouping=_grouping(entries, top.get("grouping", {})),
         has_tasks="tasks" in top,
+        images_folder=_images_folder(entries, top.get("images", {})),
+        candidates=_candidates(entries, top.get("retrieval", {})),
     )
     return vocabulary, entries.problems
 
@@ -194,6 +203,54 @@ def _grouping(entries: _Entries, value: object) -> Grouping:
         threshold=entries.whole_number(table, "grouping", "threshold", Grouping.threshold, MAX_THRESHOLD),
         mode=mode,
     )
+
+
+def _candidates(entries: _Entries, content: object) -> CandidateRules:
+    table = entries.table(content, "retrieval", ("exclude", "junk", "distractors", "persons"))
+    found = CandidateRules(
+        exclude=_rules(entries, table["exclude"]) if "exclude" in table else None,
+        junk=_names(entries, "retrieval.junk", table["junk"]) if "junk" in table else None,
+        distractors=_names(entries, "retrieval.distractors", table["distractors"]) if "distractors" in table else None,
+        persons=_names(entries, "retrieval.persons", table["persons"]) if "persons" in table else (),
+    )
+    both = sorted({*(found.junk or ())} & {*(found.distractors or ())})
+    if both:
+        remedy = "junk takes no part at all; a distractor is a candidate that is never right"
+        entries.refuse("junk-and-distractor", "retrieval", f"{quoted(both[0])} is declared as both", remedy)
+    return found
+
+
+def _rules(entries: _Entries, value: object) -> tuple[Rule, ...]:
+    where, example = "retrieval.exclude", f"a list of rules, each a list of columns: [{EXAMPLE}]"
+    if not isinstance(value, list) or not all(isinstance(rule, list) for rule in value):
+        entries.refuse("toml-type", where, "is no list of lists", example)
+        return ()
+    if len(value) > MAX_RULES:
+        entries.refuse("too-many-rules", where, f"has {len(value)} rules", f"at most {MAX_RULES}")
+        return ()
+    rules = []
+    for number, parts in enumerate(value, 1):
+        if not all(isinstance(part, str) for part in parts):
+            entries.refuse("toml-type", where, f"rule {number} is no list of texts", example)
+            continue
+        rule, fault = rule_of(parts)
+        if rule is None:
+            entries.refuse("bad-rule", where, f"rule {number} {fault}", example)
+        else:
+            rules.append(rule)
+    return ordered(rules)
+
+
+def _names(entries: _Entries, where: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        entries.refuse("toml-type", where, "is no list of identities in quotes", '["-1"]')
+        return ()
+    return tuple(dict.fromkeys(value))
+
+
+def _images_folder(entries: _Entries, content: object) -> str | None:
+    table = entries.table(content, "images", ("root",))
+    return entries.text(table, "images", "root", required=False) or None
 
 
 def _tasks(entries: _Entries, value: object) -> tuple[Task, ...]:

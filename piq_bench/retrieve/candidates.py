@@ -4,12 +4,11 @@ Takes a benchmark's labels and groups and returns lists of gallery indices, one 
 candidate live here and nowhere else; engines only receive the gallery images to exclude.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from piq_bench.records import GALLERY, NO_GROUP, NO_IDENTITY, QUERY, Benchmark, BoolArray, Int32Array, IntArray
+from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, Benchmark, Int32Array, IntArray, Rule, joint_codes
 
 QUERY_BLOCK = 512  # queries; few enough that their lists stay in the cache
 
@@ -42,8 +41,8 @@ class Candidates:
         gallery: shape (n_gallery,); benchmark rows of the gallery images that are not junk, ascending.
         query_identity: shape (n_queries,); index into benchmark.identities.
         positives: gallery images of the query's identity that are not ignored, near-duplicates included.
-        ignored: gallery images that are never candidates, because of the same camera or sequence.
-        duplicates: gallery images of the query's near-duplicate group that are not ignored.
+        ignored: gallery images that a rule without the near-duplicate group excludes; never candidates.
+        duplicates: gallery images that a rule with the near-duplicate group excludes, and that are not ignored.
     """
 
     query: IntArray
@@ -54,31 +53,25 @@ class Candidates:
     duplicates: Ragged
 
 
-def find_candidates(benchmark: Benchmark, *, exclude_sequence: bool = False) -> Candidates:
-    """Apply the benchmark's rules to all its queries.
-
-    Args:
-        benchmark: a benchmark with a retrieval task.
-        exclude_sequence: also ignore gallery images of the query's own sequence, where the data names sequences.
-    """
+def find_candidates(benchmark: Benchmark) -> Candidates:
+    """Apply the exclusion rules of a benchmark with a retrieval task to all its queries."""
     query = np.flatnonzero((benchmark.split == QUERY) & (benchmark.identity != NO_IDENTITY) & ~benchmark.junk)
     gallery = np.flatnonzero((benchmark.split == GALLERY) & ~benchmark.junk)
-    same_identity = _matches(benchmark.identity[query], benchmark.identity[gallery], NO_IDENTITY)
-    ignored = _empty(query.size)
-    if benchmark.exclude_same_camera and benchmark.camera is not None:
-        camera = _codes(benchmark.camera)
-        same_person = _filter(same_identity, lambda q, g: _known_and_equal(camera, query[q], gallery[g]))
-        ignored = _union(ignored, same_person)
-    if exclude_sequence and benchmark.sequence is not None:
-        sequence = _sequence_codes(benchmark)
-        ignored = _union(ignored, _matches(sequence[query], sequence[gallery], NO_GROUP))
+    same_identity = _matches(benchmark.identity[query], benchmark.identity[gallery])
+    ignored = duplicates = _empty(query.size)
+    for rule in benchmark.exclude:
+        matches = _rule_matches(benchmark, rule, query, gallery)
+        if "group" in rule.columns:
+            duplicates = _union(duplicates, matches)
+        else:
+            ignored = _union(ignored, matches)
     return Candidates(
         query=query,
         gallery=gallery,
         query_identity=benchmark.identity[query],
         positives=_difference(same_identity, ignored),
         ignored=ignored,
-        duplicates=_difference(_duplicates(benchmark, query, gallery), ignored),
+        duplicates=_difference(duplicates, ignored),
     )
 
 
@@ -87,50 +80,47 @@ def owners(lists: Ragged) -> IntArray:
     return np.repeat(np.arange(len(lists)), np.diff(lists.start))
 
 
-def _duplicates(benchmark: Benchmark, query: IntArray, gallery: IntArray) -> Ragged:
-    groups = benchmark.groups
-    if groups is None:
-        return _empty(query.size)
-    if groups.pairs is None:
-        return _matches(groups.group[query], groups.group[gallery], NO_GROUP)
-    gallery_index = np.full(benchmark.images.size, -1)  # of a benchmark row
-    gallery_index[gallery] = np.arange(gallery.size)
-    query_index = np.full(benchmark.images.size, -1)
-    query_index[query] = np.arange(query.size)
-    both = np.concatenate([groups.pairs, groups.pairs[:, ::-1]])
-    of_query, of_gallery = query_index[both[:, 0]], gallery_index[both[:, 1]]
+def _rule_matches(benchmark: Benchmark, rule: Rule, query: IntArray, gallery: IntArray) -> Ragged:
+    """For each query the gallery images that one rule excludes."""
+    agree, differ = list(rule.agree), list(rule.differ)
+    pairs = benchmark.groups.pairs if benchmark.groups is not None else None
+    if "group" in agree and pairs is not None:  # mode "neighbours": near-duplicates are pairs, not classes
+        agree.remove("group")
+        found = _pair_matches(pairs, benchmark.images.size, query, gallery)
+    else:
+        key = joint_codes([benchmark.codes(name) for name in agree])
+        found, agree = _matches(key[query], key[gallery]), []
+    if not agree and not differ:
+        return found
+    owner = owners(found)
+    one, other = query[owner], gallery[found.values]
+    kept = np.ones(owner.size, dtype=bool)
+    for name in (*agree, *differ):
+        codes = benchmark.codes(name)
+        known = (codes[one] >= 0) & (codes[other] >= 0)
+        kept &= known & ((codes[one] == codes[other]) == (name in agree))
+    return _ragged(owner[kept], found.values[kept], len(found))
+
+
+def _pair_matches(pairs: IntArray, n_images: int, query: IntArray, gallery: IntArray) -> Ragged:
+    """For each query the gallery images that form a pair with it; `pairs` are benchmark rows, in either order."""
+    place = np.full(n_images, -1)  # of a benchmark row within the gallery
+    place[gallery] = np.arange(gallery.size)
+    rank = np.full(n_images, -1)  # of a benchmark row within the queries
+    rank[query] = np.arange(query.size)
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    of_query, of_gallery = rank[both[:, 0]], place[both[:, 1]]
     kept = (of_query >= 0) & (of_gallery >= 0)
     return _ragged(of_query[kept], of_gallery[kept], query.size)
 
 
-def _sequence_codes(benchmark: Benchmark) -> IntArray:
-    """A number for each row's sequence. Names hold within a source: shot 3 of one film is not shot 3 of another."""
-    assert benchmark.sequence is not None  # noqa: S101  (the caller checked; for the type checker)
-    sequence = _codes(benchmark.sequence)
-    if benchmark.source is None:
-        return sequence
-    source = _codes(benchmark.source)
-    joint = sequence * (int(source.max(initial=0)) + 2) + source + 1
-    return np.where(sequence == NO_GROUP, NO_GROUP, joint)
-
-
-def _codes(values: np.ndarray[tuple[int], np.dtype[np.object_]]) -> IntArray:
-    """A whole number for each distinct text, NO_GROUP for the empty text."""
-    names, codes = np.unique(values.astype(str), return_inverse=True)
-    return np.where(names[codes] == "", NO_GROUP, codes).astype(np.int64)
-
-
-def _known_and_equal(codes: IntArray, one: IntArray, other: IntArray) -> BoolArray:
-    return np.asarray((codes[one] == codes[other]) & (codes[one] != NO_GROUP))
-
-
-def _matches(query_key: IntArray, gallery_key: IntArray, none: int) -> Ragged:
-    """For each query the gallery indices that have its key; an empty list for the key `none`."""
+def _matches(query_key: IntArray, gallery_key: IntArray) -> Ragged:
+    """For each query the gallery indices that have its key; an empty list for a negative key."""
     order = np.argsort(gallery_key, kind="stable").astype(np.int32)
     key = gallery_key[order]
     first = np.searchsorted(key, query_key, "left")
     last = np.searchsorted(key, query_key, "right")
-    length = np.where(query_key == none, 0, last - first)
+    length = np.where(query_key < 0, 0, last - first)
     start = np.concatenate([[0], np.cumsum(length)])
     values = np.empty(start[-1], dtype=np.int32)
     for part in range(0, query_key.size, QUERY_BLOCK):
@@ -154,13 +144,9 @@ def _empty(n_queries: int) -> Ragged:
 
 
 def _union(one: Ragged, other: Ragged) -> Ragged:
+    if one.values.size == 0 or other.values.size == 0:
+        return one if other.values.size == 0 else other
     return _ragged(np.concatenate([owners(one), owners(other)]), np.concatenate([one.values, other.values]), len(one))
-
-
-def _filter(lists: Ragged, keep: Callable[[IntArray, Int32Array], BoolArray]) -> Ragged:
-    owner = owners(lists)
-    kept = keep(owner, lists.values)
-    return _ragged(owner[kept], lists.values[kept], len(lists))
 
 
 def _difference(one: Ragged, other: Ragged) -> Ragged:

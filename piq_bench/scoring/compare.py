@@ -136,7 +136,6 @@ def tallied(
     submission: Submission,
     *,
     ap: str = "non-interpolated",
-    exclude_sequence: bool = False,
     engine: Engine = plain.count_ranks,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Tallied:
@@ -144,12 +143,10 @@ def tallied(
     clusters = clusters_of(benchmark)
     reid: ReidTally | None = None
     if submission.embedding is not None and benchmark.retrieval_task is not None:
-        tally, _, _ = score_reid(
-            benchmark, submission, clusters, engine, ap=ap, exclude_sequence=exclude_sequence, advance=advance
-        )
+        tally, _, _ = score_reid(benchmark, submission, clusters, engine, ap=ap, advance=advance)
         reid = ReidTally(tally.n_queries, {name: tally.total[name] for name in RETRIEVAL_METRICS})
     labels = tally_labels(benchmark, submission, clusters)
-    protocol = protocol_of(benchmark, ap=ap, exclude_sequence=exclude_sequence)
+    protocol = protocol_of(benchmark, ap=ap)
     return Tallied(submission.name, submission.content, reid, labels, protocol)
 
 

@@ -253,7 +253,7 @@ def _extreme_queries(
     benchmark: Benchmark, submission: Submission, score: Score, by_query: QueryScores
 ) -> tuple[list[RankedQuery], list[RankedQuery]]:
     """The worst and the best queries; among ties, those with most positives are best, then the first by id."""
-    candidates = find_candidates(benchmark, exclude_sequence="sequence" in score.protocol.exclude)
+    candidates = find_candidates(benchmark)
     n_positives = np.diff(candidates.positives.start)
     precision = by_query.average_precision
     scored = np.flatnonzero(_scored(by_query))

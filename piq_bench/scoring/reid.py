@@ -39,7 +39,6 @@ def score_reid(
     engine: Engine,
     *,
     ap: str,
-    exclude_sequence: bool,
     advance: Callable[[int], None],
 ) -> tuple[ReidTally, ReidScore, list[str]]:
     """Run the retrieval and return the tally from which intervals are drawn, the score, and notes on it.
@@ -50,11 +49,10 @@ def score_reid(
         clusters: the units of resampling.
         engine: counts images around positives.
         ap: convention of average precision.
-        exclude_sequence: leave out gallery images of the query's own sequence.
         advance: called with the number of queries finished since the last call.
     """
     similarity = Similarity.of(submission)
-    candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
+    candidates = find_candidates(benchmark)
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
     retrieved = rank(similarity, candidates, test_row, engine, advance=advance)
     measured = _measure(candidates, retrieved, ap, exclude=True)

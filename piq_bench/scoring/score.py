@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from piq_bench.errors import BadDataset, Problem, first_few
 from piq_bench.metrics.fingerprint import fingerprint
+from piq_bench.read.identity_names import look_alike, look_missing
+from piq_bench.read.rules import unused_columns
 from piq_bench.records import Benchmark, FloatArray, Interval, Intervals, Protocol, Score, Submission
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
@@ -35,7 +38,6 @@ def score(
     submission: Submission,
     *,
     ap: str = "non-interpolated",
-    exclude_sequence: bool = False,
     n_resamples: int = RESAMPLES,
     seed: int = 0,
     engine: Engine = plain.count_ranks,
@@ -48,7 +50,6 @@ def score(
         benchmark: benchmark with labels.
         submission: submission aligned with it; tasks that it lacks are not scored, and PIQ is then None.
         ap: convention of average precision, a key of `metrics.retrieval.AVERAGE_PRECISIONS`.
-        exclude_sequence: leave gallery images of the query's own sequence out of its candidates.
         n_resamples: number of bootstrap resamples; 0 for no intervals.
         seed: seed of the bootstrap resampling.
         engine: counts images around positives; every engine gives the same counts.
@@ -60,10 +61,10 @@ def score(
     reid_tally, reid = None, None
     notes: list[str] = []
     if submission.embedding is not None and benchmark.retrieval_task is not None:
-        reid_tally, reid, notes = score_reid(
-            benchmark, submission, clusters, engine, ap=ap, exclude_sequence=exclude_sequence, advance=advance
-        )
+        reid_tally, reid, notes = score_reid(benchmark, submission, clusters, engine, ap=ap, advance=advance)
     _, f1_values, aspects, piq = _estimate(benchmark, reid_tally, label_tallies, clusters.once)
+    if reid is not None:
+        notes = [*notes, *_data_notes(benchmark)]
     if point_estimate(piq) is None:
         missing = _missing(benchmark, submission)
         reason = f"not submitted: {', '.join(missing)}" if missing else "a task has nothing to be scored on"
@@ -95,23 +96,19 @@ def score(
             "distance": None if submission.embedding is None else submission.distance,
         },
         benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
-        protocol=protocol_of(benchmark, ap=ap, exclude_sequence=exclude_sequence),
+        protocol=protocol_of(benchmark, ap=ap),
         engine=engine_name,
         file={"sha256": submission.file_sha256, "bytes": submission.file_bytes},
     )
 
 
-def protocol_of(benchmark: Benchmark, *, ap: str, exclude_sequence: bool) -> Protocol:
+def protocol_of(benchmark: Benchmark, *, ap: str) -> Protocol:
     """Every choice that changes a score, from the benchmark and from the options of `score`."""
     return Protocol(
         version=PROTOCOL_VERSION,
         ap=ap,
         grouping=None if benchmark.groups is None else benchmark.groups.grouping,
-        exclude=(
-            *(["group"] if benchmark.groups is not None else []),
-            *(["camera"] if benchmark.exclude_same_camera else []),
-            *(["sequence"] if exclude_sequence else []),
-        ),
+        exclude=tuple(map(str, benchmark.exclude)),
     )
 
 
@@ -151,6 +148,45 @@ def _intervals(
         reid=ends["reid"],
         f1=ends["f1"],
     )
+
+
+def require_numbers(score: Score) -> None:
+    """Refuse a result in which a submitted task got no number.
+
+    Raises:
+        BadDataset: naming every such task: the data set cannot answer it.
+    """
+    problems = []
+    if score.reid is not None and score.reid.values["macro_map"] is None:
+        rules = ", ".join(score.protocol.exclude) or "none"
+        found = f"none of {score.reid.queries_skipped} queries has a positive left; exclusion rules: {rules}"
+        remedy = "queries with an identity, each with gallery images of it that no rule excludes"
+        problems.append(Problem("nothing-scored", "re-id", found, remedy))
+    for task, value in score.f1.items():
+        if value is None:
+            remedy = "annotate some, or leave the task out of benchmark.toml"
+            problems.append(Problem("nothing-scored", task, "no query or gallery image is annotated", remedy))
+    if problems:
+        raise BadDataset(score.benchmark["name"], problems)
+
+
+def _data_notes(benchmark: Benchmark) -> list[str]:
+    """What about identities and columns casts doubt on a re-id score."""
+    notes = [] if benchmark.rules_declared else [
+        f"no rule uses the column {name!r}: images that agree in it stay candidates; see [retrieval] exclude"
+        for name in unused_columns(benchmark)
+    ]  # fmt: skip
+    missing = look_missing(benchmark.identities, benchmark.persons)
+    if missing:
+        notes.append(
+            f"identities that look like missing values count as people: {first_few(missing, len(missing))};"
+            " declare them as junk, distractors or persons"
+        )
+    alike = look_alike(benchmark.identities)
+    if alike:
+        pairs = [" = ".join(names[:2]) for names in alike]
+        notes.append(f"identities that differ in spelling alone count as different: {first_few(pairs, len(pairs))}")
+    return notes
 
 
 def _missing(benchmark: Benchmark, submission: Submission) -> list[str]:

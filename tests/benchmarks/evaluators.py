@@ -173,7 +173,6 @@ def ours(module: str) -> Evaluate:
             clusters_of(data.benchmark),
             engine,
             ap="non-interpolated",
-            exclude_sequence=False,
             advance=lambda steps: None,
         )
         with_duplicates = None if score.without_exclusion is None else score.without_exclusion["map"]

@@ -132,7 +132,6 @@ class People:
             clusters_of(self.sampled),
             engine,
             ap="non-interpolated",
-            exclude_sequence=False,
             advance=lambda steps: None,
         )
         return score.values["map"] or 0.0

@@ -196,7 +196,7 @@ def test_sequences_are_excluded_on_request(dataset: Path, submission: Path, tmp_
     )
     refused = run(submission, "--dataset", without, "--exclude", "sequence")
     assert refused.exit_code == 2
-    assert "names no sequences" in refused.stderr
+    assert "no column 'sequence'" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def clean_rows() -> list[Row]:
 
 
 def test_nothing_is_odd_about_a_good_data_set(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, clean_rows())
+    folder = write_folder(tmp_path, [row[:-1] for row in clean_rows()], COLUMNS[:-1])  # without the camera
     images = sorted(row[0] for row in clean_rows() if row[1] != "train")
     assert found(with_groups(folder, {image: n for n, image in enumerate(images)})) == {}
 
@@ -122,7 +122,7 @@ def test_queries_that_lose_every_positive_to_near_duplicates_are_counted(tmp_pat
     folder = with_groups(write_folder(tmp_path), {"b/01.jpg": 0, "b/02.jpg": 0, "b/03.jpg": 2, "b/04.jpg": 3})
     findings = found(folder)
     assert findings["query-without-positive"][0] == "warning"
-    assert "1 of 1 queries have no positive after near-duplicates are excluded" in findings["query-without-positive"][1]
+    assert "1 of 1 queries have no positive after exclusion (group)" in findings["query-without-positive"][1]
     assert findings["identity-without-query"][1].endswith("do not count in the macro mean: 'p2'\n")
     assert "no-groups" not in findings
 
@@ -134,7 +134,7 @@ def test_queries_that_lose_every_positive_to_their_camera_are_counted(tmp_path: 
         "bounding_box_test": ["0001_c1s1_1.jpg", "0002_c1s1_1.jpg", "0002_c2s1_0.jpg"],
     }
     text = found(write_market(tmp_path, names))["query-without-positive"][1]
-    assert text.startswith("1 of 2 queries have no positive after images of the same camera and near-duplicates")
+    assert text.startswith("1 of 2 queries have no positive after exclusion (identity+camera)")
     assert "'query/0001_c1s1_0.jpg'" in text
 
 

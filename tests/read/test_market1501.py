@@ -8,6 +8,7 @@ from folders import write_market
 from piq_bench.errors import BadDataset, LimitExceeded
 from piq_bench.read import market1501 as module
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
+from piq_bench.records import SAME_CAMERA
 
 NAMES = {
     "bounding_box_train": ["0002_c1s1_000451_03.jpg", "0007_c2s3_000001_01.jpg"],
@@ -34,7 +35,7 @@ def test_person_camera_and_sequence_come_from_the_name(tmp_path: Path) -> None:
     assert benchmark.camera.tolist() == ["c1", "c1", "c2", "c6", "c1", "c2", "c1"]
     assert benchmark.sequence is not None
     assert benchmark.sequence.tolist() == ["c1s1", "c1s1", "c2s1", "c6s4", "c1s1", "c2s3", "c1s1"]
-    assert benchmark.exclude_same_camera
+    assert benchmark.exclude == (SAME_CAMERA,)
     assert [task.kind for task in benchmark.tasks] == ["retrieval"]
     assert (benchmark.name, benchmark.layout, benchmark.root) == ("market", "market1501", tmp_path / "market")
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import builders
@@ -11,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piq_bench.records import NO_GROUP, TRAIN, Benchmark, EmbeddingArray, Submission
+from piq_bench.records import NO_GROUP, SAME_CAMERA, TRAIN, Benchmark, EmbeddingArray, Rule, Submission
 from piq_bench.retrieve import neighbours as module
 from piq_bench.retrieve.candidates import find_candidates
 from piq_bench.retrieve.neighbours import nearest
 from piq_bench.retrieve.similarity import Similarity
 
+OWN_SEQUENCE = Rule(("sequence",))
 Distance = Literal["cosine", "euclidean"]
 Found = list[list[tuple[int, int, int, float, bool, bool]]]
 Make = Callable[[np.random.Generator, int], EmbeddingArray]
@@ -53,7 +55,7 @@ MODES: tuple[Literal["components", "neighbours"] | None, ...] = ("components", "
 MAKERS: list[Make] = [random_rows, few_distinct, constant, nearly_tied, wide_range, one_dimension]
 
 
-def expected(benchmark: Benchmark, submission: Submission, k: int, *, exclude_sequence: bool) -> Found:
+def expected(benchmark: Benchmark, submission: Submission, k: int) -> Found:
     """Every query's candidates, one by one, sorted."""
     assert submission.embedding is not None
     rows = submission.embedding[submission.order].astype(np.float64).tolist()
@@ -76,10 +78,14 @@ def expected(benchmark: Benchmark, submission: Submission, k: int, *, exclude_se
             cameras, sequences, sources = benchmark.camera, benchmark.sequence, benchmark.source
             assert cameras is not None and sequences is not None and sources is not None
             same_person = benchmark.identity[image] == person
-            if benchmark.exclude_same_camera and same_person and cameras[image] == cameras[query] != "":
+            if SAME_CAMERA in benchmark.exclude and same_person and cameras[image] == cameras[query] != "":
                 continue
             own = (sources[query], sequences[query])
-            if exclude_sequence and own == (sources[image], sequences[image]) and sequences[query] != "":
+            if (
+                OWN_SEQUENCE in benchmark.exclude
+                and own == (sources[image], sequences[image])
+                and sequences[query] != ""
+            ):
                 continue
             value = oracles.similarity(test_row[query], test_row[image], submission.distance)
             candidates.append((-value, benchmark.images[image], image))
@@ -105,11 +111,10 @@ def found(
     submission: Submission,
     k: int,
     *,
-    exclude_sequence: bool = False,
     engine: Literal["faiss", "numpy", "gpu"] = "numpy",
     block_values: int = 1 << 22,
 ) -> Found:
-    candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
+    candidates = find_candidates(benchmark)
     lists = nearest(
         Similarity.of(submission),
         candidates,
@@ -150,13 +155,13 @@ def test_neighbours_from_a_gpu_are_the_same(
 def assert_first_of_all(make: Make, distance: Distance, engine: Literal["faiss", "numpy", "gpu"]) -> None:
     for seed, mode in enumerate(MODES):
         rng = np.random.default_rng(seed)
-        benchmark = builders.benchmark(rng, builders.Size(4, 8, 60), mode=mode, exclude_same_camera=seed == 1)
-        embedding = make(rng, benchmark.test_rows.size)
-        submission = builders.submission(rng, benchmark, embedding, distance=distance)
-        for k in (1, 4, 100):
-            for exclude_sequence in (False, True):
-                wanted = expected(benchmark, submission, k, exclude_sequence=exclude_sequence)
-                assert found(benchmark, submission, k, exclude_sequence=exclude_sequence, engine=engine) == wanted
+        plain = builders.benchmark(rng, builders.Size(4, 8, 60), mode=mode, exclude=(SAME_CAMERA,) if seed == 1 else ())
+        embedding = make(rng, plain.test_rows.size)
+        for benchmark in (plain, replace(plain, exclude=(*plain.exclude, OWN_SEQUENCE))):
+            submission = builders.submission(np.random.default_rng(seed), benchmark, embedding, distance=distance)
+            for k in (1, 4, 100):
+                wanted = expected(benchmark, submission, k)
+                assert found(benchmark, submission, k, engine=engine) == wanted
 
 
 class Faiss:

@@ -11,7 +11,16 @@ import oracles
 import pytest
 
 from piq_bench.metrics.retrieval import Rankings
-from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, EmbeddingArray, IntArray, Submission
+from piq_bench.records import (
+    NO_GROUP,
+    NO_IDENTITY,
+    SAME_CAMERA,
+    Benchmark,
+    EmbeddingArray,
+    IntArray,
+    Rule,
+    Submission,
+)
 from piq_bench.retrieve import cpu, plain
 from piq_bench.retrieve.candidates import Ragged, find_candidates
 from piq_bench.retrieve.contract import Counts
@@ -56,13 +65,14 @@ def one_dimension(rng: np.random.Generator, n: int) -> EmbeddingArray:
     return rng.choice([-2.0, -1.0, 1.0, 3.0], (n, 1)).astype(np.float32)
 
 
+OWN_SEQUENCE = Rule(("sequence",))
 EMBEDDINGS: list[Make] = [
     random_rows, half_precision, few_values, duplicated, constant, near_tied, wild_norms, one_dimension,
 ]  # fmt: skip
 
 
 def plain_candidates(
-    benchmark: Benchmark, submission: Submission, *, exclude_groups: bool = True, exclude_sequence: bool = False
+    benchmark: Benchmark, submission: Submission, *, exclude_groups: bool = True
 ) -> list[tuple[str, list[oracles.Candidate]]]:
     """Identity and (similarity, is positive) of the candidates of each query with an identity, exactly as specified."""
     rows = {int(row): i for i, row in enumerate(benchmark.test_rows)}
@@ -86,9 +96,14 @@ def plain_candidates(
                     continue
             camera, sequence, source = benchmark.camera, benchmark.sequence, benchmark.source
             assert camera is not None and sequence is not None and source is not None
-            if benchmark.exclude_same_camera and same and camera[q] == camera[g]:
+            if SAME_CAMERA in benchmark.exclude and same and camera[q] == camera[g]:
                 continue
-            if exclude_sequence and sequence[q] and sequence[q] == sequence[g] and source[q] == source[g]:
+            if (
+                OWN_SEQUENCE in benchmark.exclude
+                and sequence[q]
+                and sequence[q] == sequence[g]
+                and source[q] == source[g]
+            ):
                 continue
             value = oracles.similarity(values[rows[q]], values[rows[g]], submission.distance)
             candidates.append((value, bool(same)))
@@ -100,11 +115,10 @@ def rankings(
     benchmark: Benchmark,
     submission: Submission,
     *,
-    exclude_sequence: bool = False,
     count: Callable[..., Counts] = plain.count_ranks,
     **options: int,
 ) -> tuple[Rankings, Rankings]:
-    candidates = find_candidates(benchmark, exclude_sequence=exclude_sequence)
+    candidates = find_candidates(benchmark)
 
     def engine(
         similarity: Similarity,
@@ -154,11 +168,12 @@ def test_rankings_equal_a_count_over_every_candidate(
     monkeypatch.setattr("piq_bench.retrieve.rankings._is_worth_compiling", lambda n_values: engine is cpu)
     monkeypatch.setattr("piq_bench.retrieve.rankings.FEW_PAIRS", 4 * seed)
     rng = np.random.default_rng(seed)
-    benchmark = builders.benchmark(rng, mode=mode, exclude_same_camera=seed == 1)
+    rules = ((), (SAME_CAMERA,), (OWN_SEQUENCE,))[seed]
+    benchmark = builders.benchmark(rng, mode=mode, exclude=rules)
     submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
-    excluded, included = rankings(benchmark, submission, exclude_sequence=seed == 2, count=engine.count_ranks)
+    excluded, included = rankings(benchmark, submission, count=engine.count_ranks)
     for exclude_groups, found in ((True, excluded), (False, included)):
-        expected = plain_candidates(benchmark, submission, exclude_groups=exclude_groups, exclude_sequence=seed == 2)
+        expected = plain_candidates(benchmark, submission, exclude_groups=exclude_groups)
         assert as_runs(found) == [expected_runs(c) for _, c in expected]
 
 
