@@ -1,22 +1,22 @@
 """Every number of a run in one frozen record, the paper's rows as named presets, and both to JSON and back.
 
-What the paper leaves open is a field like any other, so that a result file shows what was chosen. Reading is strict:
-whoever misspells a field learns of it, and of everything else that is wrong, before anything is trained.
+What the paper leaves open is a field like any other, so that a result file shows what was chosen. pydantic reads the
+JSON strictly: a misspelt field, a value of another type and a number out of its bounds are all reported at once, before
+anything is trained.
 
 Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022: the presets are the rows of its Tables 4 and 5.
 """
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
-from itertools import repeat
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from piq_bench.errors import BadUsage, Problem, first_few, printable, quoted
+from piq_bench.read.validate import closest
 from reference_model.augment import Augmentation
 from reference_model.hrnet import MULTIPLE
 from reference_model.losses import GUARD, BatchRank, Triplet
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 SOURCE = "configuration"  # what a refusal is about
 MAX_SEED = 2**63 - 1
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=65536)]
+Side = Annotated[int, Field(ge=8, le=4096)]  # of an image
+Beta = Annotated[float, Field(ge=0, le=0.999999)]
+
 
 @dataclass(frozen=True)
 class Features:
@@ -42,10 +47,10 @@ class Features:
     """
 
     kind: Literal["whole", "fss"] = "fss"
-    dims_per_label: int | None = None
-    granularity: int = GRANULARITY
-    overlap: float = OVERLAP
-    least_unassigned: float = LEAST_UNASSIGNED
+    dims_per_label: Count | None = None
+    granularity: Count = GRANULARITY
+    overlap: Share = OVERLAP
+    least_unassigned: Share = LEAST_UNASSIGNED
     reid_aspect: str = REID_ASPECT
     shared_aspect: str = SHARED_ASPECT
     slices: tuple[tuple[str, int, int], ...] = ()
@@ -60,8 +65,8 @@ class Sampling:
     """
 
     kind: Kind = "random"
-    batch_size: int = BATCH_SIZE
-    n_images: int = N_IMAGES
+    batch_size: Annotated[int, Field(ge=2, le=65536)] = BATCH_SIZE
+    n_images: Count = N_IMAGES
     mix: Mix = "batches"
 
 
@@ -102,36 +107,57 @@ class Configuration:
         evaluate_every: epochs between two such trials; the last epoch always has one.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
     preset: str = ""
     backbone: Literal["w32", "r50", "small", "small-r50", "tiny", "tiny-r50"] = "w32"
-    last_stride: Literal[1, 2] = 1
-    size: tuple[int, int] = (256, 128)
+    last_stride: Annotated[int, Field(ge=1, le=2)] = 1
+    size: tuple[Side, Side] = (256, 128)
     models: Literal["all", "each", "retrieval"] = "all"
     task: str | None = None
     features: Features = field(default_factory=Features)
     metric: Literal["none", "triplet", "batch_rank"] = "none"
-    metric_ratio: float = 0.5
+    metric_ratio: Annotated[float, Field(ge=0)] = 0.5
     triplet: Triplet = field(default_factory=Triplet)
     batch_rank: BatchRank = field(default_factory=BatchRank)
     combination: Literal["average", "uncertainty"] = "average"
-    guard: float = GUARD
+    guard: Annotated[float, Field(ge=0)] = GUARD
     multi_label: Literal["mean", "sum", "softmax", "balanced"] = "mean"
     multi_label_bias: bool = True
-    label_smoothing: float = 0.0
+    label_smoothing: Share = 0.0
     reid_feature: Literal["after", "before"] = "after"
     sampling: Sampling = field(default_factory=Sampling)
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
-    weight_decay: float = 5e-4
-    seed: int = 0
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    epsilon: Annotated[float, Field(ge=1e-16, le=1)] = 1e-8
+    weight_decay: Share = 5e-4
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     channels_last: bool = True
     compiled: bool = False
     graphs: bool = False
-    held_out: float = 0.0
-    evaluate_every: int = 10
+    held_out: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    evaluate_every: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+
+
+READER = TypeAdapter(Configuration)
+EXPECTED: Mapping[str, str] = {
+    "bool_type": "true or false",
+    "dataclass_type": "an object",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than_equal": "at least {ge:g}",
+    "int_type": "a whole number",
+    "json_invalid": "text of whole Unicode characters",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "one of {expected}",
+    "missing": "a longer list",
+    "string_type": "a text",
+    "too_long": "a list of {max_length}",
+    "tuple_type": "a list",
+}
+"""What would be right, by the type of pydantic's complaint."""
 
 
 WHOLE = Features(kind="whole")
@@ -163,38 +189,6 @@ PRESETS: Mapping[str, Configuration] = {
 CPU_SCHEDULE = Schedule(n_epochs=30, base_rate=3e-3, n_warm_up=2, milestones=(20, 27))
 CPU_BATCH = 32
 SIZES = {"small": (128, 64), "tiny": (64, 32)}
-
-BOUNDS: Mapping[str, tuple[float, float]] = {
-    "size": (8, 4096),
-    "features.dims_per_label": (1, 65536),
-    "features.granularity": (1, 65536),
-    "features.overlap": (0, 1),
-    "features.least_unassigned": (0, 1),
-    "metric_ratio": (0, math.inf),
-    "triplet.margin": (0, math.inf),
-    "batch_rank.temperature": (1e-3, math.inf),
-    "guard": (0, math.inf),
-    "label_smoothing": (0, 1),
-    "sampling.batch_size": (2, 65536),
-    "sampling.n_images": (1, 65536),
-    "augmentation.flip": (0, 1),
-    "augmentation.pad": (0, 1),
-    "augmentation.erase": (0, 1),
-    "augmentation.area": (1e-6, 1),
-    "augmentation.ratio": (1e-3, 1e3),
-    "schedule.n_epochs": (1, 1_000_000),
-    "schedule.base_rate": (0, 10),
-    "schedule.n_warm_up": (0, 1_000_000),
-    "schedule.milestones": (0, 1_000_000),
-    "schedule.factor": (0, 1),
-    "betas": (0, 0.999999),
-    "epsilon": (1e-16, 1),
-    "weight_decay": (0, 1),
-    "seed": (0, MAX_SEED),
-    "held_out": (0, 0.9),
-    "evaluate_every": (1, 1_000_000),
-}
-"""Least and greatest value, of each number where there are several; both are allowed."""
 
 
 def small(configuration: Configuration) -> Configuration:
@@ -228,18 +222,20 @@ def to_json(configuration: Configuration) -> dict[str, Any]:
 
 
 def from_json(value: object) -> Configuration:
-    """What `to_json` gave; fields that are missing have their default.
+    """Read what `to_json` gave; fields that are missing have their default.
 
     Raises:
         BadUsage: listing every unknown field, and every value that a field cannot have.
     """
-    problems: list[Problem] = []
-    found = _record(Configuration, value, "", problems)
-    if isinstance(found, Configuration) and not problems:
-        problems = list(_misfits(found))
-    if problems:
-        raise BadUsage(SOURCE, problems)
-    return cast(Configuration, found)
+    try:
+        found = READER.validate_json(json.dumps(value))  # as JSON, whose lists may become tuples
+    except ValidationError as error:
+        problems = [_problem(one) for one in error.errors(include_url=False)]
+        raise BadUsage(SOURCE, list(dict.fromkeys(problems))) from None
+    conflicts = list(_conflicts(found))
+    if conflicts:
+        raise BadUsage(SOURCE, conflicts)
+    return found
 
 
 def read(path: Path) -> Configuration:
@@ -339,13 +335,26 @@ def _leaves(record: "DataclassInstance", path: str = "") -> Iterator[tuple[str, 
             yield f"{path}{part.name}", value
 
 
-def _misfits(configuration: Configuration) -> Iterator[Problem]:
-    """Values out of their bounds, and what does not go together."""
-    for path, value in _leaves(configuration):
-        least, most = BOUNDS.get(path, (-math.inf, math.inf))
-        numbers = value if isinstance(value, tuple) else (value,)
-        if path in BOUNDS and not all(least <= number <= most for number in numbers if number is not None):
-            yield Problem("out-of-bounds", path, f"is {printable(value)}", f"from {least:g} to {most:g}")
+def _problem(error: Any) -> Problem:  # noqa: ANN401
+    """One complaint of pydantic in our words."""
+    names = [printable(part) for part in error["loc"] if isinstance(part, str)]  # the others are places in a list
+    path = ".".join(names) or SOURCE
+    if error["type"] == "unexpected_keyword_argument":
+        record: Any = Configuration()
+        for name in names[:-1]:
+            record = getattr(record, name)
+        known = [part.name for part in fields(record)]
+        near = closest(names[-1], known)
+        hint = f"did you mean {quoted(near)}? " if near else ""
+        remedy = f"{hint}known are {first_few(known, len(known), shown=len(known))}"
+        return Problem("unknown-field", path, "there is no such field", remedy)
+    code = "out-of-bounds" if error["type"] in ("greater_than_equal", "less_than_equal") else "bad-value"
+    expected = EXPECTED.get(error["type"], "another value").format(**error.get("ctx", {}))
+    return Problem(code, path, f"is {quoted(error['input'])}", f"expected {expected}")
+
+
+def _conflicts(configuration: Configuration) -> Iterator[Problem]:
+    """Values that do not go together."""
     if "r50" not in configuration.backbone and any(side % MULTIPLE for side in configuration.size):
         found = "{} x {}".format(*configuration.size)
         yield Problem("bad-size", "size", f"is {found}", f"an HRNet needs multiples of {MULTIPLE}")
@@ -355,53 +364,3 @@ def _misfits(configuration: Configuration) -> Iterator[Problem]:
     for path, (least, most) in (("augmentation.area", augmentation.area), ("augmentation.ratio", augmentation.ratio)):
         if least > most:
             yield Problem("out-of-order", path, f"is from {least:g} to {most:g}", "the smaller number first")
-
-
-def _parsed(wanted: type[Any], value: object, path: str, problems: list[Problem]) -> object:
-    """A value as a type says, or None with a problem."""
-    if is_dataclass(wanted):
-        return _record(wanted, value, f"{path}.", problems)
-    origin, choices = get_origin(wanted), get_args(wanted)
-    if origin in (Union, UnionType):
-        inner = next(choice for choice in choices if choice is not NoneType)
-        return None if value is None else _parsed(inner, value, path, problems)
-    if origin is Literal:
-        if any(type(value) is type(choice) and value == choice for choice in choices):
-            return value
-        expected = "one of " + ", ".join(map(str, choices))
-    elif origin is tuple:
-        endless = choices[-1] is Ellipsis
-        if isinstance(value, list) and (endless or len(value) == len(choices)):
-            parts = zip(repeat(choices[0]) if endless else choices, value, strict=False)
-            return tuple(_parsed(part, item, path, problems) for part, item in parts)
-        expected = "a list" if endless else f"a list of {len(choices)}"
-    else:
-        if wanted is float and type(value) in (int, float) and math.isfinite(cast(float, value)):
-            return float(cast(float, value))
-        if wanted is not float and type(value) is wanted:
-            return value
-        expected = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}[wanted]
-    problems.append(_bad(path, value, expected))
-    return None
-
-
-def _record(
-    wanted: "type[DataclassInstance]", value: object, path: str, problems: list[Problem]
-) -> "DataclassInstance | None":
-    """The same for a record, whose fields' paths begin with `path`."""
-    if not isinstance(value, Mapping):
-        problems.append(_bad(path.rstrip(".") or SOURCE, value, "an object"))
-        return None
-    types = get_type_hints(wanted)
-    for name in value:
-        if name not in types:
-            near = get_close_matches(str(name), types, n=1)
-            hint = f"did you mean {quoted(near[0])}? " if near else ""
-            remedy = f"{hint}known are {first_few(types, len(types), shown=len(types))}"
-            problems.append(Problem("unknown-field", printable(f"{path}{name}"), "there is no such field", remedy))
-    known = {name: kind for name, kind in types.items() if name in value}
-    return wanted(**{name: _parsed(kind, value[name], f"{path}{name}", problems) for name, kind in known.items()})
-
-
-def _bad(path: str, value: object, expected: str) -> Problem:
-    return Problem("bad-value", path, f"is {quoted(value)}", f"expected {expected}")

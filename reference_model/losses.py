@@ -9,9 +9,10 @@ Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022; numbers of eq
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
@@ -42,7 +43,7 @@ class BatchRank:
     """
 
     positives: Literal["sum", "mean"] = "sum"
-    temperature: float = 1.0
+    temperature: Annotated[float, Field(ge=1e-3)] = 1.0
     unlabelled: Literal["left_out", "as_negatives"] = "left_out"
     divide_by: Literal["valid", "anchors", "batch"] = "valid"
     alike: Alike = "equal"
@@ -60,7 +61,7 @@ class Triplet:
         empty_sets: as for `BatchRank`.
     """
 
-    margin: float = MARGIN
+    margin: Annotated[float, Field(ge=0)] = MARGIN
     squared: bool = False
     alike: Alike = "equal"
     empty_sets: bool = True

@@ -9,7 +9,6 @@ He et al., Deep Residual Learning for Image Recognition, 2015 (arXiv 1512.03385)
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,9 +49,7 @@ class ResNet50(nn.Module):
         feature_dim: length of the feature.
     """
 
-    def __init__(
-        self, shape: ResNetShape = R50, *, last_stride: Literal[1, 2] = 1, n_classes: int | None = None
-    ) -> None:
+    def __init__(self, shape: ResNetShape = R50, *, last_stride: int = 1, n_classes: int | None = None) -> None:
         super().__init__()
         self.feature_dim = EXPANSION * shape.planes[-1]
         self.conv1 = nn.Conv2d(3, shape.stem_width, 7, stride=2, padding=3, bias=False)
