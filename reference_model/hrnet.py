@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EXPANSION = 4  # a bottleneck gives so many times its planes
+from reference_model.layers import EXPANSION, BatchNorm2d, Bottleneck, initialise
+
 MULTIPLE = 32  # the coarsest map's share of the image; maps of other sizes could not be summed
 
 
@@ -89,7 +90,7 @@ class HRNet(nn.Module):
         self.final_layer = _step(widths[-1], shape.feature_dim, kernel=1, bias=True)
         if n_classes is not None:
             self.classifier = nn.Linear(shape.feature_dim, n_classes)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """The pooled feature.
@@ -169,40 +170,6 @@ class BasicBlock(nn.Module):
         return functional.relu(self.bn2(self.conv2(y)) + x)
 
 
-class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside an identity, or beside a 1x1 convolution where the channels change."""
-
-    def __init__(self, channels: int, planes: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, planes, 1, bias=False)
-        self.bn1 = BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, EXPANSION * planes, 1, bias=False)
-        self.bn3 = BatchNorm2d(EXPANSION * planes)
-        self.downsample: nn.Module = nn.Identity()
-        if channels != EXPANSION * planes:
-            convolution = nn.Conv2d(channels, EXPANSION * planes, 1, bias=False)
-            self.downsample = nn.Sequential(convolution, BatchNorm2d(EXPANSION * planes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (n_images, channels, height, width) to (n_images, 4 planes, height, width)."""
-        y = functional.relu(self.bn1(self.conv1(x)))
-        y = functional.relu(self.bn2(self.conv2(y)))
-        return functional.relu(self.bn3(self.conv3(y)) + self.downsample(x))
-
-
-class BatchNorm2d(nn.BatchNorm2d):
-    """Keeps the buffer that counts batches, for its key, but does not count: that would be a kernel per layer."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (n_images, channels, height, width), in and out."""
-        mean, variance = self.running_mean, self.running_var
-        return functional.batch_norm(
-            x, mean, variance, self.weight, self.bias, self.training, self.momentum or 0.0, self.eps
-        )
-
-
 def _stage(shape: HRNetShape, n_branches: int) -> nn.Sequential:
     """Stage s has s branches."""
     n_modules, n_blocks = shape.modules[n_branches - 2], shape.blocks[n_branches - 2]
@@ -229,10 +196,3 @@ def _step(channels: int, width: int, *, kernel: int = 3, stride: int = 1, bias: 
 
 def _identities(n: int) -> list[nn.Module]:
     return [nn.Identity() for _ in range(n)]
-
-
-def _initialise(model: nn.Module) -> None:
-    """Kaiming normal for every convolution; batch normalisation starts as the identity by itself."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
