@@ -26,6 +26,7 @@ from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, TRAIN, Benchmark
 torch = pytest.importorskip("torch")
 config = pytest.importorskip("reference_model.config")
 training = pytest.importorskip("reference_model.train")
+materials = pytest.importorskip("reference_model.material")
 trainers = pytest.importorskip("reference_model.trainer")
 checkpoints = pytest.importorskip("reference_model.checkpoint")
 augment = pytest.importorskip("reference_model.augment")
@@ -83,8 +84,8 @@ def test_every_row_learns_within_three_steps(name: str, benchmark: Benchmark) ->
     configuration = config.changed(config.tiny(config.PRESETS[name]), [*STILL, "sampling.batch_size=16"])
     if configuration.models == "each":
         configuration = replace(configuration, task="gender")
-    material = training.prepare(benchmark, configuration, workers=1)
-    tasks = training._asked(benchmark, configuration)
+    material = materials.prepare(benchmark, configuration, workers=1)
+    tasks = materials.tasks_to_learn(benchmark, configuration)
     n_classes = {task.name: material.fitted.n_classes[task.name] for task in tasks}
     trainer = trainers.Trainer(configuration, benchmark.tasks, n_classes, CPU)
     trainer.set_rate(configuration.schedule.base_rate)
@@ -101,7 +102,7 @@ def test_a_tiny_model_learns_64_images_by_heart_in_all_eight_tasks(benchmark: Be
     settings = ["schedule.n_epochs=60", "schedule.n_warm_up=0", "schedule.milestones=[50]", "schedule.base_rate=5e-3"]
     configuration = config.changed(config.tiny(config.PRESETS["fss"]), [*STILL, *settings])
     state = run(benchmark, configuration, tmp_path / "run")
-    material = training.prepare(benchmark, configuration, workers=1)
+    material = materials.prepare(benchmark, configuration, workers=1)
     model = checkpoints.restored(state, tmp_path).eval()
     answers = prediction.inferred(model, torch.from_numpy(material.fitted.pixels), configuration)
     assert len(DEFAULT_TASKS) == 8
@@ -207,11 +208,11 @@ def test_a_data_set_needs_no_test_images(folder: Path, benchmark: Benchmark, tmp
 
 
 def test_who_is_held_out_is_not_learned_but_tried(benchmark: Benchmark, whole_run: Checkpoint) -> None:
-    material = training.prepare(benchmark, whole_run.configuration, workers=1)
+    material = materials.prepare(benchmark, whole_run.configuration, workers=1)
     part = material.benchmark
     assert set(part.images) == set(benchmark.images[benchmark.split == TRAIN])
     assert material.fitted.n_classes["reid"] == whole_run.n_classes["reid"] == 6  # of 8 people
-    assert len(material.fitted.pixels) + len(material.tried) == training_builders.N_TRAIN
+    assert len(material.fitted.pixels) + len(material.validation_pixels) == training_builders.N_TRAIN
     assert not set(part.identity[part.split == TRAIN]) & set(part.identity[part.split == QUERY])
     assert set(part.identity[part.split == QUERY]) <= set(part.identity[part.split == GALLERY])
     assert NO_IDENTITY in part.identity[part.split == TRAIN]
@@ -256,7 +257,7 @@ def test_the_folder_of_a_run_says_what_it_is_and_how_it_went(benchmark: Benchmar
     assert rows[0]["score.piq"] == ""
     assert float(rows[1]["score.piq"]) > 0
     assert rows[1]["images_seen"] == str(
-        len(training.prepare(benchmark, configuration, workers=1).fitted.pixels) // 16 * 16
+        len(materials.prepare(benchmark, configuration, workers=1).fitted.pixels) // 16 * 16
     )
     assert float(rows[0]["weight.age"]) < 1  # its loss is above 1
     assert [line.split()[0] for line in lines[:9]] == [*(task.name for task in DEFAULT_TASKS), "(shared)"]

@@ -16,6 +16,8 @@ from piq_bench.records import NO_IDENTITY, Benchmark
 torch = pytest.importorskip("torch")
 config = pytest.importorskip("reference_model.config")
 training = pytest.importorskip("reference_model.train")
+refusals = pytest.importorskip("reference_model.refusals")
+logs = pytest.importorskip("reference_model.training_log")
 trainers = pytest.importorskip("reference_model.trainer")
 checkpoints = pytest.importorskip("reference_model.checkpoint")
 weights = pytest.importorskip("reference_model.weights")
@@ -161,7 +163,7 @@ def test_every_process_takes_an_equal_part_of_two_images_or_more(
     n_processes: int, remedy: int, benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch normalisation has no spread to divide by in one image."""
-    monkeypatch.setattr(training, "n_processes", lambda: n_processes)
+    monkeypatch.setattr(refusals, "n_processes", lambda: n_processes)
     message = rf"a batch of 16 and {n_processes} processes: .*\n.*such as --set sampling\.batch_size={remedy}"
     with pytest.raises(BadUsage, match=message):
         run(benchmark, small("fss"), tmp_path / "run")
@@ -204,7 +206,7 @@ def test_a_disk_that_fills_before_the_first_epoch_is_told(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training, "write_text", full)
+    monkeypatch.setattr(logs, "write_text", full)
     with pytest.raises(LimitExceeded, match=r"config\.json: refused, 1 problem\n.*No space left on device"):
         run(benchmark, small("fss"), tmp_path / "run")
 
