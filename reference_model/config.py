@@ -19,10 +19,10 @@ from piq_bench.errors import BadUsage, Problem, first_few, printable, quoted
 from piq_bench.read.validate import closest
 from reference_model.augment import Augmentation
 from reference_model.hrnet import MULTIPLE
-from reference_model.losses import GUARD, BatchRank, Triplet
+from reference_model.losses import BatchRank, Triplet
 from reference_model.samplers import BATCH_SIZE, N_IMAGES, Kind, Mix
 from reference_model.schedule import Schedule
-from reference_model.split import GRANULARITY, LEAST_UNASSIGNED, OVERLAP, REID_ASPECT, SHARED_ASPECT
+from reference_model.split import GRANULARITY, LEAST_UNASSIGNED, OVERLAP
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -33,7 +33,6 @@ MAX_SEED = 2**63 - 1
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=65536)]
 Side = Annotated[int, Field(ge=8, le=4096)]  # of an image
-Beta = Annotated[float, Field(ge=0, le=0.999999)]
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,6 @@ class Features:
     granularity: Count = GRANULARITY
     overlap: Share = OVERLAP
     least_unassigned: Share = LEAST_UNASSIGNED
-    reid_aspect: str = REID_ASPECT
-    shared_aspect: str = SHARED_ASPECT
     slices: tuple[tuple[str, int, int], ...] = ()
 
 
@@ -86,16 +83,13 @@ class Configuration:
         metric_ratio: its weight, the latter's being 1.
         triplet, batch_rank: how those losses are read.
         combination: of the tasks' losses.
-        guard: of the "uncertainty" combination, see `losses.Uncertainty`.
         multi_label: form of the loss of multi-label tasks; see `losses.multilabel_loss`.
         multi_label_bias: whether their classifiers have a bias. Without it, the mean logit over a batch is 0, and a
             rare label's should be far below.
-        label_smoothing: of single-label tasks and identities.
         reid_feature: what is compared at test time, the feature "after" its BNNeck or "before" it.
         sampling: which images form a batch.
         augmentation: how images are changed.
         schedule: epochs and learning rate.
-        betas, epsilon: of Adam.
         weight_decay: of Adam, on all but the weights of the tasks.
         seed: of initial weights, batches and augmentation.
         precision: of the backbone on a GPU; a CPU always computes in float32.
@@ -121,16 +115,12 @@ class Configuration:
     triplet: Triplet = field(default_factory=Triplet)
     batch_rank: BatchRank = field(default_factory=BatchRank)
     combination: Literal["average", "uncertainty"] = "average"
-    guard: Annotated[float, Field(ge=0)] = GUARD
     multi_label: Literal["mean", "sum", "softmax", "balanced"] = "mean"
     multi_label_bias: bool = True
-    label_smoothing: Share = 0.0
     reid_feature: Literal["after", "before"] = "after"
     sampling: Sampling = field(default_factory=Sampling)
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
-    betas: tuple[Beta, Beta] = (0.9, 0.999)
-    epsilon: Annotated[float, Field(ge=1e-16, le=1)] = 1e-8
     weight_decay: Share = 5e-4
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
@@ -158,6 +148,21 @@ EXPECTED: Mapping[str, str] = {
     "tuple_type": "a list",
 }
 """What would be right, by the type of pydantic's complaint."""
+
+RETIRED: Mapping[str, object] = {
+    "features.reid_aspect": "appearance",
+    "features.shared_aspect": "posture",
+    "triplet.squared": False,
+    "triplet.alike": "equal",
+    "triplet.empty_sets": True,
+    "batch_rank.alike": "equal",
+    "batch_rank.empty_sets": True,
+    "guard": 10.0,
+    "label_smoothing": 0.0,
+    "betas": [0.9, 0.999],
+    "epsilon": 1e-8,
+}
+"""Fields of earlier versions, with the only value that this version computes with; files may still hold that value."""
 
 
 WHOLE = Features(kind="whole")
@@ -227,14 +232,16 @@ def from_json(value: object) -> Configuration:
     Raises:
         BadUsage: listing every unknown field, and every value that a field cannot have.
     """
+    plain = json.loads(json.dumps(value))
+    problems = list(_take_retired(plain))
     try:
-        found = READER.validate_json(json.dumps(value))  # as JSON, whose lists may become tuples
+        found = READER.validate_json(json.dumps(plain))  # as JSON, whose lists may become tuples
     except ValidationError as error:
-        problems = [_problem(one) for one in error.errors(include_url=False)]
-        raise BadUsage(SOURCE, list(dict.fromkeys(problems))) from None
-    conflicts = list(_conflicts(found))
-    if conflicts:
-        raise BadUsage(SOURCE, conflicts)
+        problems += dict.fromkeys(_problem(one) for one in error.errors(include_url=False))
+    else:
+        problems += _conflicts(found)
+    if problems:
+        raise BadUsage(SOURCE, problems)
     return found
 
 
@@ -333,6 +340,20 @@ def _leaves(record: "DataclassInstance", path: str = "") -> Iterator[tuple[str, 
             yield from _leaves(value, f"{path}{part.name}.")
         else:
             yield f"{path}{part.name}", value
+
+
+def _take_retired(plain: object) -> Iterator[Problem]:
+    """Remove the fields of earlier versions, and yield a problem for each with a value that is no longer possible."""
+    for path, only in RETIRED.items():
+        *parents, name = path.split(".")
+        record = plain
+        for parent in parents:
+            record = record.get(parent) if isinstance(record, dict) else None
+        if isinstance(record, dict) and name in record:
+            value = record.pop(name)
+            if value != only:
+                remedy = f"this version computes with {quoted(only)} alone; leave the field out"
+                yield Problem("retired-field", path, f"is {quoted(value)}", remedy)
 
 
 def _problem(error: Any) -> Problem:  # noqa: ANN401

@@ -142,8 +142,7 @@ def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]
     features = configuration.features
     if features.slices:
         table = {task: (start, stop) for task, start, stop in features.slices}
-        aspects = {"reid_aspect": features.reid_aspect, "shared_aspect": features.shared_aspect}
-        return given_split(dimension, tasks, table, **aspects)
+        return given_split(dimension, tasks, table)
     if features.kind == "whole":
         return whole(dimension, tasks)
     return split_features(
@@ -153,6 +152,4 @@ def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]
         granularity=features.granularity,
         overlap=features.overlap,
         least_unassigned=features.least_unassigned,
-        reid_aspect=features.reid_aspect,
-        shared_aspect=features.shared_aspect,
     )

@@ -18,10 +18,8 @@ from torch.nn import functional
 
 from piq_bench.records import NOT_ANNOTATED
 
-Alike = Literal["equal", "overlap"]
-
 MARGIN = 0.3  # Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019
-GUARD = 10.0  # of the exponent in `Uncertainty`
+GUARD = 10.0  # bound of s in the exponent of `Uncertainty`, beyond which the loss no longer moves s
 SHORTEST = 1e-6  # a feature of a smaller norm has no direction, and its gradient would be as large as 1 / norm
 HIDDEN = 1e4  # beyond any similarity; infinity would give 0 * infinity in the gradient of a row without partners
 COINCIDENT = 1e-12  # least squared distance: the root has no gradient at 0
@@ -38,16 +36,12 @@ class BatchRank:
             orthogonal, a perfect positive costs ln(1 + 126 / e).
         unlabelled: "left_out" of the comparison, or in it "as_negatives" of the labelled anchors.
         divide_by: the samples that are "valid", the "anchors" that have positives, or the whole "batch".
-        alike: when samples of a multi-label task are positives: "equal" sets of labels, or "overlap" of the sets.
-        empty_sets: whether a sample without any label takes part; if so, it equals others without any.
     """
 
     positives: Literal["sum", "mean"] = "sum"
     temperature: Annotated[float, Field(ge=1e-3)] = 1.0
     unlabelled: Literal["left_out", "as_negatives"] = "left_out"
     divide_by: Literal["valid", "anchors", "batch"] = "valid"
-    alike: Alike = "equal"
-    empty_sets: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,35 +50,26 @@ class Triplet:
 
     Attributes:
         margin: by which the farthest positive shall be nearer than the nearest negative.
-        squared: compare squared distances.
-        alike: as for `BatchRank`.
-        empty_sets: as for `BatchRank`.
     """
 
     margin: Annotated[float, Field(ge=0)] = MARGIN
-    squared: bool = False
-    alike: Alike = "equal"
-    empty_sets: bool = True
 
 
 BATCH_RANK = BatchRank()
 TRIPLET = Triplet()
 
 
-def classification_loss(logits: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+def classification_loss(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy, mean over the annotated samples.
 
     Args:
         logits: shape (n, n_classes).
         target: shape (n,), int64: index of the class, or NOT_ANNOTATED.
-        label_smoothing: share of each target that is spread evenly over all classes.
 
     Returns:
         The loss and the number of annotated samples, both of shape ().
     """
-    cost = functional.cross_entropy(
-        _precise(logits), target, ignore_index=NOT_ANNOTATED, reduction="sum", label_smoothing=label_smoothing
-    )
+    cost = functional.cross_entropy(_precise(logits), target, ignore_index=NOT_ANNOTATED, reduction="sum")
     n_valid = (target != NOT_ANNOTATED).sum()
     return cost / n_valid.clamp(min=1), n_valid
 
@@ -137,7 +122,7 @@ def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH
     """
     features, target = over_all(features), over_all(target)
     cosine, directed = _cosines(features)
-    positive, annotated = positive_pairs(target, alike=options.alike, empty_sets=options.empty_sets)
+    positive, annotated = positive_pairs(target)
     valid = annotated & directed
     partner = directed if options.unlabelled == "as_negatives" else valid
     compared = _pairs(valid, partner)
@@ -171,39 +156,29 @@ def triplet_loss(features: Tensor, target: Tensor, options: Triplet = TRIPLET) -
     """
     features, target = over_all(features), over_all(target)
     cosine, directed = _cosines(features)
-    positive, annotated = positive_pairs(target, alike=options.alike, empty_sets=options.empty_sets)
+    positive, annotated = positive_pairs(target)
     compared = _pairs(annotated & directed, annotated & directed)
     positive, negative = positive & compared, ~positive & compared
 
-    distance = (2 - 2 * cosine).clamp(min=COINCIDENT)
-    if not options.squared:
-        distance = distance.sqrt()
+    distance = (2 - 2 * cosine).clamp(min=COINCIDENT).sqrt()
     farthest = torch.where(positive, distance, -HIDDEN).amax(dim=1)
     nearest = torch.where(negative, distance, HIDDEN).amin(dim=1)
     anchor = positive.any(dim=1) & negative.any(dim=1)
     return _mean((farthest - nearest + options.margin).relu(), anchor)
 
 
-def positive_pairs(target: Tensor, *, alike: Alike = "equal", empty_sets: bool = True) -> tuple[Tensor, Tensor]:
-    """Which samples a metric loss draws together.
+def positive_pairs(target: Tensor) -> tuple[Tensor, Tensor]:
+    """Which samples a metric loss draws together: those of one class, or of equal sets of labels.
 
     Args:
         target: shape (n,), index of the class or NOT_ANNOTATED; or (n, n_labels), 0 and 1 or a row of NOT_ANNOTATED.
-        alike: for several labels, "equal" sets or "overlap" of the sets.
-        empty_sets: whether samples without any of several labels count as annotated.
 
     Returns:
         Shape (n, n), which pairs are positives, no sample with itself; and (n,), which samples are annotated.
     """
     labels = target if target.ndim == 2 else target[:, None]
     annotated = (labels != NOT_ANNOTATED).all(dim=1)
-    if target.ndim == 2 and not empty_sets:
-        annotated = annotated & labels.any(dim=1)
-    one, other = labels[:, None], labels[None]
-    if target.ndim == 2 and alike == "overlap":
-        same = ((one == 1) & (other == 1)).any(dim=2)
-    else:
-        same = (one == other).all(dim=2)
+    same = (labels[:, None] == labels[None]).all(dim=2)
     return same & _pairs(annotated, annotated), annotated
 
 
@@ -246,13 +221,11 @@ class Uncertainty(nn.Module):
 
     Attributes:
         log_loss: s, shape (n_tasks,), zeros at first.
-        guard: within which s counts in the exponent; infinity for no guard. Beyond it the loss no longer moves s.
     """
 
-    def __init__(self, n_tasks: int, *, guard: float = GUARD) -> None:
+    def __init__(self, n_tasks: int) -> None:
         super().__init__()
         self.log_loss = nn.Parameter(torch.zeros(n_tasks))
-        self.guard = guard
 
     def forward(self, losses: Tensor, n_valid: Tensor) -> Tensor:
         """The weighted sum, shape (), of what `averaged` takes."""
@@ -260,7 +233,7 @@ class Uncertainty(nn.Module):
 
     def weights(self) -> Tensor:
         """What each task's loss is multiplied with, shape (n_tasks,)."""
-        return (-self.log_loss.clamp(-self.guard, self.guard)).exp()
+        return (-self.log_loss.clamp(-GUARD, GUARD)).exp()
 
 
 def _precise(tensor: Tensor) -> Tensor:

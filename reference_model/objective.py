@@ -5,7 +5,6 @@ learning loss. Nothing here waits for the device.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -56,7 +55,7 @@ class Objective(nn.Module):
         self.multi_label = [task.multi_label for task in tasks]
         self.uncertainty: Uncertainty | None = None
         if configuration.combination == "uncertainty":
-            self.uncertainty = Uncertainty(len(tasks), guard=configuration.guard)
+            self.uncertainty = Uncertainty(len(tasks))
 
     def forward(self, answers: Answers, targets: Sequence[Tensor]) -> Cost:
         """The cost of a batch.
@@ -76,12 +75,11 @@ class Objective(nn.Module):
     def _of_task(self, feature: Tensor, logits: Tensor, target: Tensor, multi_label: bool) -> tuple[Tensor, Tensor]:
         """Loss and number of annotated samples, of all processes together."""
         options = self.configuration
-        classified = (
-            partial(multilabel_loss, form=options.multi_label)
-            if multi_label
-            else partial(classification_loss, label_smoothing=options.label_smoothing)
-        )
-        loss, n_valid = classified(over_all(logits), over_all(target))
+        logits, all_targets = over_all(logits), over_all(target)
+        if multi_label:
+            loss, n_valid = multilabel_loss(logits, all_targets, form=options.multi_label)
+        else:
+            loss, n_valid = classification_loss(logits, all_targets)
         if options.metric == "triplet":
             loss = loss + options.metric_ratio * triplet_loss(feature, target, options.triplet)[0]
         elif options.metric == "batch_rank":

@@ -106,8 +106,6 @@ def split_features(
     granularity: int = GRANULARITY,
     overlap: float = OVERLAP,
     least_unassigned: float = LEAST_UNASSIGNED,
-    reid_aspect: str = REID_ASPECT,
-    shared_aspect: str = SHARED_ASPECT,
 ) -> Split:
     """Cut a feature for a vocabulary, with as many dimensions per label as fit.
 
@@ -120,19 +118,17 @@ def split_features(
             one kept, where both have as many.
         least_unassigned: share of the features of re-identification that no attribute reads; where there is no
             attribute beside it, share of D. Not looked at where `dims_per_label` is given.
-        reid_aspect: its attributes lie inside the features of re-identification, as do those of the same aspect.
-        shared_aspect: its tasks share dimensions with their neighbours; with a name that no aspect has, none do.
 
     Raises:
         BadUsage: if the feature is too short for the labels.
     """
-    reid, beside, aspects = _blocks(tasks, reid_aspect)
+    reid, beside, aspects = _blocks(tasks)
     n_beside = sum(len(task.labels) for task in beside)
     widths: Sequence[int] = range(dimension // granularity * granularity, 0, -granularity)
     if dims_per_label is not None:
         widths, least_unassigned = [dims_per_label], 0.0
     for wide in widths:  # dimensions per label
-        common = [_in_common(block, wide, granularity, overlap, shared_aspect) for block in aspects]
+        common = [_in_common(block, wide, granularity, overlap) for block in aspects]
         rest = dimension - wide * sum(len(task.labels) for task in tasks) + sum(map(sum, common))
         part = wide * n_beside + rest if beside else dimension
         if wide > 0 and rest >= 0 and (reid is None or rest >= max(1, least_unassigned * part)):
@@ -149,14 +145,7 @@ def split_features(
     return Split(dimension, {task.name: slices[task.name] for task in tasks}, reid.name if reid else None)
 
 
-def given_split(
-    dimension: int,
-    tasks: Sequence[Task],
-    slices: Mapping[str, Sequence[int]],
-    *,
-    reid_aspect: str = REID_ASPECT,
-    shared_aspect: str = SHARED_ASPECT,
-) -> Split:
+def given_split(dimension: int, tasks: Sequence[Task], slices: Mapping[str, Sequence[int]]) -> Split:
     """A split that somebody wrote down, for another reading of the paper: equal thirds for the aspects, say.
 
     Widths need not be in proportion to the labels, nor tasks of posture share anything; all else must be as above.
@@ -165,18 +154,16 @@ def given_split(
         dimension: D, length of the feature.
         tasks: the benchmark's vocabulary.
         slices: start and stop by task.
-        reid_aspect: as in `split_features`.
-        shared_aspect: as in `split_features`.
 
     Raises:
         BadUsage: listing every task without a proper slice, or everything that reads what it must not.
     """
     problems = _malformed(dimension, tasks, slices)
     if not problems:
-        reid = _blocks(tasks, reid_aspect)[0]
+        reid = _blocks(tasks)[0]
         parts = {task.name: Slice(*slices[task.name]) for task in tasks}
         split = Split(dimension, parts, reid.name if reid else None)
-        problems = _misplaced(split, tasks, reid_aspect, shared_aspect)
+        problems = _misplaced(split, tasks)
     if problems:
         raise BadUsage(SOURCE, problems)
     return split
@@ -184,14 +171,14 @@ def given_split(
 
 def whole(dimension: int, tasks: Sequence[Task]) -> Split:
     """No split: every task reads the whole feature, as in the paper's Sim-MTL and single-task models."""
-    reid = _blocks(tasks, REID_ASPECT)[0]
+    reid = _blocks(tasks)[0]
     return Split(dimension, {task.name: Slice(0, dimension) for task in tasks}, reid.name if reid else None)
 
 
-def _blocks(tasks: Sequence[Task], reid_aspect: str) -> tuple[Task | None, list[Task], list[list[Task]]]:
+def _blocks(tasks: Sequence[Task]) -> tuple[Task | None, list[Task], list[list[Task]]]:
     """Re-identification, the attributes inside its features, and the tasks of each other aspect in file order."""
     reid = next((task for task in tasks if task.kind == RETRIEVAL), None)
-    inside = {reid_aspect, reid.aspect} if reid else set()
+    inside = {REID_ASPECT, reid.aspect} if reid else set()
     aspects: dict[str, list[Task]] = {}
     for task in tasks:
         if task is not reid and task.aspect not in inside:
@@ -200,9 +187,9 @@ def _blocks(tasks: Sequence[Task], reid_aspect: str) -> tuple[Task | None, list[
     return reid, beside, list(aspects.values())
 
 
-def _in_common(block: Sequence[Task], wide: int, granularity: int, overlap: float, shared_aspect: str) -> list[int]:
+def _in_common(block: Sequence[Task], wide: int, granularity: int, overlap: float) -> list[int]:
     """Shape (n_tasks,): dimensions that each task of an aspect has in common with the next; the last has none."""
-    if block[0].aspect != shared_aspect:
+    if block[0].aspect != SHARED_ASPECT:
         return [0] * len(block)
     sides = [wide * len(task.labels) for task in block]  # what a task has for one neighbour
     sides[1:-1] = [width // 2 // granularity * granularity for width in sides[1:-1]]
@@ -252,15 +239,15 @@ def _is_slice(value: object, dimension: int) -> bool:
     return bool(0 <= value[0] < value[1] <= dimension)
 
 
-def _misplaced(split: Split, tasks: Sequence[Task], reid_aspect: str, shared_aspect: str) -> list[Problem]:
+def _misplaced(split: Split, tasks: Sequence[Task]) -> list[Problem]:
     """Every task that reads what it must not, or nothing of its own."""
-    reid, beside, _ = _blocks(tasks, reid_aspect)
+    reid, beside, _ = _blocks(tasks)
     counts = Counter(split.readers())
     attributes = {task.name for task in tasks if task is not reid}
     problems = []
     for one, other in combinations(tasks, 2):
         inside = reid in (one, other) and (one in beside or other in beside)
-        neighbours = one.aspect == other.aspect == shared_aspect and one not in beside
+        neighbours = one.aspect == other.aspect == SHARED_ASPECT and one not in beside
         n_common = _n_dims(counts, {one.name, other.name})
         if n_common and not inside and not neighbours:
             found = f"{n_common} dimensions in common"

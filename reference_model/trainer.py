@@ -57,10 +57,7 @@ class Trainer:
         if n_processes() > 1:
             self.parallel = _parallel(self.model, channels_last=configuration.channels_last)
         self.optimiser = torch.optim.Adam(
-            parameter_groups(self.model, self.objective, configuration.weight_decay),
-            betas=configuration.betas,
-            eps=configuration.epsilon,
-            fused=True,
+            parameter_groups(self.model, self.objective, configuration.weight_decay), fused=True
         )
         self.flipped: dict[int, Tensor] = {}
         if configuration.augmentation.flip:

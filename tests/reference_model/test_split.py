@@ -238,13 +238,6 @@ def test_attributes_of_re_identifications_own_aspect_lie_inside_it() -> None:
     assert split.slices == {"who": Slice(0, 48), "gender": Slice(0, 32), "mood": Slice(48, 80)}  # 16 of 48 are a third
 
 
-def test_sharing_can_be_switched_off_and_aspects_can_have_other_names() -> None:
-    assert split_features(2048, DEFAULT_TASKS, shared_aspect="").shared == ()
-    renamed = [Task(t.name, t.aspect.upper(), t.kind, t.labels) for t in DEFAULT_TASKS]
-    found = split_features(2048, renamed, reid_aspect="APPEARANCE", shared_aspect="POSTURE")
-    assert found == split_features(2048, DEFAULT_TASKS)
-
-
 def test_no_split_gives_every_task_the_whole_feature() -> None:
     split = whole(64, DEFAULT_TASKS)
     assert list(split.slices) == [one.name for one in DEFAULT_TASKS]
