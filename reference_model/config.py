@@ -37,12 +37,11 @@ Side = Annotated[int, Field(ge=8, le=4096)]  # of an image
 
 @dataclass(frozen=True)
 class Features:
-    """What each task reads of the backbone's feature; see `split.split_features` for all but the first.
+    """What each task reads of the backbone's feature; see `split.split_features` for the fields not named here.
 
     Attributes:
         kind: the "whole" feature for every task, or the feature space split, "fss".
-        slices: the task, start and stop of each slice, for another split than the computed one; nothing else counts
-            then but the names of aspects.
+        slices: task, start and stop of each slice, instead of the computed split; the other fields are then ignored.
     """
 
     kind: Literal["whole", "fss"] = "fss"
@@ -58,7 +57,7 @@ class Sampling:
     """How batches are formed; see `samplers.batches`.
 
     Attributes:
-        batch_size: over all processes.
+        batch_size: number of images in a batch, of all processes together.
     """
 
     kind: Kind = "random"
@@ -69,36 +68,36 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A run.
+    """Configuration of a run.
 
     Attributes:
-        preset: which preset it was made from.
-        backbone: HRNet-W32 or ResNet-50, or their small and tiny kin for a CPU.
-        last_stride: of a ResNet's last stage; the paper does not tell.
+        preset: name of the preset that it was made from.
+        backbone: HRNet-W32, ResNet-50, or a small or tiny version of either for a CPU.
+        last_stride: stride of a ResNet's last stage; the paper does not say.
         size: height and width of the network's input.
-        models: one for "all" tasks, or one for "each", or one for the "retrieval" task alone.
-        task: the only task of this model, where a run makes one for each.
-        features: what each task reads.
-        metric: the metric learning loss beside the classification loss, and
-        metric_ratio: its weight, the latter's being 1.
-        triplet, batch_rank: how those losses are read.
-        combination: of the tasks' losses.
+        models: one model for "all" tasks, one for "each", or one for the "retrieval" task alone.
+        task: the only task of this model, in a run that trains one model for each.
+        features: which part of the feature each task reads.
+        metric: the metric learning loss that is added to the classification loss.
+        metric_ratio: weight of the metric learning loss; the classification loss has weight 1.
+        triplet, batch_rank: options of those losses.
+        combination: how the tasks' losses are combined, with equal or with learned weights.
         multi_label: form of the loss of multi-label tasks; see `losses.multilabel_loss`.
-        multi_label_bias: whether their classifiers have a bias. Without it, the mean logit over a batch is 0, and a
-            rare label's should be far below.
-        reid_feature: what is compared at test time, the feature "after" its BNNeck or "before" it.
+        multi_label_bias: whether classifiers of multi-label tasks have a bias. Without it, the mean logit over a batch
+            is 0, and a rare label's should be far below.
+        reid_feature: which feature is compared at test time, the one "after" the BNNeck or the one "before" it.
         sampling: which images form a batch.
-        augmentation: how images are changed.
-        schedule: epochs and learning rate.
-        weight_decay: of Adam, on all but the weights of the tasks.
-        seed: of initial weights, batches and augmentation.
-        precision: of the backbone on a GPU; a CPU always computes in float32.
-        channels_last: memory format, which changes the speed alone.
+        augmentation: how training images are changed at random.
+        schedule: number of epochs and learning rates.
+        weight_decay: weight decay of Adam on all parameters but the tasks' learned weights.
+        seed: seed of initial weights, batches and augmentation.
+        precision: precision of the backbone on a GPU; a CPU always computes in float32.
+        channels_last: whether images and weights are in channels_last memory, which changes only the speed.
         compiled: whether the backbone is compiled, which takes minutes before the first step.
         graphs: whether the compiled backbone's kernels are launched as CUDA graphs, one call for all of them: at small
             batches the host is slower than the GPU.
-        held_out: share of the training people and scenes that are not trained on, but tried on during training.
-        evaluate_every: epochs between two such trials; the last epoch always has one.
+        held_out: share of the training people and scenes that are held out for validation during training.
+        evaluate_every: number of epochs between validations; the last epoch always has one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -190,7 +189,7 @@ PRESETS: Mapping[str, Configuration] = {
 }
 """The nine rows of Table 4 in their order, then the three of Table 5."""
 
-# Random weights need a high rate for longer than pre-trained ones, for which the paper's course is made.
+# The paper's schedule is made for pre-trained weights; random ones need a high rate for longer.
 CPU_SCHEDULE = Schedule(n_epochs=30, base_rate=3e-3, n_warm_up=2, milestones=(20, 27))
 CPU_BATCH = 32
 SIZES = {"small": (128, 64), "tiny": (64, 32)}
@@ -199,21 +198,21 @@ SIZES = {"small": (128, 64), "tiny": (64, 32)}
 def small(configuration: Configuration) -> Configuration:
     """The same row in minutes on a CPU: a small backbone, small images, small batches, few epochs.
 
-    What makes the row, its losses and samplers and split, is kept. Weight decay is not, which would take the weights of
-    a small network to 0 before it has learned anything from few images; and multi-label tasks are balanced, without
-    which such a network never says yes.
+    What makes the row is kept: losses, sampler and split. Weight decay is off, because it would shrink the weights of a
+    small network to 0 before it has learned anything from few images. The loss of multi-label tasks is balanced,
+    because such a network never answers yes otherwise.
 
     Args:
-        configuration: any.
+        configuration: the configuration to shrink.
     """
     return _shrunk(configuration, "small", "small-r50")
 
 
 def tiny(configuration: Configuration) -> Configuration:
-    """The same as `small`, and smaller: to see that all works.
+    """The same as `small`, and smaller still: for tests.
 
     Args:
-        configuration: any.
+        configuration: the configuration to shrink.
     """
     return _shrunk(configuration, "tiny", "tiny-r50")
 
@@ -222,7 +221,7 @@ SCALES: Mapping[str, Callable[[Configuration], Configuration]] = {"small": small
 
 
 def to_json(configuration: Configuration) -> dict[str, Any]:
-    """Plain values."""
+    """A configuration as plain JSON values."""
     return cast(dict[str, Any], json.loads(json.dumps(asdict(configuration))))
 
 
@@ -246,7 +245,7 @@ def from_json(value: object) -> Configuration:
 
 
 def read(path: Path) -> Configuration:
-    """A configuration from a file of JSON.
+    """Read a configuration from a JSON file.
 
     Raises:
         BadUsage: as `from_json`, or if the file cannot be read.
@@ -259,10 +258,10 @@ def read(path: Path) -> Configuration:
 
 
 def changed(configuration: Configuration, settings: Sequence[str]) -> Configuration:
-    """Some fields with other values, checked.
+    """Set some fields of a configuration to other values, and check the result.
 
     Args:
-        configuration: to change.
+        configuration: the configuration to start from.
         settings: such as "schedule.n_epochs=20" or "metric=triplet"; values are JSON, or texts without quotes.
 
     Raises:
@@ -326,7 +325,7 @@ def _value(text: str) -> object:
 
 
 def _text(value: object) -> str:
-    """What `_value` reads as the value: a text without quotes where it is read as no other value."""
+    """Write a value so that `_value` reads it back; a text needs no quotes unless it looks like another value."""
     if isinstance(value, str) and _value(value) == value:
         return value
     return json.dumps(value, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""HRNet with its classification head (HRNetV2-"C"): images to one pooled feature each; 2048 numbers for W32.
+"""HRNet with its classification head, HRNetV2-"C": computes one pooled feature per image, of 2048 numbers for W32.
 
 Several resolutions run side by side and are summed into one another after every few blocks; the head folds them from
 fine to coarse and the average over the last map is the feature. Names and order of all members are those of the
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from reference_model.layers import EXPANSION, BatchNorm2d, Bottleneck, initialise
 
-MULTIPLE = 32  # the coarsest map's share of the image; maps of other sizes could not be summed
+MULTIPLE = 32  # pixels per cell of the coarsest map; with other image sizes, maps could not be summed
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class HRNetShape:
     """Sizes of an HRNet; its structure is fixed.
 
     Attributes:
-        stem_width: channels after the two convolutions that quarter the image.
-        stage1_planes, stage1_blocks: the bottlenecks before the resolutions part.
-        modules: of stages 2, 3 and 4, which have 2, 3 and 4 branches.
-        blocks: of each branch of a module in stages 2, 3 and 4.
-        channels: of the branches, finest first; every stage uses as many of them as it has branches.
-        head_planes: of the head's bottleneck on each branch.
+        stem_width: channels after the first two convolutions, which quarter height and width.
+        stage1_planes, stage1_blocks: planes and number of the bottlenecks of stage 1, which has one resolution.
+        modules: number of modules in stages 2, 3 and 4, which have 2, 3 and 4 branches.
+        blocks: number of blocks in each branch of a module in stages 2, 3 and 4.
+        channels: channels of each branch, finest first; every stage uses as many of them as it has branches.
+        head_planes: planes of the head's bottleneck on each branch.
         feature_dim: length of the feature.
     """
 
@@ -49,10 +49,10 @@ TINY = HRNetShape(16, 8, 1, (1, 1, 1), (1, 1, 1), (8, 16, 32, 64), (8, 16, 16, 3
 
 
 class HRNet(nn.Module):
-    """The backbone.
+    """HRNet as a backbone.
 
     Args:
-        shape: the sizes.
+        shape: sizes of the network.
         n_classes: gives the model a linear `classifier` of the feature; None leaves it out. `forward` never uses it.
 
     Attributes:
@@ -93,7 +93,7 @@ class HRNet(nn.Module):
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The pooled feature.
+        """Compute the pooled feature.
 
         Args:
             images: shape (n_images, 3, height, width); sides are multiples of 32.
@@ -120,11 +120,11 @@ class HRNet(nn.Module):
 
 
 class HRModule(nn.Module):
-    """Branches of falling resolution, then each as the sum of all.
+    """Branches of falling resolution side by side; each output is the sum of all branches at its resolution.
 
     Args:
-        channels: of each branch; each has half the height and width of the one before.
-        n_blocks: of each branch.
+        channels: channels of each branch; each has half the height and width of the one before.
+        n_blocks: number of blocks in each branch.
     """
 
     def __init__(self, channels: Sequence[int], n_blocks: int) -> None:
@@ -138,13 +138,13 @@ class HRModule(nn.Module):
         )
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
-        """One map per branch to one map per branch, of the same shapes."""
+        """Compute one map per branch from one map per branch, of the same shapes."""
         maps = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
         return [fuse(maps) for fuse in self.fuse_layers]
 
 
 class Fusion(nn.ModuleList):
-    """One output of a module: what brings each branch's map to its shape."""
+    """One output of a module: layers that bring each branch's map to its shape, and their sum."""
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """The sum of the maps, in the order of the branches."""
@@ -155,7 +155,7 @@ class Fusion(nn.ModuleList):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity; the shape stays."""
+    """Two 3x3 convolutions with an identity shortcut; the shape stays the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ def _stage(shape: HRNetShape, n_branches: int) -> nn.Sequential:
 
 
 def _fuse(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """What brings one branch's map to another's shape; coarse to fine by repeating pixels, fine to coarse in steps."""
+    """Layers from one branch's map to another's shape: finer by repeating pixels, coarser by halving in steps."""
     width, wanted = channels[source], channels[target]
     if source == target:
         return nn.Identity()

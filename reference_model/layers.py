@@ -7,7 +7,7 @@ EXPANSION = 4  # a bottleneck puts out this many times its planes
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside an identity, or beside a 1x1 convolution where the shape changes."""
+    """1x1, 3x3 and 1x1 convolutions with an identity shortcut, or a 1x1 convolution where the shape changes."""
 
     def __init__(self, channels: int, planes: int, *, stride: int = 1) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Bottleneck(nn.Module):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Keeps the buffer that counts batches, for its key, but does not count: that would be a kernel per layer."""
+    """Batch normalisation that does not count batches, which would be a kernel per layer; it keeps the buffer's key."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (n_images, channels, height, width), in and out."""

@@ -1,9 +1,9 @@
-"""What a batch costs: in come features, logits and targets, out come each task's losses and one number for all tasks.
+"""Losses of a task on a batch, and two ways to combine the losses of all tasks.
 
-The rule that lives here: what is not annotated, NOT_ANNOTATED in the target, adds nothing to a value or a gradient, and
-a batch without annotations costs exactly 0. Each loss comes with the number of samples it is a mean over. Shapes and
-branches never depend on the data, so that all of it can be compiled and captured in a CUDA graph, and everything is
-computed in float32 or better, also under autocast.
+The rule of this module: a sample that is not annotated, NOT_ANNOTATED in the target, adds nothing to a value or a
+gradient, and the loss of a batch without annotations is exactly 0. Each loss is returned with the number of samples it
+is a mean over. Shapes and branches never depend on the data, so that everything can be compiled and captured in a CUDA
+graph. Losses are computed in float32 or better, also under autocast.
 
 Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022; numbers of equations are the paper's.
 """
@@ -27,15 +27,16 @@ COINCIDENT = 1e-12  # least squared distance: the root has no gradient at 0
 
 @dataclass(frozen=True)
 class BatchRank:
-    """How eq. (4) is read; the defaults take it literally.
+    """Options of the Batch Rank loss; the defaults take eq. (4) literally.
 
     Attributes:
         positives: "sum" of the costs of an anchor's positives, or their "mean". The sum weighs a task by how many
             samples share a label: with features that tell nothing, gender costs about 300 in a batch of 128.
-        temperature: what cosines are divided by. At 1 the loss cannot come near 0: of 126 negatives that are all
+        temperature: divisor of the cosines. At 1 the loss cannot come near 0: of 126 negatives that are all
             orthogonal, a perfect positive costs ln(1 + 126 / e).
-        unlabelled: "left_out" of the comparison, or in it "as_negatives" of the labelled anchors.
-        divide_by: the samples that are "valid", the "anchors" that have positives, or the whole "batch".
+        unlabelled: whether unlabelled samples are "left_out" or serve "as_negatives" of the labelled anchors.
+        divide_by: which samples the loss is a mean over: those that are "valid", the "anchors" that have positives, or
+            the whole "batch".
     """
 
     positives: Literal["sum", "mean"] = "sum"
@@ -46,10 +47,10 @@ class BatchRank:
 
 @dataclass(frozen=True)
 class Triplet:
-    """How triplets are formed.
+    """Options of the triplet loss.
 
     Attributes:
-        margin: by which the farthest positive shall be nearer than the nearest negative.
+        margin: by how much the farthest positive shall be nearer than the nearest negative.
     """
 
     margin: Annotated[float, Field(ge=0)] = MARGIN
@@ -83,9 +84,9 @@ def multilabel_loss(
         logits: shape (n, n_labels).
         target: shape (n, n_labels), int64: 0 and 1, or a row of NOT_ANNOTATED.
         form: "mean" or "sum" over labels of the binary cross-entropy, or the cross-entropy of a "softmax" against the
-            labels in equal shares, for which samples without any label count as not annotated; or "balanced", which
-            is the mean over all labels of the mean binary cross-entropy of the samples that have it and of those that
-            have not, so that a rare label is answered with yes where it is likelier than usual.
+            labels in equal shares, which treats samples without any label as not annotated. "balanced" is the mean over
+            all labels of two means of the binary cross-entropy, over the samples that have the label and over those
+            that do not, so that the answer for a rare label is yes where it is likelier than usual.
 
     Returns:
         The loss and the number of annotated samples, both of shape ().
@@ -109,7 +110,7 @@ def multilabel_loss(
 
 
 def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH_RANK) -> tuple[Tensor, Tensor]:
-    """Batch Rank loss, eq. (4): each positive's cosine against those of all the batch.
+    """Batch Rank loss, eq. (4): cross-entropy of each positive's cosine against those of the whole batch.
 
     Args:
         features: shape (n, dimension), of any norm; a row of zeros counts as not annotated.
@@ -141,7 +142,7 @@ def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH
 
 
 def triplet_loss(features: Tensor, target: Tensor, options: Triplet = TRIPLET) -> tuple[Tensor, Tensor]:
-    """Triplet loss on normalised features: of each anchor, its farthest positive and its nearest negative.
+    """Batch-hard triplet loss on normalised features: each anchor's farthest positive and nearest negative.
 
     Args:
         features: shape (n, dimension), of any norm; a row of zeros counts as not annotated.
@@ -168,7 +169,7 @@ def triplet_loss(features: Tensor, target: Tensor, options: Triplet = TRIPLET) -
 
 
 def positive_pairs(target: Tensor) -> tuple[Tensor, Tensor]:
-    """Which samples a metric loss draws together: those of one class, or of equal sets of labels.
+    """Find the positives of each sample: those of the same class, or of the same set of labels.
 
     Args:
         target: shape (n,), index of the class or NOT_ANNOTATED; or (n, n_labels), 0 and 1 or a row of NOT_ANNOTATED.
@@ -183,7 +184,7 @@ def positive_pairs(target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def over_all(tensor: Tensor) -> Tensor:
-    """The rows of all processes in order of rank, the same in each; `tensor` itself in a run of one process.
+    """Gather the rows of all processes in order of rank; `tensor` itself in a run of one process.
 
     Every process has to call it, with the same shape. A loss of all rows is then the same in each process; its gradient
     arrives at the process's own rows, multiplied with the number of processes, since DistributedDataParallel takes the
@@ -203,11 +204,11 @@ def over_all(tensor: Tensor) -> Tensor:
 
 
 def averaged(losses: Tensor, n_valid: Tensor) -> Tensor:
-    """The mean over all tasks, shape (); a task that is absent from the batch counts with a loss of 0.
+    """Mean loss over all tasks, shape (); the loss of a task that is absent from the batch is 0.
 
     Args:
         losses: shape (n_tasks,).
-        n_valid: shape (n_tasks,), samples behind each; 0 for an absent task.
+        n_valid: shape (n_tasks,), number of annotated samples; 0 for an absent task.
     """
     return torch.where(n_valid > 0, losses, 0.0).mean()
 
@@ -228,16 +229,16 @@ class Uncertainty(nn.Module):
         self.log_loss = nn.Parameter(torch.zeros(n_tasks))
 
     def forward(self, losses: Tensor, n_valid: Tensor) -> Tensor:
-        """The weighted sum, shape (), of what `averaged` takes."""
+        """Weighted sum of the losses, shape (); arguments as for `averaged`."""
         return torch.where(n_valid > 0, self.weights() * losses + self.log_loss, 0.0).sum()
 
     def weights(self) -> Tensor:
-        """What each task's loss is multiplied with, shape (n_tasks,)."""
+        """Weight of each task's loss, shape (n_tasks,)."""
         return (-self.log_loss.clamp(-GUARD, GUARD)).exp()
 
 
 def _precise(tensor: Tensor) -> Tensor:
-    """In float32, or in float64 if it was."""
+    """The tensor in float32, or in float64 if it is that already."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
@@ -252,7 +253,7 @@ def _cosines(features: Tensor) -> tuple[Tensor, Tensor]:
     features = _precise(features)
     norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     unit = features / norm.clamp(min=SHORTEST)
-    with torch.autocast(features.device.type, enabled=False):  # bfloat16 loses the small differences that count here
+    with torch.autocast(features.device.type, enabled=False):  # bfloat16 loses the small differences that matter here
         return unit @ unit.T, norm[:, 0] >= SHORTEST
 
 

@@ -1,7 +1,7 @@
-"""ResNet-50: images to one pooled feature of 2048 numbers each, the other backbone of the paper's Table 4.
+"""ResNet-50, the other backbone of the paper's Table 4: computes one pooled feature of 2048 numbers per image.
 
 Names and order of all members are torchvision's, so that its ImageNet weights load strictly; the stride is in the 3x3
-convolution, as there. Re-identification leaves the last stage's stride out, for a map twice as fine with the same
+convolution, as there. Re-identification models drop the last stage's stride, for a map twice as fine with the same
 weights: Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019 (arXiv 1903.07071).
 The paper says only that it follows such work, hence `last_stride` is 1 unless said otherwise.
 
@@ -23,8 +23,8 @@ class ResNetShape:
 
     Attributes:
         stem_width: channels after the first convolution.
-        planes: of each stage's bottlenecks.
-        blocks: bottlenecks of each stage.
+        planes: planes of the bottlenecks of each stage.
+        blocks: number of bottlenecks in each stage.
     """
 
     stem_width: int
@@ -38,11 +38,11 @@ TINY = ResNetShape(8, (4, 8, 8, 16), (1, 2, 1, 1))  # to try things on a CPU
 
 
 class ResNet50(nn.Module):
-    """The backbone.
+    """ResNet-50 as a backbone.
 
     Args:
-        shape: the sizes; others than R50 are for tests.
-        last_stride: of the last stage: 1 as in re-identification, 2 as in classification.
+        shape: sizes of the network; R50 is the original, the others are for a CPU.
+        last_stride: stride of the last stage: 1 as in re-identification, 2 as in classification.
         n_classes: gives the model a linear classifier `fc` of the feature; None leaves it out. `forward` never uses it.
 
     Attributes:
@@ -65,7 +65,7 @@ class ResNet50(nn.Module):
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The pooled feature.
+        """Compute the pooled feature.
 
         Args:
             images: shape (n_images, 3, height, width).

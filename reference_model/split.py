@@ -8,13 +8,13 @@ contiguous slice:
 
     [ gender | age | physique | height | re-id only ][ body | shared | arm ][ expression ]
 
-What a benchmark's vocabulary may have otherwise, and what is done about it:
+Other vocabularies are split as follows:
 
-* No re-identification: the attributes take what they can, and what rounding leaves at the end belongs to nobody.
+* No re-identification: the attributes take what they can; dimensions that rounding leaves at the end are unused.
 * Re-identification without attributes of appearance: it has its own dimensions only.
-* An aspect with another name, or none of a name: its tasks lie side by side.
-* Three or more tasks of posture: neighbours share, a task between two half as much with each. Where a task is too
-  small to share, it does not.
+* An aspect of another name: its tasks read disjoint slices, side by side.
+* Three or more tasks of posture: neighbours share dimensions, and a task between two shares half as much with each. A
+  task that is too small to share does not.
 """
 
 from collections import Counter
@@ -26,16 +26,16 @@ from piq_bench.errors import BadUsage, Problem, first_few, printable, quoted
 from piq_bench.records import RETRIEVAL, Task
 
 SOURCE = "feature space split"  # what a refusal is about
-REID_ASPECT = "appearance"  # whose attributes lie inside the features of re-identification
-SHARED_ASPECT = "posture"  # whose tasks share dimensions with their neighbours
-GRANULARITY = 16  # slices begin at multiples: 32 bytes in 16 bits, as matrix units like it
-OVERLAP = 0.5  # of the smaller of two neighbours, that they share
-LEAST_UNASSIGNED = 0.25  # of the features of re-identification, that no attribute reads
+REID_ASPECT = "appearance"  # aspect whose attributes read parts of re-identification's slice
+SHARED_ASPECT = "posture"  # aspect whose tasks share dimensions with their neighbours
+GRANULARITY = 16  # slices begin at its multiples: 32 bytes in 16 bits, a size that suits matrix units
+OVERLAP = 0.5  # share of the smaller of two neighbours that both read
+LEAST_UNASSIGNED = 0.25  # least share of re-identification's slice that no attribute reads
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Dimensions from `start` up to `stop`, which is not in it."""
+    """Dimensions from `start` up to, but not including, `stop`."""
 
     start: int
     stop: int
@@ -52,8 +52,8 @@ class Split:
 
     Attributes:
         dimension: D, length of the feature.
-        slices: by task, in the order of the vocabulary.
-        reid: name of the retrieval task, None where there is none.
+        slices: slice of each task, in the order of the vocabulary.
+        reid: name of the retrieval task; None if there is none.
     """
 
     dimension: int
@@ -67,17 +67,17 @@ class Split:
 
     @property
     def unassigned(self) -> tuple[Slice, ...]:
-        """Runs of dimensions that no attribute reads: of re-identification alone, or of nobody where it is missing."""
+        """Runs of dimensions that no attribute reads: re-identification alone does, or nothing where it is missing."""
         return self._runs(lambda n_attributes: n_attributes == 0)
 
     def table(self) -> list[tuple[str, int, int]]:
-        """Name, start and stop of every slice, then of what is shared and what no attribute reads; to be printed."""
+        """Name, start and stop of every slice, then of shared and unassigned runs, for printing."""
         rows = [(name, part.start, part.stop) for name, part in self.slices.items()]
         rows += [("(shared)", part.start, part.stop) for part in self.shared]
         return rows + [("(unassigned)", part.start, part.stop) for part in self.unassigned]
 
     def edges(self) -> dict[str, list[int]]:
-        """Start and stop by task, as plain values."""
+        """Start and stop of each task's slice, as plain values."""
         return {name: [part.start, part.stop] for name, part in self.slices.items()}
 
     def readers(self) -> list[frozenset[str]]:
@@ -114,10 +114,10 @@ def split_features(
         tasks: the benchmark's vocabulary.
         dims_per_label: None for the largest multiple of `granularity` that leaves re-identification enough.
         granularity: slices begin at its multiples.
-        overlap: share of the smaller of two neighbours that they have in common; at least one granule is shared and
-            one kept, where both have as many.
+        overlap: share of the smaller of two neighbours that both read; at least one granule is shared and one is not,
+            where both have two.
         least_unassigned: share of the features of re-identification that no attribute reads; where there is no
-            attribute beside it, share of D. Not looked at where `dims_per_label` is given.
+            attribute beside it, share of D. Ignored where `dims_per_label` is given.
 
     Raises:
         BadUsage: if the feature is too short for the labels.
@@ -146,14 +146,14 @@ def split_features(
 
 
 def given_split(dimension: int, tasks: Sequence[Task], slices: Mapping[str, Sequence[int]]) -> Split:
-    """A split that somebody wrote down, for another reading of the paper: equal thirds for the aspects, say.
+    """Check a split given as a table, for another reading of the paper, such as equal thirds for the aspects.
 
-    Widths need not be in proportion to the labels, nor tasks of posture share anything; all else must be as above.
+    Widths need not be proportional to the labels, and tasks of posture need not share; all other rules hold.
 
     Args:
         dimension: D, length of the feature.
         tasks: the benchmark's vocabulary.
-        slices: start and stop by task.
+        slices: start and stop of each task's slice.
 
     Raises:
         BadUsage: listing every task without a proper slice, or everything that reads what it must not.
@@ -240,7 +240,7 @@ def _is_slice(value: object, dimension: int) -> bool:
 
 
 def _misplaced(split: Split, tasks: Sequence[Task]) -> list[Problem]:
-    """Every task that reads what it must not, or nothing of its own."""
+    """Problems of tasks that read dimensions they must not read, or have none of their own."""
     reid, beside, _ = _blocks(tasks)
     counts = Counter(split.readers())
     attributes = {task.name for task in tasks if task is not reid}

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from piq_bench.errors import first_few
 from piq_bench.records import Benchmark, IntArray, Task
@@ -105,6 +105,8 @@ def train(
             learned = [task for task in tasks_to_learn(benchmark, run_configuration) if task.name not in unknown]
             if learned:
                 _run(material, feed, run_configuration, learned, run_folder, device, weights, resume, progress, tell)
+    if n_processes() > 1 and device.type == "cpu":
+        distributed.barrier()  # gloo's threads let go of tensors before an interpreter shuts down, which would abort it
 
 
 def _run(

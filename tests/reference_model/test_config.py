@@ -1,4 +1,4 @@
-"""Configurations: the paper's rows, to JSON and back, and every mistake in one reported at once."""
+"""Configurations: the paper's rows, JSON and back, and all mistakes of a configuration reported at once."""
 
 import json
 from collections.abc import Iterator
