@@ -261,7 +261,7 @@ def _misplaced(split: Split, tasks: Sequence[Task]) -> list[Problem]:
             remedy = "every task reads some dimensions that no other attribute reads"
             problems.append(Problem("nothing-own", task.name, "no dimension of its own", remedy))
     if reid and counts[frozenset()]:
-        found = f"{counts[frozenset()]} of D = {split.dimension} dimensions belong to nobody"
+        found = f"no task reads {counts[frozenset()]} of D = {split.dimension} dimensions"
         problems.append(Problem("gap", "feature", found, f"{reid.name} takes what no attribute reads"))
     return problems
 

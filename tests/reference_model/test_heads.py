@@ -1,4 +1,4 @@
-"""Heads and objective: a task sees its slice and its annotated images, and nothing else moves it."""
+"""Heads and objective: only a task's own slice and its annotated images affect it."""
 
 import json
 import subprocess
@@ -191,7 +191,7 @@ def test_a_task_costs_its_classification_and_half_its_metric_loss() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_the_configuration_says_of_a_loss_reaches_it(
+def test_losses_use_the_options_of_the_configuration(
     settings: list[str], multi_label: dict[str, Any], metric: tuple[str, Any] | None
 ) -> None:
     plain = small("fss", "multi_label=mean")

@@ -1,4 +1,4 @@
-"""What stops a run, each said with what helps: files, memory, disks, other runs; what was written is never lost."""
+"""What stops a run: files, memory, disks, other runs. Each message says what helps, and no checkpoint is lost."""
 
 import shutil
 from dataclasses import replace
@@ -100,7 +100,7 @@ def test_weights_that_are_lost_in_the_last_step_do_not_replace_good_ones(benchma
     assert all(value.isfinite().all() for value in state.model.values())
 
 
-def test_too_little_memory_is_said_with_what_helps(benchmark: Benchmark, tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_with_a_remedy(benchmark: Benchmark, tmp_path: Path) -> None:
     def step(self: Trainer, *batch: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 5 GiB")
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_started_is_refused_before_pictures_are_read(
         run(benchmark, small("fss"), tmp_path / "file" / "run")
 
 
-def test_a_disk_that_fills_before_the_first_epoch_is_told(
+def test_a_disk_that_fills_before_the_first_epoch_is_reported(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
