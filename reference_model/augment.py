@@ -10,10 +10,11 @@ Random Erasing Data Augmentation, 2017.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from piq_bench.records import IntArray
@@ -21,6 +22,10 @@ from piq_bench.records import IntArray
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, red, green, blue in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
 N_CANDIDATES = 10  # boxes drawn per image; at 256 x 128, 17 in 18 of them fit
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Area = Annotated[float, Field(ge=1e-6, le=1)]
+Ratio = Annotated[float, Field(ge=1e-3, le=1e3)]
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,11 @@ class Augmentation:
             code, which writes the mean's numbers into normalised pixels and so paints another colour.
     """
 
-    flip: float = 0.5
-    pad: float = 10 / 128
-    erase: float = 0.5
-    area: tuple[float, float] = (0.02, 0.4)
-    ratio: tuple[float, float] = (0.3, 1 / 0.3)
+    flip: Share = 0.5
+    pad: Share = 10 / 128
+    erase: Share = 0.5
+    area: tuple[Area, Area] = (0.02, 0.4)
+    ratio: tuple[Ratio, Ratio] = (0.3, 1 / 0.3)
     fill: Literal["mean", "raw_mean"] = "mean"
 
 

@@ -1,28 +1,28 @@
 """Every number of a run in one frozen record, the paper's rows as named presets, and both to JSON and back.
 
-What the paper leaves open is a field like any other, so that a result file shows what was chosen. Reading is strict:
-whoever misspells a field learns of it, and of everything else that is wrong, before anything is trained.
+What the paper leaves open is a field like any other, so that a result file shows what was chosen. pydantic reads the
+JSON strictly: a misspelt field, a value of another type and a number out of its bounds are all reported at once, before
+anything is trained.
 
 Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022: the presets are the rows of its Tables 4 and 5.
 """
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
-from itertools import repeat
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from piq_bench.errors import BadUsage, Problem, first_few, printable, quoted
+from piq_bench.read.validate import closest
 from reference_model.augment import Augmentation
 from reference_model.hrnet import MULTIPLE
-from reference_model.losses import GUARD, BatchRank, Triplet
+from reference_model.losses import BatchRank, Triplet
 from reference_model.samplers import BATCH_SIZE, N_IMAGES, Kind, Mix
 from reference_model.schedule import Schedule
-from reference_model.split import GRANULARITY, LEAST_UNASSIGNED, OVERLAP, REID_ASPECT, SHARED_ASPECT
+from reference_model.split import GRANULARITY, LEAST_UNASSIGNED, OVERLAP
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -30,24 +30,25 @@ if TYPE_CHECKING:
 SOURCE = "configuration"  # what a refusal is about
 MAX_SEED = 2**63 - 1
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=65536)]
+Side = Annotated[int, Field(ge=8, le=4096)]  # of an image
+
 
 @dataclass(frozen=True)
 class Features:
-    """What each task reads of the backbone's feature; see `split.split_features` for all but the first.
+    """What each task reads of the backbone's feature; see `split.split_features` for the fields not named here.
 
     Attributes:
         kind: the "whole" feature for every task, or the feature space split, "fss".
-        slices: the task, start and stop of each slice, for another split than the computed one; nothing else counts
-            then but the names of aspects.
+        slices: task, start and stop of each slice, instead of the computed split; the other fields are then ignored.
     """
 
     kind: Literal["whole", "fss"] = "fss"
-    dims_per_label: int | None = None
-    granularity: int = GRANULARITY
-    overlap: float = OVERLAP
-    least_unassigned: float = LEAST_UNASSIGNED
-    reid_aspect: str = REID_ASPECT
-    shared_aspect: str = SHARED_ASPECT
+    dims_per_label: Count | None = None
+    granularity: Count = GRANULARITY
+    overlap: Share = OVERLAP
+    least_unassigned: Share = LEAST_UNASSIGNED
     slices: tuple[tuple[str, int, int], ...] = ()
 
 
@@ -56,82 +57,111 @@ class Sampling:
     """How batches are formed; see `samplers.batches`.
 
     Attributes:
-        batch_size: over all processes.
+        batch_size: number of images in a batch, of all processes together.
     """
 
     kind: Kind = "random"
-    batch_size: int = BATCH_SIZE
-    n_images: int = N_IMAGES
+    batch_size: Annotated[int, Field(ge=2, le=65536)] = BATCH_SIZE
+    n_images: Count = N_IMAGES
     mix: Mix = "batches"
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A run.
+    """Configuration of a run.
 
     Attributes:
-        preset: which preset it was made from.
-        backbone: HRNet-W32 or ResNet-50, or their small and tiny kin for a CPU.
-        last_stride: of a ResNet's last stage; the paper does not tell.
+        preset: name of the preset that it was made from.
+        backbone: HRNet-W32, ResNet-50, or a small or tiny version of either for a CPU.
+        last_stride: stride of a ResNet's last stage; the paper does not say.
         size: height and width of the network's input.
-        models: one for "all" tasks, or one for "each", or one for the "retrieval" task alone.
-        task: the only task of this model, where a run makes one for each.
-        features: what each task reads.
-        metric: the metric learning loss beside the classification loss, and
-        metric_ratio: its weight, the latter's being 1.
-        triplet, batch_rank: how those losses are read.
-        combination: of the tasks' losses.
-        guard: of the "uncertainty" combination, see `losses.Uncertainty`.
+        models: one model for "all" tasks, one for "each", or one for the "retrieval" task alone.
+        task: the only task of this model, in a run that trains one model for each.
+        features: which part of the feature each task reads.
+        metric: the metric learning loss that is added to the classification loss.
+        metric_ratio: weight of the metric learning loss; the classification loss has weight 1.
+        triplet, batch_rank: options of those losses.
+        combination: how the tasks' losses are combined, with equal or with learned weights.
         multi_label: form of the loss of multi-label tasks; see `losses.multilabel_loss`.
-        multi_label_bias: whether their classifiers have a bias. Without it, the mean logit over a batch is 0, and a
-            rare label's should be far below.
-        label_smoothing: of single-label tasks and identities.
-        reid_feature: what is compared at test time, the feature "after" its BNNeck or "before" it.
+        multi_label_bias: whether classifiers of multi-label tasks have a bias. Without it, the mean logit over a batch
+            is 0, and a rare label's should be far below.
+        reid_feature: which feature is compared at test time, the one "after" the BNNeck or the one "before" it.
         sampling: which images form a batch.
-        augmentation: how images are changed.
-        schedule: epochs and learning rate.
-        betas, epsilon: of Adam.
-        weight_decay: of Adam, on all but the weights of the tasks.
-        seed: of initial weights, batches and augmentation.
-        precision: of the backbone on a GPU; a CPU always computes in float32.
-        channels_last: memory format, which changes the speed alone.
+        augmentation: how training images are changed at random.
+        schedule: number of epochs and learning rates.
+        weight_decay: weight decay of Adam on all parameters but the tasks' learned weights.
+        seed: seed of initial weights, batches and augmentation.
+        precision: precision of the backbone on a GPU; a CPU always computes in float32.
+        channels_last: whether images and weights are in channels_last memory, which changes only the speed.
         compiled: whether the backbone is compiled, which takes minutes before the first step.
         graphs: whether the compiled backbone's kernels are launched as CUDA graphs, one call for all of them: at small
             batches the host is slower than the GPU.
-        held_out: share of the training people and scenes that are not trained on, but tried on during training.
-        evaluate_every: epochs between two such trials; the last epoch always has one.
+        held_out: share of the training people and scenes that are held out for validation during training.
+        evaluate_every: number of epochs between validations; the last epoch always has one.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     preset: str = ""
     backbone: Literal["w32", "r50", "small", "small-r50", "tiny", "tiny-r50"] = "w32"
-    last_stride: Literal[1, 2] = 1
-    size: tuple[int, int] = (256, 128)
+    last_stride: Annotated[int, Field(ge=1, le=2)] = 1
+    size: tuple[Side, Side] = (256, 128)
     models: Literal["all", "each", "retrieval"] = "all"
     task: str | None = None
     features: Features = field(default_factory=Features)
     metric: Literal["none", "triplet", "batch_rank"] = "none"
-    metric_ratio: float = 0.5
+    metric_ratio: Annotated[float, Field(ge=0)] = 0.5
     triplet: Triplet = field(default_factory=Triplet)
     batch_rank: BatchRank = field(default_factory=BatchRank)
     combination: Literal["average", "uncertainty"] = "average"
-    guard: float = GUARD
     multi_label: Literal["mean", "sum", "softmax", "balanced"] = "mean"
     multi_label_bias: bool = True
-    label_smoothing: float = 0.0
     reid_feature: Literal["after", "before"] = "after"
     sampling: Sampling = field(default_factory=Sampling)
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
-    weight_decay: float = 5e-4
-    seed: int = 0
+    weight_decay: Share = 5e-4
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     channels_last: bool = True
     compiled: bool = False
     graphs: bool = False
-    held_out: float = 0.0
-    evaluate_every: int = 10
+    held_out: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    evaluate_every: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+
+
+READER = TypeAdapter(Configuration)
+EXPECTED: Mapping[str, str] = {
+    "bool_type": "true or false",
+    "dataclass_type": "an object",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than_equal": "at least {ge:g}",
+    "int_type": "a whole number",
+    "json_invalid": "text of whole Unicode characters",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "one of {expected}",
+    "missing": "a longer list",
+    "string_type": "a text",
+    "too_long": "a list of {max_length}",
+    "tuple_type": "a list",
+}
+"""What would be right, by the type of pydantic's complaint."""
+
+RETIRED: Mapping[str, object] = {
+    "features.reid_aspect": "appearance",
+    "features.shared_aspect": "posture",
+    "triplet.squared": False,
+    "triplet.alike": "equal",
+    "triplet.empty_sets": True,
+    "batch_rank.alike": "equal",
+    "batch_rank.empty_sets": True,
+    "guard": 10.0,
+    "label_smoothing": 0.0,
+    "betas": [0.9, 0.999],
+    "epsilon": 1e-8,
+}
+"""Fields of earlier versions, with the only value that this version computes with; files may still hold that value."""
 
 
 WHOLE = Features(kind="whole")
@@ -159,62 +189,30 @@ PRESETS: Mapping[str, Configuration] = {
 }
 """The nine rows of Table 4 in their order, then the three of Table 5."""
 
-# Random weights need a high rate for longer than pre-trained ones, for which the paper's course is made.
+# The paper's schedule is made for pre-trained weights; random ones need a high rate for longer.
 CPU_SCHEDULE = Schedule(n_epochs=30, base_rate=3e-3, n_warm_up=2, milestones=(20, 27))
 CPU_BATCH = 32
 SIZES = {"small": (128, 64), "tiny": (64, 32)}
-
-BOUNDS: Mapping[str, tuple[float, float]] = {
-    "size": (8, 4096),
-    "features.dims_per_label": (1, 65536),
-    "features.granularity": (1, 65536),
-    "features.overlap": (0, 1),
-    "features.least_unassigned": (0, 1),
-    "metric_ratio": (0, math.inf),
-    "triplet.margin": (0, math.inf),
-    "batch_rank.temperature": (1e-3, math.inf),
-    "guard": (0, math.inf),
-    "label_smoothing": (0, 1),
-    "sampling.batch_size": (2, 65536),
-    "sampling.n_images": (1, 65536),
-    "augmentation.flip": (0, 1),
-    "augmentation.pad": (0, 1),
-    "augmentation.erase": (0, 1),
-    "augmentation.area": (1e-6, 1),
-    "augmentation.ratio": (1e-3, 1e3),
-    "schedule.n_epochs": (1, 1_000_000),
-    "schedule.base_rate": (0, 10),
-    "schedule.n_warm_up": (0, 1_000_000),
-    "schedule.milestones": (0, 1_000_000),
-    "schedule.factor": (0, 1),
-    "betas": (0, 0.999999),
-    "epsilon": (1e-16, 1),
-    "weight_decay": (0, 1),
-    "seed": (0, MAX_SEED),
-    "held_out": (0, 0.9),
-    "evaluate_every": (1, 1_000_000),
-}
-"""Least and greatest value, of each number where there are several; both are allowed."""
 
 
 def small(configuration: Configuration) -> Configuration:
     """The same row in minutes on a CPU: a small backbone, small images, small batches, few epochs.
 
-    What makes the row, its losses and samplers and split, is kept. Weight decay is not, which would take the weights of
-    a small network to 0 before it has learned anything from few images; and multi-label tasks are balanced, without
-    which such a network never says yes.
+    What makes the row is kept: losses, sampler and split. Weight decay is off, because it would shrink the weights of a
+    small network to 0 before it has learned anything from few images. The loss of multi-label tasks is balanced,
+    because such a network never answers yes otherwise.
 
     Args:
-        configuration: any.
+        configuration: the configuration to shrink.
     """
     return _shrunk(configuration, "small", "small-r50")
 
 
 def tiny(configuration: Configuration) -> Configuration:
-    """The same as `small`, and smaller: to see that all works.
+    """The same as `small`, and smaller still: for tests.
 
     Args:
-        configuration: any.
+        configuration: the configuration to shrink.
     """
     return _shrunk(configuration, "tiny", "tiny-r50")
 
@@ -223,27 +221,31 @@ SCALES: Mapping[str, Callable[[Configuration], Configuration]] = {"small": small
 
 
 def to_json(configuration: Configuration) -> dict[str, Any]:
-    """Plain values."""
+    """A configuration as plain JSON values."""
     return cast(dict[str, Any], json.loads(json.dumps(asdict(configuration))))
 
 
 def from_json(value: object) -> Configuration:
-    """What `to_json` gave; fields that are missing have their default.
+    """Read what `to_json` gave; fields that are missing have their default.
 
     Raises:
         BadUsage: listing every unknown field, and every value that a field cannot have.
     """
-    problems: list[Problem] = []
-    found = _record(Configuration, value, "", problems)
-    if isinstance(found, Configuration) and not problems:
-        problems = list(_misfits(found))
+    plain = json.loads(json.dumps(value))
+    problems = list(_take_retired(plain))
+    try:
+        found = READER.validate_json(json.dumps(plain))  # as JSON, whose lists may become tuples
+    except ValidationError as error:
+        problems += dict.fromkeys(_problem(one) for one in error.errors(include_url=False))
+    else:
+        problems += _conflicts(found)
     if problems:
         raise BadUsage(SOURCE, problems)
-    return cast(Configuration, found)
+    return found
 
 
 def read(path: Path) -> Configuration:
-    """A configuration from a file of JSON.
+    """Read a configuration from a JSON file.
 
     Raises:
         BadUsage: as `from_json`, or if the file cannot be read.
@@ -256,10 +258,10 @@ def read(path: Path) -> Configuration:
 
 
 def changed(configuration: Configuration, settings: Sequence[str]) -> Configuration:
-    """Some fields with other values, checked.
+    """Set some fields of a configuration to other values, and check the result.
 
     Args:
-        configuration: to change.
+        configuration: the configuration to start from.
         settings: such as "schedule.n_epochs=20" or "metric=triplet"; values are JSON, or texts without quotes.
 
     Raises:
@@ -323,7 +325,7 @@ def _value(text: str) -> object:
 
 
 def _text(value: object) -> str:
-    """What `_value` reads as the value: a text without quotes where it is read as no other value."""
+    """Write a value so that `_value` reads it back; a text needs no quotes unless it looks like another value."""
     if isinstance(value, str) and _value(value) == value:
         return value
     return json.dumps(value, separators=(",", ":"))
@@ -339,13 +341,40 @@ def _leaves(record: "DataclassInstance", path: str = "") -> Iterator[tuple[str, 
             yield f"{path}{part.name}", value
 
 
-def _misfits(configuration: Configuration) -> Iterator[Problem]:
-    """Values out of their bounds, and what does not go together."""
-    for path, value in _leaves(configuration):
-        least, most = BOUNDS.get(path, (-math.inf, math.inf))
-        numbers = value if isinstance(value, tuple) else (value,)
-        if path in BOUNDS and not all(least <= number <= most for number in numbers if number is not None):
-            yield Problem("out-of-bounds", path, f"is {printable(value)}", f"from {least:g} to {most:g}")
+def _take_retired(plain: object) -> Iterator[Problem]:
+    """Remove the fields of earlier versions, and yield a problem for each with a value that is no longer possible."""
+    for path, only in RETIRED.items():
+        *parents, name = path.split(".")
+        record = plain
+        for parent in parents:
+            record = record.get(parent) if isinstance(record, dict) else None
+        if isinstance(record, dict) and name in record:
+            value = record.pop(name)
+            if value != only:
+                remedy = f"this version computes with {quoted(only)} alone; leave the field out"
+                yield Problem("retired-field", path, f"is {quoted(value)}", remedy)
+
+
+def _problem(error: Any) -> Problem:  # noqa: ANN401
+    """One complaint of pydantic in our words."""
+    names = [printable(part) for part in error["loc"] if isinstance(part, str)]  # the others are places in a list
+    path = ".".join(names) or SOURCE
+    if error["type"] == "unexpected_keyword_argument":
+        record: Any = Configuration()
+        for name in names[:-1]:
+            record = getattr(record, name)
+        known = [part.name for part in fields(record)]
+        near = closest(names[-1], known)
+        hint = f"did you mean {quoted(near)}? " if near else ""
+        remedy = f"{hint}known are {first_few(known, len(known), shown=len(known))}"
+        return Problem("unknown-field", path, "there is no such field", remedy)
+    code = "out-of-bounds" if error["type"] in ("greater_than_equal", "less_than_equal") else "bad-value"
+    expected = EXPECTED.get(error["type"], "another value").format(**error.get("ctx", {}))
+    return Problem(code, path, f"is {quoted(error['input'])}", f"expected {expected}")
+
+
+def _conflicts(configuration: Configuration) -> Iterator[Problem]:
+    """Values that do not go together."""
     if "r50" not in configuration.backbone and any(side % MULTIPLE for side in configuration.size):
         found = "{} x {}".format(*configuration.size)
         yield Problem("bad-size", "size", f"is {found}", f"an HRNet needs multiples of {MULTIPLE}")
@@ -355,53 +384,3 @@ def _misfits(configuration: Configuration) -> Iterator[Problem]:
     for path, (least, most) in (("augmentation.area", augmentation.area), ("augmentation.ratio", augmentation.ratio)):
         if least > most:
             yield Problem("out-of-order", path, f"is from {least:g} to {most:g}", "the smaller number first")
-
-
-def _parsed(wanted: type[Any], value: object, path: str, problems: list[Problem]) -> object:
-    """A value as a type says, or None with a problem."""
-    if is_dataclass(wanted):
-        return _record(wanted, value, f"{path}.", problems)
-    origin, choices = get_origin(wanted), get_args(wanted)
-    if origin in (Union, UnionType):
-        inner = next(choice for choice in choices if choice is not NoneType)
-        return None if value is None else _parsed(inner, value, path, problems)
-    if origin is Literal:
-        if any(type(value) is type(choice) and value == choice for choice in choices):
-            return value
-        expected = "one of " + ", ".join(map(str, choices))
-    elif origin is tuple:
-        endless = choices[-1] is Ellipsis
-        if isinstance(value, list) and (endless or len(value) == len(choices)):
-            parts = zip(repeat(choices[0]) if endless else choices, value, strict=False)
-            return tuple(_parsed(part, item, path, problems) for part, item in parts)
-        expected = "a list" if endless else f"a list of {len(choices)}"
-    else:
-        if wanted is float and type(value) in (int, float) and math.isfinite(cast(float, value)):
-            return float(cast(float, value))
-        if wanted is not float and type(value) is wanted:
-            return value
-        expected = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}[wanted]
-    problems.append(_bad(path, value, expected))
-    return None
-
-
-def _record(
-    wanted: "type[DataclassInstance]", value: object, path: str, problems: list[Problem]
-) -> "DataclassInstance | None":
-    """The same for a record, whose fields' paths begin with `path`."""
-    if not isinstance(value, Mapping):
-        problems.append(_bad(path.rstrip(".") or SOURCE, value, "an object"))
-        return None
-    types = get_type_hints(wanted)
-    for name in value:
-        if name not in types:
-            near = get_close_matches(str(name), types, n=1)
-            hint = f"did you mean {quoted(near[0])}? " if near else ""
-            remedy = f"{hint}known are {first_few(types, len(types), shown=len(types))}"
-            problems.append(Problem("unknown-field", printable(f"{path}{name}"), "there is no such field", remedy))
-    known = {name: kind for name, kind in types.items() if name in value}
-    return wanted(**{name: _parsed(kind, value[name], f"{path}{name}", problems) for name, kind in known.items()})
-
-
-def _bad(path: str, value: object, expected: str) -> Problem:
-    return Problem("bad-value", path, f"is {quoted(value)}", f"expected {expected}")

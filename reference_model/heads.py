@@ -1,7 +1,7 @@
-"""The whole model: images to each task's feature and logits.
+"""The whole model: a backbone, and a head per task that computes the task's feature and logits.
 
-A task reads its slice of the backbone's feature; a BNNeck of its own normalises it and a linear classifier judges it.
-Metric losses take the feature before the neck, classification the one after it, so that each finds its geometry:
+Each head normalises its slice of the backbone's feature with a BNNeck and classifies it linearly. Metric losses take
+the feature before the neck and classification the one after it, since they need different geometries:
 Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019. All of this is computed in
 float32, also under autocast.
 """
@@ -19,15 +19,15 @@ from reference_model.hrnet import HRNet
 from reference_model.resnet import ResNet50
 from reference_model.split import Split, given_split, split_features, whole
 
-DEVIATION = 1e-3  # of a classifier's initial weights, as in Bag of Tricks
+DEVIATION = 1e-3  # standard deviation of a classifier's initial weights, as in Bag of Tricks
 
 
 class Answers(NamedTuple):
-    """What the model says of a batch; by task, in the order of its tasks.
+    """The model's outputs for a batch, each a list in the order of the model's tasks.
 
     Attributes:
-        features: shape (n_images, width) each, before the BNNeck.
-        necks: of the same shape, after it.
+        features: features before the BNNeck, shape (n_images, width) each.
+        necks: features after the BNNeck, of the same shapes.
         logits: shape (n_images, n_classes) each.
     """
 
@@ -37,12 +37,12 @@ class Answers(NamedTuple):
 
 
 class PortraitModel(nn.Module):
-    """Backbone and heads.
+    """A backbone and one head per task.
 
     Args:
-        backbone: images to features.
+        backbone: network that computes a feature per image.
         split: which dimensions of the feature each task reads.
-        n_classes: by task, in the order of `Answers`: labels, or identities.
+        n_classes: number of labels, or of identities, by task; its order is that of `Answers`.
         biased: tasks whose classifier has a bias.
     """
 
@@ -58,11 +58,11 @@ class PortraitModel(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Answers:
-        """Images of shape (n_images, 3, height, width), normalised, to what every head says."""
+        """Answer normalised images of shape (n_images, 3, height, width)."""
         return self.judged(self.backbone(images))
 
     def judged(self, feature: Tensor) -> Answers:
-        """The same from the backbone's feature, shape (n_images, feature_dim)."""
+        """Answer images by the backbone's feature, shape (n_images, feature_dim)."""
         slices = [self.split.slices[task] for task in self.tasks]
         features = [feature[:, part.start : part.stop] for part in slices]
         found = [head(part) for head, part in zip(self.heads, features, strict=True)]
@@ -74,8 +74,8 @@ class Head(nn.Module):
 
     Args:
         width: length of the feature.
-        n_classes: of the classifier.
-        bias: whether the classifier has one.
+        n_classes: number of classes.
+        bias: whether the classifier has a bias.
     """
 
     def __init__(self, width: int, n_classes: int, *, bias: bool) -> None:
@@ -88,19 +88,19 @@ class Head(nn.Module):
             nn.init.zeros_(self.classifier.bias)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape (n_images, width) to the normalised feature, of the same shape, and logits (n_images, n_classes)."""
+        """Compute the normalised feature, of the same shape (n_images, width), and logits (n_images, n_classes)."""
         with torch.autocast(feature.device.type, enabled=False):
             neck = self.neck(feature)
             return neck, self.classifier(neck)
 
 
 def build_model(configuration: Configuration, tasks: Sequence[Task], n_classes: Mapping[str, int]) -> PortraitModel:
-    """A model with random weights, by the configuration's seed, in its memory format, compiled if it says so.
+    """Build a configuration's model, with random weights by its seed.
 
     Args:
-        configuration: of the run.
+        configuration: configuration of the run.
         tasks: the vocabulary that the feature is split for.
-        n_classes: of the tasks that the model learns, some of `tasks`.
+        n_classes: number of classes of each task that the model learns; some of `tasks`.
 
     Raises:
         BadUsage: if the feature cannot be split.
@@ -121,10 +121,10 @@ def build_model(configuration: Configuration, tasks: Sequence[Task], n_classes: 
 
 
 def build_backbone(configuration: Configuration) -> HRNet | ResNet50:
-    """The network before the heads, with random weights.
+    """Build the network before the heads, with random weights.
 
     Args:
-        configuration: of the run.
+        configuration: configuration of the run.
     """
     shapes = {"w32": hrnet.W32, "small": hrnet.SMALL, "tiny": hrnet.TINY}
     if configuration.backbone in shapes:
@@ -134,7 +134,7 @@ def build_backbone(configuration: Configuration) -> HRNet | ResNet50:
 
 
 def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]) -> Split:
-    """How the configuration cuts a feature of some length.
+    """Split a feature of some length as the configuration says.
 
     Raises:
         BadUsage: if it cannot be cut like that.
@@ -142,8 +142,7 @@ def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]
     features = configuration.features
     if features.slices:
         table = {task: (start, stop) for task, start, stop in features.slices}
-        aspects = {"reid_aspect": features.reid_aspect, "shared_aspect": features.shared_aspect}
-        return given_split(dimension, tasks, table, **aspects)
+        return given_split(dimension, tasks, table)
     if features.kind == "whole":
         return whole(dimension, tasks)
     return split_features(
@@ -153,6 +152,4 @@ def split_of(configuration: Configuration, dimension: int, tasks: Sequence[Task]
         granularity=features.granularity,
         overlap=features.overlap,
         least_unassigned=features.least_unassigned,
-        reid_aspect=features.reid_aspect,
-        shared_aspect=features.shared_aspect,
     )

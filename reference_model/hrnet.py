@@ -1,4 +1,4 @@
-"""HRNet with its classification head (HRNetV2-"C"): images to one pooled feature each; 2048 numbers for W32.
+"""HRNet with its classification head, HRNetV2-"C": computes one pooled feature per image, of 2048 numbers for W32.
 
 Several resolutions run side by side and are summed into one another after every few blocks; the head folds them from
 fine to coarse and the average over the last map is the feature. Names and order of all members are those of the
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EXPANSION = 4  # a bottleneck gives so many times its planes
-MULTIPLE = 32  # the coarsest map's share of the image; maps of other sizes could not be summed
+from reference_model.layers import EXPANSION, BatchNorm2d, Bottleneck, initialise
+
+MULTIPLE = 32  # pixels per cell of the coarsest map; with other image sizes, maps could not be summed
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,12 @@ class HRNetShape:
     """Sizes of an HRNet; its structure is fixed.
 
     Attributes:
-        stem_width: channels after the two convolutions that quarter the image.
-        stage1_planes, stage1_blocks: the bottlenecks before the resolutions part.
-        modules: of stages 2, 3 and 4, which have 2, 3 and 4 branches.
-        blocks: of each branch of a module in stages 2, 3 and 4.
-        channels: of the branches, finest first; every stage uses as many of them as it has branches.
-        head_planes: of the head's bottleneck on each branch.
+        stem_width: channels after the first two convolutions, which quarter height and width.
+        stage1_planes, stage1_blocks: planes and number of the bottlenecks of stage 1, which has one resolution.
+        modules: number of modules in stages 2, 3 and 4, which have 2, 3 and 4 branches.
+        blocks: number of blocks in each branch of a module in stages 2, 3 and 4.
+        channels: channels of each branch, finest first; every stage uses as many of them as it has branches.
+        head_planes: planes of the head's bottleneck on each branch.
         feature_dim: length of the feature.
     """
 
@@ -48,10 +49,10 @@ TINY = HRNetShape(16, 8, 1, (1, 1, 1), (1, 1, 1), (8, 16, 32, 64), (8, 16, 16, 3
 
 
 class HRNet(nn.Module):
-    """The backbone.
+    """HRNet as a backbone.
 
     Args:
-        shape: the sizes.
+        shape: sizes of the network.
         n_classes: gives the model a linear `classifier` of the feature; None leaves it out. `forward` never uses it.
 
     Attributes:
@@ -89,10 +90,10 @@ class HRNet(nn.Module):
         self.final_layer = _step(widths[-1], shape.feature_dim, kernel=1, bias=True)
         if n_classes is not None:
             self.classifier = nn.Linear(shape.feature_dim, n_classes)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The pooled feature.
+        """Compute the pooled feature.
 
         Args:
             images: shape (n_images, 3, height, width); sides are multiples of 32.
@@ -119,11 +120,11 @@ class HRNet(nn.Module):
 
 
 class HRModule(nn.Module):
-    """Branches of falling resolution, then each as the sum of all.
+    """Branches of falling resolution side by side; each output is the sum of all branches at its resolution.
 
     Args:
-        channels: of each branch; each has half the height and width of the one before.
-        n_blocks: of each branch.
+        channels: channels of each branch; each has half the height and width of the one before.
+        n_blocks: number of blocks in each branch.
     """
 
     def __init__(self, channels: Sequence[int], n_blocks: int) -> None:
@@ -137,13 +138,13 @@ class HRModule(nn.Module):
         )
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
-        """One map per branch to one map per branch, of the same shapes."""
+        """Compute one map per branch from one map per branch, of the same shapes."""
         maps = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
         return [fuse(maps) for fuse in self.fuse_layers]
 
 
 class Fusion(nn.ModuleList):
-    """One output of a module: what brings each branch's map to its shape."""
+    """One output of a module: layers that bring each branch's map to its shape, and their sum."""
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """The sum of the maps, in the order of the branches."""
@@ -154,7 +155,7 @@ class Fusion(nn.ModuleList):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside an identity; the shape stays."""
+    """Two 3x3 convolutions with an identity shortcut; the shape stays the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -169,40 +170,6 @@ class BasicBlock(nn.Module):
         return functional.relu(self.bn2(self.conv2(y)) + x)
 
 
-class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside an identity, or beside a 1x1 convolution where the channels change."""
-
-    def __init__(self, channels: int, planes: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, planes, 1, bias=False)
-        self.bn1 = BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, EXPANSION * planes, 1, bias=False)
-        self.bn3 = BatchNorm2d(EXPANSION * planes)
-        self.downsample: nn.Module = nn.Identity()
-        if channels != EXPANSION * planes:
-            convolution = nn.Conv2d(channels, EXPANSION * planes, 1, bias=False)
-            self.downsample = nn.Sequential(convolution, BatchNorm2d(EXPANSION * planes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (n_images, channels, height, width) to (n_images, 4 planes, height, width)."""
-        y = functional.relu(self.bn1(self.conv1(x)))
-        y = functional.relu(self.bn2(self.conv2(y)))
-        return functional.relu(self.bn3(self.conv3(y)) + self.downsample(x))
-
-
-class BatchNorm2d(nn.BatchNorm2d):
-    """Keeps the buffer that counts batches, for its key, but does not count: that would be a kernel per layer."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (n_images, channels, height, width), in and out."""
-        mean, variance = self.running_mean, self.running_var
-        return functional.batch_norm(
-            x, mean, variance, self.weight, self.bias, self.training, self.momentum or 0.0, self.eps
-        )
-
-
 def _stage(shape: HRNetShape, n_branches: int) -> nn.Sequential:
     """Stage s has s branches."""
     n_modules, n_blocks = shape.modules[n_branches - 2], shape.blocks[n_branches - 2]
@@ -210,7 +177,7 @@ def _stage(shape: HRNetShape, n_branches: int) -> nn.Sequential:
 
 
 def _fuse(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """What brings one branch's map to another's shape; coarse to fine by repeating pixels, fine to coarse in steps."""
+    """Layers from one branch's map to another's shape: finer by repeating pixels, coarser by halving in steps."""
     width, wanted = channels[source], channels[target]
     if source == target:
         return nn.Identity()
@@ -229,10 +196,3 @@ def _step(channels: int, width: int, *, kernel: int = 3, stride: int = 1, bias: 
 
 def _identities(n: int) -> list[nn.Module]:
     return [nn.Identity() for _ in range(n)]
-
-
-def _initialise(model: nn.Module) -> None:
-    """Kaiming normal for every convolution; batch normalisation starts as the identity by itself."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

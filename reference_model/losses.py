@@ -1,26 +1,25 @@
-"""What a batch costs: in come features, logits and targets, out come each task's losses and one number for all tasks.
+"""Losses of a task on a batch, and two ways to combine the losses of all tasks.
 
-The rule that lives here: what is not annotated, NOT_ANNOTATED in the target, adds nothing to a value or a gradient, and
-a batch without annotations costs exactly 0. Each loss comes with the number of samples it is a mean over. Shapes and
-branches never depend on the data, so that all of it can be compiled and captured in a CUDA graph, and everything is
-computed in float32 or better, also under autocast.
+The rule of this module: a sample that is not annotated, NOT_ANNOTATED in the target, adds nothing to a value or a
+gradient, and the loss of a batch without annotations is exactly 0. Each loss is returned with the number of samples it
+is a mean over. Shapes and branches never depend on the data, so that everything can be compiled and captured in a CUDA
+graph. Losses are computed in float32 or better, also under autocast.
 
 Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022; numbers of equations are the paper's.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from piq_bench.records import NOT_ANNOTATED
 
-Alike = Literal["equal", "overlap"]
-
 MARGIN = 0.3  # Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019
-GUARD = 10.0  # of the exponent in `Uncertainty`
+GUARD = 10.0  # bound of s in the exponent of `Uncertainty`, beyond which the loss no longer moves s
 SHORTEST = 1e-6  # a feature of a smaller norm has no direction, and its gradient would be as large as 1 / norm
 HIDDEN = 1e4  # beyond any similarity; infinity would give 0 * infinity in the gradient of a row without partners
 COINCIDENT = 1e-12  # least squared distance: the root has no gradient at 0
@@ -28,62 +27,50 @@ COINCIDENT = 1e-12  # least squared distance: the root has no gradient at 0
 
 @dataclass(frozen=True)
 class BatchRank:
-    """How eq. (4) is read; the defaults take it literally.
+    """Options of the Batch Rank loss; the defaults take eq. (4) literally.
 
     Attributes:
         positives: "sum" of the costs of an anchor's positives, or their "mean". The sum weighs a task by how many
             samples share a label: with features that tell nothing, gender costs about 300 in a batch of 128.
-        temperature: what cosines are divided by. At 1 the loss cannot come near 0: of 126 negatives that are all
+        temperature: divisor of the cosines. At 1 the loss cannot come near 0: of 126 negatives that are all
             orthogonal, a perfect positive costs ln(1 + 126 / e).
-        unlabelled: "left_out" of the comparison, or in it "as_negatives" of the labelled anchors.
-        divide_by: the samples that are "valid", the "anchors" that have positives, or the whole "batch".
-        alike: when samples of a multi-label task are positives: "equal" sets of labels, or "overlap" of the sets.
-        empty_sets: whether a sample without any label takes part; if so, it equals others without any.
+        unlabelled: whether unlabelled samples are "left_out" or serve "as_negatives" of the labelled anchors.
+        divide_by: which samples the loss is a mean over: those that are "valid", the "anchors" that have positives, or
+            the whole "batch".
     """
 
     positives: Literal["sum", "mean"] = "sum"
-    temperature: float = 1.0
+    temperature: Annotated[float, Field(ge=1e-3)] = 1.0
     unlabelled: Literal["left_out", "as_negatives"] = "left_out"
     divide_by: Literal["valid", "anchors", "batch"] = "valid"
-    alike: Alike = "equal"
-    empty_sets: bool = True
 
 
 @dataclass(frozen=True)
 class Triplet:
-    """How triplets are formed.
+    """Options of the triplet loss.
 
     Attributes:
-        margin: by which the farthest positive shall be nearer than the nearest negative.
-        squared: compare squared distances.
-        alike: as for `BatchRank`.
-        empty_sets: as for `BatchRank`.
+        margin: by how much the farthest positive shall be nearer than the nearest negative.
     """
 
-    margin: float = MARGIN
-    squared: bool = False
-    alike: Alike = "equal"
-    empty_sets: bool = True
+    margin: Annotated[float, Field(ge=0)] = MARGIN
 
 
 BATCH_RANK = BatchRank()
 TRIPLET = Triplet()
 
 
-def classification_loss(logits: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+def classification_loss(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy, mean over the annotated samples.
 
     Args:
         logits: shape (n, n_classes).
         target: shape (n,), int64: index of the class, or NOT_ANNOTATED.
-        label_smoothing: share of each target that is spread evenly over all classes.
 
     Returns:
         The loss and the number of annotated samples, both of shape ().
     """
-    cost = functional.cross_entropy(
-        _precise(logits), target, ignore_index=NOT_ANNOTATED, reduction="sum", label_smoothing=label_smoothing
-    )
+    cost = functional.cross_entropy(_precise(logits), target, ignore_index=NOT_ANNOTATED, reduction="sum")
     n_valid = (target != NOT_ANNOTATED).sum()
     return cost / n_valid.clamp(min=1), n_valid
 
@@ -97,9 +84,9 @@ def multilabel_loss(
         logits: shape (n, n_labels).
         target: shape (n, n_labels), int64: 0 and 1, or a row of NOT_ANNOTATED.
         form: "mean" or "sum" over labels of the binary cross-entropy, or the cross-entropy of a "softmax" against the
-            labels in equal shares, for which samples without any label count as not annotated; or "balanced", which
-            is the mean over all labels of the mean binary cross-entropy of the samples that have it and of those that
-            have not, so that a rare label is answered with yes where it is likelier than usual.
+            labels in equal shares, which treats samples without any label as not annotated. "balanced" is the mean over
+            all labels of two means of the binary cross-entropy, over the samples that have the label and over those
+            that do not, so that the answer for a rare label is yes where it is likelier than usual.
 
     Returns:
         The loss and the number of annotated samples, both of shape ().
@@ -123,7 +110,7 @@ def multilabel_loss(
 
 
 def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH_RANK) -> tuple[Tensor, Tensor]:
-    """Batch Rank loss, eq. (4): each positive's cosine against those of all the batch.
+    """Batch Rank loss, eq. (4): cross-entropy of each positive's cosine against those of the whole batch.
 
     Args:
         features: shape (n, dimension), of any norm; a row of zeros counts as not annotated.
@@ -136,7 +123,7 @@ def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH
     """
     features, target = over_all(features), over_all(target)
     cosine, directed = _cosines(features)
-    positive, annotated = positive_pairs(target, alike=options.alike, empty_sets=options.empty_sets)
+    positive, annotated = positive_pairs(target)
     valid = annotated & directed
     partner = directed if options.unlabelled == "as_negatives" else valid
     compared = _pairs(valid, partner)
@@ -155,7 +142,7 @@ def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH
 
 
 def triplet_loss(features: Tensor, target: Tensor, options: Triplet = TRIPLET) -> tuple[Tensor, Tensor]:
-    """Triplet loss on normalised features: of each anchor, its farthest positive and its nearest negative.
+    """Batch-hard triplet loss on normalised features: each anchor's farthest positive and nearest negative.
 
     Args:
         features: shape (n, dimension), of any norm; a row of zeros counts as not annotated.
@@ -170,44 +157,34 @@ def triplet_loss(features: Tensor, target: Tensor, options: Triplet = TRIPLET) -
     """
     features, target = over_all(features), over_all(target)
     cosine, directed = _cosines(features)
-    positive, annotated = positive_pairs(target, alike=options.alike, empty_sets=options.empty_sets)
+    positive, annotated = positive_pairs(target)
     compared = _pairs(annotated & directed, annotated & directed)
     positive, negative = positive & compared, ~positive & compared
 
-    distance = (2 - 2 * cosine).clamp(min=COINCIDENT)
-    if not options.squared:
-        distance = distance.sqrt()
+    distance = (2 - 2 * cosine).clamp(min=COINCIDENT).sqrt()
     farthest = torch.where(positive, distance, -HIDDEN).amax(dim=1)
     nearest = torch.where(negative, distance, HIDDEN).amin(dim=1)
     anchor = positive.any(dim=1) & negative.any(dim=1)
     return _mean((farthest - nearest + options.margin).relu(), anchor)
 
 
-def positive_pairs(target: Tensor, *, alike: Alike = "equal", empty_sets: bool = True) -> tuple[Tensor, Tensor]:
-    """Which samples a metric loss draws together.
+def positive_pairs(target: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the positives of each sample: those of the same class, or of the same set of labels.
 
     Args:
         target: shape (n,), index of the class or NOT_ANNOTATED; or (n, n_labels), 0 and 1 or a row of NOT_ANNOTATED.
-        alike: for several labels, "equal" sets or "overlap" of the sets.
-        empty_sets: whether samples without any of several labels count as annotated.
 
     Returns:
         Shape (n, n), which pairs are positives, no sample with itself; and (n,), which samples are annotated.
     """
     labels = target if target.ndim == 2 else target[:, None]
     annotated = (labels != NOT_ANNOTATED).all(dim=1)
-    if target.ndim == 2 and not empty_sets:
-        annotated = annotated & labels.any(dim=1)
-    one, other = labels[:, None], labels[None]
-    if target.ndim == 2 and alike == "overlap":
-        same = ((one == 1) & (other == 1)).any(dim=2)
-    else:
-        same = (one == other).all(dim=2)
+    same = (labels[:, None] == labels[None]).all(dim=2)
     return same & _pairs(annotated, annotated), annotated
 
 
 def over_all(tensor: Tensor) -> Tensor:
-    """The rows of all processes in order of rank, the same in each; `tensor` itself in a run of one process.
+    """Gather the rows of all processes in order of rank; `tensor` itself in a run of one process.
 
     Every process has to call it, with the same shape. A loss of all rows is then the same in each process; its gradient
     arrives at the process's own rows, multiplied with the number of processes, since DistributedDataParallel takes the
@@ -227,11 +204,11 @@ def over_all(tensor: Tensor) -> Tensor:
 
 
 def averaged(losses: Tensor, n_valid: Tensor) -> Tensor:
-    """The mean over all tasks, shape (); a task that is absent from the batch counts with a loss of 0.
+    """Mean loss over all tasks, shape (); the loss of a task that is absent from the batch is 0.
 
     Args:
         losses: shape (n_tasks,).
-        n_valid: shape (n_tasks,), samples behind each; 0 for an absent task.
+        n_valid: shape (n_tasks,), number of annotated samples; 0 for an absent task.
     """
     return torch.where(n_valid > 0, losses, 0.0).mean()
 
@@ -245,25 +222,23 @@ class Uncertainty(nn.Module):
 
     Attributes:
         log_loss: s, shape (n_tasks,), zeros at first.
-        guard: within which s counts in the exponent; infinity for no guard. Beyond it the loss no longer moves s.
     """
 
-    def __init__(self, n_tasks: int, *, guard: float = GUARD) -> None:
+    def __init__(self, n_tasks: int) -> None:
         super().__init__()
         self.log_loss = nn.Parameter(torch.zeros(n_tasks))
-        self.guard = guard
 
     def forward(self, losses: Tensor, n_valid: Tensor) -> Tensor:
-        """The weighted sum, shape (), of what `averaged` takes."""
+        """Weighted sum of the losses, shape (); arguments as for `averaged`."""
         return torch.where(n_valid > 0, self.weights() * losses + self.log_loss, 0.0).sum()
 
     def weights(self) -> Tensor:
-        """What each task's loss is multiplied with, shape (n_tasks,)."""
-        return (-self.log_loss.clamp(-self.guard, self.guard)).exp()
+        """Weight of each task's loss, shape (n_tasks,)."""
+        return (-self.log_loss.clamp(-GUARD, GUARD)).exp()
 
 
 def _precise(tensor: Tensor) -> Tensor:
-    """In float32, or in float64 if it was."""
+    """The tensor in float32, or in float64 if it is that already."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
@@ -278,7 +253,7 @@ def _cosines(features: Tensor) -> tuple[Tensor, Tensor]:
     features = _precise(features)
     norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     unit = features / norm.clamp(min=SHORTEST)
-    with torch.autocast(features.device.type, enabled=False):  # bfloat16 loses the small differences that count here
+    with torch.autocast(features.device.type, enabled=False):  # bfloat16 loses the small differences that matter here
         return unit @ unit.T, norm[:, 0] >= SHORTEST
 
 

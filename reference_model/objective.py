@@ -1,11 +1,10 @@
-"""What is minimised: in come the model's answers and the targets, out comes one number, and what each task adds to it.
+"""What is minimised: combines each task's losses into one number.
 
-A task costs its classification loss and, by eq. (6) of the paper and the ratio of its section 6, a share of its metric
-learning loss. Nothing here waits for the device.
+A task's loss is its classification loss and, by eq. (6) of the paper and the ratio of its section 6, a share of its
+metric learning loss. Nothing here waits for the device.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -26,12 +25,12 @@ from reference_model.losses import (
 
 
 class Cost(NamedTuple):
-    """Of a batch.
+    """Losses of a batch.
 
     Attributes:
-        total: shape (), to be minimised.
-        by_task: shape (n_tasks,), each task's loss; 0 where it is absent.
-        n_valid: shape (n_tasks,), annotated samples.
+        total: shape (), the loss to be minimised.
+        by_task: shape (n_tasks,), each task's loss; 0 where no sample is annotated.
+        n_valid: shape (n_tasks,), number of annotated samples.
     """
 
     total: Tensor
@@ -43,8 +42,8 @@ class Objective(nn.Module):
     """All losses of a run.
 
     Args:
-        configuration: which losses, and how they are read and combined.
-        tasks: those that the model learns, in its order.
+        configuration: which losses to use, their options, and how to combine them.
+        tasks: the tasks that the model learns, in its order.
 
     Attributes:
         uncertainty: the learned weights of the tasks; None where losses are averaged.
@@ -56,14 +55,14 @@ class Objective(nn.Module):
         self.multi_label = [task.multi_label for task in tasks]
         self.uncertainty: Uncertainty | None = None
         if configuration.combination == "uncertainty":
-            self.uncertainty = Uncertainty(len(tasks), guard=configuration.guard)
+            self.uncertainty = Uncertainty(len(tasks))
 
     def forward(self, answers: Answers, targets: Sequence[Tensor]) -> Cost:
-        """The cost of a batch.
+        """Compute the losses of a batch.
 
         Args:
-            answers: for n images.
-            targets: by task, shape (n,) or (n, n_labels), int64; NOT_ANNOTATED where unknown.
+            answers: the model's outputs for n images.
+            targets: shape (n,) or (n, n_labels) for each task, int64; NOT_ANNOTATED where unknown.
         """
         found = [
             self._of_task(*one) for one in zip(answers.features, answers.logits, targets, self.multi_label, strict=True)
@@ -74,14 +73,13 @@ class Objective(nn.Module):
         return Cost(combined(losses, n_valid), losses, n_valid)
 
     def _of_task(self, feature: Tensor, logits: Tensor, target: Tensor, multi_label: bool) -> tuple[Tensor, Tensor]:
-        """Loss and number of annotated samples, of all processes together."""
+        """Loss of a task and number of annotated samples, of all processes together."""
         options = self.configuration
-        classified = (
-            partial(multilabel_loss, form=options.multi_label)
-            if multi_label
-            else partial(classification_loss, label_smoothing=options.label_smoothing)
-        )
-        loss, n_valid = classified(over_all(logits), over_all(target))
+        logits, all_targets = over_all(logits), over_all(target)
+        if multi_label:
+            loss, n_valid = multilabel_loss(logits, all_targets, form=options.multi_label)
+        else:
+            loss, n_valid = classification_loss(logits, all_targets)
         if options.metric == "triplet":
             loss = loss + options.metric_ratio * triplet_loss(feature, target, options.triplet)[0]
         elif options.metric == "batch_rank":
@@ -90,7 +88,7 @@ class Objective(nn.Module):
 
 
 def parameter_groups(model: nn.Module, objective: Objective, weight_decay: float) -> list[dict[str, Any]]:
-    """What the optimiser takes: all that is learned, with the weights of the tasks free from weight decay."""
+    """Parameter groups for the optimiser; the tasks' learned weights are free from weight decay."""
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [{"params": learned, "weight_decay": weight_decay}]
     if objective.uncertainty is not None:

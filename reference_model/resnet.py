@@ -1,7 +1,7 @@
-"""ResNet-50: images to one pooled feature of 2048 numbers each, the other backbone of the paper's Table 4.
+"""ResNet-50, the other backbone of the paper's Table 4: computes one pooled feature of 2048 numbers per image.
 
 Names and order of all members are torchvision's, so that its ImageNet weights load strictly; the stride is in the 3x3
-convolution, as there. Re-identification leaves the last stage's stride out, for a map twice as fine with the same
+convolution, as there. Re-identification models drop the last stage's stride, for a map twice as fine with the same
 weights: Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019 (arXiv 1903.07071).
 The paper says only that it follows such work, hence `last_stride` is 1 unless said otherwise.
 
@@ -9,13 +9,12 @@ He et al., Deep Residual Learning for Image Recognition, 2015 (arXiv 1512.03385)
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-EXPANSION = 4  # a bottleneck gives so many times its planes
+from reference_model.layers import EXPANSION, BatchNorm2d, Bottleneck, initialise
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,8 @@ class ResNetShape:
 
     Attributes:
         stem_width: channels after the first convolution.
-        planes: of each stage's bottlenecks.
-        blocks: bottlenecks of each stage.
+        planes: planes of the bottlenecks of each stage.
+        blocks: number of bottlenecks in each stage.
     """
 
     stem_width: int
@@ -39,20 +38,18 @@ TINY = ResNetShape(8, (4, 8, 8, 16), (1, 2, 1, 1))  # to try things on a CPU
 
 
 class ResNet50(nn.Module):
-    """The backbone.
+    """ResNet-50 as a backbone.
 
     Args:
-        shape: the sizes; others than R50 are for tests.
-        last_stride: of the last stage: 1 as in re-identification, 2 as in classification.
+        shape: sizes of the network; R50 is the original, the others are for a CPU.
+        last_stride: stride of the last stage: 1 as in re-identification, 2 as in classification.
         n_classes: gives the model a linear classifier `fc` of the feature; None leaves it out. `forward` never uses it.
 
     Attributes:
         feature_dim: length of the feature.
     """
 
-    def __init__(
-        self, shape: ResNetShape = R50, *, last_stride: Literal[1, 2] = 1, n_classes: int | None = None
-    ) -> None:
+    def __init__(self, shape: ResNetShape = R50, *, last_stride: int = 1, n_classes: int | None = None) -> None:
         super().__init__()
         self.feature_dim = EXPANSION * shape.planes[-1]
         self.conv1 = nn.Conv2d(3, shape.stem_width, 7, stride=2, padding=3, bias=False)
@@ -65,10 +62,10 @@ class ResNet50(nn.Module):
         self.layer4 = _stage(widths[3], shape.planes[3], shape.blocks[3], last_stride)
         if n_classes is not None:
             self.fc = nn.Linear(self.feature_dim, n_classes)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The pooled feature.
+        """Compute the pooled feature.
 
         Args:
             images: shape (n_images, 3, height, width).
@@ -81,48 +78,7 @@ class ResNet50(nn.Module):
         return last.mean((2, 3), dtype=torch.promote_types(last.dtype, torch.float32))
 
 
-class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside an identity, or beside a 1x1 convolution where the shape changes."""
-
-    def __init__(self, channels: int, planes: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, planes, 1, bias=False)
-        self.bn1 = BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, EXPANSION * planes, 1, bias=False)
-        self.bn3 = BatchNorm2d(EXPANSION * planes)
-        self.downsample: nn.Module = nn.Identity()
-        if stride != 1 or channels != EXPANSION * planes:
-            convolution = nn.Conv2d(channels, EXPANSION * planes, 1, stride=stride, bias=False)
-            self.downsample = nn.Sequential(convolution, BatchNorm2d(EXPANSION * planes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (n_images, channels, height, width) to (n_images, 4 planes, height / stride, width / stride)."""
-        y = functional.relu(self.bn1(self.conv1(x)))
-        y = functional.relu(self.bn2(self.conv2(y)))
-        return functional.relu(self.bn3(self.conv3(y)) + self.downsample(x))
-
-
-class BatchNorm2d(nn.BatchNorm2d):
-    """Keeps the buffer that counts batches, for its key, but does not count: that would be a kernel per layer."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (n_images, channels, height, width), in and out."""
-        mean, variance = self.running_mean, self.running_var
-        return functional.batch_norm(
-            x, mean, variance, self.weight, self.bias, self.training, self.momentum or 0.0, self.eps
-        )
-
-
 def _stage(channels: int, planes: int, n_blocks: int, stride: int) -> nn.Sequential:
     """The first bottleneck changes the shape."""
-    rest = (Bottleneck(EXPANSION * planes, planes, 1) for _ in range(n_blocks - 1))
-    return nn.Sequential(Bottleneck(channels, planes, stride), *rest)
-
-
-def _initialise(model: nn.Module) -> None:
-    """Kaiming normal for every convolution; batch normalisation starts as the identity by itself."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    rest = (Bottleneck(EXPANSION * planes, planes) for _ in range(n_blocks - 1))
+    return nn.Sequential(Bottleneck(channels, planes, stride=stride), *rest)

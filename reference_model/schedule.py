@@ -6,6 +6,11 @@ Re-identification, 2019).
 """
 
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
+
+Epoch = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,11 @@ class Schedule:
         factor: factor on the rate at each fall.
     """
 
-    n_epochs: int = 100
-    base_rate: float = 3.5e-4
-    n_warm_up: int = 10
-    milestones: tuple[int, ...] = (30, 60, 90)
-    factor: float = 0.1
+    n_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    base_rate: Annotated[float, Field(ge=0, le=10)] = 3.5e-4
+    n_warm_up: Epoch = 10
+    milestones: tuple[Epoch, ...] = (30, 60, 90)
+    factor: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
 PAPER = Schedule()

@@ -8,13 +8,13 @@ contiguous slice:
 
     [ gender | age | physique | height | re-id only ][ body | shared | arm ][ expression ]
 
-What a benchmark's vocabulary may have otherwise, and what is done about it:
+Other vocabularies are split as follows:
 
-* No re-identification: the attributes take what they can, and what rounding leaves at the end belongs to nobody.
+* No re-identification: the attributes take what they can; dimensions that rounding leaves at the end are unused.
 * Re-identification without attributes of appearance: it has its own dimensions only.
-* An aspect with another name, or none of a name: its tasks lie side by side.
-* Three or more tasks of posture: neighbours share, a task between two half as much with each. Where a task is too
-  small to share, it does not.
+* An aspect of another name: its tasks read disjoint slices, side by side.
+* Three or more tasks of posture: neighbours share dimensions, and a task between two shares half as much with each. A
+  task that is too small to share does not.
 """
 
 from collections import Counter
@@ -26,16 +26,16 @@ from piq_bench.errors import BadUsage, Problem, first_few, printable, quoted
 from piq_bench.records import RETRIEVAL, Task
 
 SOURCE = "feature space split"  # what a refusal is about
-REID_ASPECT = "appearance"  # whose attributes lie inside the features of re-identification
-SHARED_ASPECT = "posture"  # whose tasks share dimensions with their neighbours
-GRANULARITY = 16  # slices begin at multiples: 32 bytes in 16 bits, as matrix units like it
-OVERLAP = 0.5  # of the smaller of two neighbours, that they share
-LEAST_UNASSIGNED = 0.25  # of the features of re-identification, that no attribute reads
+REID_ASPECT = "appearance"  # aspect whose attributes read parts of re-identification's slice
+SHARED_ASPECT = "posture"  # aspect whose tasks share dimensions with their neighbours
+GRANULARITY = 16  # slices begin at its multiples: 32 bytes in 16 bits, a size that suits matrix units
+OVERLAP = 0.5  # share of the smaller of two neighbours that both read
+LEAST_UNASSIGNED = 0.25  # least share of re-identification's slice that no attribute reads
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Dimensions from `start` up to `stop`, which is not in it."""
+    """Dimensions from `start` up to, but not including, `stop`."""
 
     start: int
     stop: int
@@ -52,8 +52,8 @@ class Split:
 
     Attributes:
         dimension: D, length of the feature.
-        slices: by task, in the order of the vocabulary.
-        reid: name of the retrieval task, None where there is none.
+        slices: slice of each task, in the order of the vocabulary.
+        reid: name of the retrieval task; None if there is none.
     """
 
     dimension: int
@@ -67,17 +67,17 @@ class Split:
 
     @property
     def unassigned(self) -> tuple[Slice, ...]:
-        """Runs of dimensions that no attribute reads: of re-identification alone, or of nobody where it is missing."""
+        """Runs of dimensions that no attribute reads: re-identification alone does, or nothing where it is missing."""
         return self._runs(lambda n_attributes: n_attributes == 0)
 
     def table(self) -> list[tuple[str, int, int]]:
-        """Name, start and stop of every slice, then of what is shared and what no attribute reads; to be printed."""
+        """Name, start and stop of every slice, then of shared and unassigned runs, for printing."""
         rows = [(name, part.start, part.stop) for name, part in self.slices.items()]
         rows += [("(shared)", part.start, part.stop) for part in self.shared]
         return rows + [("(unassigned)", part.start, part.stop) for part in self.unassigned]
 
     def edges(self) -> dict[str, list[int]]:
-        """Start and stop by task, as plain values."""
+        """Start and stop of each task's slice, as plain values."""
         return {name: [part.start, part.stop] for name, part in self.slices.items()}
 
     def readers(self) -> list[frozenset[str]]:
@@ -106,8 +106,6 @@ def split_features(
     granularity: int = GRANULARITY,
     overlap: float = OVERLAP,
     least_unassigned: float = LEAST_UNASSIGNED,
-    reid_aspect: str = REID_ASPECT,
-    shared_aspect: str = SHARED_ASPECT,
 ) -> Split:
     """Cut a feature for a vocabulary, with as many dimensions per label as fit.
 
@@ -116,23 +114,21 @@ def split_features(
         tasks: the benchmark's vocabulary.
         dims_per_label: None for the largest multiple of `granularity` that leaves re-identification enough.
         granularity: slices begin at its multiples.
-        overlap: share of the smaller of two neighbours that they have in common; at least one granule is shared and
-            one kept, where both have as many.
+        overlap: share of the smaller of two neighbours that both read; at least one granule is shared and one is not,
+            where both have two.
         least_unassigned: share of the features of re-identification that no attribute reads; where there is no
-            attribute beside it, share of D. Not looked at where `dims_per_label` is given.
-        reid_aspect: its attributes lie inside the features of re-identification, as do those of the same aspect.
-        shared_aspect: its tasks share dimensions with their neighbours; with a name that no aspect has, none do.
+            attribute beside it, share of D. Ignored where `dims_per_label` is given.
 
     Raises:
         BadUsage: if the feature is too short for the labels.
     """
-    reid, beside, aspects = _blocks(tasks, reid_aspect)
+    reid, beside, aspects = _blocks(tasks)
     n_beside = sum(len(task.labels) for task in beside)
     widths: Sequence[int] = range(dimension // granularity * granularity, 0, -granularity)
     if dims_per_label is not None:
         widths, least_unassigned = [dims_per_label], 0.0
     for wide in widths:  # dimensions per label
-        common = [_in_common(block, wide, granularity, overlap, shared_aspect) for block in aspects]
+        common = [_in_common(block, wide, granularity, overlap) for block in aspects]
         rest = dimension - wide * sum(len(task.labels) for task in tasks) + sum(map(sum, common))
         part = wide * n_beside + rest if beside else dimension
         if wide > 0 and rest >= 0 and (reid is None or rest >= max(1, least_unassigned * part)):
@@ -149,34 +145,25 @@ def split_features(
     return Split(dimension, {task.name: slices[task.name] for task in tasks}, reid.name if reid else None)
 
 
-def given_split(
-    dimension: int,
-    tasks: Sequence[Task],
-    slices: Mapping[str, Sequence[int]],
-    *,
-    reid_aspect: str = REID_ASPECT,
-    shared_aspect: str = SHARED_ASPECT,
-) -> Split:
-    """A split that somebody wrote down, for another reading of the paper: equal thirds for the aspects, say.
+def given_split(dimension: int, tasks: Sequence[Task], slices: Mapping[str, Sequence[int]]) -> Split:
+    """Check a split given as a table, for another reading of the paper, such as equal thirds for the aspects.
 
-    Widths need not be in proportion to the labels, nor tasks of posture share anything; all else must be as above.
+    Widths need not be proportional to the labels, and tasks of posture need not share; all other rules hold.
 
     Args:
         dimension: D, length of the feature.
         tasks: the benchmark's vocabulary.
-        slices: start and stop by task.
-        reid_aspect: as in `split_features`.
-        shared_aspect: as in `split_features`.
+        slices: start and stop of each task's slice.
 
     Raises:
         BadUsage: listing every task without a proper slice, or everything that reads what it must not.
     """
     problems = _malformed(dimension, tasks, slices)
     if not problems:
-        reid = _blocks(tasks, reid_aspect)[0]
+        reid = _blocks(tasks)[0]
         parts = {task.name: Slice(*slices[task.name]) for task in tasks}
         split = Split(dimension, parts, reid.name if reid else None)
-        problems = _misplaced(split, tasks, reid_aspect, shared_aspect)
+        problems = _misplaced(split, tasks)
     if problems:
         raise BadUsage(SOURCE, problems)
     return split
@@ -184,14 +171,14 @@ def given_split(
 
 def whole(dimension: int, tasks: Sequence[Task]) -> Split:
     """No split: every task reads the whole feature, as in the paper's Sim-MTL and single-task models."""
-    reid = _blocks(tasks, REID_ASPECT)[0]
+    reid = _blocks(tasks)[0]
     return Split(dimension, {task.name: Slice(0, dimension) for task in tasks}, reid.name if reid else None)
 
 
-def _blocks(tasks: Sequence[Task], reid_aspect: str) -> tuple[Task | None, list[Task], list[list[Task]]]:
+def _blocks(tasks: Sequence[Task]) -> tuple[Task | None, list[Task], list[list[Task]]]:
     """Re-identification, the attributes inside its features, and the tasks of each other aspect in file order."""
     reid = next((task for task in tasks if task.kind == RETRIEVAL), None)
-    inside = {reid_aspect, reid.aspect} if reid else set()
+    inside = {REID_ASPECT, reid.aspect} if reid else set()
     aspects: dict[str, list[Task]] = {}
     for task in tasks:
         if task is not reid and task.aspect not in inside:
@@ -200,9 +187,9 @@ def _blocks(tasks: Sequence[Task], reid_aspect: str) -> tuple[Task | None, list[
     return reid, beside, list(aspects.values())
 
 
-def _in_common(block: Sequence[Task], wide: int, granularity: int, overlap: float, shared_aspect: str) -> list[int]:
+def _in_common(block: Sequence[Task], wide: int, granularity: int, overlap: float) -> list[int]:
     """Shape (n_tasks,): dimensions that each task of an aspect has in common with the next; the last has none."""
-    if block[0].aspect != shared_aspect:
+    if block[0].aspect != SHARED_ASPECT:
         return [0] * len(block)
     sides = [wide * len(task.labels) for task in block]  # what a task has for one neighbour
     sides[1:-1] = [width // 2 // granularity * granularity for width in sides[1:-1]]
@@ -252,15 +239,15 @@ def _is_slice(value: object, dimension: int) -> bool:
     return bool(0 <= value[0] < value[1] <= dimension)
 
 
-def _misplaced(split: Split, tasks: Sequence[Task], reid_aspect: str, shared_aspect: str) -> list[Problem]:
-    """Every task that reads what it must not, or nothing of its own."""
-    reid, beside, _ = _blocks(tasks, reid_aspect)
+def _misplaced(split: Split, tasks: Sequence[Task]) -> list[Problem]:
+    """Problems of tasks that read dimensions they must not read, or have none of their own."""
+    reid, beside, _ = _blocks(tasks)
     counts = Counter(split.readers())
     attributes = {task.name for task in tasks if task is not reid}
     problems = []
     for one, other in combinations(tasks, 2):
         inside = reid in (one, other) and (one in beside or other in beside)
-        neighbours = one.aspect == other.aspect == shared_aspect and one not in beside
+        neighbours = one.aspect == other.aspect == SHARED_ASPECT and one not in beside
         n_common = _n_dims(counts, {one.name, other.name})
         if n_common and not inside and not neighbours:
             found = f"{n_common} dimensions in common"
@@ -274,7 +261,7 @@ def _misplaced(split: Split, tasks: Sequence[Task], reid_aspect: str, shared_asp
             remedy = "every task reads some dimensions that no other attribute reads"
             problems.append(Problem("nothing-own", task.name, "no dimension of its own", remedy))
     if reid and counts[frozenset()]:
-        found = f"{counts[frozenset()]} of D = {split.dimension} dimensions belong to nobody"
+        found = f"no task reads {counts[frozenset()]} of D = {split.dimension} dimensions"
         problems.append(Problem("gap", "feature", found, f"{reid.name} takes what no attribute reads"))
     return problems
 

@@ -1,7 +1,7 @@
-"""One step of training: in come 8-bit pixels, targets and what is random about them, out comes the cost; weights move.
+"""One step of training: augments a batch of 8-bit pixels, computes the losses and updates the weights.
 
 Everything between pixels and weights happens on the device. With several processes, each computes its share of every
-batch, while losses are of the whole batch.
+batch, while losses are those of the whole batch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,16 +28,16 @@ NO_COMPILER = ("C++ compiler found", "find C compiler", "triton installation")  
 
 
 class Trainer:
-    """A model on its way: weights, losses and optimiser on a device.
+    """A model in training: weights, losses and optimiser on a device.
 
     Args:
-        configuration: of the run.
+        configuration: configuration of the run.
         vocabulary: all tasks of the benchmark.
-        n_classes: of the tasks to learn, in the vocabulary's order.
-        device: to compute on.
+        n_classes: number of classes of each task to learn, in the vocabulary's order.
+        device: device to compute on.
 
     Attributes:
-        tasks: those that the model learns, in its order.
+        tasks: the tasks that the model learns, in the vocabulary's order.
     """
 
     def __init__(
@@ -52,15 +52,12 @@ class Trainer:
         self.tasks = [task for task in vocabulary if task.name in n_classes]
         self.model = build_model(configuration, vocabulary, n_classes).to(device)
         self.objective = Objective(configuration, self.tasks).to(device)
-        torch.backends.cudnn.benchmark = True  # of kernels, since all batches have one shape
+        torch.backends.cudnn.benchmark = True  # pays off, since all batches have one shape
         self.parallel: nn.Module = self.model
         if n_processes() > 1:
             self.parallel = _parallel(self.model, channels_last=configuration.channels_last)
         self.optimiser = torch.optim.Adam(
-            parameter_groups(self.model, self.objective, configuration.weight_decay),
-            betas=configuration.betas,
-            eps=configuration.epsilon,
-            fused=True,
+            parameter_groups(self.model, self.objective, configuration.weight_decay), fused=True
         )
         self.flipped: dict[int, Tensor] = {}
         if configuration.augmentation.flip:
@@ -69,21 +66,21 @@ class Trainer:
             self.flipped = {place: torch.from_numpy(other).to(device) for place, other in sided.items()}
 
     def set_rate(self, rate: float) -> None:
-        """The learning rate of the steps to come."""
+        """Set the learning rate of the steps to come."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
     def step(self, pixels: Tensor, targets: Sequence[Tensor], drawn: Drawn) -> Cost:
-        """One step on a batch, of which this process has n images; nothing waits for the device.
+        """Take one step on a batch, of which this process has n images; nothing waits for the device.
 
         Args:
             pixels: shape (n, height, width, 3), uint8.
-            targets: by task, shape (n,) or (n, n_labels).
-            drawn: how the images are changed.
+            targets: shape (n,) or (n, n_labels) for each task.
+            drawn: random changes of the images.
         """
-        if not self.model.training:  # a look at each of a thousand modules, else
+        if not self.model.training:  # train() visits a thousand modules
             self.model.train()
-        self.optimiser.zero_grad()  # first of all: a CUDA graph writes its gradients where those of the last step are
+        self.optimiser.zero_grad()  # first: a CUDA graph writes its gradients where those of the last step are
         images = augmented(pixels, drawn, self.configuration.augmentation)
         if not self.configuration.channels_last:
             images = images.contiguous()
@@ -99,14 +96,14 @@ class Trainer:
         return Cost(*(part.detach() for part in cost))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint of the same configuration."""
+        """Load the state of a checkpoint of the same configuration."""
         self.model.load_state_dict(checkpoint.model)
         self.objective.load_state_dict(checkpoint.objective)
         self.optimiser.load_state_dict(dict(checkpoint.optimiser))
 
 
 def _parallel(model: nn.Module, *, channels_last: bool) -> DistributedDataParallel:
-    """The same model in every process, but for the statistics of its normalisation."""
+    """Wrap a model so that all processes share its weights; each keeps its own batch normalisation statistics."""
     for parameter in model.parameters():
         if parameter.ndim == 4 and channels_last:  # 1 x 1 convolutions too, whose strides `contiguous` leaves alone
             shape = torch.empty_like(parameter.data, memory_format=torch.channels_last)
@@ -118,22 +115,22 @@ def _parallel(model: nn.Module, *, channels_last: bool) -> DistributedDataParall
 
 
 def n_processes() -> int:
-    """How many train together."""
+    """Number of processes that train together."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this one is; the first writes and tells."""
+    """Number of this process, from 0; the first one writes files and prints."""
     return distributed.get_rank() if n_processes() > 1 else 0
 
 
 @contextmanager
 def memory(batch_size: int, option: str) -> Iterator[None]:
-    """Say what helps where memory does not suffice, the host's or the device's.
+    """Turn a lack of memory, the host's or the device's, into a refusal that says what helps.
 
     Args:
-        batch_size: that was too large.
-        option: which sets it.
+        batch_size: batch size in use.
+        option: command-line option that sets it.
 
     Raises:
         LimitExceeded: if memory did not suffice.
@@ -151,10 +148,10 @@ def memory(batch_size: int, option: str) -> Iterator[None]:
 
 @contextmanager
 def compiler() -> Iterator[None]:
-    """Say what helps where the configuration wants a compiled backbone and torch finds nothing to compile with.
+    """Turn the lack of a compiler for a compiled backbone into a refusal that says what helps.
 
     Raises:
-        BadUsage: if it does not.
+        BadUsage: if torch finds no compiler.
     """
     try:
         yield
@@ -167,6 +164,6 @@ def compiler() -> Iterator[None]:
 
 
 def _lacks_memory(error: Exception) -> bool:
-    """Whether numpy, torch, or a library of CUDA's behind it got no memory; the latter have no type of their own."""
+    """Whether numpy, torch or a CUDA library ran out of memory; errors of CUDA libraries have no type of their own."""
     known = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     return known or any(sign in str(error) for sign in ("allocate memory", "out of memory", "ALLOC_FAILED"))

@@ -21,7 +21,7 @@ from piq_bench.write.submission import write_submission
 from reference_model.checkpoint import load
 from reference_model.config import to_json
 from reference_model.predict import Progress, checkpoints_in, predict
-from reference_model.train import CONFIG, LOG
+from reference_model.training_log import CONFIG, LOG
 
 BACKBONES = {"small": "HRNet, small", "small-r50": "ResNet, small", "tiny": "HRNet, tiny", "tiny-r50": "ResNet, tiny"}
 METADATA = """\

@@ -58,7 +58,7 @@ exclude_option = click.option(
     "rules",
     multiple=True,
     metavar="COLUMN[+COLUMN...]",
-    help="Exclude a gallery image from a query's candidates if both agree in these columns: identity+camera or sequence."
+    help="Exclude gallery images that agree with the query in these columns, such as identity+camera or sequence."
     " ~COLUMN asks for different values. Repeatable; adds to the benchmark's own rules.",
 )
 bootstrap_option = click.option(

@@ -1,8 +1,10 @@
-"""Configurations: the paper's rows, to JSON and back, and every mistake in one reported at once."""
+"""Configurations: the paper's rows, JSON and back, and all mistakes of a configuration reported at once."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from piq_bench.errors import BadUsage
 pytest.importorskip("torch")
 config = pytest.importorskip("reference_model.config")
 
+SUBMISSIONS = Path(__file__).parents[2] / "submissions"
 
 # Row by row as in Tables 4 and 5 of the paper: features, metric loss, combination, sampler, backbone, models.
 ROWS = {
@@ -76,14 +79,14 @@ def test_settings_change_one_field_each() -> None:
         "size=[64, 32]",
         'features.slices=[["gender", 0, 4]]',
         "features.dims_per_label=null",
-        "batch_rank.empty_sets=false",
+        "batch_rank.positives=mean",
     ]
     found = config.changed(config.PRESETS["fss"], settings)
     assert config.differences(config.PRESETS["fss"], found) == [
         "size",
         "features.slices",
         "metric",
-        "batch_rank.empty_sets",
+        "batch_rank.positives",
         "schedule.n_epochs",
     ]
     assert found.features.slices == (("gender", 0, 4),)
@@ -104,8 +107,8 @@ def test_every_mistake_is_named_at_once_with_what_would_be_right() -> None:
     found = {problem.where: (problem.found, problem.remedy) for problem in refusal.value.problems}
     assert set(found) == {"schedule.n_epoch", "size", "metric", "seed", "batch_rank", "compiled"}
     assert found["schedule.n_epoch"][1].startswith("did you mean 'n_epochs'? known are 'n_epochs', ")
-    assert found["metric"] == ("is 'tripet'", "expected one of none, triplet, batch_rank")
-    assert found["size"][1] == "expected a list of 2"
+    assert found["metric"] == ("is 'tripet'", "expected one of 'none', 'triplet' or 'batch_rank'")
+    assert found["size"] == ("is '[64]'", "expected a longer list")
     assert found["seed"][1] == "expected a whole number"
     assert found["compiled"][1] == "expected true or false"
 
@@ -115,10 +118,17 @@ def test_every_mistake_is_named_at_once_with_what_would_be_right() -> None:
     [
         ("held_out=1", "held_out"),
         ("sampling.batch_size=0", "sampling.batch_size"),
-        ("betas=[0.9, 1]", "betas"),
         ("size=[60, 32]", "size"),
         ("augmentation.area=[0.4, 0.02]", "augmentation.area"),
         ("schedule.base_rate=NaN", "schedule.base_rate"),
+        ("metric_ratio=Infinity", "metric_ratio"),
+        ("metric_ratio=true", "metric_ratio"),
+        pytest.param("metric_ratio=1" + 400 * "0", "metric_ratio", id="too large for a float"),
+        ("last_stride=true", "last_stride"),
+        ("last_stride=1.0", "last_stride"),
+        ("size=[64, 64, 64]", "size"),
+        ("size=[]", "size"),
+        ("schedule.milestones=[3, -1]", "schedule.milestones"),
         ("seed=-1", "seed"),
         ("graphs=true", "graphs"),
         ("seed", "seed"),
@@ -145,9 +155,75 @@ def test_a_file_that_is_no_configuration_is_refused(content: str, tmp_path: Path
         config.read(tmp_path / "none.json")
 
 
-def test_every_number_with_bounds_is_a_field() -> None:
-    paths = set()
-    for part in fields(config.Configuration):
-        value = getattr(config.Configuration(), part.name)
-        paths |= {f"{part.name}.{inner.name}" for inner in fields(value)} if is_dataclass(value) else {part.name}
-    assert set(config.BOUNDS) <= paths
+@pytest.mark.parametrize(
+    ("content", "found", "remedy"),
+    [
+        ([], "is '[]'", "expected an object"),
+        ({"task": 3}, "is '3'", "expected a text"),
+        ({"seed": -1}, "is '-1'", "expected at least 0"),
+        ({"held_out": 1}, "is '1'", "expected at most 0.9"),
+        ({"size": 64}, "is '64'", "expected a list"),
+        ({"size": [64, 64, 64]}, "is '[64, 64, 64]'", "expected a list of 2"),
+        ({"weight_decay": float("nan")}, "is 'nan'", "expected a finite number"),
+        ({"weight_decay": "much"}, "is 'much'", "expected a number"),
+        ({"guard": 3}, "is '3'", "this version computes with '10.0' alone; leave the field out"),
+    ],
+)
+def test_a_refusal_is_in_our_words(content: object, found: str, remedy: str) -> None:
+    with pytest.raises(BadUsage) as refusal:
+        config.from_json(content)
+    assert [(problem.found, problem.remedy) for problem in refusal.value.problems] == [(found, remedy)]
+
+
+def test_whole_numbers_are_read_where_any_number_may_be() -> None:
+    found = config.from_json({"weight_decay": 1, "augmentation": {"area": [1, 1]}})
+    assert (found.weight_decay, found.augmentation.area) == (1.0, (1.0, 1.0))
+    assert type(found.weight_decay) is type(found.augmentation.area[0]) is float
+
+
+def numbers(record: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Every field that holds numbers, with its dotted path."""
+    for part in fields(record):
+        value = getattr(record, part.name)
+        if is_dataclass(value):
+            yield from numbers(value, f"{path}{part.name}.")
+        elif type(value if not isinstance(value, tuple) or not value else value[0]) in (int, float):
+            yield f"{path}{part.name}", value
+
+
+@pytest.mark.parametrize(("path", "value"), list(numbers(config.Configuration())))
+def test_every_number_has_a_least_value(path: str, value: object) -> None:
+    wrong = [-1e9 if type(one) is float else -1 for one in (value if isinstance(value, tuple) else (value,))]
+    with pytest.raises(BadUsage, match="expected at least"):
+        config.changed(config.PRESETS["fss"], [f"{path}={wrong if isinstance(value, tuple) else wrong[0]}"])
+
+
+@pytest.mark.parametrize("path", sorted(SUBMISSIONS.glob("reference-*/config.json")), ids=lambda path: path.parent.name)
+def test_the_configurations_of_graded_entries_are_read(path: Path) -> None:
+    found = config.read(path)
+    assert found.preset == path.parent.name.removeprefix("reference-")
+    kept = flat(config.to_json(found))
+    assert flat(json.loads(path.read_text(encoding="utf-8"))) == kept | {
+        field: json.dumps(value) for field, value in config.RETIRED.items()
+    }
+
+
+def flat(value: dict[str, Any], path: str = "") -> dict[str, str]:
+    """Every value as JSON, by its dotted path."""
+    found: dict[str, str] = {}
+    for name, part in value.items():
+        found |= flat(part, f"{path}{name}.") if isinstance(part, dict) else {f"{path}{name}": json.dumps(part)}
+    return found
+
+
+@pytest.mark.parametrize("field", config.RETIRED)
+def test_a_retired_field_may_hold_its_last_value_alone(field: str) -> None:
+    assert (
+        config.changed(config.PRESETS["fss"], [f"{field}={json.dumps(config.RETIRED[field])}"]) == config.PRESETS["fss"]
+    )
+    with pytest.raises(BadUsage, match="leave the field out") as refusal:
+        config.changed(config.PRESETS["fss"], [f"{field}=7", "seed=-1"])
+    assert [(problem.code, problem.where) for problem in refusal.value.problems] == [
+        ("retired-field", field),
+        ("out-of-bounds", "seed"),
+    ]

@@ -1,4 +1,4 @@
-"""Heads and objective: a task sees its slice and its annotated images, and nothing else moves it."""
+"""Heads and objective: only a task's own slice and its annotated images affect it."""
 
 import json
 import subprocess
@@ -183,22 +183,16 @@ def test_a_task_costs_its_classification_and_half_its_metric_loss() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "of_one", "of_several", "metric"),
+    ("settings", "multi_label", "metric"),
     [
-        (["label_smoothing=0.2"], {"label_smoothing": 0.2}, {}, None),
-        (["multi_label=sum"], {}, {"form": "sum"}, None),
-        (["metric=triplet", "triplet.margin=1.0"], {}, {}, ("triplet_loss", losses.Triplet(margin=1.0))),
-        (
-            ["metric=batch_rank", "batch_rank.temperature=0.1"],
-            {},
-            {},
-            ("batch_rank_loss", COLD),
-        ),
+        (["multi_label=sum"], {"form": "sum"}, None),
+        (["metric=triplet", "triplet.margin=1.0"], {}, ("triplet_loss", losses.Triplet(margin=1.0))),
+        (["metric=batch_rank", "batch_rank.temperature=0.1"], {}, ("batch_rank_loss", COLD)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_the_configuration_says_of_a_loss_reaches_it(
-    settings: list[str], of_one: dict[str, Any], of_several: dict[str, Any], metric: tuple[str, Any] | None
+def test_losses_use_the_options_of_the_configuration(
+    settings: list[str], multi_label: dict[str, Any], metric: tuple[str, Any] | None
 ) -> None:
     plain = small("fss", "multi_label=mean")
     configuration = config.changed(plain, settings)
@@ -207,9 +201,9 @@ def test_what_the_configuration_says_of_a_loss_reaches_it(
     expected = []
     for task, feature, logits, target in zip(DEFAULT_TASKS, answers.features, answers.logits, targets, strict=True):
         if task.multi_label:
-            cost = losses.multilabel_loss(logits, target, **of_several)[0]
+            cost = losses.multilabel_loss(logits, target, **multi_label)[0]
         else:
-            cost = losses.classification_loss(logits, target, **of_one)[0]
+            cost = losses.classification_loss(logits, target)[0]
         if metric is not None:
             cost = cost + 0.5 * getattr(losses, metric[0])(feature, target, metric[1])[0]
         expected.append(cost)
@@ -217,13 +211,9 @@ def test_what_the_configuration_says_of_a_loss_reaches_it(
     assert not torch.equal(found, objective.Objective(plain, DEFAULT_TASKS)(answers, targets).by_task)
 
 
-def test_the_guard_of_the_configuration_is_that_of_the_weights() -> None:
-    found = objective.Objective(small("fss-br-uncertainty", "guard=3"), DEFAULT_TASKS)
-    assert found.uncertainty.guard == 3
-
-
 TWO = (Task("age", "a", labels=("x", "y", "z")), Task("mood", "b", labels=("u", "v"), multi_label=True))
 PROGRAM = """
+import os
 import sys
 import torch
 from torch import distributed
@@ -242,7 +232,9 @@ with torch.no_grad():
 parts = [part.chunk(2)[rank] for part in targets]
 found = test_heads.cost_and_gradients(DistributedDataParallel(linear), linear, inputs.chunk(2)[rank], parts)
 torch.save(found, f"{out}{rank}")
+distributed.barrier()
 distributed.destroy_process_group()
+os._exit(0)  # gloo's threads, which DistributedDataParallel keeps alive, must not meet an interpreter that shuts down
 """
 
 

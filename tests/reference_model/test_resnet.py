@@ -129,7 +129,7 @@ def test_resnet_50_has_as_many_parameters_as_published_with_and_without_its_clas
     assert not hasattr(bare, "fc")
 
 
-def test_the_last_stage_keeps_the_resolution_unless_told_otherwise() -> None:
+def test_the_last_stage_keeps_the_resolution_by_default() -> None:
     strides = {
         stride: (model.layer4[0].conv2.stride, model.layer4[0].downsample[0].stride)
         for stride, model in ((1, resnet.ResNet50(resnet.TINY)), (2, resnet.ResNet50(resnet.TINY, last_stride=2)))

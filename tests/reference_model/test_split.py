@@ -73,12 +73,12 @@ def test_any_vocabulary_is_split_within_the_papers_constraints(
         if aspect != "posture":
             assert sum(len(attributes[name]) for name in names) == len(unions[aspect])
 
-    nobody = everything - set().union(*unions.values())
-    assert covered(split.unassigned) == nobody
+    unassigned = everything - set().union(*unions.values())
+    assert covered(split.unassigned) == unassigned
     if REID in tasks:
         reid = dims(split, "reid")
-        assert reid == unions.get("appearance", set()) | nobody
-        assert len(nobody) >= 0.25 * (len(reid) if "appearance" in unions else dimension) > 0
+        assert reid == unions.get("appearance", set()) | unassigned
+        assert len(unassigned) >= 0.25 * (len(reid) if "appearance" in unions else dimension) > 0
 
     posture = by_aspect.get("posture", [])
     common = [attributes[one] & attributes[other] for one, other in pairwise(posture)]
@@ -238,13 +238,6 @@ def test_attributes_of_re_identifications_own_aspect_lie_inside_it() -> None:
     assert split.slices == {"who": Slice(0, 48), "gender": Slice(0, 32), "mood": Slice(48, 80)}  # 16 of 48 are a third
 
 
-def test_sharing_can_be_switched_off_and_aspects_can_have_other_names() -> None:
-    assert split_features(2048, DEFAULT_TASKS, shared_aspect="").shared == ()
-    renamed = [Task(t.name, t.aspect.upper(), t.kind, t.labels) for t in DEFAULT_TASKS]
-    found = split_features(2048, renamed, reid_aspect="APPEARANCE", shared_aspect="POSTURE")
-    assert found == split_features(2048, DEFAULT_TASKS)
-
-
 def test_no_split_gives_every_task_the_whole_feature() -> None:
     split = whole(64, DEFAULT_TASKS)
     assert list(split.slices) == [one.name for one in DEFAULT_TASKS]
@@ -277,7 +270,7 @@ GOOD: dict[str, list[int]] = {"reid": [0, 40], "gender": [0, 20], "body": [40, 8
         ({"gender": [30, 42]}, r"gender +2 dimensions outside of reid"),
         ({"gender": [0, 40]}, r"reid +no dimension of its own"),
         ({"body": [40, 90], "arm": [50, 70]}, r"arm +no dimension of its own"),
-        ({"arm": [60, 90]}, r"feature +10 of D = 100 dimensions belong to nobody"),
+        ({"arm": [60, 90]}, r"feature +no task reads 10 of D = 100 dimensions"),
         ({"reid": [0, 41]}, r"reid, body +1 dimensions in common"),
         ({"gender": [20, 20]}, r"gender +start and stop are '\[20, 20\]'"),
         ({"arm": [60, 101]}, r"0 <= start < stop <= D = 100"),

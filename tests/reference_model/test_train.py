@@ -1,4 +1,4 @@
-"""The loop: it learns, it goes on where it stopped to the bit, and what is not for training is never looked at."""
+"""The training loop: it learns, it resumes to the same bits, and it never reads query or gallery."""
 
 import csv
 import io
@@ -26,6 +26,7 @@ from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, TRAIN, Benchmark
 torch = pytest.importorskip("torch")
 config = pytest.importorskip("reference_model.config")
 training = pytest.importorskip("reference_model.train")
+materials = pytest.importorskip("reference_model.material")
 trainers = pytest.importorskip("reference_model.trainer")
 checkpoints = pytest.importorskip("reference_model.checkpoint")
 augment = pytest.importorskip("reference_model.augment")
@@ -83,8 +84,8 @@ def test_every_row_learns_within_three_steps(name: str, benchmark: Benchmark) ->
     configuration = config.changed(config.tiny(config.PRESETS[name]), [*STILL, "sampling.batch_size=16"])
     if configuration.models == "each":
         configuration = replace(configuration, task="gender")
-    material = training.prepare(benchmark, configuration, workers=1)
-    tasks = training._asked(benchmark, configuration)
+    material = materials.prepare(benchmark, configuration, workers=1)
+    tasks = materials.tasks_to_learn(benchmark, configuration)
     n_classes = {task.name: material.fitted.n_classes[task.name] for task in tasks}
     trainer = trainers.Trainer(configuration, benchmark.tasks, n_classes, CPU)
     trainer.set_rate(configuration.schedule.base_rate)
@@ -97,11 +98,11 @@ def test_every_row_learns_within_three_steps(name: str, benchmark: Benchmark) ->
     assert costs[3] < costs[0]
 
 
-def test_a_tiny_model_learns_64_images_by_heart_in_all_eight_tasks(benchmark: Benchmark, tmp_path: Path) -> None:
+def test_a_tiny_model_overfits_64_images_in_all_eight_tasks(benchmark: Benchmark, tmp_path: Path) -> None:
     settings = ["schedule.n_epochs=60", "schedule.n_warm_up=0", "schedule.milestones=[50]", "schedule.base_rate=5e-3"]
     configuration = config.changed(config.tiny(config.PRESETS["fss"]), [*STILL, *settings])
     state = run(benchmark, configuration, tmp_path / "run")
-    material = training.prepare(benchmark, configuration, workers=1)
+    material = materials.prepare(benchmark, configuration, workers=1)
     model = checkpoints.restored(state, tmp_path).eval()
     answers = prediction.infer_batch(model, torch.from_numpy(material.fitted.pixels), configuration)
     assert len(DEFAULT_TASKS) == 8
@@ -113,7 +114,7 @@ def test_a_tiny_model_learns_64_images_by_heart_in_all_eight_tasks(benchmark: Be
 
 
 @pytest.mark.parametrize("moment", ["between epochs", "within an epoch"])
-def test_an_interrupted_run_goes_on_to_the_same_bits(
+def test_an_interrupted_run_resumes_to_the_same_bits(
     moment: str, benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path
 ) -> None:
     def tell(line: str) -> None:
@@ -149,7 +150,7 @@ def test_images_in_a_file_train_to_the_same_bits(
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
 
 
-def test_a_disk_without_room_for_the_images_is_told_before_the_run_begins(
+def test_a_disk_without_room_for_the_images_is_reported_before_the_run_begins(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -206,12 +207,12 @@ def test_a_data_set_needs_no_test_images(folder: Path, benchmark: Benchmark, tmp
     assert state.facts["n_images"] == training_builders.N_TRAIN
 
 
-def test_who_is_held_out_is_not_learned_but_tried(benchmark: Benchmark, whole_run: Checkpoint) -> None:
-    material = training.prepare(benchmark, whole_run.configuration, workers=1)
+def test_people_held_out_are_validated_on_and_not_trained_on(benchmark: Benchmark, whole_run: Checkpoint) -> None:
+    material = materials.prepare(benchmark, whole_run.configuration, workers=1)
     part = material.benchmark
     assert set(part.images) == set(benchmark.images[benchmark.split == TRAIN])
     assert material.fitted.n_classes["reid"] == whole_run.n_classes["reid"] == 6  # of 8 people
-    assert len(material.fitted.pixels) + len(material.tried) == training_builders.N_TRAIN
+    assert len(material.fitted.pixels) + len(material.validation_pixels) == training_builders.N_TRAIN
     assert not set(part.identity[part.split == TRAIN]) & set(part.identity[part.split == QUERY])
     assert set(part.identity[part.split == QUERY]) <= set(part.identity[part.split == GALLERY])
     assert NO_IDENTITY in part.identity[part.split == TRAIN]
@@ -237,7 +238,9 @@ def test_the_log_has_the_mean_over_the_batches_in_which_a_task_is_annotated(
     assert state.log[0]["loss"] == pytest.approx(sum(cost.total.item() for cost in costs) / 3, rel=1e-6)
 
 
-def test_trials_change_nothing_of_what_is_learned(benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path) -> None:
+def test_validation_does_not_change_what_is_learned(
+    benchmark: Benchmark, whole_run: Checkpoint, tmp_path: Path
+) -> None:
     often = run(benchmark, replace(whole_run.configuration, evaluate_every=1), tmp_path)
     assert [row["epoch"] for row in often.log if "score.piq" in row] == [1, 2, 3, 4]
     for part in ("model", "objective", "optimiser"):
@@ -256,7 +259,7 @@ def test_the_folder_of_a_run_says_what_it_is_and_how_it_went(benchmark: Benchmar
     assert rows[0]["score.piq"] == ""
     assert float(rows[1]["score.piq"]) > 0
     assert rows[1]["images_seen"] == str(
-        len(training.prepare(benchmark, configuration, workers=1).fitted.pixels) // 16 * 16
+        len(materials.prepare(benchmark, configuration, workers=1).fitted.pixels) // 16 * 16
     )
     assert float(rows[0]["weight.age"]) < 1  # its loss is above 1
     assert [line.split()[0] for line in lines[:9]] == [*(task.name for task in DEFAULT_TASKS), "(shared)"]
@@ -315,7 +318,7 @@ def test_another_vocabulary_is_learned_and_left_becomes_right_in_a_mirror(tmp_pa
     assert costs[0] == costs[1] != costs[2]
 
 
-def test_a_task_that_nobody_annotated_is_left_out(folder: Path, tmp_path: Path) -> None:
+def test_a_task_without_annotations_is_left_out(folder: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(folder, changed)
     training_builders.without(changed, "age")

@@ -1,4 +1,4 @@
-"""What stops a run, each said with what helps: files, memory, disks, other runs; what was written is never lost."""
+"""What stops a run: files, memory, disks, other runs. Each message says what helps, and no checkpoint is lost."""
 
 import shutil
 from dataclasses import replace
@@ -16,6 +16,8 @@ from piq_bench.records import NO_IDENTITY, Benchmark
 torch = pytest.importorskip("torch")
 config = pytest.importorskip("reference_model.config")
 training = pytest.importorskip("reference_model.train")
+refusals = pytest.importorskip("reference_model.refusals")
+logs = pytest.importorskip("reference_model.training_log")
 trainers = pytest.importorskip("reference_model.trainer")
 checkpoints = pytest.importorskip("reference_model.checkpoint")
 weights = pytest.importorskip("reference_model.weights")
@@ -98,7 +100,7 @@ def test_weights_that_are_lost_in_the_last_step_do_not_replace_good_ones(benchma
     assert all(value.isfinite().all() for value in state.model.values())
 
 
-def test_too_little_memory_is_said_with_what_helps(benchmark: Benchmark, tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_with_a_remedy(benchmark: Benchmark, tmp_path: Path) -> None:
     def step(self: Trainer, *batch: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 5 GiB")
 
@@ -161,7 +163,7 @@ def test_every_process_takes_an_equal_part_of_two_images_or_more(
     n_processes: int, remedy: int, benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch normalisation has no spread to divide by in one image."""
-    monkeypatch.setattr(training, "n_processes", lambda: n_processes)
+    monkeypatch.setattr(refusals, "n_processes", lambda: n_processes)
     message = rf"a batch of 16 and {n_processes} processes: .*\n.*such as --set sampling\.batch_size={remedy}"
     with pytest.raises(BadUsage, match=message):
         run(benchmark, small("fss"), tmp_path / "run")
@@ -198,13 +200,13 @@ def test_what_cannot_be_started_is_refused_before_pictures_are_read(
         run(benchmark, small("fss"), tmp_path / "file" / "run")
 
 
-def test_a_disk_that_fills_before_the_first_epoch_is_told(
+def test_a_disk_that_fills_before_the_first_epoch_is_reported(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training, "write_text", full)
+    monkeypatch.setattr(logs, "write_text", full)
     with pytest.raises(LimitExceeded, match=r"config\.json: refused, 1 problem\n.*No space left on device"):
         run(benchmark, small("fss"), tmp_path / "run")
 
