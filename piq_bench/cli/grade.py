@@ -97,7 +97,7 @@ def grade_command(
             ledger = found.folder.resolve().parent / book.FILE
         benchmark = read_benchmark(dataset)
         if ledger is not None:
-            book.refuse_spent(ledger, fingerprint(benchmark), budget)
+            book.check_budget(ledger, fingerprint(benchmark), budget)
         predictions = fetch_predictions(found.reference, Path(place)) if fetch and found.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine = choose("auto", n_queries * n_gallery)
@@ -176,7 +176,7 @@ def scoring_of(result: "Grade", problems: Sequence[Problem], told: str | None) -
         content=result.document["submission"]["content"],
         digest=result.document["protocol"]["digest"],
         refusal="; ".join(f"{problem.where}: {problem.found}" for problem in problems),
-        told=told,
+        published=told,
     )
 
 

@@ -1,4 +1,4 @@
-"""A report from a run that a stranger may have changed: in the comment it is text, and no more than GitHub takes."""
+"""The comment shows an untrusted report as inert text within GitHub's length limit."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The leaderboard in a real browser: clicked, typed at, on screens and paper, and asked what it asks for."""
+"""The leaderboard in a real browser: sorting, filtering, screens, paper, and no requests."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

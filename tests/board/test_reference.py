@@ -1,4 +1,4 @@
-"""Predictions that lie elsewhere: nothing is opened unless asked for, and nothing but the promised file is kept."""
+"""Predictions hosted elsewhere: no address is opened unless requested, and only the expected file is kept."""
 
 import hashlib
 import io
@@ -18,19 +18,19 @@ from piq_bench.errors import BadSubmission
 CONTENT = b"predictions" * 1000
 
 
-def promised(content: bytes = CONTENT, **other: object) -> Reference:
-    said = {"url": "https://example.org/a.npz", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    return Reference.model_validate({"schema": "piq-bench/reference/1", **said, **other})
+def reference_to(content: bytes = CONTENT, **other: object) -> Reference:
+    values = {"url": "https://example.org/a.npz", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    return Reference.model_validate({"schema": "piq-bench/reference/1", **values, **other})
 
 
-def test_the_promised_file_is_kept(tmp_path: Path) -> None:
+def test_the_expected_file_is_kept(tmp_path: Path) -> None:
     asked = []
 
     def opened(address: str) -> io.BytesIO:
         asked.append(address)
         return io.BytesIO(CONTENT)
 
-    path = fetch(promised(), tmp_path, open_address=opened)
+    path = fetch(reference_to(), tmp_path, open_address=opened)
     assert path == tmp_path / "submission.npz"
     assert path.read_bytes() == CONTENT
     assert asked == ["https://example.org/a.npz"]
@@ -39,14 +39,14 @@ def test_the_promised_file_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (CONTENT + b"x", "has more bytes than it promises"),
+        (CONTENT + b"x", "has more bytes than the reference says"),
         (CONTENT[:-1], "has 10,999 bytes"),
         (CONTENT[:-1] + b"x", "has the SHA-256"),
     ],
 )
 def test_another_file_is_not_kept(content: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(BadSubmission, match=message):
-        fetch(promised(), tmp_path, open_address=lambda address: io.BytesIO(content))
+        fetch(reference_to(), tmp_path, open_address=lambda address: io.BytesIO(content))
     assert not list(tmp_path.iterdir())
 
 
@@ -55,11 +55,11 @@ def test_an_address_that_fails_is_named(tmp_path: Path) -> None:
         raise urllib.request.HTTPError(address, 404, "Not Found", {}, None)  # type: ignore[arg-type]
 
     with pytest.raises(BadSubmission, match="404"):
-        fetch(promised(), tmp_path, open_address=refused)
+        fetch(reference_to(), tmp_path, open_address=refused)
     assert not list(tmp_path.iterdir())
 
 
-def test_it_leads_nowhere_but_to_https() -> None:
+def test_redirects_are_followed_to_https_only() -> None:
     follow = reference._OnlyHttps()
     asked = urllib.request.Request("https://example.org/a.npz")
     for address in ("http://example.org/a.npz", "file:///etc/passwd", "ftp://example.org/a"):
@@ -71,10 +71,10 @@ def test_it_leads_nowhere_but_to_https() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('url = "http://example.org/a.npz"', "https, without a password"),
-        ('url = "https://me:secret@example.org/a.npz"', "https, without a password"),
+        ('url = "http://example.org/a.npz"', "an https address without a user name or password"),
+        ('url = "https://me:secret@example.org/a.npz"', "an https address without a user name or password"),
         ('url = "file:///etc/passwd"', "got 'file:///etc/passwd'"),
-        ('url = "https://example.org/a.zip"', "it ends with .npz or .parquet"),
+        ('url = "https://example.org/a.zip"', "an address that ends with .npz or .parquet"),
         ('url = "https://example.org/a.npz"\nsha265 = ""', "did you mean 'sha256'?"),
         ('url = "https://example.org/a.npz"\nbytes = 99999999999', "bad-value"),
         ("url = ", "unreadable"),
@@ -100,7 +100,7 @@ def test_an_entry_is_fetched_only_when_asked_for(tmp_path: Path, monkeypatch: py
     asked = [str(folder), "--dataset", str(tmp_path / "tiny"), "--bootstrap", "10", "--write"]
     done = CliRunner().invoke(load_command("grade"), asked)
     assert done.exit_code == 2
-    assert "lie at 'https://example.org/submission.npz'" in done.stderr
+    assert "are at 'https://example.org/submission.npz'" in done.stderr
     done = CliRunner().invoke(load_command("grade"), [*asked, "--fetch"])
     assert done.exit_code == 0, done.output
     assert not (folder / "submission.npz").exists()
