@@ -66,9 +66,9 @@ def grade_command(
     Exit code 5 where a claim does not hold to the last bit, or the entry is a copy; no result is written then. Exit
     code 6 where the budget is spent; nothing is scored then.
     """
-    from piq_bench.report.disclosure import disclosed_document, discretion
+    from piq_bench.report.disclosure import disclosed_document, redacted_problems
 
-    with exit_codes(), discretion(disclosure), tempfile.TemporaryDirectory() as place:
+    with exit_codes(), redacted_problems(disclosure), tempfile.TemporaryDirectory() as place:
         from piq_bench.board import ledger as book
         from piq_bench.board.entries import entries_in, read_entry
         from piq_bench.board.grade import grade, result_json

@@ -1,4 +1,4 @@
-"""A submission's page as the command writes it: complete, small, discreet and harmless."""
+"""The HTML page of a score as the command writes it: complete, small, inert, and limited to its disclosure level."""
 
 import re
 from dataclasses import replace
@@ -30,11 +30,11 @@ def random_page(level: str = "full") -> tuple[str, Benchmark]:
 def test_a_page_has_all_sections_and_counts() -> None:
     text, benchmark = random_page()
     for title in (
-        "If one thing were perfect", "Points of PIQ lost", "near-duplicates left in", "(CMC)", "Average precision by",
-        "with many images", "Worst queries", "Best queries", "Labels", "Confusion",
+        "PIQ if one part were perfect", "Where PIQ loses points", "near-duplicates kept", "(CMC)",
+        "Average precision by", "with many images", "Worst queries", "Best queries", "Labels", "Confusion",
     ):  # fmt: skip
         assert title in text
-    assert text.count('<figure class="asked">') == 12
+    assert text.count('<figure class="probe">') == 12
     assert all(task.name in text for task in benchmark.tasks)
 
 
@@ -48,7 +48,7 @@ def test_a_level_shows_no_more_than_it_may(level: str) -> None:
     labels = [name for task in benchmark.tasks for name in task.labels if re.search(rf"\b{name}\b", text)]
     assert bool(images) == bool(people) == ("Confusion" in text) == ("circle" in text) == (level == "full")
     assert bool(labels) == ("<th>chance</th>" in text) == (level != "score")
-    assert "If one thing were perfect" in text
+    assert "PIQ if one part were perfect" in text
 
 
 def test_the_command_applies_the_level_to_the_page(tmp_path: Path) -> None:
