@@ -55,7 +55,15 @@ def compare_html(comparison: Comparison) -> str:
         ("computed by", f"piq-bench {__version__}"),
     ]
     shown = [(name, printable(text, NAME_WIDTH)) for name, text in facts]
-    return render("compare.html", pairs=pairs, facts=shown, legend=LEGEND, method=method_text(comparison), half=HALF)
+    return render(
+        "compare.html",
+        pairs=pairs,
+        facts=shown,
+        level=f"{100 * comparison.level:g}%",
+        legend=LEGEND,
+        method=method_text(comparison),
+        half=HALF,
+    )
 
 
 def _widest(pair: Pair) -> float:

@@ -99,10 +99,10 @@ def summary(score: Score) -> list[tuple[str, str]]:
         ]
         if protocol.grouping is not None:
             hash_name, threshold, mode = protocol.grouping.hash, protocol.grouping.threshold, protocol.grouping.mode
-            lines.append(("grouping", f"near-duplicates: {hash_name}, at most {threshold} bits apart, {mode}"))
+            lines.append(("grouping", f"near-duplicates: {hash_name} distance of at most {threshold} bits, {mode}"))
     if score.intervals is not None:
         ends = score.intervals
-        lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} resamples, seed {ends.seed}"))
+        lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} bootstrap resamples, seed {ends.seed}"))
     return lines
 
 

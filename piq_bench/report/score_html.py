@@ -109,7 +109,7 @@ def score_html(
         cmc=_cmc_chart(drilldown.cmc, drilldown.cmc_with_duplicates) if drilldown and drilldown.cmc else None,
         people=_people_chart(people_of(score, benchmark)),
         sizes=[
-            (f"{size.fewest} to {size.most}", size.people, percent(size.average_precision), size.average_precision)
+            (_range_text(size.fewest, size.most), size.people, percent(size.average_precision), size.average_precision)
             for size in (drilldown.sizes if drilldown else ())
         ],
         queries=[
@@ -326,6 +326,10 @@ def _matrix(task: Task, counts: Sequence[Sequence[int]]) -> dict[str, object]:
         total = sum(row)
         rows.append((name, total, [(count, count / total if total else 0.0) for count in row]))
     return {"task": _cell_text(task.name), "labels": names, "rows": rows}
+
+
+def _range_text(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _cell_text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Pages in a real browser: no request leaves them, no text becomes more, and they fit on screens and paper."""
+"""Pages in a real browser: they request nothing, untrusted text stays inert, and they fit screens and paper."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Small pictures: made anew from what can be read, from inside the image folder only."""
+"""Thumbnails are encoded anew from readable files inside the image folder."""
 
 import io
 from base64 import b64decode
