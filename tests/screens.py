@@ -24,13 +24,13 @@ class Visit:
 
     Attributes:
         page: page of the browser.
-        asked: addresses that the page requested, besides its own.
-        said: messages of the console, errors and dialogs.
+        requests: addresses that the page requested, besides its own.
+        messages: messages of the console, errors and dialogs.
     """
 
     page: Page
-    asked: list[str]
-    said: list[str]
+    requests: list[str]
+    messages: list[str]
 
 
 @contextmanager
@@ -40,18 +40,18 @@ def visit(browser: Browser, path: Path, screen: str = "light") -> Iterator[Visit
     page = context.new_page()
     visit = Visit(page, [], [])
 
-    def asked(request: Request) -> None:
+    def record_request(request: Request) -> None:
         if request.url != path.as_uri() and not request.url.startswith("data:"):
-            visit.asked.append(request.url)
+            visit.requests.append(request.url)
 
-    def answered(dialog: Dialog) -> None:
-        visit.said.append(dialog.message)
+    def dismiss(dialog: Dialog) -> None:
+        visit.messages.append(dialog.message)
         dialog.dismiss()
 
-    page.on("request", asked)
-    page.on("console", lambda message: visit.said.append(message.text))
-    page.on("pageerror", lambda error: visit.said.append(str(error)))
-    page.on("dialog", answered)
+    page.on("request", record_request)
+    page.on("console", lambda message: visit.messages.append(message.text))
+    page.on("pageerror", lambda error: visit.messages.append(str(error)))
+    page.on("dialog", dismiss)
     page.goto(path.as_uri())
     yield visit
     context.close()

@@ -184,23 +184,23 @@ def _tracks(score: Score, benchmark: Benchmark, reference: Reference | None) -> 
                 continue
             if task.kind == RETRIEVAL:
                 for key in ("macro_rank1", "macro_map"):
-                    own = ends.reid.get(key) if ends else None
-                    numbers.append((values.get(key), own, chances.get(key), other.reid.get(key)))
+                    interval = ends.reid.get(key) if ends else None
+                    numbers.append((values.get(key), interval, chances.get(key), other.reid.get(key)))
             else:
                 name = task.name
-                own = ends.f1.get(name) if ends else None
-                numbers.append((score.f1.get(name), own, score.chance_f1.get(name), other.f1.get(name)))
+                interval = ends.f1.get(name) if ends else None
+                numbers.append((score.f1.get(name), interval, score.chance_f1.get(name), other.f1.get(name)))
     return [
         {
             "row": row,
             "name": printable(row.name, SHORT),
             "value": value,
-            "ends": own,
+            "ends": interval,
             "chance": chance,
-            "other": theirs,
-            "reference": "" if theirs is None else percent(theirs),
+            "other": reference_value,
+            "reference": "" if reference_value is None else percent(reference_value),
         }
-        for row, (value, own, chance, theirs) in zip(main_rows(score, benchmark), numbers, strict=True)
+        for row, (value, interval, chance, reference_value) in zip(main_rows(score, benchmark), numbers, strict=True)
     ]
 
 

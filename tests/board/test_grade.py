@@ -119,7 +119,7 @@ def test_a_wrong_digest_names_the_expected_number_of_resamples(tmp_path: Path, b
 
 
 @pytest.mark.parametrize(("level", "hidden"), [("public", {"confusion"}), ("score", {"confusion", "labels", "notes"})])
-def test_less_is_disclosed_where_labels_are_hidden(
+def test_a_lower_level_of_disclosure_hides_labels(
     level: str, hidden: set[str], tmp_path: Path, benchmark: Benchmark
 ) -> None:
     entry = board_builders.entry(tmp_path / "all" / "entry", benchmark)

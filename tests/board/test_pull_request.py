@@ -73,7 +73,7 @@ def test_an_entry_arrives_is_graded_merged_and_ranked(
     head = commit(repository, "an entry")
     git(repository, "checkout", "-q", "main")
     (repository / "tool.py").write_text("print('newer')\n", encoding="utf-8")
-    commit(repository, "main goes on")  # which is no change of the branch
+    commit(repository, "main moves on")  # not a change of the branch
     assert not (repository / "submissions" / "second").exists()
 
     monkeypatch.chdir(repository)
@@ -196,7 +196,7 @@ def nothing(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("does", "message"),
+    ("change_branch", "message"),
     [
         (two, "touches 2 entries: second, third"),
         (edited_tool, "changes a file"),
@@ -224,9 +224,9 @@ def nothing(place: Path) -> None:
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_a_branch_that_does_anything_else_is_refused(
-    does: Callable[[Path], None], message: str, repository: Path, tmp_path: Path
+    change_branch: Callable[[Path], None], message: str, repository: Path, tmp_path: Path
 ) -> None:
-    does(repository)
+    change_branch(repository)
     head = commit(repository, "more than an entry")
     (tmp_path / "out").mkdir()
     with pytest.raises(BadSubmission) as refused:
@@ -266,7 +266,7 @@ def test_claims_and_copies_are_checked_as_in_a_folder(
     assert not (tmp_path / "result.json").exists()
 
 
-def test_commits_that_git_does_not_know_and_options_that_do_not_fit(
+def test_unknown_commits_and_conflicting_options_are_refused(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("none", "--output=/tmp/x", "main; rm -rf /"):

@@ -60,7 +60,7 @@ def test_all_commands_know_the_same_levels() -> None:
     assert DISCLOSURES == score_command.DISCLOSURES == grade_command.DISCLOSURES == tuple(HIDDEN)
 
 
-def test_full_is_the_score_file_to_the_byte() -> None:
+def test_full_disclosure_is_the_score_file_byte_by_byte() -> None:
     result = random_score()
     assert disclosed_json(result, "full") == score_json(result)
     assert disclosed(result, "full") is result

@@ -42,7 +42,7 @@ def test_a_page_has_all_sections_and_counts() -> None:
 def test_a_level_shows_no_more_than_it_may(level: str) -> None:
     text, benchmark = random_page(level)
     images = [image for image in benchmark.images if image in text]
-    # A note says who of the data set cannot be scored at all.
+    # A note says which people of the data set cannot be scored.
     text = re.sub("leave the macro mean: [^<]*", "", text[text.index("<body>") :])
     people = [name for name in benchmark.identities if re.search(rf"\b{name}\b", text)]
     labels = [name for task in benchmark.tasks for name in task.labels if re.search(rf"\b{name}\b", text)]

@@ -150,7 +150,7 @@ def test_a_strangers_texts_stay_texts_and_are_cut() -> None:
         [{"threshold": 0, "groups": 1, "grouped_images": 2, "largest": 2}] * 65,
     ],
 )
-def test_a_header_that_we_did_not_write_is_not_shown(sweep: object) -> None:
+def test_an_unexpected_header_of_the_groups_file_is_not_shown(sweep: object) -> None:
     text = page_of(with_sweep(builders.benchmark(np.random.default_rng(3)), sweep))
     assert "Effect of the threshold" not in text
     assert "Near-duplicates" in text
