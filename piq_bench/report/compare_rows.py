@@ -50,11 +50,11 @@ def pair_rows(pair: Pair) -> list[Row]:
 
 
 def identities_text(pair: Pair) -> str | None:
-    """For how many people the second submission is better, equal and worse; None without re-id."""
+    """The numbers of people whose average precision is higher, equal or lower with the second; None without re-id."""
     if pair.identities is None:
         return None
     wins, ties, losses = pair.identities
-    return f"average precision per person, second against first: {wins} higher, {ties} equal, {losses} lower"
+    return f"average precision by person: the second is higher for {wins}, equal for {ties}, lower for {losses}"
 
 
 def method_text(comparison: Comparison) -> str:
