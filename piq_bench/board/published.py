@@ -9,7 +9,7 @@ SOURCE = "Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022 (arX
 HEADING = "Published results on another data set"
 NOTE = (
     "PIQ of the paper's models on Portrait250K, which was never released, in per cent. The entries above were scored "
-    "on other data and cannot be compared with these results. Rows carry the names of our presets that reproduce them."
+    "on other data and cannot be compared with these results. Rows carry the names of our presets that implement them."
 )
 DESIGN = ("model", "metric learning", "weights of losses", "batches")
 
@@ -19,7 +19,7 @@ class Published:
     """One row of the table.
 
     Attributes:
-        name: preset of our reference model that reproduces this row.
+        name: preset of our reference model that implements this row.
         piq: PIQ in [0, 1], from the row's other columns by the paper's equation (2); within 0.001 of the printed value.
         design: the design choices of the row, in the order of DESIGN.
     """
