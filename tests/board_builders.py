@@ -1,4 +1,4 @@
-"""A small benchmark and entries of it."""
+"""Builds a small benchmark and entries for it."""
 
 import hashlib
 import json
@@ -64,7 +64,7 @@ def entry(
     partial: bool = False,
     seed: int = 0,
 ) -> Path:
-    """Who is who and what, blurred by noise."""
+    """Write an entry: the true identities and genders, blurred by noise."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     identity = benchmark.identity
@@ -83,13 +83,13 @@ def entry(
 
 
 def refer(folder: Path, *, sha256: str, n_bytes: int, url: str = "https://example.org/submission.npz") -> None:
-    """Say that the predictions of an entry lie elsewhere."""
+    """Write a reference to predictions that are hosted elsewhere."""
     lines = ['schema = "piq-bench/reference/1"', f'url = "{url}"', f'sha256 = "{sha256}"', f"bytes = {n_bytes}"]
     (folder / "submission.ref.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def edit_result(folder: Path, change: Callable[[dict[str, Any]], None], *, digest: bool = True) -> None:
-    """Edit an entry's result; with a digest that is right again, as whoever can edit one can also write the other."""
+    """Edit an entry's result, and its digest too unless told otherwise: an attacker can edit both."""
     path = folder / "result.json"
     result = json.loads(path.read_text(encoding="utf-8"))
     change(result)

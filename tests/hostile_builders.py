@@ -25,7 +25,7 @@ def page_of(
     """The HTML page of a score."""
     result = score(benchmark, submission, n_resamples=5)
     closer = drill_down(benchmark, submission, result, disclosure=level)
-    return score_html(disclosed(result, level), benchmark, closer=closer, reference=reference)
+    return score_html(disclosed(result, level), benchmark, drilldown=closer, reference=reference)
 
 
 def hostile_benchmark(hostile: str, image: str) -> Benchmark:

@@ -1,4 +1,4 @@
-"""Pages as people see them: on several screens and on paper, with a record of all that a page asks for and says."""
+"""Opens pages in a browser on several screens and on paper, and records their requests and messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,17 +20,17 @@ PAPER_ACROSS = {"width": 1047, "height": 700}
 
 @dataclass(frozen=True)
 class Visit:
-    """A page that is open.
+    """An open page.
 
     Attributes:
-        page: to click on.
-        asked: every address that it asked for, but its own.
-        said: messages of the console, errors and dialogs.
+        page: page of the browser.
+        requests: addresses that the page requested, besides its own.
+        messages: messages of the console, errors and dialogs.
     """
 
     page: Page
-    asked: list[str]
-    said: list[str]
+    requests: list[str]
+    messages: list[str]
 
 
 @contextmanager
@@ -40,30 +40,30 @@ def visit(browser: Browser, path: Path, screen: str = "light") -> Iterator[Visit
     page = context.new_page()
     visit = Visit(page, [], [])
 
-    def asked(request: Request) -> None:
+    def record_request(request: Request) -> None:
         if request.url != path.as_uri() and not request.url.startswith("data:"):
-            visit.asked.append(request.url)
+            visit.requests.append(request.url)
 
-    def answered(dialog: Dialog) -> None:
-        visit.said.append(dialog.message)
+    def dismiss(dialog: Dialog) -> None:
+        visit.messages.append(dialog.message)
         dialog.dismiss()
 
-    page.on("request", asked)
-    page.on("console", lambda message: visit.said.append(message.text))
-    page.on("pageerror", lambda error: visit.said.append(str(error)))
-    page.on("dialog", answered)
+    page.on("request", record_request)
+    page.on("console", lambda message: visit.messages.append(message.text))
+    page.on("pageerror", lambda error: visit.messages.append(str(error)))
+    page.on("dialog", dismiss)
     page.goto(path.as_uri())
     yield visit
     context.close()
 
 
 def overhang(page: Page) -> int:
-    """By how many pixels the page is wider than its screen."""
+    """Number of pixels by which the page is wider than its screen."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
 def cut_off(page: Page) -> list[str]:
-    """Parts that show less than they hold, as they would on paper, where nobody can scroll."""
+    """Elements whose content is cut off, as it would be on paper, which cannot scroll."""
     found: list[str] = page.evaluate(
         """[...document.querySelectorAll("body *")].filter(part => {
              const style = getComputedStyle(part);
@@ -74,7 +74,7 @@ def cut_off(page: Page) -> list[str]:
 
 
 def brightness(page: Page, which: str) -> float:
-    """Of the body's "color" or "backgroundColor", from 0 to 255."""
+    """Brightness of the body's "color" or "backgroundColor", from 0 to 255."""
     text = page.evaluate(f"getComputedStyle(document.body).{which}")
     red, green, blue = (float(part) for part in text.removeprefix("rgb(").removesuffix(")").split(",")[:3])
     return (red + green + blue) / 3

@@ -1,4 +1,4 @@
-"""What runs with rights never touches a stranger's code, and nothing a stranger controls becomes part of a script."""
+"""Workflows: privileged jobs never run untrusted code, and no untrusted text becomes part of a script."""
 
 import re
 import shutil
@@ -13,9 +13,9 @@ import pytest
 yaml = pytest.importorskip("yaml")
 WORKFLOWS = sorted((Path(__file__).parents[1] / ".github" / "workflows").glob("*.yml"))
 ZIZMOR = shutil.which("zizmor", path=str(Path(sys.executable).parent)) or shutil.which("zizmor")
-WITH_RIGHTS = {"comment.yml"}
+PRIVILEGED_WORKFLOWS = {"comment.yml"}
 PRIVILEGED = {"pull_request_target", "workflow_run", "issue_comment"}
-OWN = (  # numbers, hashes, and what a maintainer wrote into a file of the base branch: no stranger's text
+OWN = (  # numbers, hashes and inputs that a maintainer wrote: no untrusted text
     r"github\.event\.pull_request\.(number|base\.sha|head\.sha)|github\.event\.workflow_run\.(id|head_sha)"
     r"|github\.(token|repository)|runner\.temp|matrix\.\w+|inputs\.\w+( \|\| '\.')?"
 )
@@ -36,7 +36,7 @@ def test_a_workflow_is_safe(path: Path) -> None:
     workflow = loaded(path)
     text = path.read_text(encoding="utf-8")
     assert "secrets." not in text
-    assert "allow-unsafe" not in text  # the option with which actions/checkout takes a stranger's code all the same
+    assert "allow-unsafe" not in text  # an option of actions/checkout that accepts untrusted code
     for expression in re.findall(r"\$\{\{(.*?)\}\}", text):
         assert re.fullmatch(OWN, expression.strip())
     for job in workflow["jobs"].values():
@@ -50,10 +50,10 @@ def test_a_workflow_is_safe(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_only_the_comment_has_rights_and_it_checks_out_the_default_branch(path: Path) -> None:
+def test_only_the_comment_workflow_is_privileged_and_checks_out_the_default_branch(path: Path) -> None:
     workflow = loaded(path)
     triggers = set(workflow[True])  # YAML 1.1 takes `on` for a boolean
-    if path.name not in WITH_RIGHTS:
+    if path.name not in PRIVILEGED_WORKFLOWS:
         assert not PRIVILEGED & triggers
         assert workflow["permissions"] == {"contents": "read"}
         assert not [job for job in workflow["jobs"].values() if "permissions" in job]
@@ -67,7 +67,7 @@ def test_only_the_comment_has_rights_and_it_checks_out_the_default_branch(path: 
         if step.get("uses", "").startswith("actions/checkout"):
             assert set(step["with"]) == {"persist-credentials"}
         if step.get("uses", "").startswith("actions/download-artifact"):
-            assert step["with"]["path"].startswith("${{ runner.temp }}")  # away from the tools
+            assert step["with"]["path"].startswith("${{ runner.temp }}")  # outside the checked-out tools
 
 
 def test_grading_takes_its_tools_from_the_base_branch_and_has_no_network() -> None:
@@ -104,42 +104,42 @@ def run(*command: object) -> tuple[int, str]:
 
 
 @pytest.mark.skipif(find_spec("check_jsonschema") is None, reason="no check-jsonschema here")
-def test_workflows_are_what_github_takes(tmp_path: Path) -> None:
+def test_workflows_match_the_schema_of_github(tmp_path: Path) -> None:
     check = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows")
-    code, told = run(*check, *WORKFLOWS)
-    assert code == 0, told
+    code, output = run(*check, *WORKFLOWS)
+    assert code == 0, output
     (tmp_path / "wrong.yml").write_text(UNSAFE.replace("runs-on", "run-on"), encoding="utf-8")
-    code, told = run(*check, tmp_path / "wrong.yml")
+    code, output = run(*check, tmp_path / "wrong.yml")
     assert code == 1
-    assert "runs-on" in told
+    assert "runs-on" in output
 
 
 @pytest.mark.skipif(ZIZMOR is None, reason="no zizmor here")
-def test_an_audit_finds_no_danger_in_workflows_and_would(tmp_path: Path) -> None:
+def test_an_audit_finds_dangers_in_an_unsafe_workflow_and_none_in_ours(tmp_path: Path) -> None:
     audit = (ZIZMOR, "--offline", "--no-progress", "--no-config")
-    code, told = run(*audit, *WORKFLOWS)
-    assert code == 0, told
+    code, output = run(*audit, *WORKFLOWS)
+    assert code == 0, output
     (tmp_path / "unsafe.yml").write_text(UNSAFE, encoding="utf-8")
-    code, told = run(*audit, tmp_path / "unsafe.yml")
+    code, output = run(*audit, tmp_path / "unsafe.yml")
     assert code != 0
     for name in ("dangerous-triggers", "template-injection", "unpinned-uses"):
-        assert name in told
+        assert name in output
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_scripts_of_workflows_are_clean(path: Path, tmp_path: Path) -> None:
-    """As GitHub runs them: by bash, which ends at the first command that fails."""
+    """Scripts are checked as GitHub runs them: by bash, stopping at the first failing command."""
     scripts = [step["run"] for job in loaded(path)["jobs"].values() for step in job["steps"] if "run" in step]
     for script in scripts:
         (tmp_path / "script").write_text(f"#!/bin/bash\nset -e -o pipefail\n{script}", encoding="utf-8")
-        code, told = run("bash", "-n", tmp_path / "script")
-        assert code == 0, told
+        code, output = run("bash", "-n", tmp_path / "script")
+        assert code == 0, output
         if shutil.which("shellcheck") is not None:
-            code, told = run("shellcheck", tmp_path / "script")
-            assert code == 0, told
+            code, output = run("shellcheck", tmp_path / "script")
+            assert code == 0, output
 
 
 @pytest.mark.skipif(shutil.which("actionlint") is None, reason="no actionlint here")
-def test_actionlint_has_nothing_to_say() -> None:
-    code, told = run("actionlint", *WORKFLOWS)
-    assert code == 0, told
+def test_actionlint_finds_no_problems() -> None:
+    code, output = run("actionlint", *WORKFLOWS)
+    assert code == 0, output

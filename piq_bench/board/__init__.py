@@ -1,1 +1,1 @@
-"""Entries from strangers to grades, and grades to the leaderboard."""
+"""Reads, grades and ranks submitted entries, and writes the leaderboard."""

@@ -1,4 +1,4 @@
-"""Boards for other programs: CSV and JSON at full precision, and LaTeX."""
+"""Writes boards for other programs: CSV and JSON at full precision, and LaTeX."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ SCHEMA = "piq-bench/board/1"
 
 
 def board_json(boards: Sequence[Board]) -> str:
-    """Every number of every entry."""
+    """All boards as JSON, with every number of every entry."""
     document = {
         "schema": SCHEMA,
         "boards": [
@@ -39,7 +39,7 @@ def board_json(boards: Sequence[Board]) -> str:
 
 
 def board_csv(boards: Sequence[Board]) -> str:
-    """A row per entry; a text that a spreadsheet would take for a formula begins with a quote."""
+    """All boards as CSV, one row per entry; text that a spreadsheet would read as a formula gets a leading quote."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     for board in boards:
@@ -54,7 +54,7 @@ def board_csv(boards: Sequence[Board]) -> str:
 
 
 def board_latex(boards: Sequence[Board]) -> str:
-    """A table per board; needs no package."""
+    """One LaTeX table per board; needs no package."""
     lines: list[str] = []
     for board in boards:
         shown = columns(board)
@@ -68,4 +68,5 @@ def board_latex(boards: Sequence[Board]) -> str:
 
 
 def _inert(text: str) -> str:
+    """The text, quoted if a spreadsheet would read it as a formula."""
     return f"'{text}" if text[:1] in "=+-@\t\r" else text

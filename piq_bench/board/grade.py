@@ -1,4 +1,4 @@
-"""An entry to its grade: what it reaches, computed anew; what it claims, to the last bit; and whether it is a copy."""
+"""Grades an entry: scores it again, checks its claims to the last bit, and compares it with the other entries."""
 
 import json
 import unicodedata
@@ -22,7 +22,7 @@ from piq_bench.scoring.score import require_numbers, score
 
 @dataclass(frozen=True)
 class Claim:
-    """One number that the author gave, beside ours."""
+    """A value that the author claims, and the value that the grader computed."""
 
     name: str
     claimed: float | str
@@ -30,20 +30,20 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """To the last bit."""
+        """Whether both values are equal to the last bit."""
         return self.claimed == self.computed
 
 
 @dataclass(frozen=True, eq=False)
 class Grade:
-    """What the grader says of an entry.
+    """The grader's findings about an entry.
 
     Attributes:
-        entry: its id.
-        status: "scored", or "partial" where PIQ is missing.
-        claims: every number claimed.
-        copies: ids of entries with the same predictions.
-        warnings: what a maintainer should look at.
+        entry: id of the entry.
+        status: "scored", or "partial" if it has no PIQ.
+        claims: every claimed value.
+        copies: ids of entries with identical predictions.
+        warnings: findings for a maintainer to check.
         document: the score file as plain values.
     """
 
@@ -56,7 +56,7 @@ class Grade:
 
     @property
     def passed(self) -> bool:
-        """Whether every claim holds and the entry is nobody's copy."""
+        """Whether every claim holds and no other entry has identical predictions."""
         return not self.copies and all(claim.holds for claim in self.claims)
 
 
@@ -75,36 +75,36 @@ def grade(
     """Grade an entry.
 
     Args:
-        benchmark: to score against.
-        entry: whose form is right.
-        others: folders of the other entries; those that cannot be read are passed over with a warning.
-        predictions: those of an entry that only refers to them.
-        partial: whether an entry may leave tasks out.
-        n_resamples: of the intervals.
-        engine: as for `scoring.score`.
-        engine_name: likewise.
-        advance: likewise.
+        benchmark: benchmark to score against.
+        entry: entry to grade.
+        others: folders to compare with; the entry's own is skipped, and unreadable ones only cause a warning.
+        predictions: the fetched file, for an entry whose predictions are hosted elsewhere.
+        partial: whether the entry may leave tasks out.
+        n_resamples: number of bootstrap resamples for the intervals; 0 for no intervals.
+        engine: retrieval engine, as for `scoring.score`.
+        engine_name: name of the engine in the score file.
+        advance: called with the number of queries finished since the last call.
 
     Raises:
-        BadUsage: if the predictions lie elsewhere and were not fetched.
-        BadSubmission: with everything that is wrong with the predictions.
+        BadUsage: if the predictions are hosted elsewhere and were not fetched.
+        BadSubmission: with every problem of the predictions.
     """
-    own = entry.submission or predictions
-    if own is None:
-        where = "lie elsewhere" if entry.reference is None else f"lie at {quoted(entry.reference.url)}"
+    path = entry.submission or predictions
+    if path is None:
+        where = "are elsewhere" if entry.reference is None else f"are at {quoted(entry.reference.url)}"
         raise BadUsage(
-            entry.id, [Problem("elsewhere", "predictions", where, "fetch them with --fetch, if you trust it")]
+            entry.id, [Problem("elsewhere", "predictions", where, "fetch them with --fetch, if you trust this address")]
         )
-    submission = read_submission(own, benchmark, partial=partial)
-    found = score(
+    submission = read_submission(path, benchmark, partial=partial)
+    result = score(
         benchmark, submission, n_resamples=n_resamples, engine=engine, engine_name=engine_name, advance=advance
     )
-    require_numbers(found)
-    document = score_document(found)
-    copies, warnings = _compared(benchmark, entry, submission, [path for path in others if path.name != entry.id])
+    require_numbers(result)
+    document = score_document(result)
+    copies, warnings = _compared(benchmark, entry, submission, [folder for folder in others if folder.name != entry.id])
     return Grade(
         entry=entry.id,
-        status="partial" if found.piq is None else "scored",
+        status="partial" if result.piq is None else "scored",
         claims=tuple(_claims(entry, document)),
         copies=tuple(copies),
         warnings=tuple(warnings),
@@ -113,7 +113,7 @@ def grade(
 
 
 def result_json(grade: Grade, disclosure: str = "full") -> str:
-    """The text of an entry's result.json."""
+    """The text of result.json, without what the level of disclosure hides."""
     score = disclosed_document(grade.document, disclosure)
     document = {
         "schema": SCHEMA,
@@ -147,36 +147,36 @@ def _claims(entry: Entry, document: Mapping[str, Any]) -> list[Claim]:
 def _compared(
     benchmark: Benchmark, entry: Entry, own: Submission, others: Sequence[Path]
 ) -> tuple[list[str], list[str]]:
-    """Entries with the same content, and warnings of those that are much alike."""
+    """Ids of entries with identical predictions, and warnings about near copies and confusable names."""
     copies: list[str] = []
     warnings: list[str] = []
     for folder in others:
         try:
-            beside = read_entry(folder)
-            if _folded(beside.metadata.name) == _folded(entry.metadata.name):
-                warnings.append(f"name: it is, or looks like, that of {folder.name}")
-            if beside.submission is None:
-                if _graded_content(beside) == own.content:
+            other_entry = read_entry(folder)
+            if _folded(other_entry.metadata.name) == _folded(entry.metadata.name):
+                warnings.append(f"name: equals or resembles the name of {folder.name}")
+            if other_entry.submission is None:
+                if _graded_content(other_entry) == own.content:
                     copies.append(folder.name)
                 continue
-            other = read_submission(beside.submission, benchmark, partial=True)
+            other = read_submission(other_entry.submission, benchmark, partial=True)
         except BadInput as refusal:
             warnings.append(f"{folder.name} was not compared: {printable(refusal.problems[0].found)}")
             continue
         if other.content == own.content:
             copies.append(folder.name)
             continue
-        warnings += [f"{likeness} {folder.name}" for likeness in near_copies(benchmark, own, other)]
+        warnings += near_copies(benchmark, own, other, folder.name)
     return copies, warnings
 
 
 def _folded(name: str) -> str:
-    """A name without what hardly shows: capitals, kinds of blanks, wide or narrow letters."""
+    """A name without differences that readers overlook: case, blanks, full-width or half-width letters."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _graded_content(entry: Entry) -> str | None:
-    """SHA-256 of predictions that lie elsewhere, as they were when they were graded."""
+    """Content hash that the grader recorded for predictions hosted elsewhere; None if there is no valid result."""
     try:
         result = read_result(entry.result)
         return None if result is None else str(result["score"]["submission"]["content"])

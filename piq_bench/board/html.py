@@ -1,23 +1,29 @@
-"""Boards as static pages, one for all entries and one for each: no request leaves them, and they read without scripts.
+"""Writes boards as static pages: one for the leaderboard and one for each entry.
 
-Everything that a stranger wrote is escaped by the templates, which also forbid the browser to load anything.
+The pages load nothing and can be read without scripts. The templates escape everything that a stranger wrote and
+forbid the browser to load anything.
 """
 
 from collections.abc import Sequence
 
 from piq_bench.board.ledger import Line
-from piq_bench.board.published import DATA_SET, DESIGN, ROWS, SOURCE
+from piq_bench.board.published import DESIGN, HEADING, NOTE, ROWS, SOURCE
 from piq_bench.board.rank import Board
-from piq_bench.board.rows import RULE, Row, columns, rows, title
+from piq_bench.board.rows import REMOVED, RULE, Row, columns, rows, title
 from piq_bench.errors import printable
 from piq_bench.report.html import render
 from piq_bench.report.rows import percent
 
-LONGEST = 2000
+LONGEST = 2000  # characters of an author's text
 
 
 def board_pages(boards: Sequence[Board], removed_entries: Sequence[Line] = ()) -> dict[str, str]:
-    """Text of each page by file name; `removed_entries` as for Markdown."""
+    """Text of each page, by file name.
+
+    Args:
+        boards: what the pages show.
+        removed_entries: ledger lines of entries that were graded and are no longer in the folder.
+    """
     shown = [{"title": title(board), "columns": columns(board), "rows": rows(board)} for board in boards]
     published = [{"name": row.name, "design": row.design, "text": percent(row.piq)} for row in ROWS]
     pages = {
@@ -27,8 +33,10 @@ def board_pages(boards: Sequence[Board], removed_entries: Sequence[Line] = ()) -
             rule=RULE,
             removed_entries=[(printable(line.entry), printable(line.date), line.number) for line in removed_entries],
             published=published,
+            removed_heading=REMOVED,
             published_columns=DESIGN,
-            data_set=DATA_SET,
+            published_heading=HEADING,
+            published_note=NOTE,
             source=SOURCE,
         )
     }
@@ -41,24 +49,24 @@ def board_pages(boards: Sequence[Board], removed_entries: Sequence[Line] = ()) -
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:
-    """What the author says, and where the numbers come from."""
-    said, score = row.standing.entry.metadata, row.standing.score
+    """The author's description of an entry and the hashes of its predictions and score, as pairs of name and text."""
+    metadata, score = row.standing.entry.metadata, row.standing.score
     return [
         ("rank", row.ranks),
-        ("team", said.team),
-        ("authors", ", ".join(said.authors)),
-        ("date", said.date.isoformat()),
-        ("method", said.method.summary),
-        ("backbone", said.method.backbone or ""),
-        ("parameters", "" if said.method.parameters is None else f"{said.method.parameters:,}"),
-        ("trained on", ", ".join(said.training.datasets)),
-        ("other data", "yes" if said.training.external_data else "no"),
-        ("ensemble", "yes" if said.method.ensemble else "no"),
-        ("test-time augmentation", "yes" if said.method.test_time_augmentation else "no"),
-        ("re-ranking", "yes" if said.method.reranking else "no"),
-        ("paper", str(said.paper or "")),
-        ("code", str(said.code or "")),
-        ("licence", said.licence or ""),
-        ("predictions", str(score["submission"].get("content", ""))),
-        ("digest", str(score["protocol"]["digest"])),
+        ("team", metadata.team),
+        ("authors", ", ".join(metadata.authors)),
+        ("date of entry", metadata.date.isoformat()),
+        ("method", metadata.method.summary),
+        ("backbone", metadata.method.backbone or ""),
+        ("parameters", "" if metadata.method.parameters is None else f"{metadata.method.parameters:,}"),
+        ("trained on", ", ".join(metadata.training.datasets)),
+        ("external training data", "yes" if metadata.training.external_data else "no"),
+        ("ensemble", "yes" if metadata.method.ensemble else "no"),
+        ("test-time augmentation", "yes" if metadata.method.test_time_augmentation else "no"),
+        ("re-ranking", "yes" if metadata.method.reranking else "no"),
+        ("paper", str(metadata.paper or "")),
+        ("code", str(metadata.code or "")),
+        ("licence", metadata.licence or ""),
+        ("SHA-256 of predictions", str(score["submission"].get("content", ""))),
+        ("digest of score", str(score["protocol"]["digest"])),
     ]

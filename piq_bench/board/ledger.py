@@ -1,14 +1,14 @@
-"""The ledger: every scoring that somebody was told of, one line each, never edited.
+"""Records every scoring in an append-only ledger, and decides what a scoring on hidden labels may reveal.
 
-In comes what a grading found; out goes one line of JSON more, in a file that is otherwise left as it was, and what may
-be told. Each line carries the SHA-256 of the line before it, so that a line that was edited, moved or taken out is seen
-by everybody who reads the file. Lines cut off at its end are not; that is why the hash of the last line is printed.
+The ledger is a file with one line of JSON per scoring. Each line carries the SHA-256 of the line before it, so reading
+the file detects lines that were edited, moved or removed. It cannot detect lines removed from the end; for that
+purpose the hash of the last line is printed.
 
-On a hidden test set every answer teaches something about the labels. Two rules limit that. A budget: no more scorings
-of one benchmark than it allows. The Ladder (Blum and Hardt, The Ladder: A Reliable Leaderboard for Machine Learning
-Competitions, 2015): all that is told is the best PIQ so far, and it moves only when an entry is better by more than a
-step. As in their variant without a parameter, the step follows from the entry's own uncertainty: half the width of its
-95% interval.
+On a hidden test set every published score reveals something about the labels. Two rules limit this. A budget caps the
+number of scorings of one benchmark. The Ladder (Blum and Hardt, The Ladder: A Reliable Leaderboard for Machine Learning
+Competitions, 2015) publishes only the best PIQ so far, and updates it only if an entry exceeds it by more than a step.
+As in the parameter-free variant of that paper, the step follows from the entry's own uncertainty: here it is half the
+width of the entry's 95% interval.
 """
 
 import hashlib
@@ -28,29 +28,30 @@ from piq_bench.write.files import written_whole
 
 FILE = "ledger.jsonl"
 MAX_BYTES = 64 << 20
-START = "0" * 64  # what the first line carries
-TOLD_DIGITS = 3  # of a public best: what is told is rounded, so that it does not give a score away to the last bit
-REASON = 300  # characters at most
-REMEDY = "the ledger as it was: git has it"
+START = "0" * 64  # the first line has no line before it and carries this
+PUBLISHED_DIGITS = 3  # decimals of the published best, so that it does not reveal a score to the last bit
+REASON = 300  # largest number of characters of a reason
+REMEDY = "restore the unedited ledger, for example from git"
 
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Line(BaseModel):
-    """One line.
+    """One line of the ledger: a scoring and its outcome.
 
     Attributes:
-        number: from 1.
-        previous: SHA-256 of the line before, without its end.
-        date: when, in UTC.
-        entry: its id.
-        fingerprint: of the benchmark.
+        number: line number, from 1.
+        previous: SHA-256 of the line before, without its line break.
+        date: time of the scoring, in UTC.
+        entry: id of the entry.
+        fingerprint: fingerprint of the benchmark.
         content: SHA-256 of the predictions.
-        digest: of the score; None where the score was not told.
+        digest: digest of the score; None with the Ladder, which does not publish the score.
         decision: "accepted" or "refused"; with the Ladder "best" or "not better" instead of "accepted".
-        reason: why.
-        best: the public best after this line; None without the Ladder.
-        told: SHA-256 of what the entry's result tells; None where none was written, and in lines of earlier versions.
+        reason: reason for the decision.
+        best: published best PIQ after this line; None without the Ladder.
+        told: SHA-256 of the score published in the entry's result (`published_digest`); None if no result was written,
+            and in lines of earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -70,15 +71,15 @@ class Line(BaseModel):
 
 @dataclass(frozen=True)
 class Scoring:
-    """What a grading found, to be recorded.
+    """A scoring to be recorded.
 
     Attributes:
-        entry: its id.
-        fingerprint: of the benchmark.
+        entry: id of the entry.
+        fingerprint: fingerprint of the benchmark.
         content: SHA-256 of the predictions.
-        digest: of the score.
-        refusal: why the entry was refused; empty where it was not.
-        told: SHA-256 of what is written into its result; None where nothing is.
+        digest: digest of the score.
+        refusal: reason why the entry was refused; empty if it was not.
+        published: SHA-256 of the score published in the entry's result; None if no result is written.
     """
 
     entry: str
@@ -86,49 +87,59 @@ class Scoring:
     content: str
     digest: str
     refusal: str
-    told: str | None = None
+    published: str | None = None
 
 
 @dataclass(frozen=True)
 class LadderEntry:
-    """What the Ladder decides on: PIQ, and by how much it must exceed the best; both in [0, 1]."""
+    """An entry as the Ladder sees it.
+
+    Attributes:
+        piq: PIQ of the entry, in [0, 1].
+        step: the entry becomes the new best only if its PIQ exceeds the published best by more than this.
+    """
 
     piq: float
     step: float
 
 
 def read_ledger(path: Path) -> tuple[Line, ...]:
-    """All lines; none where there is no file.
+    """Read and verify all lines; a missing file has none.
 
     Raises:
-        BadUsage: naming every line that is none, or does not carry the hash of the line before it.
+        BadUsage: naming every invalid line and every line that does not carry the hash of the line before it.
     """
     return tuple(_checked(path, _text(path)))
 
 
-def spent(lines: Sequence[Line], fingerprint: str) -> int:
-    """Scorings of one benchmark so far, whatever came of them."""
+def count_scorings(lines: Sequence[Line], fingerprint: str) -> int:
+    """Number of scorings of one benchmark so far, whatever their outcome."""
     return sum(line.fingerprint == fingerprint for line in lines)
 
 
-def refuse_spent(path: Path, fingerprint: str, budget: int | None) -> None:
-    """To be asked before anything is scored.
+def check_budget(path: Path, fingerprint: str, budget: int | None) -> None:
+    """Check before scoring that the budget of a benchmark allows one more scoring.
+
+    Args:
+        path: file of the ledger.
+        fingerprint: fingerprint of the benchmark.
+        budget: largest number of scorings of one benchmark; None for no limit.
 
     Raises:
-        LimitExceeded: if the budget is spent.
+        LimitExceeded: if the budget is used up.
         BadUsage: if the ledger was edited.
     """
-    _refuse_spent(path, read_ledger(path), fingerprint, budget)
+    _check_budget(path, read_ledger(path), fingerprint, budget)
 
 
 def best_of(lines: Sequence[Line], fingerprint: str) -> float | None:
-    """The public best of one benchmark; None before the first."""
-    told = [line.best for line in lines if line.fingerprint == fingerprint and line.best is not None]
-    return told[-1] if told else None
+    """The last published best PIQ of one benchmark; None if there is none yet."""
+    published = [line.best for line in lines if line.fingerprint == fingerprint and line.best is not None]
+    return published[-1] if published else None
 
 
 def new_best(best: float | None, ladder: LadderEntry) -> float | None:
-    """The new public best; None if it stays.
+    """The new best PIQ to publish; None if the published best stays.
 
     >>> new_best(0.470, LadderEntry(piq=0.4949, step=0.02))
     0.495
@@ -137,45 +148,49 @@ def new_best(best: float | None, ladder: LadderEntry) -> float | None:
     """
     if best is not None and ladder.piq <= best + ladder.step:
         return None
-    return round(ladder.piq, TOLD_DIGITS)
+    return round(ladder.piq, PUBLISHED_DIGITS)
 
 
 def record(
     path: Path, scoring: Scoring, *, ladder: LadderEntry | None = None, budget: int | None = None
 ) -> tuple[Line, str]:
-    """Add a line. Until it is written, nothing may be told.
+    """Append a scoring to the ledger. The caller publishes nothing about the scoring before this returns.
 
     Args:
-        path: of the ledger; made if it is not there.
-        scoring: what was found.
-        ladder: with the Ladder.
-        budget: scorings of one benchmark at most.
+        path: file of the ledger; created if it does not exist.
+        scoring: the scoring to record.
+        ladder: PIQ and step of the entry, to apply the Ladder; None to grade without it.
+        budget: largest number of scorings of one benchmark; None for no limit.
 
     Returns:
-        The line, and its SHA-256.
+        The new line, and its SHA-256.
 
     Raises:
-        LimitExceeded: if others have spent the budget in the meantime.
+        LimitExceeded: if other runs have used up the budget in the meantime.
         BadUsage: if the ledger was edited.
     """
-    with _alone(path.parent):
+    with _exclusive_lock(path.parent):
         text = _text(path)
         lines = _checked(path, text)
-        _refuse_spent(path, lines, scoring.fingerprint, budget)
-        own = _split(text)
+        _check_budget(path, lines, scoring.fingerprint, budget)
+        raw_lines = _split(text)
         best = best_of(lines, scoring.fingerprint) if ladder is not None else None
         decision: Literal["accepted", "refused", "best", "not better"] = "accepted"
-        reason = "scored anew, nothing speaks against it"
+        reason = "scored again; every compared claim holds and no copy was found"
         if scoring.refusal:
             decision, reason = "refused", scoring.refusal
         elif ladder is not None:
             higher = new_best(best, ladder)
             decision = "not better" if higher is None else "best"
-            reason = "by no more than the step" if higher is None else "by more than the step, or the first"
+            reason = (
+                "does not exceed the best by more than the step"
+                if higher is None
+                else "exceeds the best by more than the step, or is the first"
+            )
             best = best if higher is None else higher
         line = Line(
             number=len(lines) + 1,
-            previous=_hash(own[-1]) if own else START,
+            previous=_hash(raw_lines[-1]) if raw_lines else START,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             entry=scoring.entry,
             fingerprint=scoring.fingerprint,
@@ -184,19 +199,19 @@ def record(
             decision=decision,
             reason=printable(reason, REASON),
             best=best,
-            told=scoring.told,
+            told=scoring.published,
         )
-        written = json.dumps(line.model_dump())
+        raw = json.dumps(line.model_dump())
         with written_whole(path) as temporary:
-            temporary.write_text(f"{text}{written}\n", encoding="ascii", newline="\n")
-    return line, _hash(written)
+            temporary.write_text(f"{text}{raw}\n", encoding="ascii", newline="\n")
+    return line, _hash(raw)
 
 
 def _text(path: Path) -> str:
     if not path.exists() and not path.is_symlink():
         return ""
     if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
-        found = f"is no plain file of at most {MAX_BYTES:,} bytes"
+        found = f"is not a regular file of at most {MAX_BYTES:,} bytes"
         raise BadUsage(str(path), [Problem("no-ledger", path.name, found, "the ledger that `piq grade` writes")])
     try:
         return path.read_text(encoding="ascii")
@@ -208,7 +223,7 @@ def _text(path: Path) -> str:
 
 
 def _checked(path: Path, text: str) -> list[Line]:
-    """The lines of a text, if each is in its place."""
+    """The lines of a text, each verified against the line before it."""
     lines: list[Line] = []
     problems: list[Problem] = []
     previous = START
@@ -217,7 +232,9 @@ def _checked(path: Path, text: str) -> list[Line]:
         try:
             line = Line.model_validate_json(raw)
         except ValidationError as error:
-            problems.append(Problem("no-line", where, f"is no line: {printable(error.errors()[0]['msg'])}", REMEDY))
+            problems.append(
+                Problem("no-line", where, f"is not a valid line: {printable(error.errors()[0]['msg'])}", REMEDY)
+            )
         else:
             if line.previous != previous or line.number != number:
                 found = (
@@ -227,16 +244,18 @@ def _checked(path: Path, text: str) -> list[Line]:
             lines.append(line)
         previous = _hash(raw)
     if text and not text.endswith("\n"):
-        problems.append(Problem("torn-line", f"line {len(_split(text))}", "has no end", REMEDY))
+        problems.append(Problem("torn-line", f"line {len(_split(text))}", "has no line break at its end", REMEDY))
     if problems:
         raise BadUsage(str(path), problems)
     return lines
 
 
-def _refuse_spent(path: Path, lines: Sequence[Line], fingerprint: str, budget: int | None) -> None:
-    if budget is not None and (n := spent(lines, fingerprint)) >= budget:
-        found = f"{n} of {budget} scorings of this benchmark are spent"
-        raise LimitExceeded(str(path), [Problem("budget", "--budget", found, "wait for the organiser to raise it")])
+def _check_budget(path: Path, lines: Sequence[Line], fingerprint: str, budget: int | None) -> None:
+    if budget is not None and (n := count_scorings(lines, fingerprint)) >= budget:
+        found = f"{n} of {budget} scorings of this benchmark are used up"
+        raise LimitExceeded(
+            str(path), [Problem("budget", "--budget", found, "wait for the organiser to raise the budget")]
+        )
 
 
 def _split(text: str) -> list[str]:
@@ -248,11 +267,11 @@ def _hash(line: str) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else records in this folder meanwhile, on systems that have such locks."""
+def _exclusive_lock(folder: Path) -> Iterator[None]:
+    """Keep other processes from recording in this folder, on systems that have file locks."""
     try:
         import fcntl
-    except ImportError:  # Windows: graders there must not run at the same time
+    except ImportError:  # Windows: only one grader may run at a time there
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,19 +1,27 @@
-"""Boards as Markdown: the leaderboard that a repository shows."""
+"""Writes boards as Markdown: the leaderboard that a repository shows."""
 
 from collections.abc import Sequence
 
 from piq_bench.board.ledger import Line
-from piq_bench.board.published import DATA_SET, DESIGN, ROWS, SOURCE
+from piq_bench.board.published import DESIGN, HEADING, NOTE, ROWS, SOURCE
 from piq_bench.board.rank import Board
-from piq_bench.board.rows import RULE, columns, rows, title
+from piq_bench.board.rows import REMOVED, RULE, columns, rows, title
 from piq_bench.report.markdown import escaped
 from piq_bench.report.rows import percent
 
-HEAD = "# Leaderboard\n\nWritten by `piq board`; edits are lost. Numbers are in per cent, higher is better.\n"
+HEAD = (
+    "# Leaderboard\n\nThis file is written by `piq board`: do not edit it. Scores are in per cent; higher is better. "
+    "95% bootstrap confidence intervals of PIQ are in brackets.\n"
+)
 
 
 def board_markdown(boards: Sequence[Board], removed_entries: Sequence[Line] = ()) -> str:
-    """The file's text; below the boards, entries that the ledger knows and that are no longer here."""
+    """The text of leaderboard.md.
+
+    Args:
+        boards: what is shown, one table each.
+        removed_entries: ledger lines of entries that were graded and are no longer in the folder.
+    """
     parts = [HEAD]
     for board in boards:
         shown = columns(board)
@@ -29,11 +37,12 @@ def board_markdown(boards: Sequence[Board], removed_entries: Sequence[Line] = ()
         parts.append("\n".join([*lines, "", RULE, ""]))
     if removed_entries:
         lines = [
-            f"* {escaped(line.entry)}, graded {escaped(line.date)}, line {line.number}" for line in removed_entries
+            f"* {escaped(line.entry)}, graded {escaped(line.date)}, line {line.number} of the ledger"
+            for line in removed_entries
         ]
-        parts.append("\n".join(["## In the ledger, and no longer here", "", *lines, ""]))
-    lines = ["## Published rows, of another data set", "", f"{escaped(DATA_SET)}: {escaped(SOURCE)}.", ""]
-    lines += [f"| row | PIQ | {' | '.join(DESIGN)} |", "|---|---:|" + "---|" * len(DESIGN)]
+        parts.append("\n".join([f"## {REMOVED}", "", *lines, ""]))
+    lines = [f"## {HEADING}", "", f"{NOTE} Source: {escaped(SOURCE)}.", ""]
+    lines += [f"| preset | PIQ | {' | '.join(DESIGN)} |", "|---|---:|" + "---|" * len(DESIGN)]
     lines += [f"| {row.name} | {percent(row.piq)} | {' | '.join(map(escaped, row.design))} |" for row in ROWS]
     lines.append("")
     return "\n".join([*parts, *lines])

@@ -1,7 +1,7 @@
-"""metadata.toml: what the author of an entry says about it. In comes a stranger's text, out comes a checked record.
+"""Reads and validates metadata.toml, the author's description of an entry.
 
-Every problem is reported at once. Words that only the grader may say, such as a rank, are refused, as is any key that
-is not known: a misspelt key would otherwise be a claim that nobody reads.
+All problems are reported at once. Keys that belong to the grader, such as a rank, and unknown keys are refused:
+otherwise a misspelt claim would be ignored without notice.
 """
 
 import re
@@ -19,11 +19,19 @@ from piq_bench.read.validate import closest
 FILE = "metadata.toml"
 SCHEMA = "piq-bench/entry/1"
 MAX_BYTES = 64 << 10
-MOST_CLAIMS = 200  # of a kind
+MOST_CLAIMS = 200  # of aspects, of F1 scores and of re-id scores
 MOST_PARAMETERS = 10**15
-UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # kinds of characters that show nothing, or turn what stands around
-BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0]")  # letters and marks that show nothing
-MOST_MARKS = 4  # accents on one letter: more reach into the lines above and below
+INVISIBLE = {
+    "Cc",
+    "Cf",
+    "Cs",
+    "Co",
+    "Cn",
+    "Zl",
+    "Zp",
+}  # Unicode categories that are invisible or reorder the text around them
+BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0]")  # letters and marks that are invisible
+MOST_MARKS = 4  # accents on one letter: more would reach into the lines above and below
 RESERVED = ("verified", "rank", "piq", "score", "grade", "result", "baseline")
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -33,11 +41,13 @@ Shares = Annotated[dict[Text, Share], Field(max_length=MOST_CLAIMS)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)  # "no" is a text, and no boolean
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True
+    )  # "no" stays a text and does not become a boolean
 
 
 class Method(_Strict):
-    """How predictions were made."""
+    """How the predictions were made."""
 
     summary: LongText
     backbone: Text | None = None
@@ -48,15 +58,17 @@ class Method(_Strict):
 
 
 class Training(_Strict):
-    """What the method has seen."""
+    """The data that the method was trained on."""
 
     datasets: Annotated[list[Text], Field(max_length=50)]
     external_data: bool
-    used_test_images: Literal[False] = Field(description="nobody may train on query or gallery images")
+    used_test_images: Literal[False] = Field(
+        description="must be false: training on query or gallery images is not allowed"
+    )
 
 
 class Claimed(_Strict):
-    """What the author found; the grader computes it again, and expects the same to the last bit."""
+    """Scores that the author claims; the grader computes them again and requires equality to the last bit."""
 
     piq: Share | None = None
     aspects: Shares = Field(default_factory=dict)
@@ -66,7 +78,7 @@ class Claimed(_Strict):
 
 
 class Metadata(_Strict):
-    """All of the file."""
+    """The whole file."""
 
     schema_: Literal["piq-bench/entry/1"] = Field(alias="schema")
     name: Text
@@ -83,10 +95,10 @@ class Metadata(_Strict):
 
 
 def read_metadata(folder: Path) -> Metadata:
-    """Read and check an entry's metadata.
+    """Read and validate the metadata of an entry.
 
     Args:
-        folder: of the entry.
+        folder: folder of the entry.
 
     Raises:
         BadSubmission: with every problem found.
@@ -94,38 +106,42 @@ def read_metadata(folder: Path) -> Metadata:
     path = folder / FILE
     try:
         if path.is_symlink() or not path.is_file():
-            raise _refusal(path, "missing-metadata", "there is no such file", "see how others have it")
+            raise _refusal(
+                path, "missing-metadata", "does not exist", "write one; the metadata of other entries are examples"
+            )
         if path.stat().st_size > MAX_BYTES:
-            raise _refusal(path, "too-large", f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
+            raise _refusal(path, "too-large", f"has {path.stat().st_size} bytes", f"at most {MAX_BYTES}")
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise _refusal(path, "unreadable", printable(error), "a file of TOML, in UTF-8") from None
+        raise _refusal(path, "unreadable", printable(error), "a TOML file in UTF-8") from None
     problems = list(_strange_texts(content, ""))
     try:
-        found = Metadata.model_validate(content)
+        metadata = Metadata.model_validate(content)
     except ValidationError as error:
-        problems += [_problem(one) for one in error.errors(include_url=False)]
+        problems += [_problem(details) for details in error.errors(include_url=False)]
     if problems:
         raise BadSubmission(str(path), problems)
-    return found
+    return metadata
 
 
 def json_schema() -> dict[str, Any]:
-    """The same rules as JSON Schema, for editors and other tools."""
+    """The rules of metadata.toml as JSON Schema, for editors and other tools."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Metadata.model_json_schema(by_alias=True)}
 
 
 def _problem(error: Any) -> Problem:  # noqa: ANN401
-    """One complaint of pydantic in our words."""
+    """An error of pydantic as a located problem."""
     where = ".".join(map(str, error["loc"]))
     last = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
         if last in RESERVED:
-            return Problem("reserved-key", printable(where), "is said by the grader alone", "leave it out")
+            return Problem("reserved-key", printable(where), "may only be set by the grader", "leave it out")
         known = _keys(error["loc"][:-1])
         meant = closest(last, known)
         hint = f"did you mean {quoted(meant)}? " if meant else ""
-        return Problem("unknown-key", printable(where), "is no key", f"{hint}known are {', '.join(known)}")
+        return Problem(
+            "unknown-key", printable(where), "is not a known key", f"{hint}known keys are {', '.join(known)}"
+        )
     if error["type"] == "missing":
         return Problem("missing-key", printable(where), "is missing", "add it")
     plain = isinstance(error["input"], str | int | float | bool)
@@ -134,7 +150,7 @@ def _problem(error: Any) -> Problem:  # noqa: ANN401
 
 
 def _keys(place: tuple[str | int, ...]) -> list[str]:
-    """The keys that are known where an unknown one was found."""
+    """The known keys of the table in which an unknown key was found."""
     models: dict[tuple[str | int, ...], type[BaseModel]] = {
         (): Metadata,
         ("method",): Method,
@@ -146,7 +162,7 @@ def _keys(place: tuple[str | int, ...]) -> list[str]:
 
 
 def _strange_texts(value: object, where: str) -> list[Problem]:
-    """Texts and keys that a terminal or a page could not show as they are, or would show as another's."""
+    """A problem for each key and text that a terminal or page would not show as it is, or that imitates another."""
     if isinstance(value, dict):
         found = []
         for key, part in value.items():
@@ -156,23 +172,23 @@ def _strange_texts(value: object, where: str) -> list[Problem]:
             found += _strange_texts(part, own)
         return found
     if isinstance(value, list):
-        return [one for place, part in enumerate(value) for one in _strange_texts(part, f"{where}[{place}]")]
+        return [problem for i, part in enumerate(value) for problem in _strange_texts(part, f"{where}[{i}]")]
     fault = _text_fault(value.replace("\n", " ")) if isinstance(value, str) else None
     return [Problem("strange-text", where, f"{quoted(value)} {fault}", "plain text")] if fault else []
 
 
 def _text_fault(text: str) -> str | None:
-    r"""What is wrong with how a text looks; None for nothing.
+    r"""The problem with how a text looks; None if there is none.
 
     >>> _text_fault("Zoë Łukasiewicz, 山田　太郎")
     >>> _text_fault("piq\u200bbench")
-    'has characters that cannot be seen'
+    'has invisible characters'
     """
-    if BLANK.search(text) or any(unicodedata.category(one) in UNSEEN for one in text):
-        return "has characters that cannot be seen"
+    if BLANK.search(text) or any(unicodedata.category(character) in INVISIBLE for character in text):
+        return "has invisible characters"
     n_marks = 0
-    for one in text:
-        n_marks = n_marks + 1 if unicodedata.category(one) in ("Mn", "Me") else 0
+    for character in text:
+        n_marks = n_marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         if n_marks > MOST_MARKS:
             return f"has more than {MOST_MARKS} marks on one letter"
     return None

@@ -1,7 +1,7 @@
-"""Two entries to what they have in common: equal rows, similarities that move together, mistakes that are shared.
+"""Detects near copies: pairs of entries with equal rows, correlated similarities or common mistakes.
 
-All of it only warns, and only equality of everything refuses (`grade`): who fine-tunes another's published model does
-nothing wrong, and a maintainer can ask what the author says of it.
+A near copy only causes a warning; only identical predictions are refused (see `grade`). Fine-tuning a published model
+is legitimate, and a maintainer can ask the author about it.
 """
 
 from collections.abc import Mapping
@@ -12,39 +12,41 @@ import numpy as np
 from piq_bench.records import NOT_ANNOTATED, Benchmark, FloatArray, IntArray, Submission
 
 EQUAL_ROWS: Final = 0.9
-# Our baselines set the next two. reference-fss-br and reference-fss-br-uncertainty start from the same weights, see the
-# same batches and differ in the weighting of losses alone: 0.9965 and 0.913. No other two of them reach 0.952 and 0.72.
-# A copy with noise of a tenth of each dimension's deviation has 0.998; one with 2% of its answers drawn anew, 0.96.
+# The next two thresholds lie above the values of our own baselines. reference-fss-br and reference-fss-br-uncertainty
+# start from the same weights, see the same batches and differ only in the weights of the losses: correlation 0.9965,
+# common mistakes 0.913. No other pair of baselines exceeds 0.952 and 0.72. A copy with added noise of a tenth of each
+# dimension's standard deviation has a correlation of 0.998; one with 2% of its answers redrawn, 0.96 common mistakes.
 SIMILARITIES: Final = 0.9975
 MISTAKES: Final = 0.94
-FEWEST_MISTAKES: Final = 50  # two entries that hardly err share mistakes by chance, or those of the labels
-SAMPLE: Final = 1000  # images: half a million pairs
-ROUNDING: Final = 1e-12  # of similarities up to 4; less than that between any two of them is no difference
+FEWEST_MISTAKES: Final = 50  # two entries with few mistakes share them by chance, or because of wrong labels
+SAMPLE: Final = 1000  # images, which make half a million pairs
+ROUNDING: Final = 1e-12  # similarities, at most 4, that differ by less count as equal
 
 
-def near_copies(benchmark: Benchmark, one: Submission, other: Submission) -> list[str]:
-    """What a maintainer is told of `one`, as texts that the name of `other` ends; empty for most.
+def near_copies(benchmark: Benchmark, one: Submission, other: Submission, other_name: str) -> list[str]:
+    """Warnings for a maintainer if `one` is a near copy of `other`; empty for most pairs.
 
     Args:
-        benchmark: with labels.
-        one: aligned with it.
-        other: likewise.
+        benchmark: benchmark with labels.
+        one: submission to check, aligned with the benchmark.
+        other: submission to compare with, aligned with the benchmark.
+        other_name: name of the entry of `other`, for the warnings.
     """
     found = []
     rows = equal_rows(one, other)
     if rows.get("embedding", 0.0) >= EQUAL_ROWS:
-        found.append(f"embedding: {rows['embedding']:.1%} of the rows are those of")
+        found.append(f"embedding: {rows['embedding']:.1%} of the rows are identical to those of {other_name}")
     elif (correlation := similarity_correlation(one, other)) is not None and correlation >= SIMILARITIES:
-        found.append(f"embedding: its similarities correlate by {correlation:.4f} with those of")
+        found.append(f"embedding: the similarities correlate with those of {other_name} (r = {correlation:.4f})")
     if rows.get("answers", 0.0) >= EQUAL_ROWS:
-        found.append(f"answers: {rows['answers']:.1%} of the rows are those of")
+        found.append(f"answers: {rows['answers']:.1%} of the rows are identical to those of {other_name}")
     elif (share := common_mistakes(benchmark, one, other)) is not None and share >= MISTAKES:
-        found.append(f"answers: {share:.1%} of the mistakes are those of")
+        found.append(f"answers: {share:.1%} of the mistakes are the same as those of {other_name}")
     return found
 
 
 def equal_rows(one: Submission, other: Submission) -> Mapping[str, float]:
-    """Share of test images with the same embedding, to the bit, and with the same answers to all common tasks."""
+    """Share of test images with bitwise equal embeddings, and share with equal answers in all common tasks."""
     found = {}
     if one.embedding is not None and other.embedding is not None and one.embedding.shape == other.embedding.shape:
         same = one.embedding[one.order] == other.embedding[other.order]
@@ -62,13 +64,14 @@ def equal_rows(one: Submission, other: Submission) -> Mapping[str, float]:
 def similarity_correlation(one: Submission, other: Submission, seed: int = 0) -> float | None:
     """Pearson correlation, over pairs of images, of the similarities that each entry ranks by; in [-1, 1].
 
-    Rotating, permuting, mirroring or scaling the dimensions, or padding them with zeros, changes no similarity, and a
-    little noise little. None where an embedding is missing, or all similarities of one are equal.
+    The correlation does not change if the embedding is rotated, mirrored, scaled or padded with zeros, or if its
+    dimensions are permuted; a little noise changes it little. None if an embedding is missing, or if all similarities
+    of one entry are equal.
 
     Args:
-        one: of any dimension.
-        other: aligned with the same benchmark, of any dimension.
-        seed: which SAMPLE images are looked at, the same in both; all of them where there are no more.
+        one: submission with an embedding of any dimension.
+        other: submission aligned with the same benchmark, with an embedding of any dimension.
+        seed: seed for the choice of SAMPLE images, the same in both; smaller test sets are used whole.
     """
     if one.embedding is None or other.embedding is None:
         return None
@@ -81,36 +84,36 @@ def similarity_correlation(one: Submission, other: Submission, seed: int = 0) ->
 
 
 def common_mistakes(benchmark: Benchmark, one: Submission, other: Submission) -> float | None:
-    """Of the answers that either entry has wrong, the share that both have wrong in the same way; in [0, 1].
+    """Of the answers that at least one entry has wrong, the share that both have wrong in the same way; in [0, 1].
 
-    Right answers do not count: two good entries agree on those without knowing of each other. None where fewer than
-    FEWEST_MISTAKES are wrong.
+    Right answers are left out, since independent good entries agree on them. None if fewer than FEWEST_MISTAKES answers
+    are wrong.
 
     Args:
-        benchmark: with labels; each label of a multi-label task is an answer.
-        one: aligned with it.
-        other: likewise.
+        benchmark: benchmark with labels; each label of a multi-label task counts as one answer.
+        one: submission aligned with the benchmark.
+        other: submission aligned with the benchmark.
     """
     n_same, n_wrong = 0, 0
     for task in one.predictions.keys() & other.predictions.keys():
         truth = benchmark.labels[task][benchmark.test_rows]
-        answer, its_answer = one.predictions[task], other.predictions[task]
-        wrong, its_wrong = (given != truth for given in (answer, its_answer))
+        answer, other_answer = one.predictions[task], other.predictions[task]
+        wrong, other_wrong = answer != truth, other_answer != truth
         annotated = truth != NOT_ANNOTATED
-        n_same += int((wrong & its_wrong & (answer == its_answer) & annotated).sum())
-        n_wrong += int(((wrong | its_wrong) & annotated).sum())
+        n_same += int((wrong & other_wrong & (answer == other_answer) & annotated).sum())
+        n_wrong += int(((wrong | other_wrong) & annotated).sum())
     return n_same / n_wrong if n_wrong >= FEWEST_MISTAKES else None
 
 
 def _similarities(submission: Submission, rows: IntArray) -> FloatArray:
-    """Shape (n_pairs,); of all pairs of some test rows. In the fast form: what is compared has no last bit."""
-    assert submission.embedding is not None  # noqa: S101  (the caller looked)
+    """Similarities of all pairs of some test rows, shape (n_pairs,); fast and not exact to the last bit."""
+    assert submission.embedding is not None  # noqa: S101  (the caller checked)
     values = np.asarray(submission.embedding[submission.order[rows]], dtype=np.float64)
-    values /= np.abs(values).max() or 1.0  # so that no square overflows, and none of a tiny value is 0
+    values /= np.abs(values).max() or 1.0  # so that no square overflows or underflows
     if submission.distance == "cosine":
         values /= np.linalg.norm(values, axis=1, keepdims=True)
     else:
-        values -= values.mean(axis=0)  # distances stay, and lose no digits to a distant origin
+        values -= values.mean(axis=0)  # keeps distances, and avoids cancellation far from the origin
     products = values @ values.T
     squares = np.diag(products)
     pairs = np.triu_indices(rows.size, 1)

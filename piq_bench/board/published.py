@@ -1,22 +1,27 @@
-"""What the paper reports in Table 4, on Portrait250K, which nobody else has: beside ours, never ranked with it."""
+"""The results of the paper's Table 4 on Portrait250K, a data set that was never released.
+
+Boards show them in a table of their own and never rank them with entries.
+"""
 
 from dataclasses import dataclass
 
 SOURCE = "Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022 (arXiv 2207.13315), Table 4"
-DATA_SET = "Portrait250K (never released)"
-
-
+HEADING = "Published results on another data set"
+NOTE = (
+    "PIQ of the paper's models on Portrait250K, which was never released, in per cent. The entries above were scored "
+    "on other data and cannot be compared with these results. Rows carry the names of our presets that implement them."
+)
 DESIGN = ("model", "metric learning", "weights of losses", "batches")
 
 
 @dataclass(frozen=True)
 class Published:
-    """A row of the table.
+    """One row of the table.
 
     Attributes:
-        name: preset of the reference model that is this row.
-        piq: by the paper's equation (2) from the row's columns; within 0.001 of the printed one.
-        design: what the row tries out, in the order of DESIGN.
+        name: preset of our reference model that implements this row.
+        piq: PIQ in [0, 1], from the row's other columns by the paper's equation (2); within 0.001 of the printed value.
+        design: the design choices of the row, in the order of DESIGN.
     """
 
     name: str

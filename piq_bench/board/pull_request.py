@@ -1,9 +1,9 @@
-"""An entry that arrives on a branch: out of git's objects into an empty folder, without checking the branch out.
+"""Extracts the one entry that a branch adds from git's objects into a folder, without checking the branch out.
 
-Every changed path is looked at, not only those of the entry: a pull request adds the plain files of one new entry and
-does nothing else. Names, modes and sizes are read from git before any content is; no filter, hook or attribute of the
-branch has a say, since only plumbing commands are used. Changes are those since the branch left its base, so that
-entries which arrived there in the meantime are nobody's edits.
+A pull request may add the regular files of one new entry and change nothing else, so every changed path is checked.
+Names, modes and sizes are read from git before any content. Only plumbing commands are used, so that no filter, hook or
+attribute of the branch takes effect. Changes are counted from the merge base, so that entries added to the base in the
+meantime do not appear as edits of the branch.
 """
 
 import re
@@ -19,7 +19,7 @@ FOLDER = "submissions"
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_-])?")  # a dot at the end is lost on Windows
 PLAIN_FILE = "100644"
 MODES = {"120000": "is a link", "160000": "is a submodule", "100755": "is executable"}
-CHANGES = {"M": "changes a file", "D": "deletes a file", "T": "changes what a file is"}
+CHANGES = {"M": "changes a file", "D": "deletes a file", "T": "changes the type of a file"}
 POINTER = b"version https://git-lfs"
 SECONDS = 120
 
@@ -29,10 +29,10 @@ class Change:
     """One path that a branch changes.
 
     Attributes:
-        path: as git has it.
-        status: "A" for added, and so on.
-        mode: of the new file.
-        blob: its object.
+        path: path in the repository.
+        status: git's letter for the kind of change, such as "A" for added.
+        mode: file mode after the change, as git prints it.
+        blob: hash of the file's content after the change.
     """
 
     path: str
@@ -45,21 +45,21 @@ def arrived_entry(repository: Path, base: str, head: str, folder: Path) -> Path:
     """Write the one entry that a branch adds into a folder.
 
     Args:
-        repository: that has both commits.
-        base: the branch that it wants to go to.
-        head: the branch.
-        folder: an empty one.
+        repository: git repository that has both commits.
+        base: commit that the pull request wants to change.
+        head: latest commit of the pull request.
+        folder: empty folder to write the entry's folder into.
 
     Returns:
         The entry's folder.
 
     Raises:
         BadUsage: if git does not know a commit.
-        BadSubmission: with everything that the branch does beside adding one entry.
+        BadSubmission: with every change of the branch beside adding one entry.
     """
-    base, head = (_commit(repository, one) for one in (base, head))
-    start = _git(repository, "merge-base", base, head).decode().strip()
-    changes = _changes(repository, start, head)
+    base, head = (_commit(repository, name) for name in (base, head))
+    merge_base = _git(repository, "merge-base", base, head).decode().strip()
+    changes = _changes(repository, merge_base, head)
     problems = [problem for change in changes if (problem := _misfit(change)) is not None]
     names = sorted({change.path.split("/")[1] for change in changes if change.path.startswith(f"{FOLDER}/")})
     if len(names) != 1:
@@ -71,8 +71,10 @@ def arrived_entry(repository: Path, base: str, head: str, folder: Path) -> Path:
     folded = Counter(change.path.casefold() for change in changes)
     for change in changes:
         if folded[change.path.casefold()] > 1:
-            found = "differs from another only in its capitals"
-            problems.append(Problem("same-name", printable(change.path), found, "names that every disk tells apart"))
+            found = "differs from another path only by case"
+            problems.append(
+                Problem("same-name", printable(change.path), found, "names that differ on every file system")
+            )
     if len(changes) > MAX_FILES:
         found = f"adds {len(changes)} files"
         problems.append(Problem("too-many-files", FOLDER, found, f"at most {MAX_FILES}"))
@@ -85,16 +87,16 @@ def arrived_entry(repository: Path, base: str, head: str, folder: Path) -> Path:
     for change in changes:
         content = _git(repository, "cat-file", "blob", change.blob)
         if content.startswith(POINTER):
-            problems.append(Problem("pointer", change.path, "is a pointer to a file elsewhere", "the file itself"))
+            problems.append(Problem("pointer", change.path, "is a Git LFS pointer, not the file", "the file itself"))
         (entry / change.path.rsplit("/", 1)[1]).write_bytes(content)
     if problems:
         raise BadSubmission(f"changes of {head[:12]}", problems)
     return entry
 
 
-def _changes(repository: Path, start: str, head: str) -> list[Change]:
-    """Every path that differs; a renamed file is one deleted and one added."""
-    raw = _git(repository, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", start, head)
+def _changes(repository: Path, merge_base: str, head: str) -> list[Change]:
+    """Every path that differs between two commits; a renamed file counts as one deleted and one added."""
+    raw = _git(repository, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--full-index", merge_base, head)
     fields = raw.split(b"\0")[:-1]
     changes = []
     for place in range(0, len(fields), 2):
@@ -105,22 +107,23 @@ def _changes(repository: Path, start: str, head: str) -> list[Change]:
 
 
 def _misfit(change: Change) -> Problem | None:
-    """What a branch may not do to a path."""
+    """The problem with a change; None if it is allowed."""
     where = printable(change.path)
     if change.status in CHANGES:
-        return Problem("edit", where, CHANGES[change.status], "a pull request adds one entry, and nothing else")
+        return Problem("edit", where, CHANGES[change.status], "a pull request that adds one entry and nothing else")
     if change.mode != PLAIN_FILE:
-        return Problem("no-file", where, MODES.get(change.mode, "is no plain file"), "plain files")
+        return Problem("no-file", where, MODES.get(change.mode, "is not a regular file"), "regular files")
     parts = change.path.split("/")
     fits = len(parts) == 3 and parts[0] == FOLDER and ID.fullmatch(parts[1]) and NAME.fullmatch(parts[2])
     if not fits or any(map(DEVICE.fullmatch, parts)):
-        return Problem("bad-path", where, "is no file of an entry", f"{FOLDER}/name-of-the-entry/file")
+        return Problem("bad-path", where, "is not an allowed path", f"{FOLDER}/name-of-the-entry/file")
     if parts[2] == RESULT:
-        return Problem("result", where, "is written by the grader", "leave it out")
+        return Problem("result", where, "may only be written by the grader", "leave it out")
     return None
 
 
 def _too_large(repository: Path, change: Change) -> Problem | None:
+    """The problem with the size of a new file; None if it is small enough."""
     n_bytes = int(_git(repository, "cat-file", "-s", change.blob))
     limit = MAX_SUBMISSION_BYTES if change.path.rsplit("/", 1)[-1] in SUBMISSIONS else MAX_TEXT_BYTES
     if n_bytes <= limit:
@@ -129,6 +132,11 @@ def _too_large(repository: Path, change: Change) -> Problem | None:
 
 
 def _commit(repository: Path, name: str) -> str:
+    """The full hash of a commit.
+
+    Raises:
+        BadUsage: if git does not know it.
+    """
     try:
         return (
             _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
@@ -136,12 +144,12 @@ def _commit(repository: Path, name: str) -> str:
             .strip()
         )
     except BadUsage:
-        problem = Problem("no-commit", "commit", f"git does not know {printable(name)!r}", "fetch it first")
+        problem = Problem("no-commit", "commit", f"git does not know {printable(name)!r}", "fetch the commit first")
         raise BadUsage(str(repository), [problem]) from None
 
 
 def _git(repository: Path, *arguments: str) -> bytes:
-    """What a plumbing command prints."""
+    """The output of a git plumbing command."""
     command = ["git", "-c", "core.quotePath=false", "-C", str(repository), *arguments]
     try:
         return subprocess.run(command, capture_output=True, check=True, timeout=SECONDS).stdout  # noqa: S603  no shell

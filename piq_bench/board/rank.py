@@ -1,10 +1,10 @@
-"""Graded entries to boards: sorted at full precision, with the ranks that chance alone could exchange.
+"""Builds boards from graded entries: sorted by PIQ at full precision, with ranges of ranks.
 
-Entries stand on one board only where they were scored on the same data under the same rules. Incomplete ones are
-listed, but have no rank. An entry's ranks reach from one more than the number of entries that are significantly better
-to the number of those that are not significantly worse: paired randomisation tests of PIQ, Holm's correction over all
-such pairs of a board. Where the predictions of a pair are not at hand, only intervals of PIQ that do not meet tell it
-apart, which is stricter. Entries whose ranks overlap are not told apart by this benchmark.
+Two entries share a board only if they were scored on the same data under the same rules. Entries without a PIQ are
+listed without a rank. The ranks of an entry range from one more than the number of entries that are significantly
+better to the number of entries that are not significantly worse. Significance comes from paired randomisation tests of
+PIQ with Holm's correction over all tested pairs of a board. If the predictions of a pair are not available, the pair
+differs significantly only if its intervals of PIQ do not overlap, which is stricter.
 """
 
 import json
@@ -34,9 +34,9 @@ class Standing:
     """An entry on a board.
 
     Attributes:
-        entry: whose it is.
-        score: the score file in its result.
-        ranks: the first and the last place that it may have; None where it has none.
+        entry: the ranked entry.
+        score: the score file in the entry's result.
+        ranks: first and last rank that the entry may have; None if it has no PIQ.
     """
 
     entry: Entry
@@ -45,7 +45,7 @@ class Standing:
 
     @property
     def piq(self) -> float | None:
-        """In [0, 1]."""
+        """PIQ in [0, 1]; None if a task is missing."""
         value = self.score["piq"]
         return None if value is None else float(value)
 
@@ -56,8 +56,8 @@ class Board:
 
     Attributes:
         benchmark: name, version and fingerprint.
-        protocol: the choices, without a digest.
-        standings: in their order.
+        protocol: the scoring rules, without the digest.
+        standings: the entries, in the order of the board.
     """
 
     benchmark: Mapping[str, Any]
@@ -72,22 +72,23 @@ def build_boards(
     engine: Engine = plain.count_ranks,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[Board]:
-    """All boards of a folder of entries; ranks are computed on the board of `benchmark`.
+    """Build all boards of a folder of entries.
 
     Args:
-        folder: of entries, each with the result.json that the grader wrote.
-        benchmark: whose entries are compared with one another.
-        engine: counts images around positives.
-        advance: told the number of entries done.
+        folder: folder of entries, each with the result.json that the grader wrote.
+        benchmark: benchmark for the paired tests; entries of other benchmarks are compared by their intervals.
+        engine: retrieval engine; all engines give the same ranks.
+        advance: called with the number of entries finished since the last call.
 
     Raises:
-        BadSubmission: naming every entry that is not graded, or not as it lies there, or not as the ledger has it.
+        BadSubmission: naming every entry without a result, and every result that does not match the entry's files,
+            its predictions or the ledger.
         BadUsage: if the ledger was edited.
     """
     problems: list[Problem] = []
     standings: list[Standing] = []
     systems: dict[str, Tallied] = {}
-    own = fingerprint(benchmark)
+    own_fingerprint = fingerprint(benchmark)
     ledger = read_ledger(folder / LEDGER)
     for path in entries_in(folder):
         try:
@@ -102,10 +103,10 @@ def build_boards(
                 continue
             if entry.reference is not None:
                 if entry.reference.sha256 != score["file"]["sha256"]:
-                    found = "its result is of another file than it refers to"
+                    found = "its result is of another file than the one its reference names"
                     problems.append(Problem("stale-result", path.name, found, "piq grade --fetch --write"))
                     continue
-            elif entry.submission is not None and score["benchmark"]["fingerprint"] == own:
+            elif entry.submission is not None and score["benchmark"]["fingerprint"] == own_fingerprint:
                 submission = read_submission(entry.submission, benchmark, partial=True)
                 if submission.content != score["submission"]["content"]:
                     found = "its result is of other predictions"
@@ -117,9 +118,9 @@ def build_boards(
                     continue
             standings.append(Standing(entry, score, None))
         except BadInput as refusal:
-            problems += [replace(one, where=f"{path.name}: {one.where}") for one in refusal.problems]
+            problems += [replace(problem, where=f"{path.name}: {problem.where}") for problem in refusal.problems]
         except (KeyError, TypeError, ValueError) as error:
-            found = f"has a result that does not hold: {printable(error)}"
+            found = f"has an invalid result: {printable(error)}"
             problems.append(Problem("bad-result", path.name, found, "piq grade --write"))
         advance(1)
     if problems:
@@ -128,7 +129,7 @@ def build_boards(
 
 
 def removed_entries(folder: Path) -> list[Line]:
-    """The ledger's last lines about entries that stood here and do so no longer: nobody leaves without a trace.
+    """The last ledger line of each accepted entry that is no longer in the folder, so that removals stay visible.
 
     Raises:
         BadUsage: if the ledger was edited.
@@ -139,82 +140,85 @@ def removed_entries(folder: Path) -> list[Line]:
 
 
 def _against_ledger(score: Mapping[str, Any], lines: Sequence[Line]) -> str:
-    """What speaks against a result in the lines of the ledger about its entry; empty for nothing."""
+    """How a result contradicts the ledger lines about its entry; empty if it does not."""
     if not lines:
         return ""
     last = lines[-1]
     if last.decision == "refused":
-        return f"line {last.number} of the ledger refuses it: {last.reason}"
+        return f"line {last.number} of the ledger refuses this entry: {last.reason}"
     if last.digest not in (None, score["protocol"]["digest"]):
-        return f"its result is not what line {last.number} of the ledger records"
+        return f"its result is not the one that line {last.number} of the ledger records"
     written = [line for line in lines if line.told is not None]
     if written and written[-1].told != published_digest(score):
-        return f"its result does not tell what line {written[-1].number} of the ledger records"
+        return f"its result does not publish the score that line {written[-1].number} of the ledger records"
     return ""
 
 
 def _miscounted(benchmark: Benchmark, system: Tallied, score: Mapping[str, Any]) -> str:
-    """The first number of a result that counting its predictions again does not find; empty for none.
+    """The first number of a result that differs from the one computed from the predictions; empty if none does.
 
-    Results of other rules are passed over: they stand on another board.
+    Results of other rules are skipped, since they are on another board.
     """
     rules = asdict(system.protocol) | {"exclude": list(system.protocol.exclude)}
     if rules != {name: value for name, value in score["protocol"].items() if name != "digest"}:
         return ""
     computed = metric_scores(benchmark, system)
-    told = {"piq": score["piq"]} | {
+    published = {"piq": score["piq"]} | {
         f"{part}.{name}": value for part in ("aspects", "f1") for name, value in score[part].items()
     }
-    told |= {f"reid.{name}": (score["reid"] or {}).get(name) for name in ("macro_map", "macro_rank1")}
-    for name, value in told.items():
+    published |= {f"reid.{name}": (score["reid"] or {}).get(name) for name in ("macro_map", "macro_rank1")}
+    for name, value in published.items():
         if value != computed.get(name):
-            return f"its result says {printable(name)} {value!r}, counted again it is {computed.get(name)!r}"
+            return f"its result says {printable(name)} {value!r}, its predictions give {computed.get(name)!r}"
     return ""
 
 
 def _boards(standings: Sequence[Standing]) -> list[Board]:
-    """Apart by data and rules; sorted by PIQ, then by name."""
+    """One board for each combination of data and rules; entries sorted by PIQ, then by id."""
     found: dict[str, list[Standing]] = {}
     for standing in standings:
         key = [standing.score["benchmark"]["fingerprint"], _rules(standing)]
         found.setdefault(json.dumps(key, sort_keys=True), []).append(standing)
     boards = []
-    for _, own in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
-        ordered = sorted(own, key=lambda one: (one.piq is None, -(one.piq or 0.0), one.entry.id))
+    for _, members in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
+        ordered = sorted(
+            members, key=lambda standing: (standing.piq is None, -(standing.piq or 0.0), standing.entry.id)
+        )
         boards.append(Board(ordered[0].score["benchmark"], _rules(ordered[0]), tuple(ordered)))
     return boards
 
 
 def _rules(standing: Standing) -> dict[str, Any]:
+    """The scoring rules of an entry: its protocol without the digest."""
     return {name: value for name, value in standing.score["protocol"].items() if name != "digest"}
 
 
 def _ranked(benchmark: Benchmark, board: Board, systems: Mapping[str, Tallied]) -> Board:
-    """With ranks, for entries that have a PIQ."""
-    complete = [one for one in board.standings if one.piq is not None]
+    """The board with ranks for all entries that have a PIQ."""
+    complete = [standing for standing in board.standings if standing.piq is not None]
     tested: list[tuple[int, int]] = []
-    apart: list[tuple[int, int]] = []  # the first is the better one, since they are sorted
-    p = []
+    different: list[tuple[int, int]] = []  # the first of each pair is the better one, since entries are sorted
+    p_values = []
     for first, second in combinations(range(len(complete)), 2):
-        both = [systems.get(complete[place].entry.id) for place in (first, second)]
-        known = [one for one in both if one is not None]
-        if len(known) == len(both):
-            result = compare(benchmark, known, n_resamples=1, n_swaps=N_SWAPS)
-            p.append(next(one.p for one in result.pairs[0].differences if one.metric == "piq"))
+        candidates = (systems.get(complete[place].entry.id) for place in (first, second))
+        available = [system for system in candidates if system is not None]
+        if len(available) == 2:
+            result = compare(benchmark, available, n_resamples=1, n_swaps=N_SWAPS)
+            p_values.append(next(one.p for one in result.pairs[0].differences if one.metric == "piq"))
             tested.append((first, second))
         elif _interval(complete[first])[0] > _interval(complete[second])[1]:
-            apart.append((first, second))
-    apart += [pair for pair, adjusted in zip(tested, holm(p), strict=True) if adjusted < 1.0 - LEVEL]
+            different.append((first, second))
+    different += [pair for pair, adjusted in zip(tested, holm(p_values), strict=True) if adjusted < 1.0 - LEVEL]
     n_better, n_worse = [0] * len(complete), [0] * len(complete)
-    for first, second in apart:
+    for first, second in different:
         n_better[second] += 1
         n_worse[first] += 1
     ranks = [(1 + n_better[place], len(complete) - n_worse[place]) for place in range(len(complete))]
-    with_ranks = [replace(one, ranks=own) for one, own in zip(complete, ranks, strict=True)]
+    with_ranks = [replace(standing, ranks=pair) for standing, pair in zip(complete, ranks, strict=True)]
     return replace(board, standings=(*with_ranks, *board.standings[len(complete) :]))
 
 
 def _interval(standing: Standing) -> tuple[float, float]:
-    """Of PIQ; all that is possible where the result has none."""
-    found = (standing.score["intervals"] or {}).get("piq")
-    return (0.0, 1.0) if found is None else (float(found[0]), float(found[1]))
+    """The interval of PIQ; (0, 1) if the result has none."""
+    ends = (standing.score["intervals"] or {}).get("piq")
+    return (0.0, 1.0) if ends is None else (float(ends[0]), float(ends[1]))

@@ -1,7 +1,7 @@
-"""submission.ref.toml: predictions too large for git. Where they lie, how many bytes they have, and their SHA-256.
+"""Reads submission.ref.toml, the reference to predictions too large for git, and downloads the file it names.
 
-A stranger wrote the address. It is opened only when somebody asks for it, only by https, and what comes is kept only if
-it is the very file that was promised.
+The reference holds an address, a size and a SHA-256. A stranger wrote the address: it is opened only on request and
+only by https, and the download is kept only if its size and hash match.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ from piq_bench.read.validate import closest
 from piq_bench.write.files import PIECE_BYTES, written_whole
 
 REFERENCE = "submission.ref.toml"
-MAX_BYTES = 64 << 10  # of the file itself
+MAX_BYTES = 64 << 10  # of submission.ref.toml
 MAX_FETCHED_BYTES = 4 << 30
-SECONDS = 60  # without a byte
+SECONDS = 60  # largest time without a byte
 KINDS = (".npz", ".parquet")
 
 
 class Reference(BaseModel):
-    """All of the file."""
+    """The content of submission.ref.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -38,33 +38,46 @@ class Reference(BaseModel):
 
 
 class Stream(Protocol):
-    """What is read from."""
+    """An open download."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
+        """Read at most `size` bytes; none at the end."""
         ...
 
 
 def read_reference(path: Path) -> Reference:
-    """Read and check where predictions lie, without opening the address.
+    """Read and validate a reference, without opening its address.
 
     Raises:
         BadSubmission: with every problem found.
     """
     try:
         if path.is_symlink() or path.stat().st_size > MAX_BYTES:
-            raise BadSubmission(str(path), [Problem("no-file", path.name, "is no small plain file", "a few lines")])
+            raise BadSubmission(
+                str(path),
+                [
+                    Problem(
+                        "no-file", path.name, "is a link or too large", f"a regular file of at most {MAX_BYTES} bytes"
+                    )
+                ],
+            )
         found = Reference.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise BadSubmission(str(path), [_problem(one) for one in error.errors(include_url=False)]) from None
+        raise BadSubmission(str(path), [_problem(details) for details in error.errors(include_url=False)]) from None
     except (OSError, ValueError, RecursionError) as error:
-        problem = Problem("unreadable", path.name, printable(error), "a file of TOML, in UTF-8")
+        problem = Problem("unreadable", path.name, printable(error), "a TOML file in UTF-8")
         raise BadSubmission(str(path), [problem]) from None
     problems = []
     if found.url.scheme != "https" or found.url.username or found.url.password:
-        problems.append(Problem("bad-address", "url", f"got {quoted(found.url)}", "https, without a password"))
+        problems.append(
+            Problem(
+                "bad-address", "url", f"got {quoted(found.url)}", "an https address without a user name or password"
+            )
+        )
     if PurePosixPath(found.url.path or "").suffix not in KINDS:
-        problems.append(Problem("bad-address", "url", f"got {quoted(found.url)}", f"it ends with {' or '.join(KINDS)}"))
+        problems.append(
+            Problem("bad-address", "url", f"got {quoted(found.url)}", f"an address that ends with {' or '.join(KINDS)}")
+        )
     if problems:
         raise BadSubmission(str(path), problems)
     return found
@@ -76,18 +89,18 @@ def fetch(
     *,
     open_address: Callable[[str], AbstractContextManager[Stream]] | None = None,
 ) -> Path:
-    """Fetch predictions.
+    """Download the predictions that a reference names.
 
     Args:
-        reference: where they lie.
-        folder: to write them into.
-        open_address: opens an address; for tests.
+        reference: address, size and hash of the predictions.
+        folder: folder to write the file into.
+        open_address: function that opens an address; replaced in tests.
 
     Returns:
-        The file, which is the one that was promised.
+        The downloaded file.
 
     Raises:
-        BadSubmission: if it cannot be fetched, or is another file.
+        BadSubmission: if the file cannot be downloaded, or its size or hash differs.
     """
     target = folder / f"submission{PurePosixPath(reference.url.path or '').suffix}"
     digest, n_bytes = hashlib.sha256(), 0
@@ -97,7 +110,7 @@ def fetch(
                 while piece := source.read(PIECE_BYTES):
                     n_bytes += len(piece)
                     if n_bytes > reference.bytes:
-                        raise _other_file("has more bytes than it promises", f"{reference.bytes:,} bytes")
+                        raise _other_file("has more bytes than the reference says", f"{reference.bytes:,} bytes")
                     digest.update(piece)
                     stream.write(piece)
             if n_bytes != reference.bytes:
@@ -105,38 +118,40 @@ def fetch(
             if digest.hexdigest() != reference.sha256:
                 raise _other_file(f"has the SHA-256 {digest.hexdigest()}", reference.sha256)
     except (OSError, ValueError) as error:  # urllib's errors are OSErrors, those of its parsers ValueErrors
-        problem = Problem("not-fetched", "url", printable(error), "an address that anybody can open")
+        problem = Problem("not-fetched", "url", printable(error), "an address that everybody can open")
         raise BadSubmission(REFERENCE, [problem]) from None
     return target
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """Follows an address to other hosts, never to other protocols or to files here."""
+    """Follows redirects to other hosts, but never to other protocols or to local files."""
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:  # noqa: ANN401
         if urlsplit(newurl).scheme != "https":
-            raise ValueError(f"it leads to {quoted(newurl)}, which is not https")
+            raise ValueError(f"the address redirects to {quoted(newurl)}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _opened(address: str) -> AbstractContextManager[Stream]:
     opener = urllib.request.build_opener(_OnlyHttps())
-    found: AbstractContextManager[Stream] = opener.open(address, timeout=SECONDS)
-    return found
+    response: AbstractContextManager[Stream] = opener.open(address, timeout=SECONDS)
+    return response
 
 
-def _other_file(found: str, promised: str) -> BadSubmission:
-    return BadSubmission(REFERENCE, [Problem("other-file", "url", f"what lies there {found}", f"promised: {promised}")])
+def _other_file(found: str, expected: str) -> BadSubmission:
+    return BadSubmission(REFERENCE, [Problem("other-file", "url", f"the file there {found}", f"expected {expected}")])
 
 
 def _problem(error: Any) -> Problem:  # noqa: ANN401
-    """One complaint of pydantic in our words."""
+    """An error of pydantic as a located problem."""
     where = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         known = [field.alias or name for name, field in Reference.model_fields.items()]
         meant = closest(where, known)
         hint = f"did you mean {quoted(meant)}? " if meant else ""
-        return Problem("unknown-key", printable(where), "is no key", f"{hint}known are {', '.join(known)}")
+        return Problem(
+            "unknown-key", printable(where), "is not a known key", f"{hint}known keys are {', '.join(known)}"
+        )
     if error["type"] == "missing":
         return Problem("missing-key", printable(where), "is missing", "add it")
     return Problem("bad-value", printable(where), f"got {quoted(error['input'])}", printable(error["msg"]))

@@ -1,7 +1,7 @@
-"""result.json: what the grader wrote of an entry, and whether it still says so.
+"""Reads result.json, the grader's result of an entry, and checks that its numbers were not edited.
 
-Whoever can edit a result could edit a number. Three things tell: the digest covers every number of a result that keeps
-nothing back, the ledger knows what was told, and where the predictions are at hand they are counted again (`rank`).
+Three checks detect an edited number: the digest covers every number of a result with full disclosure, the ledger holds
+a hash of the published score, and scores are computed again wherever the predictions are available (see `rank`).
 """
 
 import json
@@ -16,7 +16,7 @@ from piq_bench.report.json import digest
 
 SCHEMA = "piq-bench/result/1"
 MAX_BYTES = 16 << 20
-DIGESTED_UP_TO = "software"  # the first key of a score file that is not the same on every machine
+DIGESTED_UP_TO = "software"  # first key of a score file that differs between machines
 
 Fraction = Annotated[float, Field(ge=0, le=1)] | None
 Ends = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)] | None
@@ -60,7 +60,7 @@ class _File(_Part):
 
 
 class _Score(_Part):
-    """What the leaderboard shows of a score file."""
+    """The parts of a score file that the leaderboard shows."""
 
     piq: Fraction
     aspects: dict[str, Fraction]
@@ -79,21 +79,21 @@ class _Result(_Part):
 
 
 def read_result(path: Path) -> Mapping[str, Any] | None:
-    """A result that the grader wrote; None where there is none.
+    """Read and validate a result that the grader wrote; None if there is no file.
 
     Raises:
-        ValueError: if the file is no result, or its numbers are not those of its digest.
+        ValueError: if the file is not a valid result, or its numbers do not match its digest.
     """
     if not path.exists():
         return None
     if path.is_symlink() or path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path.name} is no plain file of at most {MAX_BYTES} bytes")
+        raise ValueError(f"{path.name} is not a regular file of at most {MAX_BYTES} bytes")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise ValueError(f"it is no {SCHEMA}")
+        raise ValueError(f"it is not a {SCHEMA} file")
     try:
         _Result.model_validate(document)
     except ValidationError as error:
@@ -103,12 +103,12 @@ def read_result(path: Path) -> Mapping[str, Any] | None:
         document["disclosure"] == "full"
         and published_digest(document["score"]) != document["score"]["protocol"]["digest"]
     ):
-        raise ValueError("its numbers are not those of its digest")
+        raise ValueError("its numbers do not match its digest")
     return document
 
 
 def published_digest(score: Mapping[str, Any]) -> str:
-    """SHA-256 of what a score file tells, at whatever level of disclosure; of a whole one, its digest."""
+    """SHA-256 of the published part of a score file, at any level of disclosure; at full disclosure, its digest."""
     keys = list(score)
     parts = {key: score[key] for key in keys[: keys.index(DIGESTED_UP_TO)]} if DIGESTED_UP_TO in keys else dict(score)
     parts["protocol"] = {key: value for key, value in score["protocol"].items() if key != "digest"}

@@ -1,21 +1,26 @@
-"""What every printed form of a board shows, as text. Rounding happens here: per cent with two decimals."""
+"""The rows and columns of a board as text, shared by all its formats. Rounds to per cent with two decimals."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from piq_bench.board.rank import Board, Standing
-from piq_bench.report.rows import NOT_DEFINED, percent, span
+from piq_bench.report.rows import NOT_DEFINED, excluded_text, percent, span
 
 RULE = (
-    "Ranks are those that chance alone could exchange: entries whose ranks overlap are not told apart (paired "
-    "randomisation tests of PIQ over people, Holm's correction; without predictions at hand, intervals that do not "
-    "meet). Incomplete entries have no rank. † has seen data beside the benchmark's; ‡ ranks again what it has found."
+    "Ranks are ranges: the first rank is one more than the number of entries with a significantly higher PIQ, the last "
+    "rank is the number of entries without a significantly lower PIQ. Significance: paired randomisation tests over "
+    "people at the 5% level, with Holm's correction; if predictions are not available, 95% intervals that do not "
+    "overlap. Entries that leave out a task have no PIQ and no rank. † trained on data other than the benchmark's; "
+    "‡ uses re-ranking."
 )
+
+
+REMOVED = "Graded entries that were removed from this folder"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A number that every entry has: a title, and where it stands in a score file."""
+    """A metric on a board: its title, and the part and key of the score file that hold it."""
 
     title: str
     part: str
@@ -24,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as text, with its interval and, for sorting, at full precision."""
+    """A score as text, with its interval as text and, for sorting, its value at full precision."""
 
     text: str
     interval: str
@@ -33,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """An entry on a board."""
+    """An entry on a board, as text."""
 
     id: str
     ranks: str
@@ -45,46 +50,45 @@ class Row:
 
 
 def columns(board: Board) -> tuple[Column, ...]:
-    """PIQ, aspects, re-id and tasks, in the order of a score file."""
+    """The metrics of a board: PIQ, aspects, re-id and tasks, in the order of the score file."""
     score = board.standings[0].score
     found = [Column("PIQ", "", "piq"), *(Column(name, "aspects", name) for name in score["aspects"])]
-    if any(one.score["reid"] for one in board.standings):
+    if any(standing.score["reid"] for standing in board.standings):
         found += [Column("macro mAP", "reid", "macro_map"), Column("macro Rank-1", "reid", "macro_rank1")]
-    tasks = dict.fromkeys(name for one in board.standings for name in one.score["f1"])
+    tasks = dict.fromkeys(name for standing in board.standings for name in standing.score["f1"])
     return (*found, *(Column(f"{name} F1", "f1", name) for name in tasks))
 
 
 def rows(board: Board) -> list[Row]:
-    """The entries, in their order."""
+    """The entries as text, in the order of the board."""
     shown = columns(board)
     return [
         Row(
-            id=one.entry.id,
-            ranks=_ranks(one),
-            name=one.entry.metadata.name,
-            team=one.entry.metadata.team,
-            cells=tuple(_cell(one.score, column) for column in shown),
-            marks=_marks(one),
-            standing=one,
+            id=standing.entry.id,
+            ranks=_ranks(standing),
+            name=standing.entry.metadata.name,
+            team=standing.entry.metadata.team,
+            cells=tuple(_cell(standing.score, column) for column in shown),
+            marks=_marks(standing),
+            standing=standing,
         )
-        for one in board.standings
+        for standing in board.standings
     ]
 
 
 def title(board: Board) -> str:
-    """Which benchmark, and which rules."""
+    """The title of a board: benchmark, version, start of the fingerprint, and scoring rules."""
     benchmark, protocol = board.benchmark, board.protocol
-    excluded = ", ".join(protocol["exclude"]) or "nothing"
     return (
         f"{benchmark['name']} {benchmark['version']}, fingerprint {benchmark['fingerprint'][:12]}; "
-        f"{protocol['ap']} AP, left out: same {excluded}"
+        f"{protocol['ap']} AP; gallery images left out: {excluded_text(protocol['exclude'])}"
     )
 
 
 def _marks(standing: Standing) -> str:
-    """What stands behind the name of an entry that had help."""
-    said = standing.entry.metadata
-    return (" †" if said.training.external_data else "") + (" ‡" if said.method.reranking else "")
+    """Marks behind an entry's name: † for external training data, ‡ for re-ranking."""
+    metadata = standing.entry.metadata
+    return (" †" if metadata.training.external_data else "") + (" ‡" if metadata.method.reranking else "")
 
 
 def _ranks(standing: Standing) -> str:
@@ -97,6 +101,6 @@ def _ranks(standing: Standing) -> str:
 def _cell(score: Any, column: Column) -> Cell:  # noqa: ANN401
     values = score if not column.part else score[column.part] or {}
     ends = score["intervals"] or {}
-    own = ends.get(column.key) if not column.part else (ends.get(column.part) or {}).get(column.key)
+    interval = ends.get(column.key) if not column.part else (ends.get(column.part) or {}).get(column.key)
     value = values.get(column.key)
-    return Cell(percent(value), span(tuple(own)) if own else NOT_DEFINED, value)
+    return Cell(percent(value), span(tuple(interval)) if interval else NOT_DEFINED, value)

@@ -67,9 +67,9 @@ def grade_command(
     The exit code is 5 if a claim is not exactly true or the entry is a copy; no result is written then. It is 6 if the
     budget is spent; nothing is scored then.
     """
-    from piq_bench.report.disclosure import disclosed_document, discretion
+    from piq_bench.report.disclosure import disclosed_document, redacted_problems
 
-    with exit_codes(), discretion(disclosure), tempfile.TemporaryDirectory() as scratch:
+    with exit_codes(), redacted_problems(disclosure), tempfile.TemporaryDirectory() as scratch:
         from piq_bench.board import ledger as book
         from piq_bench.board.entries import entries_in, read_entry
         from piq_bench.board.grade import grade, result_json
@@ -98,7 +98,7 @@ def grade_command(
             ledger = graded.folder.resolve().parent / book.FILE
         benchmark = read_benchmark(dataset)
         if ledger is not None:
-            book.refuse_spent(ledger, fingerprint(benchmark), budget)
+            book.check_budget(ledger, fingerprint(benchmark), budget)
         predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         engine, engine_name = choose("auto", n_queries * n_gallery)
@@ -185,7 +185,7 @@ def scoring_of(result: "Grade", problems: Sequence[Problem], result_digest: str 
         content=result.document["submission"]["content"],
         digest=result.document["protocol"]["digest"],
         refusal="; ".join(f"{problem.where}: {problem.found}" for problem in problems),
-        told=result_digest,
+        published=result_digest,
     )
 
 

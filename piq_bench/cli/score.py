@@ -67,9 +67,9 @@ def score_command(
     min_piq: float | None,
 ) -> None:
     """Score SUBMISSION (.npz, .parquet or a folder) and print the result."""
-    from piq_bench.report.disclosure import disclosed, disclosed_json, discretion
+    from piq_bench.report.disclosure import disclosed, disclosed_json, redacted_problems
 
-    with exit_codes(), discretion(disclosure):
+    with exit_codes(), redacted_problems(disclosure):
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
@@ -115,7 +115,7 @@ def score_command(
                 shown,
                 benchmark,
                 digest=digest_of(result),
-                closer=drill_down(benchmark, entry, result, disclosure=disclosure),
+                drilldown=drill_down(benchmark, entry, result, disclosure=disclosure),
                 reference=reference_of(result, reference),
             )
         if json_file is not None:

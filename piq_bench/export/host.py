@@ -18,7 +18,7 @@ from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.read.upload import find_submission
 from piq_bench.records import GALLERY, QUERY, Benchmark, Score, Submission
-from piq_bench.report.disclosure import DISCLOSURES, disclosed, disclosed_document, discretion
+from piq_bench.report.disclosure import DISCLOSURES, disclosed, disclosed_document, redacted_problems
 from piq_bench.report.json import digest_of, score_document
 from piq_bench.retrieve.engines import choose
 from piq_bench.scoring.score import require_numbers, score
@@ -86,7 +86,11 @@ def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
         LimitExceeded: if the submission needs more memory than is allowed.
         Failed: if the evaluator has a bug; below the level "full", the text reveals nothing about the data.
     """
-    with _masked_failures(settings.disclosure), discretion(settings.disclosure), tempfile.TemporaryDirectory() as place:
+    with (
+        _masked_failures(settings.disclosure),
+        redacted_problems(settings.disclosure),
+        tempfile.TemporaryDirectory() as place,
+    ):
         benchmark = read_benchmark(reference)
         columns = columns_of(benchmark)
         if tuple(column.key for column in columns) != settings.columns:
@@ -150,7 +154,7 @@ def _page(benchmark: Benchmark, submission: Submission, result: Score, level: st
         from piq_bench.scoring.drilldown import drill_down
 
         closer = drill_down(benchmark, submission, result, disclosure=level)
-        return score_html(disclosed(result, level), benchmark, digest=digest_of(result), closer=closer)
+        return score_html(disclosed(result, level), benchmark, digest=digest_of(result), drilldown=closer)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""One file per format; the only place that rounds."""
+"""Formats scores, statistics and comparisons, one module per format; the only place that rounds numbers."""

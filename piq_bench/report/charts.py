@@ -1,7 +1,7 @@
-"""Numbers to the places of what a chart draws: curves, dots and stacked columns over axes with ticks.
+"""Computes the geometry of charts: curves, dots and stacked columns over axes with ticks.
 
-Out come records that `templates/charts.html` turns into vector graphics; no markup is made here. Places are in units of
-the chart's own width and height, from the top left. Colours, fonts and frames are the template's.
+`templates/charts.html` draws the records as vector graphics and sets colours, fonts and frames; no markup is made here.
+Positions are in units of the chart's own width and height, from the top left.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 640.0, 260.0
 MOST_TICKS = 6
-STEPS = (1, 2, 5, 10)  # readable distances between ticks, times a power of ten
+STEPS = (1, 2, 5, 10)  # distances between ticks, times a power of ten
 
 Place = Callable[[float], float]
 
@@ -25,7 +25,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through some points; `style` numbers its colour, and a dashed one is the variant of another."""
+    """A line through points; `style` is the number of its colour, and `dashed` marks a variant of another curve."""
 
     name: str
     path: str
@@ -35,7 +35,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Area:
-    """Filled rectangles of one colour, as one path; `hue` in degrees, None for grey."""
+    """Filled rectangles of one colour, as one path; `hue` is in degrees, None for grey."""
 
     name: str
     path: str
@@ -44,7 +44,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Dot:
-    """A point of a scatter plot, and what it says when pointed at."""
+    """A point of a scatter plot; `title` is shown when the mouse is over it."""
 
     x: float
     y: float
@@ -53,14 +53,14 @@ class Dot:
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture.
+    """One chart.
 
     Attributes:
-        text: what it shows, for who cannot see it.
-        x_title, y_title: of the axes, with units.
-        x_ticks, y_ticks: along them.
-        curves, areas, dots: what is drawn, areas first.
-        width, height: of the frame.
+        text: description of the chart for screen readers.
+        x_title, y_title: titles of the axes, with units.
+        x_ticks, y_ticks: ticks of the axes.
+        curves, areas, dots: contents of the chart; areas are drawn first.
+        width, height: size of the frame.
     """
 
     text: str
@@ -76,18 +76,18 @@ class Chart:
 
 
 def linear(low: float, high: float, length: float) -> Place:
-    """A scale that takes `low` to 0 and `high` to `length`; everything to 0 where they are equal."""
+    """A scale that maps `low` to 0 and `high` to `length`; if they are equal, it maps everything to 0."""
     return lambda value: length * (value - low) / (high - low) if high > low else 0.0
 
 
 def logarithmic(low: float, high: float, length: float) -> Place:
-    """The same for logarithms; `low` is above 0."""
+    """A logarithmic scale that maps `low` to 0 and `high` to `length`; `low` must be above 0."""
     place = linear(log10(low), log10(high), length)
     return lambda value: place(log10(value))
 
 
 def upwards(place: Place, height: float = HEIGHT) -> Place:
-    """The same scale from the bottom of the frame to its top."""
+    """The same scale measured upwards from the bottom of the frame."""
     return lambda value: height - place(value)
 
 
@@ -106,7 +106,7 @@ def round_values(high: float) -> list[float]:
 
 
 def round_powers(high: float) -> list[int]:
-    """1, 2, 5, 10, 20, ... up to `high`; fewer of a decade where there are many decades.
+    """1, 2, 5, 10, 20, ... up to `high`; powers of ten only if they span more than three decades.
 
     >>> round_powers(70)
     [1, 2, 5, 10, 20, 50]
@@ -119,15 +119,15 @@ def round_powers(high: float) -> list[int]:
 def ticks(
     values: Iterable[float], place: Place, text: Callable[[float], str] = lambda value: f"{value:,g}"
 ) -> tuple[Tick, ...]:
-    """Marks at some values."""
+    """Ticks at the given values."""
     return tuple(Tick(place(value), text(value)) for value in values)
 
 
 def polyline(xs: Sequence[float], ys: Sequence[float]) -> str:
-    """The path through some points, in tenths of a unit."""
+    """The SVG path through points, rounded to tenths of a unit."""
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(xs, ys, strict=True)) if xs else ""
 
 
 def rectangles(boxes: Iterable[tuple[float, float, float, float]]) -> str:
-    """The path around boxes given by left, top, width and height, in hundredths of a unit."""
+    """The SVG path around boxes of (left, top, width, height), rounded to hundredths of a unit."""
     return "".join(f"M{x:.2f} {y:.2f}h{width:.2f}v{height:.2f}h{-width:.2f}z" for x, y, width, height in boxes)

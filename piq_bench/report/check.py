@@ -1,6 +1,6 @@
-"""What `piq check` says of a submission: a table for people, and JSON with stable keys for scripts.
+"""Formats the result of `piq check`: a table for people, and JSON with stable keys for scripts.
 
-A refusal has a JSON form as well, so that a leaderboard need not take messages apart.
+Refusals are available as JSON too, so that a leaderboard does not have to parse messages.
 """
 
 import json
@@ -12,7 +12,7 @@ SCHEMA = "piq-bench/check/1"
 
 
 def check_table(entry: Submission, benchmark: Benchmark) -> str:
-    """A valid submission, one line for each thing in it."""
+    """The contents of a valid submission, one line each."""
     lines = [
         ("submission", entry.name),
         ("benchmark", f"{benchmark.name} {benchmark.version}"),
@@ -26,15 +26,15 @@ def check_table(entry: Submission, benchmark: Benchmark) -> str:
         lines.append(("embedding", "not submitted"))
     for task in benchmark.classification_tasks:
         kind = "multi-label" if task.multi_label else "single-label"
-        given = f"{kind}, {len(task.labels)} labels" if task.name in entry.predictions else "not submitted"
-        lines.append((task.name, given))
+        contents = f"{kind}, {len(task.labels)} labels" if task.name in entry.predictions else "not submitted"
+        lines.append((task.name, contents))
     lines += [("content", entry.content), ("file", f"{entry.file_bytes} bytes, SHA-256 {entry.file_sha256}")]
     width = max(12, *(len(name) for name, _ in lines))
     return "".join(f"{name:{width}} {printable(value, 200)}\n" for name, value in lines) + "valid\n"
 
 
 def check_json(entry: Submission, benchmark: Benchmark) -> str:
-    """A valid submission; `null` stands for what was not submitted."""
+    """The contents of a valid submission; `null` for parts that were not submitted."""
     embedding = None
     if entry.embedding is not None:
         embedding = {

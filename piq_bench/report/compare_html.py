@@ -1,7 +1,7 @@
-"""A Comparison as one page: no request leaves it, it reads without scripts, prints, and follows a dark screen.
+"""Writes a Comparison as one HTML page that loads nothing, prints well and has a dark mode.
 
-Everything that a stranger wrote is escaped by the template. Differences are drawn on one scale per pair, so that their
-intervals can be compared by eye.
+The template escapes everything that a stranger wrote. All differences of a pair are drawn on the same scale, so that
+their intervals can be compared by eye.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,21 @@ from piq_bench import __version__
 from piq_bench.errors import printable
 from piq_bench.report.compare_rows import LEGEND, Row, identities_text, method_text, pair_rows, pair_title
 from piq_bench.report.html import render
+from piq_bench.report.rows import excluded_text
 from piq_bench.scoring.compare import Comparison, Pair
 
-HALF = 100.0  # of the width of a plot, 0 in the middle
-NAME_WIDTH = 200
+HALF = 100.0  # half the width of a plot, whose zero is in the middle
+NAME_WIDTH = 200  # characters of a submission's name
 
 
 @dataclass(frozen=True)
 class Track:
-    """A row and what is drawn of it.
+    """A row of the table and its plot.
 
     Attributes:
-        row: its texts.
-        place: of the difference, from -HALF to HALF.
-        ends: of its interval, likewise; None where it is undefined.
+        row: texts of the row.
+        place: position of the difference, from -HALF to HALF.
+        ends: positions of the ends of its interval, from -HALF to HALF; None if it is undefined.
     """
 
     row: Row
@@ -32,7 +33,7 @@ class Track:
 
 
 def compare_html(comparison: Comparison) -> str:
-    """The page's text."""
+    """The text of the page."""
     pairs = []
     for pair in comparison.pairs:
         first, second = (printable(name, NAME_WIDTH) for name in pair_title(comparison, pair))
@@ -50,15 +51,23 @@ def compare_html(comparison: Comparison) -> str:
         ("benchmark", f"{comparison.benchmark['name']} {comparison.benchmark['version']}"),
         ("fingerprint", comparison.benchmark["fingerprint"]),
         ("average precision", comparison.protocol.ap),
-        ("left out", ", ".join(comparison.protocol.exclude) or "nothing"),
+        ("left out", f"gallery images: {excluded_text(comparison.protocol.exclude)}"),
         ("computed by", f"piq-bench {__version__}"),
     ]
     shown = [(name, printable(text, NAME_WIDTH)) for name, text in facts]
-    return render("compare.html", pairs=pairs, facts=shown, legend=LEGEND, method=method_text(comparison), half=HALF)
+    return render(
+        "compare.html",
+        pairs=pairs,
+        facts=shown,
+        level=f"{100 * comparison.level:g}%",
+        legend=LEGEND,
+        method=method_text(comparison),
+        half=HALF,
+    )
 
 
 def _widest(pair: Pair) -> float:
-    """The largest number that a pair's plot shows; as a fraction, never 0."""
+    """The largest absolute value in the plots of a pair, as a fraction; never 0."""
     shown = [abs(value) for one in pair.differences for value in (one.difference, *(one.interval or ()))]
     return max(shown, default=0.0) or 1.0
 

@@ -1,4 +1,4 @@
-"""A Comparison to JSON: stable keys, full precision."""
+"""Writes a Comparison as JSON, with stable keys and full precision."""
 
 import json
 from dataclasses import asdict
@@ -10,7 +10,7 @@ SCHEMA = "piq-bench/comparison/1"
 
 
 def compare_json(comparison: Comparison) -> str:
-    """The file's text."""
+    """The text of the file."""
     document = {
         "schema": SCHEMA,
         "systems": [dict(system) for system in comparison.systems],

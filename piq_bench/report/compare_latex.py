@@ -1,4 +1,4 @@
-"""A Comparison as LaTeX tables, one per pair; needs no package."""
+"""Formats a Comparison as LaTeX tables, one per pair; they need no package."""
 
 from piq_bench.report.compare_rows import LEGEND, method_text, pair_rows, pair_title
 from piq_bench.report.latex import escaped

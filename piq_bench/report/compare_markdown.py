@@ -1,4 +1,4 @@
-"""A Comparison as Markdown, for an issue or a CI summary."""
+"""Formats a Comparison as Markdown, for an issue or a CI summary."""
 
 from piq_bench.report.compare_rows import LEGEND, identities_text, method_text, pair_rows, pair_title
 from piq_bench.report.markdown import escaped
@@ -10,7 +10,7 @@ def compare_markdown(comparison: Comparison) -> str:
     lines: list[str] = []
     for pair in comparison.pairs:
         first, second = (escaped(name) for name in pair_title(comparison, pair))
-        lines += [f"| in per cent | {first} | {second} | difference | interval | p | seen from |"]
+        lines += [f"| in per cent | {first} | {second} | difference | interval | p | detectable |"]
         lines += ["|---|---:|---:|---:|---:|---:|---:|"]
         for row in pair_rows(pair):
             difference = f"**{escaped(row.difference + row.star)}**" if row.star else escaped(row.difference)

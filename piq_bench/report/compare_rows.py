@@ -1,18 +1,28 @@
-"""What every printed form of a comparison shows, as text. Rounding happens here: per cent with two decimals."""
+"""The rows of a comparison as text, shared by all its formats. Rounds to per cent with two decimals."""
 
 from dataclasses import dataclass
 
 from piq_bench.report.rows import NOT_DEFINED, percent
 from piq_bench.scoring.compare import Comparison, Difference, Pair
 
-STAR = "*"  # beside a difference that is significant
+STAR = "*"  # marks a significant difference
 TITLES = {"piq": "PIQ", "reid.macro_rank1": "macro Rank-1", "reid.macro_map": "macro mAP"}
-LEGEND = "* significant at 5%: paired randomisation test, Holm's correction over all rows"
+LEGEND = "* significant at the 5% level: paired randomisation test, Holm's correction over all rows"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One metric of a pair."""
+    """One metric of a pair, as text.
+
+    Attributes:
+        name: title of the metric.
+        first, second: its values for both submissions.
+        difference: second minus first.
+        interval: interval of the difference.
+        p: p-value of the difference, after Holm's correction.
+        star: STAR if the difference is significant, otherwise empty.
+        detectable: smallest difference that a test would find in 80% of such data sets.
+    """
 
     name: str
     first: str
@@ -25,7 +35,7 @@ class Row:
 
 
 def pair_title(comparison: Comparison, pair: Pair) -> tuple[str, str]:
-    """Names of both; numbered where several submissions have the same name."""
+    """The names of both submissions; names that occur more than once are numbered."""
     names = [system["name"] for system in comparison.systems]
     first, second = (
         names[place] if names.count(names[place]) == 1 else f"{names[place]} ({place + 1})"
@@ -35,42 +45,43 @@ def pair_title(comparison: Comparison, pair: Pair) -> tuple[str, str]:
 
 
 def pair_rows(pair: Pair) -> list[Row]:
-    """Every metric of a pair."""
+    """One row per metric of a pair."""
     return [_row(one) for one in pair.differences]
 
 
 def identities_text(pair: Pair) -> str | None:
-    """For how many people the second is better."""
+    """The numbers of people whose average precision is higher, equal or lower with the second; None without re-id."""
     if pair.identities is None:
         return None
     wins, ties, losses = pair.identities
-    return f"average precision by person: {wins} higher, {ties} the same, {losses} lower"
+    return f"average precision by person: the second is higher for {wins}, equal for {ties}, lower for {losses}"
 
 
 def method_text(comparison: Comparison) -> str:
-    """How it was computed."""
+    """How intervals, p-values and detectable differences were computed."""
     return (
-        f"{100 * comparison.level:g}% intervals of the difference from {comparison.resamples} resamples, p from "
-        f"{comparison.swaps} swaps, seed {comparison.seed}; seen from: would be found in 80% of such data sets"
+        f"{100 * comparison.level:g}% bootstrap intervals of the difference from {comparison.resamples} resamples, "
+        f"p from {comparison.swaps} random swaps, seed {comparison.seed}; "
+        "detectable: smallest difference that would be found in 80% of such data sets"
     )
 
 
 def signed(value: float | None) -> str:
-    """A difference in per cent, with its sign."""
+    """A difference as per cent, with its sign."""
     return NOT_DEFINED if value is None else f"{100.0 * value:+.2f}"
 
 
-def _row(one: Difference) -> Row:
-    kind, _, name = one.metric.partition(".")
-    title = TITLES.get(one.metric) or (f"{name} F1" if kind == "f1" else name)
-    ends = NOT_DEFINED if one.interval is None else f"{signed(one.interval[0])} {signed(one.interval[1])}"
+def _row(difference: Difference) -> Row:
+    kind, _, name = difference.metric.partition(".")
+    title = TITLES.get(difference.metric) or (f"{name} F1" if kind == "f1" else name)
+    ends = difference.interval
     return Row(
         name=title,
-        first=percent(one.first),
-        second=percent(one.second),
-        difference=signed(one.difference),
-        interval=ends,
-        p=f"{one.p_adjusted:.4f}",
-        star=STAR if one.significant else "",
-        detectable=percent(one.detectable),
+        first=percent(difference.first),
+        second=percent(difference.second),
+        difference=signed(difference.difference),
+        interval=NOT_DEFINED if ends is None else f"{signed(ends[0])} {signed(ends[1])}",
+        p=f"{difference.p_adjusted:.4f}",
+        star=STAR if difference.significant else "",
+        detectable=percent(difference.detectable),
     )

@@ -1,4 +1,4 @@
-"""A Comparison as tables for people, one per pair; fits 80 columns."""
+"""Formats a Comparison as tables for a terminal of 80 columns, one per pair."""
 
 import io
 
@@ -17,7 +17,7 @@ NAME_COLUMN = 17
 
 
 def compare_table(comparison: Comparison, *, colour: bool = False) -> str:
-    """The text to print; with terminal colours if asked for."""
+    """The text to print, optionally with terminal colours."""
     stream = io.StringIO()
     console = Console(file=stream, width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False)
     for pair in comparison.pairs:
@@ -35,7 +35,7 @@ def compare_table(comparison: Comparison, *, colour: bool = False) -> str:
 def _table(pair: Pair) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("in per cent", width=NAME_COLUMN, no_wrap=True)
-    for title in ("first", "second", "change", "95% interval", "p", "seen from"):
+    for title in ("first", "second", "change", "95% interval", "p", "detectable"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in pair_rows(pair):
         style = "bold" if row.star else ""

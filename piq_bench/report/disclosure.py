@@ -1,8 +1,9 @@
-"""How much of a score leaves the evaluator: the one place that says what each level of disclosure leaves out.
+"""Defines the levels of disclosure: which parts of a score are published, and which are left out.
 
-`full`: all. `public`: nothing of single images or queries, no scores of single people, no confusions. `score`: PIQ,
-aspects, re-id and F1 of each task with their intervals; nothing about single labels. On a hidden test set, whoever may
-submit often enough learns labels from anything finer than that, and from the messages of a broken data set as well.
+`full` publishes everything. `public` leaves out single images and queries, scores of single people, and confusion
+matrices. `score` publishes only PIQ, aspects, re-id and the F1 of each task, with intervals, and nothing about single
+labels. On a hidden test set, repeated submissions could infer labels from anything finer than that; error messages
+about the data set can reveal labels too.
 """
 
 import json
@@ -16,7 +17,7 @@ from piq_bench.records import Score
 from piq_bench.report.json import score_document
 
 DISCLOSURES = ("full", "public", "score")
-HIDDEN = {  # parts of the score file that are left out at each level
+HIDDEN = {  # parts of the score file that each level leaves out
     "full": (),
     "public": ("confusion",),
     "score": ("confusion", "labels", "baselines", "notes"),
@@ -24,7 +25,7 @@ HIDDEN = {  # parts of the score file that are left out at each level
 
 
 def disclosed(score: Score, level: str) -> Score:
-    """The score without what the level leaves out, for any report."""
+    """The score without the parts that the level leaves out, for any report."""
     if level == "full":
         return score
     reid = score.reid
@@ -39,7 +40,7 @@ def disclosed(score: Score, level: str) -> Score:
 
 
 def disclosed_json(score: Score, level: str) -> str:
-    """The score file's text; below `full` it names its level. The digest is always that of the whole file."""
+    """The text of the score file; below `full` it names the level. The digest always covers the whole file."""
     document = disclosed_document(score_document(score), level)
     if level != "full":
         document["disclosure"] = level
@@ -47,7 +48,7 @@ def disclosed_json(score: Score, level: str) -> str:
 
 
 def disclosed_document(document: Mapping[str, Any], level: str) -> dict[str, Any]:
-    """A score file without the parts that the level leaves out."""
+    """The score file as plain values, without the parts that the level leaves out."""
     found = {key: value for key, value in document.items() if key not in HIDDEN[level]}
     if level == "score" and isinstance(found["reid"], dict):
         found["reid"] = {key: value for key, value in found["reid"].items() if key != "identities_skipped"}
@@ -55,15 +56,15 @@ def disclosed_document(document: Mapping[str, Any], level: str) -> dict[str, Any
 
 
 @contextmanager
-def discretion(level: str) -> Iterator[None]:
-    """What is wrong with a data set is told in full to its owner only: others learn the rules broken, and how often."""
+def redacted_problems(level: str) -> Iterator[None]:
+    """Reduce the problems of a broken data set below `full` to the broken rules and how often each is broken."""
     try:
         yield
     except BadDataset as refusal:
         if level == "full":
             raise
         problems = [
-            Problem(problem.code, "data set", f"{problem.count} times", "ask the organiser, who sees what and where")
+            Problem(problem.code, "data set", f"{problem.count} times", "ask the organiser, who can see the details")
             for problem in refusal.problems
         ]
         raise BadDataset("data set", problems) from None

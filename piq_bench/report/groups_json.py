@@ -1,4 +1,4 @@
-"""A GroupReport as JSON: every figure of the printed table in full, and every image that was left out by name."""
+"""Writes a GroupReport as JSON: all numbers of the table, and the name of every unreadable or degenerate image."""
 
 import json
 from dataclasses import asdict
@@ -10,7 +10,7 @@ SCHEMA = "piq-bench/groups-report/1"
 
 
 def groups_json(report: GroupReport) -> str:
-    """Keys in a fixed order; the text ends with a newline."""
+    """The text of the file, with keys in a fixed order."""
     parameters, grouping, sweep = report.groups.parameters, report.groups.grouping, report.sweep
     document = {
         "schema": SCHEMA,

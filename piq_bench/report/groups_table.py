@@ -1,4 +1,4 @@
-"""A GroupReport as a table for people: one column per threshold, 80 wide, the chosen one marked; then the warnings."""
+"""Formats a GroupReport for a terminal of 80 columns: a table with one column per threshold, then the warnings."""
 
 import io
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from piq_bench.group.sweep import HIGHEST_SHOWN, STEP, Level, Sweep
 
 WIDTH = 80
 UNKNOWN = "-"
-LOW_SHARES = (1, 5)  # per cent with the least content, where --min-quality might be set
-N_NAMED = 20  # unreadable and degenerate images named one by one; the JSON file has them all
+LOW_SHARES = (1, 5)  # per cent of the images with the lowest quality, as candidates for --min-quality
+N_NAMED = 20  # unreadable and degenerate images listed by name; the JSON file lists all
 
 
 def groups_table(report: GroupReport, *, colour: bool = False) -> str:
-    """The text to print; with terminal colours if asked for."""
+    """The text to print, optionally with terminal colours."""
     stream = io.StringIO()
     console = Console(file=stream, width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False)
     for name, text in summary(report):
@@ -37,24 +37,24 @@ def groups_table(report: GroupReport, *, colour: bool = False) -> str:
 
 
 def summary(report: GroupReport) -> list[tuple[str, str]]:
-    """What was grouped, and how."""
+    """The data set and the grouping, as pairs of name and text."""
     parameters, sweep, grouping = report.groups.parameters, report.sweep, report.groups.grouping
     dataset = parameters["dataset"]
     name = printable(dataset["name"], 40) if isinstance(dataset, dict) else ""
     threshold = grouping.threshold
     similarity = f"d <= {threshold} of {N_BITS} bits (similarity of at least {1 - threshold / N_BITS:.3f})"
     if threshold % STEP:
-        similarity += f", the same as d <= {threshold - 1}"
+        similarity += f", equivalent to d <= {threshold - 1}"
     lines = [
         ("data set", f"{name}: {sweep.images:,} images, {sweep.queries:,} queries, {sweep.gallery:,} in the gallery"),
         ("grouping", f"{grouping.mode}, {similarity}"),
     ]
     quality = np.sort(report.hashed.quality[report.hashed.readable])
     if len(quality):
-        low = [f"{share} % of the images lie below {quality[len(quality) * share // 100]:.1f}" for share in LOW_SHARES]
-        lines.append(("gradient", ", ".join(low)))
+        low = [f"below {quality[len(quality) * share // 100]:.1f} in {share} % of the images" for share in LOW_SHARES]
+        lines.append(("gradient", f"mean gradient {', '.join(low)}"))
     if parameters["within"]:
-        lines.append(("within", "links join images of one source only"))
+        lines.append(("within", "only images of the same source are linked"))
     if parameters["min_quality"] is not None:
         gate = f"{parameters['below_min_quality']:,} images below {parameters['min_quality']:g} are not linked by hash"
         lines.append(("", gate))
@@ -64,7 +64,7 @@ def summary(report: GroupReport) -> list[tuple[str, str]]:
 
 
 def sweep_table(report: GroupReport) -> Table:
-    """One row per figure, one column per threshold."""
+    """The table, with one column per threshold; the chosen threshold is marked."""
     sweep = report.sweep
     levels = [level for level in sweep.levels if level.threshold <= HIGHEST_SHOWN]
     chosen = sweep.level_at(report.groups.grouping.threshold)
@@ -79,12 +79,12 @@ def sweep_table(report: GroupReport) -> Table:
 
 
 def figures(sweep: Sweep) -> list[tuple[str, Callable[[Level], str]]]:
-    """Name of each row, and its cell."""
+    """The name of each row, and the function that formats its cells."""
     return [
         ("groups", lambda level: count(level.groups)),
         ("images in groups, %", lambda level: percent(level.grouped_images, sweep.images)),
         ("largest group, images", lambda level: count(level.largest)),
-        ("  its farthest pair, bits", farthest),
+        ("  its largest distance, bits", farthest),
         ("pairs in groups beyond t, %", lambda level: percent(level.pairs_beyond, level.same_group_pairs)),
         ("groups of several sources", lambda level: count(level.groups_across_sources)),
         ("  most sources in a group", lambda level: count(level.most_sources)),
@@ -100,12 +100,12 @@ def figures(sweep: Sweep) -> list[tuple[str, Callable[[Level], str]]]:
 
 
 def farthest(level: Level) -> str:
-    """The distance, marked where it is only a lower bound."""
+    """The largest distance within the largest group; ">=" marks a lower bound."""
     return count(level.farthest) if level.farthest_exact else f">={level.farthest}"
 
 
 def notes(report: GroupReport) -> list[str]:
-    """What the table does not say."""
+    """Sentences that explain the table: lost queries, unknown values, degenerate and unreadable images."""
     sweep, grouping = report.sweep, report.groups.grouping
     level = sweep.level_at(grouping.threshold)
     lines = []
@@ -113,16 +113,16 @@ def notes(report: GroupReport) -> list[str]:
         lost = level.queries_lost if grouping.mode == "components" else level.queries_lost_directly
         lines.append(
             f"At t = {grouping.threshold}, {lost} of {sweep.queries_with_positives} queries with a positive lose their "
-            "last one and would not be scored."
+            "last positive and would not be scored."
         )
     else:
-        lines.append(f"{UNKNOWN}: the data set names no identities of queries.")
+        lines.append(f"{UNKNOWN}: unknown, since the data set has no identities of queries.")
     if sweep.levels[0].most_sources is None:
-        lines.append(f"{UNKNOWN}: the data set names no sources.")
+        lines.append(f"{UNKNOWN}: unknown, since the data set has no sources.")
     flat = report.images[report.degenerate]
     if len(flat):
         lines.append(
-            f"{len(flat)} degenerate images (flat, or a ramp) are linked only to files of the same bytes: "
+            f"{len(flat)} degenerate images (flat, or a gradient) are linked only to files with equal bytes: "
             f"{first_few(flat, len(flat), N_NAMED)}."
         )
     failures = report.hashed.failures
@@ -134,15 +134,15 @@ def notes(report: GroupReport) -> list[str]:
 
 
 def count(value: int | None) -> str:
-    """With thousands set apart; unknown where the data set does not say."""
+    """A count with thousands separators; "-" if it is unknown."""
     return UNKNOWN if value is None else f"{value:,}"
 
 
 def percent(part: int, whole: int) -> str:
-    """One decimal; nothing of nothing is unknown."""
+    """A share as per cent with one decimal; "-" if the whole is empty."""
     return f"{100 * part / whole:.1f}" if whole else UNKNOWN
 
 
 def mean(total: int, n: int) -> str:
-    """One decimal."""
+    """A mean with one decimal; "-" if there is nothing to average."""
     return f"{total / n:,.1f}" if n else UNKNOWN

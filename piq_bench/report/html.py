@@ -1,4 +1,4 @@
-"""Templates to pages: the one place where HTML is made. Everything is escaped unless a template of ours says not to."""
+"""Renders the HTML templates; all values are escaped unless a template says otherwise."""
 
 from importlib import resources
 from importlib.util import find_spec
@@ -9,11 +9,11 @@ INSTALL = "pip install 'piq-bench[report]'"
 
 
 def render(template: str, **values: object) -> str:
-    """A page's text.
+    """Render a template.
 
     Args:
-        template: file in `templates`.
-        values: what it shows.
+        template: file name in `templates`.
+        values: variables of the template.
 
     Raises:
         BadUsage: if jinja2 is not installed.
@@ -34,6 +34,6 @@ def render(template: str, **values: object) -> str:
 
 
 def require() -> None:
-    """Raises BadUsage if jinja2 is not installed: to be asked before long work, not after it."""
+    """Raise BadUsage if jinja2 is not installed; called before long computations."""
     if find_spec("jinja2") is None:
         raise BadUsage("HTML", [Problem("not-installed", "jinja2", "is not installed", INSTALL)])

@@ -1,7 +1,7 @@
-"""A Score to the score file: stable keys, full precision, and a digest by which two parties can compare one line.
+"""Writes a Score as the score file: JSON with stable keys, full precision and a digest.
 
-Everything above `software` is the same on every machine. `protocol.digest` is the SHA-256 of those parts in canonical
-form: keys sorted, no blanks, UTF-8, floats as `repr` writes them.
+All parts above `software` are the same on every machine. `protocol.digest` is the SHA-256 of these parts in canonical
+form (keys sorted, no blanks, UTF-8, floats as `repr` writes them), so that two parties can compare scores by one line.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ SCHEMA = "piq-bench/score/1"
 
 
 def score_json(score: Score) -> str:
-    """The score file's text."""
+    """The text of the score file."""
     return json.dumps(score_document(score), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def score_document(score: Score) -> dict[str, object]:
-    """The score file as plain values, keys in their order of appearance."""
+    """The score file as plain values, with keys in the order of the file."""
     document: dict[str, object] = {
         "schema": SCHEMA,
         "piq": score.piq,
@@ -59,14 +59,14 @@ def score_document(score: Score) -> dict[str, object]:
 
 
 def digest_of(score: Score) -> str:
-    """The line that two parties compare."""
+    """The digest of a score."""
     protocol = score_document(score)["protocol"]
     assert isinstance(protocol, dict)  # noqa: S101  (for the type checker)
     return str(protocol["digest"])
 
 
 def digest(parts: Mapping[str, object]) -> str:
-    """SHA-256 of the canonical JSON of the parts that must not differ between machines."""
+    """SHA-256 of the canonical JSON of some parts of the score file."""
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A Score as one LaTeX table with the columns of the paper's Table 4: needs no package."""
+"""Formats a Score as one LaTeX table with the columns of the paper's Table 4; needs no package."""
 
 from piq_bench.errors import printable
 from piq_bench.records import RETRIEVAL, Benchmark, Score
@@ -13,7 +13,7 @@ ESCAPES = {
 
 
 def score_latex(score: Score, benchmark: Benchmark) -> str:
-    """The text to print: one row of scores, one of intervals."""
+    """The text to print: one row of scores and, if there are any, one row of intervals."""
     columns = [("Method", escaped(str(score.submission["name"])), "")]
     ends = score.intervals
     for task in benchmark.tasks:
@@ -40,5 +40,5 @@ def score_latex(score: Score, benchmark: Benchmark) -> str:
 
 
 def escaped(text: str) -> str:
-    """A stranger's text as plain text of LaTeX."""
+    """Untrusted text, escaped for LaTeX."""
     return "".join(ESCAPES.get(c, c) for c in printable(text))

@@ -1,4 +1,4 @@
-"""A Score as Markdown, for a README, an issue or a CI summary."""
+"""Formats a Score as Markdown, for a README, an issue or a CI summary."""
 
 from piq_bench.errors import printable
 from piq_bench.records import Benchmark, Score
@@ -18,7 +18,7 @@ def score_markdown(score: Score, benchmark: Benchmark) -> str:
         lines += ["", "| re-id | macro, % | plain, % |", "|---|---:|---:|"]
         lines += [f"| {row.name} | {row.macro} | {row.plain} |" for row in metric_rows(score)]
         if score.reid.without_exclusion is not None:
-            lines += ["", "| re-id, near-duplicates left in | macro, % | plain, % |", "|---|---:|---:|"]
+            lines += ["", "| re-id with near-duplicates kept | macro, % | plain, % |", "|---|---:|---:|"]
             lines += [
                 f"| {row.name} | {row.macro_with_duplicates} | {row.plain_with_duplicates} |"
                 for row in metric_rows(score)
@@ -29,5 +29,5 @@ def score_markdown(score: Score, benchmark: Benchmark) -> str:
 
 
 def escaped(text: str) -> str:
-    """A stranger's text as plain text of Markdown."""
+    """Untrusted text, escaped for Markdown."""
     return "".join(f"\\{c}" if c in SPECIAL else c for c in printable(text, 200))

@@ -1,4 +1,4 @@
-"""The score that a report shows beside a submission's: that of the best reference entry, or of any score file."""
+"""Reads the reference score that a report shows beside a submission: the bundled baseline, or any score file."""
 
 import json
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ MAX_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Reference:
-    """Another entry's numbers on the same benchmark, as fractions; what it lacks is missing.
+    """The scores of another entry on the same benchmark, as fractions.
 
     Attributes:
-        name: of the entry.
-        piq: None for a partial one.
-        aspects, reid, f1: by name, as in the score file.
+        name: name of the entry.
+        piq: PIQ; None if the entry is partial.
+        aspects, reid, f1: scores by name, as in the score file; undefined ones are missing.
     """
 
     name: str
@@ -33,14 +33,17 @@ class Reference:
 
 
 def reference_of(score: Score, path: Path | None) -> Reference | None:
-    """The reference for a score.
+    """Read the reference for a score.
 
     Args:
-        score: whose benchmark and protocol it must share.
-        path: a score file; None for the bundled one, if it fits and is another entry.
+        score: score to show the reference beside; both must have the same benchmark and protocol.
+        path: score file of the reference; None for the bundled one.
+
+    Returns:
+        The reference; None if the bundled one is of another benchmark or protocol, or is the scored entry itself.
 
     Raises:
-        BadUsage: if the file is no score file, or one of another benchmark or protocol.
+        BadUsage: if the file is not a score file, or has another benchmark or protocol.
     """
     if path is None:
         text = (resources.files("piq_bench") / "data" / BUNDLED).read_text(encoding="utf-8")
@@ -55,13 +58,13 @@ def reference_of(score: Score, path: Path | None) -> Reference | None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    remedy = "name a file that piq-score --json has written"
+    remedy = "name a file written by piq-score --json"
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
         document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise ValueError(f"is no {SCHEMA}")
+            raise ValueError(f"is not a {SCHEMA} file")
         for part in ("submission", "benchmark", "protocol", "aspects", "f1"):
             if not isinstance(document.get(part), dict):
                 raise ValueError(f"has no {part}")
@@ -72,7 +75,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _misfits(score: Score, document: Mapping[str, Any]) -> list[Problem]:
-    """Numbers of other data or other rules are never shown beside each other."""
+    """Differences of benchmark or protocol; scores are only shown beside each other if there are none."""
     pairs = (
         ("fingerprint", document["benchmark"].get("fingerprint"), score.benchmark["fingerprint"]),
         ("version", document["protocol"].get("version"), score.protocol.version),
@@ -80,7 +83,7 @@ def _misfits(score: Score, document: Mapping[str, Any]) -> list[Problem]:
         ("exclude", document["protocol"].get("exclude"), list(score.protocol.exclude)),
     )
     return [
-        Problem(f"other-{name}", "--reference", f"{name} is {quoted(theirs)}", f"here it is {quoted(ours)}")
+        Problem(f"other-{name}", "--reference", f"{name} is {quoted(theirs)}", f"the score to show has {quoted(ours)}")
         for name, theirs, ours in pairs
         if theirs != ours
     ]
@@ -97,7 +100,7 @@ def _reference(document: Mapping[str, Any]) -> Reference:
 
 
 def _numbers(values: object) -> dict[str, float]:
-    """What is a fraction; a score file may come from a stranger."""
+    """The values that are numbers in [0, 1]; a score file may come from a stranger."""
     if not isinstance(values, dict):
         return {}
     return {

@@ -1,4 +1,4 @@
-"""A Score for people who compute: its numbers as attributes, as tables of pandas, and as a table in a notebook."""
+"""Wraps a Score for use in Python: numbers as attributes, tables as pandas data frames, and a view for notebooks."""
 
 from dataclasses import dataclass
 from html import escape
@@ -18,11 +18,11 @@ STYLES = ("font-weight:bold", "font-weight:bold", "")
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What `score` gives.
+    """The result of `piq_bench.score`.
 
     Attributes:
-        score: every number, as a record.
-        benchmark: that it was scored against.
+        score: all numbers, as a record.
+        benchmark: benchmark that the submission was scored against.
     """
 
     score: Score
@@ -30,15 +30,15 @@ class Result:
 
     @property
     def piq(self) -> float | None:
-        """In [0, 1]; None where a task is missing."""
+        """PIQ in [0, 1]; None if a task is missing."""
         return self.score.piq
 
     def to_dict(self) -> dict[str, object]:
-        """The score file as plain values: what `piq-score --json` writes."""
+        """The score file as plain values, as `piq-score --json` writes it."""
         return score_document(self.score)
 
     def summary(self) -> "pd.DataFrame":
-        """PIQ, aspects and tasks, a row each: score, low and high end of its interval, chance, majority; fractions."""
+        """One row each for PIQ, aspects and tasks: score, ends of its interval, chance and majority, as fractions."""
         score, ends = self.score, self.score.intervals
         rows: list[tuple[str, float | None, Interval, float | None, float | None]] = [
             ("PIQ", score.piq, ends.piq if ends else None, None, None)
@@ -64,17 +64,17 @@ class Result:
         return _frame(table, index=[row[0] for row in rows], dtype="float64")
 
     def labels(self) -> "pd.DataFrame":
-        """Every label of every task: precision, recall, f1, support, predicted."""
-        found = [
+        """One row per label of every task: precision, recall, f1, support and predicted."""
+        rows = [
             (task, name, label.precision, label.recall, label.f1, label.support, label.predicted)
             for task, labels in self.score.labels.items()
             for name, label in labels.items()
         ]
         columns = ["task", "label", "precision", "recall", "f1", "support", "predicted"]
-        return _frame(found, columns=columns).set_index(["task", "label"])
+        return _frame(rows, columns=columns).set_index(["task", "label"])
 
     def confusion(self, task: str) -> "pd.DataFrame":
-        """Images of each true label, a row each, by the label that they were given.
+        """The confusion matrix of a task: numbers of images, true labels as rows, predicted labels as columns.
 
         Raises:
             KeyError: if the task was not scored or is multi-label.
@@ -89,7 +89,7 @@ class Result:
         return f"Result(piq={self.piq!r}, submission={self.score.submission['name']!r})"
 
     def _repr_html_(self) -> str:
-        """For notebooks; whatever a stranger wrote is escaped."""
+        """The table as HTML for notebooks; untrusted text is escaped."""
         head = "".join(f"<th>{name}</th>" for name in ("in per cent", "score", "interval", "chance", "majority"))
         body = "".join(
             f'<tr style="{STYLES[row.level]}"><td style="text-align:left;padding-left:{1 + row.level}em">'
@@ -103,7 +103,7 @@ class Result:
 
 
 def _frame(*values: Any, **options: Any) -> "pd.DataFrame":  # noqa: ANN401
-    """A table of pandas, which nothing else here needs."""
+    """A pandas data frame; pandas is imported only here."""
     try:
         import pandas as pd
     except ModuleNotFoundError:

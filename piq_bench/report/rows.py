@@ -1,9 +1,9 @@
-"""What every printed form of a score shows, in order, as text: names, numbers, intervals. Rounding happens here.
+"""The rows of a score as text, in order, shared by all its formats: names, numbers and intervals.
 
-Scores are printed in per cent with two decimals: 100 x the fractions of the score file.
+Rounding happens here: scores are printed in per cent with two decimals, as 100 times the fractions of the score file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from piq_bench.records import RETRIEVAL, Benchmark, Interval, Score
@@ -16,11 +16,12 @@ METRIC_NAMES = {
     "rank10": "Rank-10",
     "minp": "mINP",
 }
+GROUP = "near-duplicates of the query"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the main table; `level` is 0 for PIQ, 1 for an aspect, 2 for a task or metric."""
+    """One line of the main table; `level` is 0 for PIQ, 1 for an aspect, 2 for a task or a re-id metric."""
 
     level: int
     name: str
@@ -32,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One re-id metric: mean over identities, mean over queries, and both with near-duplicates left in."""
+    """One re-id metric: macro mean over identities, plain mean over queries, and both with near-duplicates kept."""
 
     name: str
     macro: str
@@ -42,17 +43,17 @@ class MetricRow:
 
 
 def percent(value: float | None) -> str:
-    """A fraction in per cent with two decimals."""
+    """A fraction as per cent with two decimals."""
     return NOT_DEFINED if value is None else f"{100.0 * value:.2f}"
 
 
 def span(ends: Interval) -> str:
-    """An interval in per cent."""
+    """An interval as per cent."""
     return NOT_DEFINED if ends is None else f"{percent(ends[0])} - {percent(ends[1])}"
 
 
 def main_rows(score: Score, benchmark: Benchmark) -> list[Row]:
-    """PIQ, then each aspect with its tasks."""
+    """The main table: PIQ, then each aspect with its tasks."""
     ends = score.intervals
     rows = [Row(0, "PIQ", percent(score.piq), span(ends.piq if ends else None), "", "")]
     for aspect, value in score.aspects.items():
@@ -64,7 +65,7 @@ def main_rows(score: Score, benchmark: Benchmark) -> list[Row]:
 
 
 def metric_rows(score: Score) -> list[MetricRow]:
-    """The re-id metrics; none if re-id was not scored."""
+    """One row per re-id metric; empty if re-id was not scored."""
     if score.reid is None:
         return []
     values, included = score.reid.values, score.reid.without_exclusion or {}
@@ -81,24 +82,42 @@ def metric_rows(score: Score) -> list[MetricRow]:
 
 
 def summary(score: Score) -> list[tuple[str, str]]:
-    """What was scored and how, as pairs of name and text."""
+    """The submission, the benchmark and the scoring rules, as pairs of name and text."""
     submission, benchmark, protocol = score.submission, score.benchmark, score.protocol
     lines = [
         ("submission", f"{submission['name']} ({submission['images']} images)"),
         ("benchmark", f"{benchmark['name']} {benchmark['version']}, fingerprint {benchmark['fingerprint'][:12]}"),
     ]
     if score.reid is not None:
-        grouping = protocol.grouping
-        excluded = ", ".join(protocol.exclude) or "nothing"
-        near = f" ({grouping.hash} <= {grouping.threshold}, {grouping.mode})" if grouping else ""
         lines += [
             ("re-id", f"{score.reid.queries} queries of {score.reid.identities} identities, {protocol.ap} AP"),
-            ("left out", f"same {excluded}{near}" if protocol.exclude else excluded),
+            ("left out", f"gallery images: {excluded_text(protocol.exclude)}"),
         ]
+        if protocol.grouping is not None:
+            hash_name, threshold, mode = protocol.grouping.hash, protocol.grouping.threshold, protocol.grouping.mode
+            lines.append(("grouping", f"near-duplicates: {hash_name} distance of at most {threshold} bits, {mode}"))
     if score.intervals is not None:
         ends = score.intervals
-        lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} resamples, seed {ends.seed}"))
+        lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} bootstrap resamples, seed {ends.seed}"))
     return lines
+
+
+def excluded_text(exclude: Sequence[str]) -> str:
+    """The kinds of gallery images that the protocol leaves out of a query's candidates."""
+    return "; ".join(map(_rule_text, exclude)) or "none"
+
+
+def _rule_text(rule: str) -> str:
+    """An exclusion rule in words.
+
+    >>> _rule_text("identity+~clothes")
+    'same identity, different clothes'
+    """
+    if rule == "group":
+        return GROUP
+    columns = rule.split("+")
+    agree = " and ".join(column for column in columns if not column.startswith("~"))
+    return ", ".join([f"same {agree}", *(f"different {column[1:]}" for column in columns if column.startswith("~"))])
 
 
 def _task_row(score: Score, task: str) -> Row:

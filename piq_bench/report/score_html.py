@@ -1,7 +1,7 @@
-"""A Score as one page: no request leaves it, it reads without scripts, prints, and follows a dark screen.
+"""Writes a Score as one HTML page that loads nothing, needs no scripts, prints well and has a dark mode.
 
-Everything that a stranger wrote is cut here and escaped by the template. What a level of disclosure hides must be left
-out of the score, and of the drill-down, before they come here.
+Untrusted text is cut here and escaped by the template. The caller removes what the level of disclosure hides from the
+score and from the drill-down.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,21 +35,21 @@ from piq_bench.scoring.drilldown import RANKS, Cmc, Drilldown, RankedQuery
 
 N_LOSSES = 12
 N_IMPROVEMENTS = 16
-MOST_LABELS = 60  # of a task in its table; the most frequent
-MOST_IN_MATRIX = 24  # rows and columns; the rest are taken together
-NAME = 120  # characters of a stranger's name
-SHORT = 40  # in a cell
-MOST_DOTS = 4000  # people in a plot: more are a blot, and slow
-TICKS = (0, 20, 40, 60, 80, 100)  # per cent
+MOST_LABELS = 60  # rows in the table of a task, the most frequent labels
+MOST_IN_MATRIX = 24  # rows and columns of a confusion matrix; the last one sums up the remaining labels
+NAME = 120  # characters of an untrusted name
+SHORT = 40  # characters of an untrusted name in a cell
+MOST_DOTS = 4000  # people in a plot; more overlap and are slow to draw
+PERCENT_TICKS = (0, 20, 40, 60, 80, 100)
 
 
 @dataclass(frozen=True)
-class Loss:
-    """What keeps PIQ from 1.
+class LostPoints:
+    """The points of PIQ that are lost by one label or re-id metric.
 
     Attributes:
-        cause: what would have to be perfect.
-        points: of PIQ, in per cent, that it would bring.
+        cause: name of the label or metric.
+        points: increase of PIQ, in per cent, if it were perfect.
     """
 
     cause: str
@@ -61,24 +61,24 @@ def score_html(
     benchmark: Benchmark,
     *,
     digest: str | None = None,
-    closer: Drilldown | None = None,
+    drilldown: Drilldown | None = None,
     reference: Reference | None = None,
 ) -> str:
-    """The page's text.
+    """The text of the page.
 
     Args:
-        score: what is shown.
-        benchmark: that it was scored against.
-        digest: of the whole score, where a part of it is not shown; None for that of this one.
-        closer: what else is shown.
-        reference: an entry whose numbers stand beside.
+        score: score to show.
+        benchmark: benchmark that the submission was scored against.
+        digest: digest of the whole score, if `score` is only a part of it; None for the digest of `score`.
+        drilldown: further results to show; None for none.
+        reference: entry whose scores are shown beside; None for none.
 
     Raises:
         BadUsage: if jinja2 is not installed.
     """
     losses = points_lost(score, benchmark)
     ends = score.intervals
-    queries = [*closer.worst, *closer.best] if closer else []
+    queries = [*drilldown.worst, *drilldown.best] if drilldown else []
     pictures = thumbnails(benchmark, (row for query in queries for row in _rows_of(query)))
     return render(
         "score.html",
@@ -92,32 +92,32 @@ def score_html(
         guesses=bool(score.chance_f1) or bool(score.reid and score.reid.chance),
         improvements=[
             {
-                "cause": printable(one.cause, 2 * SHORT),
-                "definition": printable(one.definition, 200),
-                "piq": percent(one.piq),
-                "gain": f"{100 * one.gain:+.2f}",
-                "share": one.gain / max(closer.improvements[0].gain, 1e-12),
+                "cause": printable(improvement.cause, 2 * SHORT),
+                "definition": printable(improvement.definition, 200),
+                "piq": percent(improvement.piq),
+                "gain": f"{100 * improvement.gain:+.2f}",
+                "share": improvement.gain / max(drilldown.improvements[0].gain, 1e-12),
             }
-            for one in closer.improvements[:N_IMPROVEMENTS]
+            for improvement in drilldown.improvements[:N_IMPROVEMENTS]
         ]
-        if closer
+        if drilldown
         else [],
         losses=losses[:N_LOSSES],
         most_lost=max((loss.points for loss in losses), default=1.0) or 1.0,
         metrics=metric_rows(score),
         with_duplicates=score.reid is not None and score.reid.without_exclusion is not None,
-        cmc=_cmc_chart(closer.cmc, closer.cmc_with_duplicates) if closer and closer.cmc else None,
+        cmc=_cmc_chart(drilldown.cmc, drilldown.cmc_with_duplicates) if drilldown and drilldown.cmc else None,
         people=_people_chart(people_of(score, benchmark)),
         sizes=[
-            (f"{one.fewest} to {one.most}", one.people, percent(one.average_precision), one.average_precision)
-            for one in (closer.sizes if closer else ())
+            (_range_text(size.fewest, size.most), size.people, percent(size.average_precision), size.average_precision)
+            for size in (drilldown.sizes if drilldown else ())
         ],
         queries=[
-            (title, [_shown_query(query, benchmark, pictures) for query in own])
-            for title, own in (("Worst", closer.worst), ("Best", closer.best))
-            if own
+            (title, [_shown_query(query, benchmark, pictures) for query in extremes])
+            for title, extremes in (("Worst", drilldown.worst), ("Best", drilldown.best))
+            if extremes
         ]
-        if closer
+        if drilldown
         else [],
         tasks=[_task_table(task, score.labels[task.name]) for task in benchmark.tasks if task.name in score.labels],
         matrices=[
@@ -130,10 +130,11 @@ def score_html(
     )
 
 
-def points_lost(score: Score, benchmark: Benchmark) -> list[Loss]:
-    """The distance of PIQ from 1, divided among its causes; the greatest first. They sum up to it.
+def points_lost(score: Score, benchmark: Benchmark) -> list[LostPoints]:
+    """The gap between PIQ and 1, divided among the labels and re-id metrics that cause it; the largest part first.
 
-    A cause is a label of a task, whose F1 would be 1, or a metric of re-identification.
+    The points of a cause are the increase of PIQ if the F1 of the label, or the re-id metric, were 1. They add up to
+    the gap.
     """
     if score.piq is None or not score.labels:
         return []
@@ -141,34 +142,34 @@ def points_lost(score: Score, benchmark: Benchmark) -> list[Loss]:
     for task in benchmark.tasks:
         tasks.setdefault(task.aspect, []).append(task)
     losses = []
-    for aspect, own in tasks.items():
-        for task in own:
-            share = 100.0 / len(tasks) / len(own)
+    for aspect, members in tasks.items():
+        for task in members:
+            share = 100.0 / len(tasks) / len(members)
             if task.kind == RETRIEVAL and score.reid is not None:
                 rank1, mean = (score.reid.values[name] or 0.0 for name in ("macro_rank1", "macro_map"))
-                losses.append(Loss(f"{_short(aspect)}: Rank-1", share * (1.0 - reid_score(rank1, 1.0))))
-                losses.append(Loss(f"{_short(aspect)}: mAP", share * (1.0 - reid_score(1.0, mean))))
+                losses.append(LostPoints(f"{_cell_text(aspect)}: Rank-1", share * (1.0 - reid_score(rank1, 1.0))))
+                losses.append(LostPoints(f"{_cell_text(aspect)}: mAP", share * (1.0 - reid_score(1.0, mean))))
             else:
                 labels = {name: one for name, one in score.labels[task.name].items() if one.support}
                 losses += [
-                    Loss(f"{_short(task.name)}: {_short(name)}", share * (1.0 - one.f1) / len(labels))
+                    LostPoints(f"{_cell_text(task.name)}: {_cell_text(name)}", share * (1.0 - one.f1) / len(labels))
                     for name, one in labels.items()
                 ]
     return sorted(losses, key=lambda loss: -loss.points)
 
 
 def people_of(score: Score, benchmark: Benchmark) -> list[tuple[str, int, float]]:
-    """Name, images in the gallery and mean average precision of each person with a scored query."""
+    """Name, number of gallery images and mean average precision of each person with a scored query."""
     if score.reid is None:
         return []
-    in_gallery = benchmark.identity[(benchmark.split == GALLERY) & (benchmark.identity != NO_IDENTITY)]
-    n_images = np.bincount(in_gallery, minlength=len(benchmark.identities)).tolist()
+    gallery_identities = benchmark.identity[(benchmark.split == GALLERY) & (benchmark.identity != NO_IDENTITY)]
+    n_images = np.bincount(gallery_identities, minlength=len(benchmark.identities)).tolist()
     place = {name: number for number, name in enumerate(benchmark.identities)}
     return [(name, n_images[place[name]], value) for name, value in score.reid.by_identity.items()]
 
 
 def _tracks(score: Score, benchmark: Benchmark, reference: Reference | None) -> list[dict[str, object]]:
-    """The main rows, with what is drawn of them: fractions of the width."""
+    """The main rows and the numbers to draw for them, as fractions."""
     ends = score.intervals
     chances = score.reid.chance if score.reid else {}
     values = score.reid.values if score.reid else {}
@@ -183,54 +184,53 @@ def _tracks(score: Score, benchmark: Benchmark, reference: Reference | None) -> 
                 continue
             if task.kind == RETRIEVAL:
                 for key in ("macro_rank1", "macro_map"):
-                    own = ends.reid.get(key) if ends else None
-                    numbers.append((values.get(key), own, chances.get(key), other.reid.get(key)))
+                    interval = ends.reid.get(key) if ends else None
+                    numbers.append((values.get(key), interval, chances.get(key), other.reid.get(key)))
             else:
                 name = task.name
-                own = ends.f1.get(name) if ends else None
-                numbers.append((score.f1.get(name), own, score.chance_f1.get(name), other.f1.get(name)))
+                interval = ends.f1.get(name) if ends else None
+                numbers.append((score.f1.get(name), interval, score.chance_f1.get(name), other.f1.get(name)))
     return [
         {
             "row": row,
             "name": printable(row.name, SHORT),
             "value": value,
-            "ends": own,
+            "ends": interval,
             "chance": chance,
-            "other": theirs,
-            "reference": "" if theirs is None else percent(theirs),
+            "other": reference_value,
+            "reference": "" if reference_value is None else percent(reference_value),
         }
-        for row, (value, own, chance, theirs) in zip(main_rows(score, benchmark), numbers, strict=True)
+        for row, (value, interval, chance, reference_value) in zip(main_rows(score, benchmark), numbers, strict=True)
     ]
 
 
 def _cmc_chart(cmc: Cmc, with_duplicates: Cmc | None) -> Chart:
-    """Solid lines without near-duplicates, dashed ones with them."""
+    """The CMC curves: solid without near-duplicates among the candidates, dashed with them."""
     x = logarithmic(RANKS[0], RANKS[-1], WIDTH)
     y = upwards(linear(0, 1, HEIGHT))
     places = [x(rank) for rank in RANKS]
-    variants = "" if with_duplicates is None else "; without near-duplicates, and with them"
+    variants = "" if with_duplicates is None else "; without near-duplicates, and with near-duplicates kept"
 
     def curve(name: str, values: Sequence[float], style: int, *, dashed: bool = False) -> Curve:
         return Curve(name, polyline(places, [y(value) for value in values]), style, dashed)
 
-    curves = [curve("macro, over people", cmc.macro, 0), curve("plain, over queries", cmc.plain, 1)]
+    curves = [curve("macro: mean over people", cmc.macro, 0), curve("plain: mean over queries", cmc.plain, 1)]
     if with_duplicates is not None:
-        left_in = "near-duplicates left in"
-        curves.append(curve(f"macro, {left_in}", with_duplicates.macro, 0, dashed=True))
-        curves.append(curve(f"plain, {left_in}", with_duplicates.plain, 1, dashed=True))
+        curves.append(curve("macro, near-duplicates kept", with_duplicates.macro, 0, dashed=True))
+        curves.append(curve("plain, near-duplicates kept", with_duplicates.plain, 1, dashed=True))
     return Chart(
-        text=f"Share of queries with a right image among the first 1 to {RANKS[-1]}, over people and over queries"
-        + variants,
-        x_title="images looked at",
-        y_title="found, %",
+        text=f"CMC curve: share of queries with a correct match among the first k images, k from 1 to {RANKS[-1]}; "
+        f"mean over people and mean over queries{variants}",
+        x_title="rank k",
+        y_title="matched queries, %",
         x_ticks=ticks(round_powers(RANKS[-1]), x),
-        y_ticks=ticks(TICKS, upwards(linear(0, 100, HEIGHT))),
+        y_ticks=ticks(PERCENT_TICKS, upwards(linear(0, 100, HEIGHT))),
         curves=tuple(curves),
     )
 
 
 def _people_chart(people: Sequence[tuple[str, int, float]]) -> Chart | None:
-    """A dot per person: gallery images to the right, on a logarithmic scale, average precision upwards."""
+    """One dot per person: number of gallery images on a logarithmic x axis, average precision on the y axis."""
     if not people:
         return None
     step = -(-len(people) // MOST_DOTS)
@@ -238,59 +238,59 @@ def _people_chart(people: Sequence[tuple[str, int, float]]) -> Chart | None:
     x = logarithmic(1, max(2, most), WIDTH)
     y = upwards(linear(0, 1, HEIGHT))
     return Chart(
-        text=f"Average precision of {len(people)} people against their number of gallery images, from 1 to {most}",
+        text=f"Average precision of {len(people)} people against their number of gallery images, up to {most}",
         x_title="images of the person in the gallery",
         y_title="average precision, %",
         x_ticks=ticks(round_powers(max(2, most)), x),
-        y_ticks=ticks(TICKS, upwards(linear(0, 100, HEIGHT))),
+        y_ticks=ticks(PERCENT_TICKS, upwards(linear(0, 100, HEIGHT))),
         dots=tuple(
-            Dot(x(max(n, 1)), y(value), f"{_short(name)}: {n} images, {percent(value)}")
+            Dot(x(max(n, 1)), y(value), f"{_cell_text(name)}: {n} images, {percent(value)}")
             for name, n, value in people[::step]
         ),
     )
 
 
 def _rows_of(query: RankedQuery) -> list[int]:
-    return [query.row, *(one.row for one in query.neighbours)]
+    return [query.row, *(neighbour.row for neighbour in query.neighbours)]
 
 
 def _shown_query(query: RankedQuery, benchmark: Benchmark, pictures: Mapping[int, str]) -> dict[str, object]:
-    """A query and its list: pictures where there are any, ids always."""
+    """A query and its nearest gallery images: ids, and pictures where they can be read."""
 
     def image(row: int, identity: int) -> dict[str, object]:
         person = benchmark.identities[identity] if identity != NO_IDENTITY else None
         return {
             "id": printable(benchmark.images[row], NAME),
-            "person": "unlabelled" if person is None else _short(person),
+            "person": "unlabelled" if person is None else _cell_text(person),
             "picture": pictures.get(row),
         }
 
     return image(query.row, query.identity) | {
         "precision": percent(query.average_precision),
         "neighbours": [
-            image(one.row, one.identity)
+            image(neighbour.row, neighbour.identity)
             | {
-                "rank": one.rank,
-                "is_right": one.is_positive,
-                "is_tied": one.is_tied,
-                "similarity": f"{one.similarity:.3f}",
+                "rank": neighbour.rank,
+                "is_right": neighbour.is_positive,
+                "is_tied": neighbour.is_tied,
+                "similarity": f"{neighbour.similarity:.3f}",
             }
-            for one in query.neighbours
+            for neighbour in query.neighbours
         ],
     }
 
 
 def _task_table(task: Task, labels: Mapping[str, LabelScore]) -> dict[str, object]:
-    """Rows of a task's labels, the most frequent ones where there are many."""
+    """The table of a task, one row per label; only the most frequent labels if there are many."""
     shown = list(labels)
     if len(shown) > MOST_LABELS:
         shown = sorted(shown, key=lambda name: (-labels[name].support, name))[:MOST_LABELS]
     return {
-        "name": _short(task.name),
+        "name": _cell_text(task.name),
         "left_out": len(labels) - len(shown),
         "rows": [
             {
-                "name": _short(name),
+                "name": _cell_text(name),
                 "support": label.support,
                 "hits": label.hits,
                 "missed": label.support - label.hits,
@@ -310,9 +310,9 @@ def _task_table(task: Task, labels: Mapping[str, LabelScore]) -> dict[str, objec
 
 
 def _matrix(task: Task, counts: Sequence[Sequence[int]]) -> dict[str, object]:
-    """A confusion matrix with the share of each row that a cell has; labels beyond the most frequent are one."""
+    """A confusion matrix with each cell's count and share of its row; rare labels are merged if there are many."""
     table = np.array(counts, dtype=np.int64)
-    names = [_short(name) for name in task.labels]
+    names = [_cell_text(name) for name in task.labels]
     if len(names) > MOST_IN_MATRIX:
         frequent = np.sort(np.argsort(-table.sum(axis=1), kind="stable")[: MOST_IN_MATRIX - 1])
         group = np.full(len(names), MOST_IN_MATRIX - 1)
@@ -325,8 +325,13 @@ def _matrix(task: Task, counts: Sequence[Sequence[int]]) -> dict[str, object]:
     for name, row in zip(names, table.tolist(), strict=True):
         total = sum(row)
         rows.append((name, total, [(count, count / total if total else 0.0) for count in row]))
-    return {"task": _short(task.name), "labels": names, "rows": rows}
+    return {"task": _cell_text(task.name), "labels": names, "rows": rows}
 
 
-def _short(text: str) -> str:
+def _range_text(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def _cell_text(text: str) -> str:
+    """Untrusted text, cut to the width of a cell."""
     return printable(text, SHORT)

@@ -1,7 +1,7 @@
-"""Scores built-in submissions and compares their digests with the official ones: the same on every machine.
+"""Scores built-in submissions and compares their digests with the official ones, which are the same on every machine.
 
-The submissions go through the same files, readers and engine as a stranger's. The official digests lie beside the
-bundled benchmark; `piq selftest --update` writes them, and a change of them is a change of scores.
+The submissions go through the same files, readers and engine as any other. The official digests are stored beside the
+bundled benchmark. `piq selftest --update` writes them; if they change, scores have changed.
 """
 
 import hashlib
@@ -26,12 +26,19 @@ from piq_bench.write.submission import write_submission
 OFFICIAL = "selftest.json"
 DIMENSION = 24
 N_RESAMPLES = 100
-N_TIED = 8  # distinct embeddings of the tied submission
+N_TIED = 8  # number of distinct embeddings in the tied submission
 
 
 @dataclass(frozen=True)
 class Check:
-    """One built-in submission, scored here."""
+    """The result of one built-in submission.
+
+    Attributes:
+        name: name of the built-in submission.
+        score: its score on this machine.
+        digest: digest of that score.
+        official: official digest; None if there is none.
+    """
 
     name: str
     score: Score
@@ -40,7 +47,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether this installation gives the official digits."""
+        """Whether the digest equals the official one."""
         return self.digest == self.official
 
 
@@ -50,7 +57,13 @@ def run_selftest(
     engine: Engine = plain.count_ranks,
     engine_name: str = plain.ENGINE,
 ) -> list[Check]:
-    """Write, read and score every built-in submission, with the engine that is to prove itself."""
+    """Write, read and score every built-in submission with one engine.
+
+    Args:
+        advance: called with the number of submissions finished since the last call.
+        engine: retrieval engine to test.
+        engine_name: name of the engine in the score file.
+    """
     benchmark = read_benchmark(None)
     official = _official()
     checks = []
@@ -75,7 +88,7 @@ def run_selftest(
 
 
 def official_text(checks: list[Check]) -> str:
-    """The file of official digests."""
+    """The text of the file of official digests."""
     return json.dumps({check.name: check.digest for check in checks}, indent=2) + "\n"
 
 
@@ -88,12 +101,12 @@ Predictions = dict[str, IntArray | BoolArray]
 
 
 def _bits(name: str) -> np.random.PCG64:
-    """A source of bits that numpy promises never to change."""
+    """A random bit generator, seeded by name, whose stream numpy guarantees to keep."""
     return np.random.PCG64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
 
 
 def _values(source: np.random.PCG64, n_rows: int, n_columns: int) -> EmbeddingArray:
-    """Whole numbers in -128..127, exact in any float type."""
+    """Random values from -127.5 to 127.5 in steps of 1, exact in float32 and float16."""
     raw = np.asarray(source.random_raw(n_rows * n_columns)).reshape(n_rows, n_columns)
     return ((raw >> np.uint64(56)).astype(np.int64) - 128 + 0.5).astype(np.float32)
 
@@ -136,7 +149,7 @@ def _tied(benchmark: Benchmark, source: np.random.PCG64) -> tuple[EmbeddingArray
 
 
 def _near_tied(benchmark: Benchmark, source: np.random.PCG64) -> tuple[EmbeddingArray, Predictions]:
-    """Neighbours of one vector in float32: only the float64 definition can order their similarities."""
+    """Vectors that differ by one float32 step per value: only the float64 definition orders their similarities."""
     _, predictions = _random(benchmark, source)
     n_rows = benchmark.test_rows.size
     base = np.tile(_values(source, 1, DIMENSION) / np.float32(127), (n_rows, 1)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""A data set's figures as one page: no request leaves it, it needs no script, prints, and follows a dark screen.
+"""Writes the statistics of a data set as one HTML page that loads nothing, prints well and has a dark mode.
 
-The tables are those of the other formats; beside them stand the paper's Figure 3 (images per label), Figure 7 (images
-per person, longest first, coloured by source), LTS_k over k, and what other thresholds of near-duplicates would give.
+The page has the tables of the other formats. It adds the paper's Figure 3 (images per label) and Figure 7 (images per
+person, coloured by source), LTS_k over k, and the effect of the near-duplicate threshold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,29 +28,29 @@ from piq_bench.report.charts import (
 from piq_bench.report.html import render
 from piq_bench.report.stats_rows import Section, sections, shown_labels, summary
 
-NAME = 60  # characters of a stranger's name
-MOST_COLUMNS = 1000  # people drawn: more columns than a screen has points are nothing but slow
-MOST_SOURCES = 60  # with a colour of their own; the rest are grey
-GOLDEN_ANGLE = 137.508  # degrees: neighbours in the list get hues far apart
+NAME = 60  # characters of an untrusted name
+MOST_COLUMNS = 1000  # people drawn in a chart; more columns than pixels would only be slow
+MOST_SOURCES = 60  # sources with a colour of their own; the rest are grey
+GOLDEN_ANGLE = 137.508  # degrees between consecutive hues, which keeps neighbouring colours apart
 SHARES = tuple(Fraction(i, 50) for i in range(1, 51))  # k of the LTS curves
-LEVEL_FIGURES = {  # of a groups file's header: key to the column's title
+LEVEL_COLUMNS = {  # key in the header of a groups file: title of the column
     "groups": "groups",
-    "grouped_images": "images in them",
-    "largest": "largest",
-    "groups_across_sources": "of several sources",
-    "groups_across_identities": "of several people",
+    "grouped_images": "images in groups",
+    "largest": "largest group",
+    "groups_across_sources": "groups with several sources",
+    "groups_across_identities": "groups with several people",
     "gallery_excluded": "gallery images left out",
-    "queries_lost": "queries without positive",
+    "queries_lost": "queries without a positive",
 }
-MOST_LEVELS = 64  # the header is a stranger's
+MOST_LEVELS = 64  # thresholds read from the header, which is untrusted
 
 
 def stats_html(stats: Stats, benchmark: Benchmark) -> str:
-    """The page's text.
+    """The text of the page.
 
     Args:
-        stats: what is shown.
-        benchmark: that it was counted from.
+        stats: statistics to show.
+        benchmark: data set that they describe.
 
     Raises:
         BadUsage: if jinja2 is not installed.
@@ -83,7 +83,7 @@ def stats_html(stats: Stats, benchmark: Benchmark) -> str:
 
 
 def _tails_chart(stats: Stats) -> Chart | None:
-    """LTS_k of images per identity over k, a curve per split."""
+    """LTS_k of images per person over k, one curve per split; None if there are no labelled people."""
     values = {
         name: [float(value) for value in (lts(split.sizes, k) for k in SHARES) if value is not None]
         for name, split in stats.splits.items()
@@ -108,7 +108,7 @@ def _tails_chart(stats: Stats) -> Chart | None:
 
 
 def _people_chart(split: str, people: PersonImages) -> tuple[Chart | None, int, int]:
-    """Stacked columns, one per person; how many are drawn, and of how many."""
+    """Stacked columns of images by source, one column per person; also the number of columns and of people."""
     total = len(people.sizes)
     if not total:
         return None, 0, 0
@@ -128,15 +128,17 @@ def _people_chart(split: str, people: PersonImages) -> tuple[Chart | None, int, 
                 boxes.setdefault(kind, []).append((column[person] * width, top, width - gap, y(n_images)))
                 filled[person] += n_images
     areas = []
-    for kind, own in boxes.items():
+    for kind, rectangles_of_kind in boxes.items():
         is_rest = kind == MOST_SOURCES
         name = "other sources" if is_rest else printable(people.sources[kind] or "no source", 20)
-        areas.append(Area(name, rectangles(own), None if is_rest else round(kind * GOLDEN_ANGLE + 215) % 360))
+        areas.append(
+            Area(name, rectangles(rectangles_of_kind), None if is_rest else round(kind * GOLDEN_ANGLE + 215) % 360)
+        )
     first = linear(0, len(drawn), WIDTH)
     return (
         Chart(
-            text=f"Images of {total} people of {split}: from {people.sizes[0]} down to {people.sizes[-1]}",
-            x_title="people",
+            text=f"Number of images of {total} people in {split}, from {people.sizes[0]} down to {people.sizes[-1]}",
+            x_title="people, sorted by number of images",
             y_title="images",
             x_ticks=ticks([value for value in round_values(total) if value <= total], lambda n: first(n / step)),
             y_ticks=ticks(round_values(people.sizes[0]), upwards(y)),
@@ -148,7 +150,7 @@ def _people_chart(split: str, people: PersonImages) -> tuple[Chart | None, int, 
 
 
 def _shares(stats: Stats, task: str) -> list[tuple[float, ...]]:
-    """For each row of the task's table the splits' shares of the longest bar; none for rows that are no labels."""
+    """For each row of a task's table, the splits' shares of the longest bar; empty for rows that are not labels."""
     by_split = [stats.labels[task][name] for name in SPLITS]
     counts = {label: [split.labels[label] for split in by_split] for label in by_split[0].labels}
     most = max((sum(values) for values in counts.values()), default=0)
@@ -159,11 +161,11 @@ def _shares(stats: Stats, task: str) -> list[tuple[float, ...]]:
 
 
 def _levels(benchmark: Benchmark) -> list[Mapping[str, int | None]]:
-    """Figures by threshold from the header of the groups file; none where it is not as we write it."""
+    """Counts by threshold from the header of the groups file; empty if the header is not in the expected form."""
     stored = benchmark.groups.parameters.get("sweep") if benchmark.groups is not None else None
     if not isinstance(stored, list) or not 0 < len(stored) <= MOST_LEVELS:
         return []
-    wanted = ("threshold", *LEVEL_FIGURES)
+    wanted = ("threshold", *LEVEL_COLUMNS)
     levels: list[Mapping[str, int | None]] = [
         {key: level.get(key) for key in wanted} for level in stored if isinstance(level, dict)
     ]
@@ -179,14 +181,14 @@ def _is_count(value: object) -> bool:
 
 def _sweep_table(levels: Sequence[Mapping[str, int | None]]) -> Section:
     rows = [
-        (str(level["threshold"]), *("-" if level[key] is None else f"{level[key]:,}" for key in LEVEL_FIGURES))
+        (str(level["threshold"]), *("-" if level[key] is None else f"{level[key]:,}" for key in LEVEL_COLUMNS))
         for level in levels
     ]
-    return Section("", ("at most, bits", *LEVEL_FIGURES.values()), tuple(rows))
+    return Section("", ("threshold, bits", *LEVEL_COLUMNS.values()), tuple(rows))
 
 
 def _sweep_chart(levels: Sequence[Mapping[str, int | None]], stats: Stats) -> Chart:
-    """The share of query and gallery images that are in groups, and in the largest one, over the threshold."""
+    """The shares of query and gallery images in near-duplicate groups and in the largest group, by threshold."""
     n_images = max(1, stats.groups.images if stats.groups is not None else 1)
     thresholds = [level["threshold"] or 0 for level in levels]
     x = linear(0, max(thresholds), WIDTH)
@@ -197,7 +199,7 @@ def _sweep_chart(levels: Sequence[Mapping[str, int | None]], stats: Stats) -> Ch
         curves.append(Curve(name, polyline([x(t) for t in thresholds], [y(share) for share in shares]), style))
     return Chart(
         text="Share of query and gallery images in near-duplicate groups, by threshold",
-        x_title="bits that two images may differ in",
+        x_title="threshold: bits that hashes of near-duplicates may differ in",
         y_title="images, %",
         x_ticks=ticks(thresholds, x),
         y_ticks=ticks((0, 25, 50, 75, 100), y),

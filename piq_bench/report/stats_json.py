@@ -1,4 +1,4 @@
-"""A data set's figures to the statistics file: stable keys, full precision, null where something is not defined."""
+"""Writes the statistics of a data set as JSON: stable keys, full precision, null where a value is undefined."""
 
 import json
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ SCHEMA = "piq-bench/stats/1"
 
 
 def stats_json(stats: Stats) -> str:
-    """The statistics file's text."""
+    """The text of the statistics file."""
     return json.dumps(stats_document(stats), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def stats_document(stats: Stats) -> dict[str, object]:
-    """The statistics file as plain values, keys in their order of appearance."""
+    """The statistics file as plain values, with keys in the order of the file."""
     return {
         "schema": SCHEMA,
         "benchmark": {"name": stats.name, "version": stats.version, "fingerprint": stats.fingerprint},

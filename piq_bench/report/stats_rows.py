@@ -1,6 +1,6 @@
-"""What every printed form of a data set's figures shows, in order, as text. Rounding happens here.
+"""The tables of a data set's statistics as text, in order, shared by all formats. Rounding happens here.
 
-LTS and Gini are printed with four decimals, as fractions; a cell without a value is "-".
+LTS and Gini coefficients are fractions with four decimals; an undefined value is "-".
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ from piq_bench.errors import printable
 from piq_bench.records import SPLITS
 
 NOT_DEFINED = "-"
-MAX_LABELS = 30  # a task with more shows the most frequent
-BAR = 16
-NAME = 28
+MAX_LABELS = 30  # rows of a task; if it has more labels, the most frequent are shown
+BAR = 16  # characters of the longest bar
+NAME = 28  # characters of an untrusted name
 
 
 @dataclass(frozen=True)
 class Section:
-    """One table: a title, names of columns, and rows of as many cells; the first column is text, the others numbers.
+    """One table; its first column holds names, the others numbers.
 
     Attributes:
-        title: what the table shows.
-        header: shape (n_columns,).
-        rows: each of shape (n_columns,).
-        bars: shape (n_rows,), a bar of "#" beside each row; empty where the table has none.
+        title: title of the table.
+        header: shape (n_columns,); titles of the columns.
+        rows: n_rows rows of shape (n_columns,).
+        bars: shape (n_rows,); a bar of "#" beside each row, or empty if the table has no bars.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Section:
 
 
 def sections(stats: Stats) -> list[Section]:
-    """All tables, the paper's Tables 2 and 3 first."""
+    """All tables; the paper's Tables 2 and 3 come first."""
     found = [_images(stats), _long_tails(stats)]
     if stats.identities:
         found.append(_per_identity(stats))
@@ -47,7 +47,7 @@ def sections(stats: Stats) -> list[Section]:
 
 
 def summary(stats: Stats) -> list[tuple[str, str]]:
-    """What was described, as pairs of name and text."""
+    """The data set, its layout and its fingerprint, as pairs of name and text."""
     kind = {"folder": "folder", "market1501": "Market-1501 style folder", "table": "bare table"}[stats.layout]
     return [
         ("data set", printable(" ".join(filter(None, (stats.name, stats.version))))),
@@ -57,12 +57,12 @@ def summary(stats: Stats) -> list[tuple[str, str]]:
 
 
 def fraction(value: Fraction | None) -> str:
-    """An exact number with four decimals."""
+    """An exact fraction rounded to four decimals."""
     return NOT_DEFINED if value is None else f"{float(value):.4f}"
 
 
 def share_text(k: Fraction) -> str:
-    """A share as decimal text where it has one: "0.2"; else as a fraction.
+    """A share as a decimal if that is exact ("0.2"), otherwise as a fraction ("1/3").
 
     >>> share_text(Fraction(1, 5))
     '0.2'
@@ -72,7 +72,7 @@ def share_text(k: Fraction) -> str:
 
 
 def shown_labels(counts: Mapping[str, Sequence[int]]) -> list[str]:
-    """The labels of a task that get a row: all in their order, or the most frequent where there are many."""
+    """The labels of a task that get a row: all in their order, or the most frequent ones if there are many."""
     if len(counts) <= MAX_LABELS:
         return list(counts)
     return sorted(counts, key=lambda label: (-sum(counts[label]), label))[:MAX_LABELS]
@@ -86,7 +86,12 @@ def _images(stats: Stats) -> Section:
         cells = (split.images, split.identities, split.labelled, split.unlabelled)
         rows.append((name, *cells, *((split.junk, split.distractor) if with_junk else ())))
     sums = [sum(column) for column in zip(*(row[1:] for row in rows), strict=True)]
-    total = ("total", sums[0], stats.identities, *sums[2:])  # people of query and gallery are the same
+    total = (
+        "total",
+        sums[0],
+        stats.identities,
+        *sums[2:],
+    )  # counts each person once, though people are in query and gallery
     return Section("Images and identities", ("", *header), tuple(tuple(map(str, row)) for row in (*rows, total)))
 
 
@@ -98,7 +103,7 @@ def _long_tails(stats: Stats) -> Section:
         for task, by_split in stats.labels.items():
             name = f"{printable(task, NAME - 10)}, LTS_{share_text(k)}"
             rows.append((name, *(fraction(by_split[split].lts[k]) for split in SPLITS)))
-    return Section("Long tails (lower is longer)", ("", *SPLITS), tuple(rows))
+    return Section("Long-tail score LTS_k (lower means a longer tail)", ("", *SPLITS), tuple(rows))
 
 
 def _per_identity(stats: Stats) -> Section:
@@ -119,7 +124,7 @@ def _labels(stats: Stats, task: str) -> Section:
     bars = _bars([sum(counts[label]) for label in shown])
     extra: list[tuple[str, Sequence[int | None]]] = [("(not annotated)", [split.not_annotated for split in splits])]
     if splits[0].empty is not None:
-        extra.insert(0, ("(none of them)", [split.empty for split in splits]))
+        extra.insert(0, ("(no label applies)", [split.empty for split in splits]))
     if len(shown) < len(counts):
         rest = [label for label in counts if label not in shown]
         extra.insert(0, (f"({len(rest)} more labels)", [_sum(split, rest) for split in splits]))
@@ -132,23 +137,23 @@ def _sum(split: TaskStats, labels: Sequence[str]) -> int:
 
 
 def _bars(counts: Sequence[int]) -> list[str]:
-    """Proportional to the largest; whatever is there shows at least one mark."""
+    """Bars proportional to the counts; every count above 0 has at least one mark."""
     most = max(counts, default=0)
     return ["#" * -(-BAR * count // most) if most else "" for count in counts]
 
 
 def _groups(stats: Stats) -> Section:
     groups = stats.groups
-    assert groups is not None  # noqa: S101  (the caller asked; for the type checker)
+    assert groups is not None  # noqa: S101  (the caller checked; for the type checker)
     grouping = groups.grouping
     rows = [
         ("query and gallery images", groups.images),
         ("groups of two or more", groups.groups),
-        ("images in them", groups.grouped_images),
-        ("images in the largest", groups.largest),
-        ("groups with query and gallery", groups.crossing),
-        ("groups of several identities", groups.several_identities),
-        ("groups of several sources", groups.several_sources),
+        ("images in these groups", groups.grouped_images),
+        ("images in the largest group", groups.largest),
+        ("groups with both query and gallery images", groups.crossing),
+        ("groups with several identities", groups.several_identities),
+        ("groups with several sources", groups.several_sources),
     ]
     title = f"Near-duplicates ({grouping.hash}, at most {grouping.threshold} bits, {grouping.mode})"
     return Section(title, ("", "count"), tuple((name, _number(value)) for name, value in rows))

@@ -1,4 +1,4 @@
-"""A data set's figures as tables for people; fits 80 columns or a narrower terminal."""
+"""Formats the statistics of a data set as tables for a terminal of 80 columns or fewer."""
 
 import io
 
@@ -14,13 +14,13 @@ from piq_bench.report.stats_rows import BAR, Section, sections, summary
 
 WIDTH = 80
 INDENT = 2
-MANY_COLUMNS = 5  # more leave no room to line the tables up
-LONGEST_FINDING = 1000
+MANY_COLUMNS = 5  # tables with more columns have no room for the common column widths
+LONGEST_FINDING = 1000  # characters
 STYLES = {"error": "bold red", "warning": "yellow", "note": ""}
 
 
 def stats_table(stats: Stats, *, width: int = WIDTH, colour: bool = False) -> str:
-    """The text to print; with terminal colours if asked for."""
+    """The text to print, optionally with terminal colours."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=colour, no_color=not colour, highlight=False)
     for name, text in summary(stats):

@@ -1,4 +1,4 @@
-"""A data set's figures as Markdown tables, or as LaTeX tables that need no package."""
+"""Formats the statistics of a data set as Markdown tables, or as LaTeX tables that need no package."""
 
 from piq_bench.describe.stats import Stats
 from piq_bench.errors import printable
@@ -6,7 +6,7 @@ from piq_bench.report.latex import ESCAPES
 from piq_bench.report.markdown import SPECIAL
 from piq_bench.report.stats_rows import sections, summary
 
-LONGEST = 1000
+LONGEST = 1000  # characters of an untrusted text
 
 
 def stats_markdown(stats: Stats) -> str:
@@ -22,7 +22,7 @@ def stats_markdown(stats: Stats) -> str:
 
 
 def stats_latex(stats: Stats) -> str:
-    """The text to print: one tabular per table, everything else as comments."""
+    """The text to print: one tabular per table, and everything else as comments."""
     lines = [f"% {name}: {printable(text, LONGEST)}" for name, text in summary(stats)]
     for section in sections(stats):
         lines += ["", f"% {printable(section.title, LONGEST)}"]

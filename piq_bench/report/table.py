@@ -1,4 +1,4 @@
-"""A Score as a table for people; fits 80 columns, and says what was left out."""
+"""Formats a Score as tables for a terminal of 80 columns."""
 
 import io
 
@@ -21,10 +21,10 @@ def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False, dig
     """The text to print.
 
     Args:
-        score: what is shown.
-        benchmark: that it was scored against.
-        colour: with terminal colours.
-        digest: of the whole score, where a part of it is not shown; None for that of this one.
+        score: score to show.
+        benchmark: benchmark that the submission was scored against.
+        colour: whether to use terminal colours.
+        digest: digest of the whole score, if `score` is only a part of it; None for the digest of `score`.
     """
     console = Console(
         file=io.StringIO(), width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=False

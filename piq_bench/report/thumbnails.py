@@ -1,4 +1,4 @@
-"""Image files to small pictures that a page carries inside itself: decoded here and encoded anew, never passed on."""
+"""Makes thumbnails of image files for embedding in a page; files are decoded and encoded again, never copied."""
 
 import io
 from base64 import b64encode
@@ -10,21 +10,21 @@ from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import ImageFolder, Unreadable, images_folder
 from piq_bench.records import Benchmark
 
-SIZE = (72, 128)  # pixels that a picture must fit in
-QUALITY = 72
+SIZE = (72, 128)  # largest width and height of a thumbnail in pixels
+QUALITY = 72  # JPEG quality
 
 
 def thumbnails(benchmark: Benchmark, rows: Iterable[int]) -> dict[int, str]:
-    """Data addresses of JPEG pictures, by row of the benchmark; without those that cannot be read.
+    """Data URLs of JPEG thumbnails, by row of the benchmark; unreadable images are skipped.
 
     Args:
-        benchmark: perhaps with image files.
-        rows: wanted, repeats allowed.
+        benchmark: benchmark, with or without image files.
+        rows: rows to make thumbnails of; repeats are allowed.
     """
     root = images_folder(benchmark)
-    found: dict[int, str] = {}
+    addresses: dict[int, str] = {}
     if root is None:
-        return found
+        return addresses
     folder = ImageFolder(root)
     with strict_decoding():
         for row in dict.fromkeys(rows):
@@ -35,5 +35,5 @@ def thumbnails(benchmark: Benchmark, rows: Iterable[int]) -> dict[int, str]:
             picture.thumbnail(SIZE, Image.Resampling.LANCZOS)
             stream = io.BytesIO()
             picture.save(stream, "JPEG", quality=QUALITY, optimize=True)
-            found[row] = "data:image/jpeg;base64," + b64encode(stream.getvalue()).decode("ascii")
-    return found
+            addresses[row] = "data:image/jpeg;base64," + b64encode(stream.getvalue()).decode("ascii")
+    return addresses

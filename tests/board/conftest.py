@@ -1,4 +1,4 @@
-"""A leaderboard that several files of tests look at."""
+"""A leaderboard that several test files share."""
 
 from pathlib import Path
 

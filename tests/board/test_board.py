@@ -1,4 +1,4 @@
-"""The leaderboard: who stands where, what is written, and that nobody's text becomes more than text."""
+"""The leaderboard: its ranks, the files it writes, and that strangers' texts stay inert."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def board_benchmark(place: Path) -> Benchmark:
     return read_benchmark(place / "tiny")
 
 
-def test_entries_are_sorted_and_only_what_is_significant_separates_ranks(board: Board) -> None:
+def test_entries_are_sorted_and_only_significant_differences_separate_ranks(board: Board) -> None:
     assert [one.entry.id for one in board.standings][2:] == ["bad", "half"]
     assert [one.ranks for one in board.standings] == [(1, 2), (1, 2), (3, 3), None]
     assert [one.piq for one in board.standings[:3]] == sorted((one.piq for one in board.standings[:3]), reverse=True)  # type: ignore[type-var]
@@ -78,7 +78,7 @@ def test_an_entry_without_piq_is_listed_last_and_has_no_rank(place: Path) -> Non
 
 def test_the_papers_rows_stand_apart_without_a_rank(place: Path) -> None:
     text = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
-    ours, published = text.split("## Published rows, of another data set")
+    ours, published = text.split("## Published results on another data set")
     assert "fss-br-uncertainty" not in ours
     assert "| fss-br-uncertainty | 49.49 | FSS, HRNet\\-W32 | BR | uncertainty | random |" in published
     assert published.count("\n| ") == 10  # nine rows and their head
@@ -113,17 +113,21 @@ def test_pages_load_nothing_and_a_hostile_name_stays_text(place: Path) -> None:
     assert not re.search(r"(?<!\\)<", markdown)
 
 
-def test_what_is_not_graded_as_it_lies_there_is_named(place: Path, entries: Path) -> None:
+def test_entries_that_do_not_match_their_result_are_named(place: Path, entries: Path) -> None:
     (entries / "good" / "result.json").unlink()
     shutil.copyfile(entries / "bad" / "submission.npz", entries / "good-too" / "submission.npz")
     (entries / "bad" / "result.json").write_text("[]", encoding="utf-8")
     refused = call("board", entries, "--dataset", place / "tiny")
     assert refused.exit_code == 3
-    for message in ("has no result.json", "its result is of other predictions", "does not hold: it is no piq-bench"):
+    for message in (
+        "has no result.json",
+        "its result is of other predictions",
+        "has an invalid result: it is not a piq-bench",
+    ):
         assert message in refused.stderr
 
 
-def test_results_of_other_data_stand_on_a_board_of_their_own(place: Path, entries: Path) -> None:
+def test_results_of_other_data_get_a_board_of_their_own(place: Path, entries: Path) -> None:
     (entries / "ledger.jsonl").unlink()  # it would know of an edited result
     board_builders.edit_result(
         entries / "bad", lambda result: result["score"]["benchmark"].update(fingerprint=64 * "f")
@@ -133,7 +137,7 @@ def test_results_of_other_data_stand_on_a_board_of_their_own(place: Path, entrie
     assert boards[1].standings[0].ranks == (1, 1)
 
 
-def test_without_predictions_only_intervals_that_do_not_meet_tell_entries_apart(place: Path, entries: Path) -> None:
+def test_without_predictions_only_disjoint_intervals_separate_ranks(place: Path, entries: Path) -> None:
     (entries / "ledger.jsonl").unlink()  # it would know of an edited result
     file = json.loads((entries / "bad" / "result.json").read_text(encoding="utf-8"))["score"]["file"]
     (entries / "bad" / "submission.npz").unlink()
@@ -148,14 +152,14 @@ def test_without_predictions_only_intervals_that_do_not_meet_tell_entries_apart(
     board_builders.refer(entries / "bad", sha256="0" * 64, n_bytes=file["bytes"])
     refused = call("board", entries, "--dataset", place / "tiny")
     assert refused.exit_code == 3
-    assert "its result is of another file than it refers to" in refused.stderr
+    assert "its result is of another file than the one its reference names" in refused.stderr
 
 
-def test_results_are_those_of_the_ledger(place: Path, entries: Path) -> None:
+def test_results_must_match_the_ledger(place: Path, entries: Path) -> None:
     board_builders.edit_result(entries / "bad", lambda result: result["score"]["intervals"].update(piq=[0.9, 1.0]))
     refused = call("board", entries, "--dataset", place / "tiny")
     assert refused.exit_code == 3
-    assert "its result is not what line 1 of the ledger records" in refused.stderr
+    assert "its result is not the one that line 1 of the ledger records" in refused.stderr
 
 
 def test_an_entry_that_was_refused_last_leaves_the_board(place: Path, entries: Path) -> None:
@@ -165,17 +169,17 @@ def test_an_entry_that_was_refused_last_leaves_the_board(place: Path, entries: P
     assert again.exit_code == 5
     refused = call("board", entries, "--dataset", place / "tiny")
     assert refused.exit_code == 3
-    assert "line 5 of the ledger refuses it: piq: claimed 0.999" in refused.stderr
+    assert "line 5 of the ledger refuses this entry: piq: claimed 0.999" in refused.stderr
 
 
-def test_an_entry_that_was_taken_away_leaves_a_trace(place: Path, entries: Path) -> None:
+def test_a_removed_entry_stays_visible(place: Path, entries: Path) -> None:
     shutil.rmtree(entries / "good")
     assert call("board", entries, "--dataset", place / "tiny").exit_code == 0
     for name in ("leaderboard.md", "board/index.html"):
         text = (entries / name).read_text(encoding="utf-8")
-        assert "In the ledger, and no longer here" in text
+        assert "Graded entries that were removed from this folder" in text
         assert re.search(r"(\* |<li>)good, graded 20\d\d.{1,40}, line 2\b", text)
-        assert "no longer here" not in (place / "submissions" / name).read_text(encoding="utf-8")
+        assert "were removed" not in (place / "submissions" / name).read_text(encoding="utf-8")
 
 
 def test_the_schema_of_metadata_is_published(place: Path) -> None:

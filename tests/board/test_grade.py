@@ -1,4 +1,4 @@
-"""Grading from the outside: what an entry is told, and what is written."""
+"""`piq grade` as a command: what it prints for an entry, and what it writes."""
 
 import json
 import math
@@ -81,11 +81,11 @@ def test_a_copy_is_found_however_its_rows_are_ordered(tmp_path: Path, benchmark:
     np.savez(copy / "submission.npz", **shuffled)
     done = graded(tmp_path, copy)
     assert done.exit_code == 0
-    assert "embedding: 95.8% of the rows are those of first" in done.stdout
-    assert "answers: 100.0% of the rows are those of first" in done.stdout
+    assert "embedding: 95.8% of the rows are identical to those of first" in done.stdout
+    assert "answers: 100.0% of the rows are identical to those of first" in done.stdout
 
 
-def test_a_copy_with_a_little_noise_is_told_and_not_refused(tmp_path: Path, benchmark: Benchmark) -> None:
+def test_a_copy_with_a_little_noise_causes_a_warning_and_no_refusal(tmp_path: Path, benchmark: Benchmark) -> None:
     first = board_builders.entry(tmp_path / "all" / "first", benchmark)
     noisy = board_builders.entry(tmp_path / "all" / "noisy", benchmark)
     with np.load(first / "submission.npz") as archive:
@@ -95,19 +95,19 @@ def test_a_copy_with_a_little_noise_is_told_and_not_refused(tmp_path: Path, benc
     done = graded(tmp_path, noisy)
     assert done.exit_code == 0
     assert re.search(
-        r"note    embedding: its similarities correlate by (1\.0000|0\.99\d\d) with those of first", done.stdout
+        r"note    embedding: the similarities correlate with those of first \(r = (1\.0000|0\.99\d\d)\)", done.stdout
     )
 
 
-def test_a_name_that_looks_like_anothers_is_told(tmp_path: Path, benchmark: Benchmark) -> None:
+def test_a_confusable_name_causes_a_warning(tmp_path: Path, benchmark: Benchmark) -> None:
     board_builders.entry(tmp_path / "all" / "first", benchmark, name="The Best")
     entry = board_builders.entry(tmp_path / "all" / "second", benchmark, seed=1, name="the\u3000\uff22est")
     done = graded(tmp_path, entry)
     assert done.exit_code == 0
-    assert "note    name: it is, or looks like, that of first" in done.stdout
+    assert "note    name: equals or resembles the name of first" in done.stdout
 
 
-def test_a_digest_of_other_resamples_is_told_how_many_are_expected(tmp_path: Path, benchmark: Benchmark) -> None:
+def test_a_wrong_digest_names_the_expected_number_of_resamples(tmp_path: Path, benchmark: Benchmark) -> None:
     _, digest = piq_of(tmp_path, board_builders.entry(tmp_path / "draft", benchmark))
     entry = board_builders.entry(tmp_path / "all" / "draft", benchmark, claimed=f'[claimed]\ndigest = "{digest}"\n')
     assert graded(tmp_path, entry).exit_code == 0  # 20 resamples, as in the claim
@@ -119,7 +119,7 @@ def test_a_digest_of_other_resamples_is_told_how_many_are_expected(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("level", "hidden"), [("public", {"confusion"}), ("score", {"confusion", "labels", "notes"})])
-def test_less_is_disclosed_where_labels_are_hidden(
+def test_a_lower_level_of_disclosure_hides_labels(
     level: str, hidden: set[str], tmp_path: Path, benchmark: Benchmark
 ) -> None:
     entry = board_builders.entry(tmp_path / "all" / "entry", benchmark)
@@ -140,7 +140,7 @@ def test_files_that_an_entry_cannot_have_are_named_at_once(tmp_path: Path, bench
         read_entry(entry)
     message = str(refused.value)
     assert "refused, 6 problems" in message
-    for part in ("cannot be an entry's name", "run.sh", "is a link", "is no plain file", "has 3,145,728 bytes"):
+    for part in ("cannot be an entry's name", "run.sh", "is a link", "is not a regular file", "has 3,145,728 bytes"):
         assert part in message
     assert "holds 2 submissions" in message
     assert graded(tmp_path, entry).exit_code == 3

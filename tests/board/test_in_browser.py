@@ -1,4 +1,4 @@
-"""The leaderboard in a real browser: clicked, typed at, on screens and paper, and asked what it asks for."""
+"""The leaderboard in a real browser: sorting, filtering, screens, paper, and no requests."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ def column(page: "Page", title: str) -> list[str]:
     return [text.split()[0] for text in page.locator(f"section tbody td:nth-child({place})").all_inner_texts()]
 
 
-def test_clicks_sort_by_numbers_and_what_has_none_stays_last(index: Path, browser: "Browser") -> None:
+def test_clicks_sort_by_numbers_and_undefined_ones_stay_last(index: Path, browser: "Browser") -> None:
     with screens.visit(browser, index) as seen:
         before = names(seen.page)
         assert before[2:] == ["=cmd()", "half"]
@@ -43,7 +43,7 @@ def test_clicks_sort_by_numbers_and_what_has_none_stays_last(index: Path, browse
         values = [float(text) for text in column(seen.page, "macro mAP")]
         assert values == sorted(values, reverse=True)
         assert seen.page.locator("th[aria-sort]").all_inner_texts() == ["macro mAP"]
-        assert (seen.asked, seen.said) == ([], [])
+        assert (seen.requests, seen.messages) == ([], [])
 
 
 def test_names_sort_by_the_keyboard(index: Path, browser: "Browser") -> None:
@@ -71,11 +71,11 @@ def test_typing_filters_by_entry_and_team(index: Path, browser: "Browser") -> No
 
 
 @pytest.mark.parametrize("screen", ["light", "dark", "phone", "no script"])
-def test_no_page_asks_for_anything_and_a_hostile_name_stays_text(screen: str, index: Path, browser: "Browser") -> None:
+def test_no_page_requests_anything_and_a_hostile_name_stays_text(screen: str, index: Path, browser: "Browser") -> None:
     for path in sorted(index.parent.glob("*.html")):
         with screens.visit(browser, path, screen) as seen:
             assert seen.page.title().endswith(" - piq-bench")
-            assert (seen.asked, seen.said) == ([], [])
+            assert (seen.requests, seen.messages) == ([], [])
             assert screens.overhang(seen.page) <= 0
             if path.name == "good-too.html":
                 assert seen.page.get_by_role("heading").inner_text() == HOSTILE
@@ -95,7 +95,7 @@ def test_it_follows_a_dark_screen_and_prints_whole(index: Path, browser: "Browse
         assert seen.page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 
 
-def test_links_lead_to_files_that_are_there(index: Path, browser: "Browser") -> None:
+def test_links_lead_to_existing_files(index: Path, browser: "Browser") -> None:
     with screens.visit(browser, index) as seen:
         links = [one.get_attribute("href") for one in seen.page.get_by_role("link").all()]
         assert {"board.csv", "board.json", "board.tex", "good.html"} <= set(links)

@@ -1,4 +1,4 @@
-"""The ledger: what was told stays told, and hidden labels answer only so often."""
+"""The ledger: edits are detected, the budget limits scorings, and the Ladder publishes only the best PIQ."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ from piq_bench.board.ledger import (
     LadderEntry,
     Scoring,
     best_of,
+    check_budget,
+    count_scorings,
     new_best,
     read_ledger,
     record,
-    refuse_spent,
-    spent,
 )
 from piq_bench.cli import load_command
 from piq_bench.errors import BadUsage, LimitExceeded
@@ -48,8 +48,8 @@ def test_each_line_carries_the_hash_of_the_line_before_it(ledger: Path) -> None:
         assert (line["number"], line["previous"]) == (number, previous)
         previous = hashlib.sha256(raw).hexdigest()
     assert [line.decision for line in read_ledger(ledger)] == ["accepted", "refused", "accepted"]
-    _, told = record(ledger, scoring())
-    assert told == hashlib.sha256(ledger.read_bytes().splitlines()[-1]).hexdigest()
+    _, digest = record(ledger, scoring())
+    assert digest == hashlib.sha256(ledger.read_bytes().splitlines()[-1]).hexdigest()
 
 
 def test_earlier_lines_stay_as_they_are(ledger: Path) -> None:
@@ -64,40 +64,40 @@ def test_earlier_lines_stay_as_they_are(ledger: Path) -> None:
         (lambda lines: [lines[0].replace("first", "third"), *lines[1:]], "line 2 does not carry the hash"),
         (lambda lines: [lines[0], lines[2]], "line 2 does not carry the hash"),
         (lambda lines: [lines[1], lines[0], lines[2]], "line 1 does not carry the hash"),
-        (lambda lines: [lines[0], "{}", *lines[1:]], "line 2 is no line: Field required"),
+        (lambda lines: [lines[0], "{}", *lines[1:]], "line 2 is not a valid line: Field required"),
         (lambda lines: [lines[0].replace('"number": 1', '"number": 4')], "line 1 is misnumbered"),
-        (lambda lines: [lines[0].replace("}", ', "rank": 1}')], "line 1 is no line: Extra inputs"),
+        (lambda lines: [lines[0].replace("}", ', "rank": 1}')], "line 1 is not a valid line: Extra inputs"),
     ],
     ids=["edited", "taken-out", "moved", "put-in", "misnumbered", "more-keys"],
 )
-def test_an_edit_is_seen(ledger: Path, edit: object, message: str) -> None:
+def test_an_edit_is_detected(ledger: Path, edit: object, message: str) -> None:
     lines = ledger.read_text(encoding="ascii").splitlines()
     ledger.write_text("\n".join(edit(lines)) + "\n", encoding="ascii")  # type: ignore[operator]
-    for asked in (lambda: read_ledger(ledger), lambda: record(ledger, scoring())):
+    for read in (lambda: read_ledger(ledger), lambda: record(ledger, scoring())):
         with pytest.raises(BadUsage) as refused:
-            asked()
+            read()
         assert message in " ".join(str(refused.value).split())
 
 
-def test_what_is_no_ledger_is_refused(tmp_path: Path, ledger: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path, ledger: Path) -> None:
     (tmp_path / "link").symlink_to(ledger)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    for name, message in (("link", "is no plain file"), ("bytes", "cannot be read")):
+    for name, message in (("link", "is not a regular file"), ("bytes", "cannot be read")):
         with pytest.raises(BadUsage, match=message):
             read_ledger(tmp_path / name)
     ledger.write_text(ledger.read_text(encoding="ascii")[:-1], encoding="ascii")
-    with pytest.raises(BadUsage, match="has no end"):
+    with pytest.raises(BadUsage, match="has no line break at its end"):
         read_ledger(ledger)
     assert read_ledger(tmp_path / "none") == ()
 
 
 def test_a_budget_counts_every_scoring_of_its_benchmark(ledger: Path) -> None:
-    assert (spent(read_ledger(ledger), ONE), spent(read_ledger(ledger), OTHER)) == (2, 1)
-    refuse_spent(ledger, ONE, 3)
-    refuse_spent(ledger, ONE, None)
-    for asked in (lambda: refuse_spent(ledger, ONE, 2), lambda: record(ledger, scoring(), budget=2)):
-        with pytest.raises(LimitExceeded, match="2 of 2 scorings of this benchmark are spent"):
-            asked()
+    assert (count_scorings(read_ledger(ledger), ONE), count_scorings(read_ledger(ledger), OTHER)) == (2, 1)
+    check_budget(ledger, ONE, 3)
+    check_budget(ledger, ONE, None)
+    for call in (lambda: check_budget(ledger, ONE, 2), lambda: record(ledger, scoring(), budget=2)):
+        with pytest.raises(LimitExceeded, match="2 of 2 scorings of this benchmark are used up"):
+            call()
     assert len(read_ledger(ledger)) == 3
 
 
@@ -115,9 +115,9 @@ def test_the_ladder_moves_only_by_more_than_a_step(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 0.2)), min_size=1, max_size=30))
-def test_the_public_best_only_rises_and_is_near_a_score(climbs: list[tuple[float, float]]) -> None:
+def test_the_published_best_only_rises_and_is_near_a_score(attempts: list[tuple[float, float]]) -> None:
     best = None
-    for piq, step in climbs:
+    for piq, step in attempts:
         higher = new_best(best, LadderEntry(piq, step))
         if higher is None:
             assert best is not None
@@ -132,44 +132,44 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(load_command("grade"), [str(argument) for argument in arguments])
 
 
-def test_with_the_ladder_nothing_but_the_best_is_told(tmp_path: Path) -> None:
+def test_with_the_ladder_nothing_but_the_best_is_published(tmp_path: Path) -> None:
     benchmark = board_builders.dataset(tmp_path / "tiny")
-    asked = ("--dataset", tmp_path / "tiny", "--bootstrap", 50, "--ladder", "--ledger", tmp_path / "ledger.jsonl")
-    claimed = "[claimed]\npiq = 1.0\n"  # would tell whether it holds
+    options = ("--dataset", tmp_path / "tiny", "--bootstrap", 50, "--ladder", "--ledger", tmp_path / "ledger.jsonl")
+    claimed = "[claimed]\npiq = 1.0\n"  # a message about this claim would reveal a score
     for name, noise in {"bad": 2.5, "good": 0.3}.items():
         board_builders.entry(tmp_path / "all" / name, benchmark, noise=noise, claimed=claimed)
-    told = []
+    outputs = []
     for name in ("bad", "good", "good"):
-        done = call(tmp_path / "all" / name, *asked, "--budget", 3, "--out", tmp_path / f"{name}.json")
+        done = call(tmp_path / "all" / name, *options, "--budget", 3, "--out", tmp_path / f"{name}.json")
         assert done.exit_code == 0, done.output
-        told.append(done.stdout.splitlines())
+        outputs.append(done.stdout.splitlines())
         piq = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))["score"]["piq"]
         assert str(piq) not in done.output
     first, second, third = (line.best for line in read_ledger(tmp_path / "ledger.jsonl"))
-    assert [lines[0] for lines in told] == [
+    assert [lines[0] for lines in outputs] == [
         f"ladder  PIQ {first} is the new best",
         f"ladder  PIQ {second} is the new best",
         f"ladder  PIQ {third} stays the best",
     ]
-    assert all(len(lines) == 3 for lines in told)  # the ladder, the ledger, the file
-    done = call(tmp_path / "all" / "good", *asked, "--budget", 3)
+    assert all(len(lines) == 3 for lines in outputs)  # the ladder, the ledger, the file
+    done = call(tmp_path / "all" / "good", *options, "--budget", 3)
     assert done.exit_code == 6
-    assert "3 of 3 scorings of this benchmark are spent" in done.stderr
+    assert "3 of 3 scorings of this benchmark are used up" in done.stderr
     assert done.stdout == ""
 
 
 def test_a_written_result_is_recorded_beside_the_entries(tmp_path: Path) -> None:
     benchmark = board_builders.dataset(tmp_path / "tiny")
-    asked = ("--dataset", tmp_path / "tiny", "--bootstrap", 10, "--write")
-    assert call(board_builders.entry(tmp_path / "all" / "first", benchmark), *asked).exit_code == 0
-    assert call(board_builders.entry(tmp_path / "all" / "copy", benchmark), *asked).exit_code == 5
+    options = ("--dataset", tmp_path / "tiny", "--bootstrap", 10, "--write")
+    assert call(board_builders.entry(tmp_path / "all" / "first", benchmark), *options).exit_code == 0
+    assert call(board_builders.entry(tmp_path / "all" / "copy", benchmark), *options).exit_code == 5
     accepted, refused = read_ledger(tmp_path / "all" / "ledger.jsonl")
     result = json.loads((tmp_path / "all" / "first" / "result.json").read_text(encoding="utf-8"))
     assert (accepted.decision, accepted.digest) == ("accepted", result["score"]["protocol"]["digest"])
     assert (refused.decision, refused.reason) == ("refused", "submission: has the predictions of first")
 
 
-def test_nothing_is_told_or_written_if_the_ledger_was_edited(tmp_path: Path) -> None:
+def test_nothing_is_printed_or_written_if_the_ledger_was_edited(tmp_path: Path) -> None:
     benchmark = board_builders.dataset(tmp_path / "tiny")
     entry = board_builders.entry(tmp_path / "all" / "first", benchmark)
     (tmp_path / "all" / "ledger.jsonl").write_text("{}\n", encoding="ascii")

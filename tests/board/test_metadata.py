@@ -1,4 +1,4 @@
-"""Metadata: what an author may say, and every mistake with its remedy."""
+"""Metadata: valid files are read, and every mistake is named with its remedy."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def refusal(folder: Path, text: str) -> str:
     return str(refused.value)
 
 
-def test_what_is_said_is_read(tmp_path: Path) -> None:
+def test_valid_metadata_is_read(tmp_path: Path) -> None:
     (tmp_path / "metadata.toml").write_text(GOOD + "[claimed]\npiq = 0.5\nf1.gender = 0.25\n", encoding="utf-8")
     found = read_metadata(tmp_path)
     assert (found.name, found.team, found.date.isoformat()) == ("mine", "Team", "2026-11-01")
@@ -55,7 +55,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     assert "training.reranking" in message
     assert "got '1.5'" in message
     assert "claimed.rank" in message
-    assert "is said by the grader alone" in message
+    assert "may only be set by the grader" in message
     assert "did you mean 'piq'?" in message
 
 
@@ -63,12 +63,12 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "schema"),
-        ("a = [", "a file of TOML"),
-        (GOOD.replace("Team", "Te\\u202eam"), "has characters that cannot be seen"),
-        (GOOD.replace("Team", "Te\\u200bam"), "has characters that cannot be seen"),
-        (GOOD.replace("Team", "Te\\u3164am"), "has characters that cannot be seen"),
+        ("a = [", "a TOML file"),
+        (GOOD.replace("Team", "Te\\u202eam"), "has invisible characters"),
+        (GOOD.replace("Team", "Te\\u200bam"), "has invisible characters"),
+        (GOOD.replace("Team", "Te\\u3164am"), "has invisible characters"),
         (GOOD.replace("Team", "Te" + 20 * "\u0301" + "am"), "has more than 4 marks on one letter"),
-        (GOOD + '[claimed.f1]\n"\\u001b[2J" = 0.5\n', r"the key '\x1b[2J' has characters that cannot be seen"),
+        (GOOD + '[claimed.f1]\n"\\u001b[2J" = 0.5\n', r"the key '\x1b[2J' has invisible characters"),
         (GOOD + "[claimed.f1]\n" + "".join(f"k{i} = 0.5\n" for i in range(300)), "at most 200 items"),
         (
             GOOD.replace('"piq-bench/entry/1"', "0x" + 50_000 * "f"),
@@ -86,16 +86,16 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         (GOOD.replace("[method]", 'code = "javascript:alert(1)"\n[method]'), "URL scheme should be"),
     ],
 )
-def test_what_is_no_metadata_is_refused(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_metadata_is_refused(text: str, message: str, tmp_path: Path) -> None:
     assert message in refusal(tmp_path, text)
 
 
-def test_without_the_file_there_is_no_entry(tmp_path: Path) -> None:
-    with pytest.raises(BadSubmission, match="there is no such file"):
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadSubmission, match="does not exist"):
         read_metadata(tmp_path)
 
 
-def test_the_schema_is_that_of_the_same_rules() -> None:
+def test_the_json_schema_has_the_same_rules() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
     assert {"schema", "name", "team", "authors", "date", "method", "training"} == set(schema["required"])

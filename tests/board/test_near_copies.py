@@ -1,4 +1,4 @@
-"""What two entries have in common: copies in disguise on one side, our own baselines, trained apart, on the other."""
+"""Near copies: disguised copies are detected, and independently trained baselines are not."""
 
 import itertools
 from collections.abc import Callable
@@ -58,11 +58,11 @@ def answered_anew(submission: Submission, share: float) -> Submission:
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(BASELINES, 2)))
-def test_baselines_trained_apart_are_not_alike(one: str, other: str) -> None:
-    assert near_copies(bundled(), baseline(one), baseline(other)) == []
+def test_independent_baselines_are_not_near_copies(one: str, other: str) -> None:
+    assert near_copies(bundled(), baseline(one), baseline(other), other) == []
 
 
-def test_the_thresholds_leave_room_to_the_closest_baselines() -> None:
+def test_the_closest_baselines_are_below_the_thresholds() -> None:
     if not set(ALIKE) <= set(BASELINES):
         pytest.skip("other baselines")
     one, other = map(baseline, ALIKE)
@@ -74,20 +74,21 @@ def test_the_thresholds_leave_room_to_the_closest_baselines() -> None:
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_a_copy_with_noise_is_alike(name: str) -> None:
+def test_a_copy_with_noise_is_a_near_copy(name: str) -> None:
     own = baseline(name)
     rng = np.random.default_rng(0)
     noisy = changed(own, lambda values: values + 0.1 * values.std(axis=0) * rng.standard_normal(values.shape))
-    said = near_copies(bundled(), answered_anew(noisy, 0.02), own)
-    assert [text.split(":")[0] for text in said] == ["embedding", "answers"]
-    assert "similarities correlate by 0.99" in said[0]
+    warnings = near_copies(bundled(), answered_anew(noisy, 0.02), own, name)
+    assert [text.split(":")[0] for text in warnings] == ["embedding", "answers"]
+    assert f"the similarities correlate with those of {name} (r = 0.99" in warnings[0]
 
 
 def test_answers_changed_here_and_there_in_each_task_still_share_their_mistakes() -> None:
     own = baseline(BASELINES[0])
     disguised = answered_anew(own, 0.02)
     assert equal_rows(own, disguised)["answers"] < 0.9
-    assert near_copies(bundled(), replace(disguised, embedding=None), own)[0].endswith("of the mistakes are those of")
+    (warning,) = near_copies(bundled(), replace(disguised, embedding=None), own, "its original")
+    assert warning.endswith("of the mistakes are the same as those of its original")
 
 
 def rotation(n: int) -> FloatArray:
@@ -149,14 +150,14 @@ def test_common_mistakes_are_counted_answer_by_answer() -> None:
     for task in benchmark.classification_tasks:
         truths = benchmark.labels[task.name][benchmark.test_rows].ravel().tolist()
         answers = (entry.predictions[task.name].ravel().tolist() for entry in (one, other))
-        for truth, answer, its_answer in zip(truths, *answers, strict=True):
-            if truth != NOT_ANNOTATED and not answer == its_answer == truth:
+        for truth, answer, other_answer in zip(truths, *answers, strict=True):
+            if truth != NOT_ANNOTATED and not answer == other_answer == truth:
                 n_wrong += 1
-                n_same += answer == its_answer
+                n_same += answer == other_answer
     assert common_mistakes(benchmark, one, other) == n_same / n_wrong
 
 
-def test_nothing_is_said_where_there_is_nothing_to_compare() -> None:
+def test_there_is_no_warning_where_there_is_nothing_to_compare() -> None:
     benchmark = bundled()
     own = baseline(BASELINES[0])
     bare = replace(own, embedding=None, predictions={})
@@ -164,7 +165,7 @@ def test_nothing_is_said_where_there_is_nothing_to_compare() -> None:
     assert similarity_correlation(own, bare) is None
     assert similarity_correlation(constant, own) is None
     assert common_mistakes(benchmark, own, bare) is None
-    assert near_copies(benchmark, own, bare) == []
+    assert near_copies(benchmark, own, bare, "bare") == []
     truth = {task.name: benchmark.labels[task.name][benchmark.test_rows] for task in benchmark.classification_tasks}
     right = replace(own, predictions=truth)
     task = next(task.name for task in benchmark.classification_tasks if not task.multi_label)

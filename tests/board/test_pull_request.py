@@ -1,4 +1,4 @@
-"""Entries that arrive on a branch: graded, merged, on the board; and whatever else a branch does, with the reason."""
+"""Entries that arrive on a branch are graded, merged and ranked; any other change is refused with its reason."""
 
 import json
 import math
@@ -73,7 +73,7 @@ def test_an_entry_arrives_is_graded_merged_and_ranked(
     head = commit(repository, "an entry")
     git(repository, "checkout", "-q", "main")
     (repository / "tool.py").write_text("print('newer')\n", encoding="utf-8")
-    commit(repository, "main goes on")  # which is no change of the branch
+    commit(repository, "main moves on")  # not a change of the branch
     assert not (repository / "submissions" / "second").exists()
 
     monkeypatch.chdir(repository)
@@ -196,37 +196,37 @@ def nothing(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("does", "message"),
+    ("change_branch", "message"),
     [
         (two, "touches 2 entries: second, third"),
         (edited_tool, "changes a file"),
-        (edited_workflow, "is no file of an entry"),
+        (edited_workflow, "is not an allowed path"),
         (link, "is a link"),
         (executable, "is executable"),
         (submodule, "is a submodule"),
-        (deep, "is no file of an entry"),
+        (deep, "is not an allowed path"),
         (strange_name, r"a\u202eb\n.md"),
-        (only_capitals, "differs from another only in its capitals"),
-        (capitals, "is no file of an entry"),
-        (device, "is no file of an entry"),
-        (device_entry, "is no file of an entry"),
-        (last_dot, "is no file of an entry"),
-        (hidden, "is no file of an entry"),
+        (only_capitals, "differs from another path only by case"),
+        (capitals, "is not an allowed path"),
+        (device, "is not an allowed path"),
+        (device_entry, "is not an allowed path"),
+        (last_dot, "is not an allowed path"),
+        (hidden, "is not an allowed path"),
         (many, "adds 502 files"),
         (instead_of_all, "is a link"),
-        (result, "is written by the grader"),
+        (result, "may only be written by the grader"),
         (other_entry, "changes a file"),
         (more_for_another, "exists already"),
         (oversized, "has 2,097,153 bytes"),
-        (pointer, "is a pointer to a file elsewhere"),
+        (pointer, "is a Git LFS pointer, not the file"),
         (nothing, "adds no entry"),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_a_branch_that_does_anything_else_is_refused(
-    does: Callable[[Path], None], message: str, repository: Path, tmp_path: Path
+    change_branch: Callable[[Path], None], message: str, repository: Path, tmp_path: Path
 ) -> None:
-    does(repository)
+    change_branch(repository)
     head = commit(repository, "more than an entry")
     (tmp_path / "out").mkdir()
     with pytest.raises(BadSubmission) as refused:
@@ -234,7 +234,7 @@ def test_a_branch_that_does_anything_else_is_refused(
     assert message in str(refused.value)
 
 
-def test_a_branch_of_thousands_of_files_gets_a_short_answer(repository: Path, tmp_path: Path) -> None:
+def test_a_branch_of_thousands_of_files_gets_a_short_message(repository: Path, tmp_path: Path) -> None:
     for number in range(3000):
         (repository / f"{number}.txt").write_text("", encoding="utf-8")
     head = commit(repository, "many files")
@@ -244,14 +244,14 @@ def test_a_branch_of_thousands_of_files_gets_a_short_answer(repository: Path, tm
     assert len(str(refused.value)) < 30_000
 
 
-def test_a_branch_without_a_common_past_is_refused(repository: Path, tmp_path: Path) -> None:
+def test_a_branch_without_a_merge_base_is_refused(repository: Path, tmp_path: Path) -> None:
     git(repository, "checkout", "-q", "--orphan", "other")
     head = commit(repository, "from nothing")
     with pytest.raises(BadUsage, match="merge-base"):
         arrived_entry(repository, "main", head, tmp_path)
 
 
-def test_claims_and_copies_are_looked_at_as_anywhere(
+def test_claims_and_copies_are_checked_as_in_a_folder(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
@@ -266,7 +266,7 @@ def test_claims_and_copies_are_looked_at_as_anywhere(
     assert not (tmp_path / "result.json").exists()
 
 
-def test_commits_that_git_does_not_know_and_options_that_do_not_fit(
+def test_unknown_commits_and_conflicting_options_are_refused(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("none", "--output=/tmp/x", "main; rm -rf /"):

@@ -1,4 +1,4 @@
-"""Predictions that lie elsewhere: nothing is opened unless asked for, and nothing but the promised file is kept."""
+"""Predictions hosted elsewhere: no address is opened unless requested, and only the expected file is kept."""
 
 import hashlib
 import io
@@ -18,35 +18,35 @@ from piq_bench.errors import BadSubmission
 CONTENT = b"predictions" * 1000
 
 
-def promised(content: bytes = CONTENT, **other: object) -> Reference:
-    said = {"url": "https://example.org/a.npz", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    return Reference.model_validate({"schema": "piq-bench/reference/1", **said, **other})
+def reference_to(content: bytes = CONTENT, **other: object) -> Reference:
+    values = {"url": "https://example.org/a.npz", "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    return Reference.model_validate({"schema": "piq-bench/reference/1", **values, **other})
 
 
-def test_the_promised_file_is_kept(tmp_path: Path) -> None:
-    asked = []
+def test_the_expected_file_is_kept(tmp_path: Path) -> None:
+    opened_addresses = []
 
     def opened(address: str) -> io.BytesIO:
-        asked.append(address)
+        opened_addresses.append(address)
         return io.BytesIO(CONTENT)
 
-    path = fetch(promised(), tmp_path, open_address=opened)
+    path = fetch(reference_to(), tmp_path, open_address=opened)
     assert path == tmp_path / "submission.npz"
     assert path.read_bytes() == CONTENT
-    assert asked == ["https://example.org/a.npz"]
+    assert opened_addresses == ["https://example.org/a.npz"]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (CONTENT + b"x", "has more bytes than it promises"),
+        (CONTENT + b"x", "has more bytes than the reference says"),
         (CONTENT[:-1], "has 10,999 bytes"),
         (CONTENT[:-1] + b"x", "has the SHA-256"),
     ],
 )
 def test_another_file_is_not_kept(content: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(BadSubmission, match=message):
-        fetch(promised(), tmp_path, open_address=lambda address: io.BytesIO(content))
+        fetch(reference_to(), tmp_path, open_address=lambda address: io.BytesIO(content))
     assert not list(tmp_path.iterdir())
 
 
@@ -55,32 +55,32 @@ def test_an_address_that_fails_is_named(tmp_path: Path) -> None:
         raise urllib.request.HTTPError(address, 404, "Not Found", {}, None)  # type: ignore[arg-type]
 
     with pytest.raises(BadSubmission, match="404"):
-        fetch(promised(), tmp_path, open_address=refused)
+        fetch(reference_to(), tmp_path, open_address=refused)
     assert not list(tmp_path.iterdir())
 
 
-def test_it_leads_nowhere_but_to_https() -> None:
+def test_redirects_are_followed_to_https_only() -> None:
     follow = reference._OnlyHttps()
-    asked = urllib.request.Request("https://example.org/a.npz")
+    request = urllib.request.Request("https://example.org/a.npz")
     for address in ("http://example.org/a.npz", "file:///etc/passwd", "ftp://example.org/a"):
         with pytest.raises(ValueError, match="which is not https"):
-            follow.redirect_request(asked, None, 302, "Found", {}, address)
-    assert follow.redirect_request(asked, None, 302, "Found", {}, "https://example.com/b") is not None
+            follow.redirect_request(request, None, 302, "Found", {}, address)
+    assert follow.redirect_request(request, None, 302, "Found", {}, "https://example.com/b") is not None
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('url = "http://example.org/a.npz"', "https, without a password"),
-        ('url = "https://me:secret@example.org/a.npz"', "https, without a password"),
+        ('url = "http://example.org/a.npz"', "an https address without a user name or password"),
+        ('url = "https://me:secret@example.org/a.npz"', "an https address without a user name or password"),
         ('url = "file:///etc/passwd"', "got 'file:///etc/passwd'"),
-        ('url = "https://example.org/a.zip"', "it ends with .npz or .parquet"),
+        ('url = "https://example.org/a.zip"', "an address that ends with .npz or .parquet"),
         ('url = "https://example.org/a.npz"\nsha265 = ""', "did you mean 'sha256'?"),
         ('url = "https://example.org/a.npz"\nbytes = 99999999999', "bad-value"),
         ("url = ", "unreadable"),
     ],
 )
-def test_what_is_wrong_with_a_reference_is_named(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_references_are_refused(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "submission.ref.toml"
     size = "" if "bytes" in text else "\nbytes = 1"
     path.write_text(f'schema = "piq-bench/reference/1"\nsha256 = "{"0" * 64}"\n{text}{size}\n', encoding="utf-8")
@@ -89,7 +89,7 @@ def test_what_is_wrong_with_a_reference_is_named(text: str, message: str, tmp_pa
     assert message in str(refused.value)
 
 
-def test_an_entry_is_fetched_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_are_fetched_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = board_builders.dataset(tmp_path / "tiny")
     folder = board_builders.entry(tmp_path / "all" / "far", benchmark)
     content = (folder / "submission.npz").read_bytes()
@@ -97,15 +97,15 @@ def test_an_entry_is_fetched_only_when_asked_for(tmp_path: Path, monkeypatch: py
     board_builders.refer(folder, sha256=hashlib.sha256(content).hexdigest(), n_bytes=len(content))
     assert read_entry(folder).submission is None
     monkeypatch.setattr(reference, "_opened", lambda address: io.BytesIO(content))
-    asked = [str(folder), "--dataset", str(tmp_path / "tiny"), "--bootstrap", "10", "--write"]
-    done = CliRunner().invoke(load_command("grade"), asked)
+    options = [str(folder), "--dataset", str(tmp_path / "tiny"), "--bootstrap", "10", "--write"]
+    done = CliRunner().invoke(load_command("grade"), options)
     assert done.exit_code == 2
-    assert "lie at 'https://example.org/submission.npz'" in done.stderr
-    done = CliRunner().invoke(load_command("grade"), [*asked, "--fetch"])
+    assert "are at 'https://example.org/submission.npz'" in done.stderr
+    done = CliRunner().invoke(load_command("grade"), [*options, "--fetch"])
     assert done.exit_code == 0, done.output
     assert not (folder / "submission.npz").exists()
 
     copy = board_builders.entry(tmp_path / "all" / "copy", benchmark)
-    done = CliRunner().invoke(load_command("grade"), [str(copy), *asked[1:]])
+    done = CliRunner().invoke(load_command("grade"), [str(copy), *options[1:]])
     assert done.exit_code == 5
     assert "has the predictions of far" in done.stderr

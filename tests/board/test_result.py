@@ -1,4 +1,4 @@
-"""Results that somebody edited: whatever number of the leaderboard is changed, it is seen."""
+"""Edited results: a change of any number that the leaderboard shows is detected."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         entry = board_builders.entry(root / "submissions" / name, benchmark, noise=0.7, seed=len(name))
         options = ("--dataset", root / "tiny", "--bootstrap", 5, "--disclosure", level, "--write")
         assert call("grade", entry, *options).exit_code == 0
-    (root / "submissions" / "ledger.jsonl").rename(root / "ledger.jsonl")  # so that it is not asked
+    (root / "submissions" / "ledger.jsonl").rename(root / "ledger.jsonl")  # so that it does not detect the edits first
     return root
 
 
@@ -38,7 +38,7 @@ def root(graded: Path, tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def said(root: Path) -> str:
+def board_errors(root: Path) -> str:
     done = call("board", root / "submissions", "--dataset", root / "tiny")
     assert done.exit_code == (3 if done.stderr else 0)
     return done.stderr
@@ -56,21 +56,21 @@ NUMBERS: list[Change] = [
 
 @pytest.mark.parametrize("change", NUMBERS)
 @pytest.mark.parametrize("name", ["whole", "discreet"])
-def test_a_number_is_counted_again_though_its_digest_is_right(name: str, change: Change, root: Path) -> None:
+def test_an_edited_number_is_detected_though_its_digest_is_right(name: str, change: Change, root: Path) -> None:
     board_builders.edit_result(root / "submissions" / name, lambda result: change(result["score"]))
-    message = said(root)
+    message = board_errors(root)
     assert f"  {name}  its result says" in message
-    assert "counted again it is" in message
+    assert "its predictions give" in message
 
 
 @pytest.mark.parametrize("change", [*NUMBERS, lambda score: score["intervals"].update(piq=[0.0, 0.1])])
 def test_a_whole_result_has_a_digest_of_every_number(change: Change, root: Path) -> None:
     board_builders.edit_result(root / "submissions" / "whole", lambda result: change(result["score"]), digest=False)
-    assert "its numbers are not those of its digest" in said(root)
+    assert "its numbers do not match its digest" in board_errors(root)
 
 
 @pytest.mark.parametrize("change", NUMBERS)
-def test_the_ledger_knows_what_a_discreet_result_told_though_predictions_lie_elsewhere(
+def test_the_ledger_detects_edits_of_a_discreet_result_though_predictions_are_elsewhere(
     change: Change, root: Path
 ) -> None:
     entry = root / "submissions" / "discreet"
@@ -78,13 +78,13 @@ def test_the_ledger_knows_what_a_discreet_result_told_though_predictions_lie_els
     file = json.loads((entry / "result.json").read_text(encoding="utf-8"))["score"]["file"]
     (entry / "submission.npz").unlink()
     board_builders.refer(entry, sha256=file["sha256"], n_bytes=file["bytes"])
-    assert said(root) == ""
+    assert board_errors(root) == ""
     board_builders.edit_result(entry, lambda result: change(result["score"]), digest=False)
-    assert "  discreet  its result does not tell what line 2 of the ledger records" in said(root)
+    assert "  discreet  its result does not publish the score that line 2 of the ledger records" in board_errors(root)
 
 
-def test_what_nobody_edited_stays(root: Path) -> None:
-    assert said(root) == ""
+def test_unedited_results_are_accepted(root: Path) -> None:
+    assert board_errors(root) == ""
     for name in ("whole", "discreet"):
         assert read_result(root / "submissions" / name / "result.json") is not None
 
@@ -101,25 +101,25 @@ def test_what_nobody_edited_stays(root: Path) -> None:
         (lambda result: result["score"]["benchmark"].update(name={}), "score.benchmark.name"),
         (lambda result: result["score"].pop("protocol"), "score.protocol"),
         (lambda result: result.pop("score"), "score"),
-        (lambda result: result.update(schema="piq-bench/result/9"), "it is no piq-bench/result/1"),
+        (lambda result: result.update(schema="piq-bench/result/9"), "it is not a piq-bench/result/1 file"),
     ],
 )
-def test_what_is_no_result_is_named(change: Change, message: str, root: Path) -> None:
+def test_invalid_results_are_named(change: Change, message: str, root: Path) -> None:
     path = root / "submissions" / "whole" / "result.json"
     board_builders.edit_result(path.parent, change, digest=False)
-    assert f"has a result that does not hold: {message}" in said(root)
+    assert f"has an invalid result: {message}" in board_errors(root)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "null", "{", "\udcff"], ids=range(5))
-def test_bombs_and_other_files_are_no_results(text: str, root: Path) -> None:
+def test_bombs_and_other_files_are_refused(text: str, root: Path) -> None:
     path = root / "submissions" / "whole" / "result.json"
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
-    assert "has a result that does not hold" in said(root)
+    assert "has an invalid result" in board_errors(root)
 
 
-def test_a_link_is_no_result(root: Path) -> None:
+def test_a_link_is_refused(root: Path) -> None:
     path = root / "submissions" / "whole" / "result.json"
     path.rename(root / "elsewhere.json")
     path.symlink_to(root / "elsewhere.json")
     assert json.loads(path.read_text(encoding="utf-8"))
-    assert "is a link" in said(root)
+    assert "is a link" in board_errors(root)

@@ -1,4 +1,4 @@
-"""What each level of disclosure lets out: in every format, in the score file, in messages about a broken data set."""
+"""What each level of disclosure publishes: in every format, the score file, and messages about a broken data set."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from piq_bench.cli.options import FORMATS
 from piq_bench.errors import BadDataset, BadSubmission, Problem
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import Score
-from piq_bench.report.disclosure import DISCLOSURES, HIDDEN, disclosed, disclosed_json, discretion
+from piq_bench.report.disclosure import DISCLOSURES, HIDDEN, disclosed, disclosed_json, redacted_problems
 from piq_bench.report.json import score_document, score_json
 from piq_bench.report.latex import score_latex
 from piq_bench.report.markdown import score_markdown
@@ -60,7 +60,7 @@ def test_all_commands_know_the_same_levels() -> None:
     assert DISCLOSURES == CHOICES == tuple(HIDDEN)
 
 
-def test_full_is_the_score_file_to_the_byte() -> None:
+def test_full_disclosure_is_the_score_file_byte_by_byte() -> None:
     result = random_score()
     assert disclosed_json(result, "full") == score_json(result)
     assert disclosed(result, "full") is result
@@ -92,7 +92,7 @@ def test_what_a_level_hides_is_not_in_the_record_that_reports_get() -> None:
     assert not (least.chance_f1 or least.majority_f1 or least.confusion)
 
 
-def test_no_format_tells_of_a_label_or_an_image_at_the_level_score(dataset: Path, submission: Path) -> None:
+def test_no_format_reveals_a_label_or_an_image_at_the_level_score(dataset: Path, submission: Path) -> None:
     benchmark = read_benchmark(dataset)
     for layout in FORMATS:
         target = dataset.parent / f"{layout}.json"
@@ -103,7 +103,7 @@ def test_no_format_tells_of_a_label_or_an_image_at_the_level_score(dataset: Path
             assert not [name for name in (*LABELS, *benchmark.images, *benchmark.identities) if name in text]
 
 
-def test_no_format_tells_of_an_image_at_the_level_public(dataset: Path, submission: Path) -> None:
+def test_no_format_reveals_an_image_at_the_level_public(dataset: Path, submission: Path) -> None:
     benchmark = read_benchmark(dataset)
     for layout in FORMATS:
         done = run(submission, "--dataset", dataset, "--disclosure", "public", "--format", layout, "--bootstrap", 5)
@@ -129,24 +129,24 @@ def test_every_format_takes_every_level(level: str) -> None:
     assert score_latex(shown, benchmark)
 
 
-def test_a_broken_data_set_tells_strangers_its_rules_only(tmp_path: Path, submission: Path) -> None:
+def test_a_broken_data_set_reveals_only_the_broken_rules(tmp_path: Path, submission: Path) -> None:
     broken = folders.write_folder(tmp_path / "broken", folders.changed(3, identity="p1", gender="femail"))
-    told = run(submission, "--dataset", broken, "--disclosure", "score")
-    assert told.exit_code == 4
-    assert "ask the organiser" in told.stderr
-    assert "femail" not in told.stderr
-    assert "b/01.jpg" not in told.stderr
-    assert "broken" not in told.stderr
+    refused = run(submission, "--dataset", broken, "--disclosure", "score")
+    assert refused.exit_code == 4
+    assert "ask the organiser" in refused.stderr
+    assert "femail" not in refused.stderr
+    assert "b/01.jpg" not in refused.stderr
+    assert "broken" not in refused.stderr
     assert "femail" in run(submission, "--dataset", broken).stderr
 
 
-def test_discretion_lets_all_else_through() -> None:
+def test_other_errors_and_full_disclosure_are_not_redacted() -> None:
     refusal = BadSubmission("entry.npz", [Problem("code", "image", "found", "remedy")])
-    with pytest.raises(BadSubmission, match="found"), discretion("score"):
+    with pytest.raises(BadSubmission, match="found"), redacted_problems("score"):
         raise refusal
-    with pytest.raises(BadDataset, match="secret"), discretion("full"):
+    with pytest.raises(BadDataset, match="secret"), redacted_problems("full"):
         raise BadDataset("data", [Problem("code", "image", "secret", "remedy")])
-    with pytest.raises(BadDataset, match="3 times") as caught, discretion("public"):
+    with pytest.raises(BadDataset, match="3 times") as caught, redacted_problems("public"):
         raise BadDataset("data", [Problem("code", "secret.csv", "secret", "secret", 3)])
     assert "secret" not in str(caught.value)
     assert "code" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Every printed form: fits, escapes what a stranger wrote, and rounds the same way."""
+"""All formats of a score fit their width, escape untrusted text, and round in the same way."""
 
 import dataclasses
 import re

@@ -37,24 +37,24 @@ def test_every_figure_is_in_the_table() -> None:
     levels = report.sweep.levels
     assert cells["groups"] == [str(level.groups) for level in levels]
     assert cells["largest group, images"] == [f"{level.largest:,}" for level in levels]
-    assert cells["its farthest pair, bits"] == [str(level.farthest) for level in levels]
+    assert cells["its largest distance, bits"] == [str(level.farthest) for level in levels]
     assert cells["queries without positive"] == [f"{level.queries_lost:,}" for level in levels]
     assert cells["images in groups, %"] == [f"{100 * level.grouped_images / 1600:.1f}" for level in levels]
 
 
-def test_lost_queries_are_told_out_of_those_with_positives() -> None:
+def test_lost_queries_are_counted_among_those_with_positives() -> None:
     rows = [Row("a", "query", "p"), Row("b", "gallery", "p"), Row("c", "query", "q"), Row("d", "gallery", "q"),
             Row("e", "query", "r")]  # fmt: skip
     hashes = hashed_of([A, A, A ^ 0xFFFF, A ^ 0xFFFF0000, A ^ 0xFFFF00000000])
     text = groups_table(group_hashed(benchmark_of(rows), hashes))
-    assert "At t = 6, 1 of 2 queries with a positive lose their last one" in " ".join(text.split())
+    assert "At t = 6, 1 of 2 queries with a positive lose their last positive" in " ".join(text.split())
     assert "warning: 1 of 2 queries lose their last positive" in text
 
 
 def test_unknown_is_shown_as_unknown() -> None:
     text = groups_table(group_hashed(benchmark_of([Row("a", "query"), Row("b")], sources=False), hashed_of([A, A])))
-    assert "-: the data set names no identities of queries." in text
-    assert "-: the data set names no sources." in text
+    assert "-: unknown, since the data set has no identities of queries." in text
+    assert "-: unknown, since the data set has no sources." in text
     people = next(line for line in text.splitlines() if "several people" in line)
     assert people.split()[-7:] == ["-"] * 7
 
@@ -73,14 +73,14 @@ def test_flat_and_unreadable_images_are_named_without_their_control_characters()
     assert document["unreadable"] == [{"image": "c", "code": "empty-file", "found": "is empty"}]
 
 
-def test_the_gates_and_the_odd_threshold_are_said() -> None:
+def test_the_summary_names_the_gates_and_the_equivalent_threshold() -> None:
     rows = [Row("a", "query", "", "f"), Row("b", "gallery", "", "f")]
     report = group_hashed(
         benchmark_of(rows, grouping=Grouping(threshold=5)), hashed_of([A, A]), within_source=True, min_quality=30
     )
     text = " ".join(groups_table(report).split())
-    assert "the same as d <= 4" in text
-    assert "one source only" in text
+    assert "equivalent to d <= 4" in text
+    assert "images of the same source are linked" in text
     assert "2 images below 30 are not linked by hash" in text
 
 

@@ -1,4 +1,4 @@
-"""Pages in a real browser: no request leaves them, no text becomes more, and they fit on screens and paper."""
+"""Pages in a real browser: they request nothing, untrusted text stays inert, and they fit screens and paper."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,20 +36,20 @@ def test_the_browser_would_show_an_attack(browser: "Browser", tmp_path: Path) ->
     path.write_text(f"<title>safe</title><p title='{ATTACK}", encoding="utf-8")
     with screens.visit(browser, path) as seen:
         assert seen.page.title() == "taken"
-        assert "1" in seen.said
-        assert any(address.endswith("/x") for address in seen.asked)
+        assert "1" in seen.messages
+        assert any(address.endswith("/x") for address in seen.requests)
 
 
 @pytest.mark.parametrize("screen", ["light", "dark", "phone", "no script"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_asked_for_and_a_strangers_text_stays_text(
+def test_nothing_is_requested_and_untrusted_text_stays_inert(
     kind: str, screen: str, pages: dict[str, Path], browser: "Browser"
 ) -> None:
     with screens.visit(browser, pages[kind], screen) as seen:
         assert seen.page.title().endswith(" - piq-bench")
         assert seen.page.locator("img, script, iframe, link").count() == 0
         assert seen.page.get_by_text("<img src=x onerror=alert(1)>").count() > 0
-        assert (seen.asked, seen.said) == ([], [])
+        assert (seen.requests, seen.messages) == ([], [])
         assert screens.overhang(seen.page) <= 0
 
 

@@ -1,4 +1,4 @@
-"""The entry that a report shows beside: the bundled one is what scoring gives, and a stranger's file is checked."""
+"""The reference score of a report: the bundled one equals a new scoring, and other score files are validated."""
 
 import json
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_a_score_file_gives_its_numbers(tmp_path: Path, result: Score) -> None:
     assert found.reid["macro_map"] == result.reid.values["macro_map"]
 
 
-def test_what_is_no_fraction_is_not_shown(tmp_path: Path, result: Score) -> None:
+def test_values_that_are_not_fractions_are_not_shown(tmp_path: Path, result: Score) -> None:
     strange = {"gender": "<b>", "age": True, "mood": 7, "other": None}
     found = reference_of(result, written(tmp_path / "other.json", result, f1=strange, piq=float("nan"), reid=[1]))
     assert found is not None
@@ -82,21 +82,21 @@ def test_other_data_and_other_rules_are_refused_all_at_once(tmp_path: Path, resu
     codes = [problem.code for problem in caught.value.problems]
     assert codes == ["other-fingerprint", "other-version", "other-ap", "other-exclude"]
     assert "ap is 'market1501'" in str(caught.value)
-    assert "here it is 'non-interpolated'" in str(caught.value)
+    assert "the score to show has 'non-interpolated'" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "Expecting value"),
-        ("[]", "is no piq-bench/score/1"),
-        ('{"schema": "other"}', "is no piq-bench/score/1"),
+        ("[]", "is not a piq-bench/score/1 file"),
+        ('{"schema": "other"}', "is not a piq-bench/score/1 file"),
         ('{"schema": "piq-bench/score/1"}', "has no submission"),
         ("[" * 100_000, "recursion"),
         (" " * (17 << 20), "is larger than 16 MiB"),
     ],
 )
-def test_what_is_no_score_file_is_refused(tmp_path: Path, result: Score, content: str, message: str) -> None:
+def test_other_files_are_refused(tmp_path: Path, result: Score, content: str, message: str) -> None:
     path = tmp_path / "other.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(BadUsage, match=message):

@@ -1,4 +1,4 @@
-"""The report: every point of PIQ is accounted for, nothing is loaded, and strangers' texts stay texts."""
+"""The HTML page of a score: lost points add up, nothing is loaded, and untrusted text stays inert."""
 
 import sys
 from dataclasses import replace
@@ -60,7 +60,7 @@ class Page(HTMLParser):
 
 @settings(max_examples=25)
 @given(st.integers(0, 10**6))
-def test_the_points_lost_are_what_piq_lacks(seed: int) -> None:
+def test_lost_points_add_up_to_the_gap_between_piq_and_1(seed: int) -> None:
     result, benchmark = scored(seed, n_resamples=0)
     losses = points_lost(result, benchmark)
     if result.piq is None:
@@ -111,7 +111,7 @@ def test_a_partial_score_has_a_page() -> None:
     benchmark = builders.benchmark(rng)
     submission = replace(builders.submission(rng, benchmark), embedding=None)
     page = Page(score_html(score(benchmark, submission, n_resamples=0), benchmark))
-    assert "Points of PIQ lost" not in page.texts
+    assert "Where PIQ loses points" not in page.texts
     assert "circle" not in page.tags
 
 

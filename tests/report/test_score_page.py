@@ -1,4 +1,4 @@
-"""A submission's page as the command writes it: complete, small, discreet and harmless."""
+"""The HTML page of a score as the command writes it: complete, small, inert, and limited to its disclosure level."""
 
 import re
 from dataclasses import replace
@@ -30,11 +30,11 @@ def random_page(level: str = "full") -> tuple[str, Benchmark]:
 def test_a_page_has_all_sections_and_counts() -> None:
     text, benchmark = random_page()
     for title in (
-        "If one thing were perfect", "Points of PIQ lost", "near-duplicates left in", "(CMC)", "Average precision by",
-        "with many images", "Worst queries", "Best queries", "Labels", "Confusion",
+        "PIQ if one part were perfect", "Where PIQ loses points", "near-duplicates kept", "(CMC)",
+        "Average precision by", "with many images", "Worst queries", "Best queries", "Labels", "Confusion",
     ):  # fmt: skip
         assert title in text
-    assert text.count('<figure class="asked">') == 12
+    assert text.count('<figure class="probe">') == 12
     assert all(task.name in text for task in benchmark.tasks)
 
 
@@ -42,13 +42,13 @@ def test_a_page_has_all_sections_and_counts() -> None:
 def test_a_level_shows_no_more_than_it_may(level: str) -> None:
     text, benchmark = random_page(level)
     images = [image for image in benchmark.images if image in text]
-    # A note says who of the data set cannot be scored at all.
+    # A note says which people of the data set cannot be scored.
     text = re.sub("leave the macro mean: [^<]*", "", text[text.index("<body>") :])
     people = [name for name in benchmark.identities if re.search(rf"\b{name}\b", text)]
     labels = [name for task in benchmark.tasks for name in task.labels if re.search(rf"\b{name}\b", text)]
     assert bool(images) == bool(people) == ("Confusion" in text) == ("circle" in text) == (level == "full")
     assert bool(labels) == ("<th>chance</th>" in text) == (level != "score")
-    assert "If one thing were perfect" in text
+    assert "PIQ if one part were perfect" in text
 
 
 def test_the_command_applies_the_level_to_the_page(tmp_path: Path) -> None:

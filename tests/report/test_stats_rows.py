@@ -1,4 +1,4 @@
-"""What the printed forms show: the paper's tables, rounded once."""
+"""The tables of a data set's statistics: the paper's tables, rounded once."""
 
 from fractions import Fraction
 from pathlib import Path

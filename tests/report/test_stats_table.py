@@ -1,4 +1,4 @@
-"""The table for people fits its width and leaves nothing out."""
+"""The terminal table fits its width and leaves nothing out."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Small pictures: made anew from what can be read, from inside the image folder only."""
+"""Thumbnails are encoded anew from readable files inside the image folder."""
 
 import io
 from base64 import b64decode
@@ -33,7 +33,7 @@ def opened(address: str) -> Image.Image:
     return Image.open(io.BytesIO(b64decode(content, validate=True)))
 
 
-def test_pictures_are_small_and_carry_nothing_along(benchmark: Benchmark) -> None:
+def test_thumbnails_are_small_and_carry_no_metadata(benchmark: Benchmark) -> None:
     found = thumbnails(benchmark, [2, 0, 2])
     assert list(found) == [2, 0]
     picture = opened(found[0])

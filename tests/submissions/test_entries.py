@@ -1,4 +1,4 @@
-"""What lies in `submissions` is what the grader and `piq board` write today."""
+"""The entries in `submissions` grade to their stored results, and the leaderboard is up to date."""
 
 from pathlib import Path
 
