@@ -8,7 +8,7 @@ from benchmarks.five_million import Sizes, score, write
 
 FULL_BYTES = 3 << 30
 FULL_IMAGES = Sizes().n_images
-SMALL, LARGE = Sizes(70_000, 20, 512), Sizes(130_000, 20, 512)  # both large enough for a compiler to be loaded
+SMALL, LARGE = Sizes(70_000, 20, 384), Sizes(130_000, 20, 384)  # both large enough for a compiler to be loaded
 
 
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="peak memory is measured by wait4")

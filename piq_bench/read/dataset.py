@@ -261,4 +261,4 @@ class _Reader:
         problems = column_problems(f"{FILE}: retrieval.exclude", rules, benchmark.rule_columns)
         if problems:
             raise BadDataset(str(self.source), problems)
-        return replace(benchmark, exclude=ordered(rules), rules_declared=own is not None)
+        return replace(benchmark, exclude=ordered(rules), rules_declared=own is not None or bool(standard))

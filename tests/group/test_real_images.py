@@ -24,7 +24,7 @@ def test_faces_at_ten_bits_lose_the_last_positive_of_twelve_queries_and_the_repo
     assert level is not None
     assert (level.queries_lost, report.sweep.queries_with_positives) == (12, 32)
     text = " ".join(groups_table(report).split())
-    assert "At t = 10, 12 of 32 queries with a positive lose their last one" in text
+    assert "At t = 10, 12 of 32 queries with a positive lose their last positive" in text
     assert "12 of 32 queries lose their last positive and would not be scored [queries-lost]" in text
     assert {warning.code for warning in report.warnings} == {"giant-group", "mostly-chained", "queries-lost"}
 

@@ -49,7 +49,7 @@ def test_rules_junk_and_distractors_are_read(tmp_path: Path) -> None:
         ('exclude = [[""]]', "holds an empty name"),
         ("junk = [-1]", "is no list of identities in quotes"),
         ('junk = ["p3"]\ndistractors = ["p3"]', "'p3' is declared as both"),
-        ('leave_out = [["camera"]]', "is no known key"),
+        ('leave_out = [["camera"]]', "is not a known key"),
         (f"exclude = {[['camera']] * 17}", "has 17 rules"),
     ],
 )
@@ -77,7 +77,7 @@ def test_where_images_are_is_data(tmp_path: Path) -> None:
 
 def test_people_declared_as_nobody_may_be_in_train_and_test(tmp_path: Path) -> None:
     rows = changed(3, identity="p1")
-    with pytest.raises(BadDataset, match="'p1' in train"):
+    with pytest.raises(BadDataset, match="'p1' is in train"):
         read_benchmark(write_folder(tmp_path / "a", rows))
     benchmark = read_benchmark(folder(tmp_path / "b", 'distractors = ["p1"]', [tuple(row) for row in rows]))
     assert benchmark.identities == ("p2", "p3")
@@ -142,7 +142,7 @@ def test_a_rule_of_one_run_is_part_of_protocol_and_digest(scored: tuple[Path, Pa
     toml.write_text(toml.read_text(encoding="utf-8") + '[retrieval]\nexclude = [["camera", "identity"]]\n', "utf-8")
     declared = json.loads(run(submission, "--dataset", data, "--format", "json").stdout)
     assert declared["protocol"] == ruled["protocol"]
-    assert "identity+camera" in run(submission, "--dataset", data).stdout
+    assert "same identity and camera" in run(submission, "--dataset", data).stdout
 
 
 def test_a_rule_about_no_column_is_bad_usage(scored: tuple[Path, Path]) -> None:

@@ -104,7 +104,7 @@ def aligned(path: Path, benchmark: Benchmark) -> tuple[object, ...]:
     return read.content, read.embedding[read.order].tolist(), labels, read.name, read.distance
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(N)), half=st.booleans(), suffix=st.sampled_from(["", ".npz", ".parquet"]))
 def test_row_order_format_byte_order_and_memory_order_change_nothing(
     order: list[int], half: bool, suffix: str, benchmark: Benchmark, tmp_path: Path
