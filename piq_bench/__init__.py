@@ -2,6 +2,19 @@
 
 In a notebook: `score` predictions against a benchmark from `read_benchmark` or `make_benchmark`. In a training loop:
 collect batches with `ScoreCollector`.
+
+Data flows one way, and imports with it; each rule has one home:
+
+    records, errors      what passes between stages; what a user got wrong
+    metrics, write       numbers from ranks and labels; files, written whole or not at all
+    images, group        everything that opens an image file; hashes and near-duplicate groups
+    read                 what a file may look like, and who is a candidate (rules)
+    retrieve             which gallery images a query is compared with, what similarity is, one file per engine
+    describe, scoring    a data set alone; a submission's score, its intervals, comparisons
+    report               one file per format; the only place that rounds
+    board, export        leaderboard entries; bundles for hosts of challenges
+    demo, baseline       the synthetic benchmark; a submission without learning
+    api, collector, cli  what users call
 """
 
 from typing import TYPE_CHECKING
