@@ -4,11 +4,12 @@ Takes a benchmark's labels and groups and returns lists of gallery indices, one 
 candidate live here and nowhere else; engines only receive the gallery images to exclude.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, Benchmark, Int32Array, IntArray, Rule, joint_codes
+from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, Benchmark, BoolArray, Int32Array, IntArray, Rule, joint_codes
 
 QUERY_BLOCK = 512  # queries; few enough that their lists stay in the cache
 
@@ -59,19 +60,20 @@ def find_candidates(benchmark: Benchmark) -> Candidates:
     gallery = np.flatnonzero((benchmark.split == GALLERY) & ~benchmark.junk)
     same_identity = _matches(benchmark.identity[query], benchmark.identity[gallery])
     ignored = duplicates = _empty(query.size)
+    plain = [rule for rule in benchmark.exclude if "group" not in rule.columns]
     for rule in benchmark.exclude:
         matches = _rule_matches(benchmark, rule, query, gallery)
-        if "group" in rule.columns:
-            duplicates = _union(duplicates, matches)
-        else:
+        if rule in plain:
             ignored = _union(ignored, matches)
+        else:
+            duplicates = _union(duplicates, matches)
     return Candidates(
         query=query,
         gallery=gallery,
         query_identity=benchmark.identity[query],
-        positives=_difference(same_identity, ignored),
+        positives=_not_excluded(benchmark, plain, same_identity, query, gallery),
         ignored=ignored,
-        duplicates=_difference(duplicates, ignored),
+        duplicates=_not_excluded(benchmark, plain, duplicates, query, gallery),
     )
 
 
@@ -82,24 +84,38 @@ def owners(lists: Ragged) -> IntArray:
 
 def _rule_matches(benchmark: Benchmark, rule: Rule, query: IntArray, gallery: IntArray) -> Ragged:
     """For each query the gallery images that one rule excludes."""
-    agree, differ = list(rule.agree), list(rule.differ)
     pairs = benchmark.groups.pairs if benchmark.groups is not None else None
-    if "group" in agree and pairs is not None:  # mode "neighbours": near-duplicates are pairs, not classes
-        agree.remove("group")
+    if "group" in rule.agree and pairs is not None:  # mode "neighbours": near-duplicates are pairs, not classes
         found = _pair_matches(pairs, benchmark.images.size, query, gallery)
+        agree = tuple(name for name in rule.agree if name != "group")
     else:
-        key = joint_codes([benchmark.codes(name) for name in agree])
-        found, agree = _matches(key[query], key[gallery]), []
-    if not agree and not differ:
+        key = joint_codes([benchmark.codes(name) for name in rule.agree])
+        found, agree = _matches(key[query], key[gallery]), ()
+    if not agree and not rule.differ:
         return found
-    owner = owners(found)
-    one, other = query[owner], gallery[found.values]
-    kept = np.ones(owner.size, dtype=bool)
-    for name in (*agree, *differ):
+    rows = query[owners(found)], gallery[found.values]
+    return _keep(found, _excludes(benchmark, Rule(agree, rule.differ), *rows))
+
+
+def _not_excluded(
+    benchmark: Benchmark, rules: Sequence[Rule], lists: Ragged, query: IntArray, gallery: IntArray
+) -> Ragged:
+    """The lists without the gallery images that one of the rules excludes; none of them names the group."""
+    rows = query[owners(lists)], gallery[lists.values]
+    kept = np.ones(lists.values.size, dtype=bool)
+    for rule in rules:
+        kept &= ~_excludes(benchmark, rule, *rows)
+    return lists if kept.all() else _keep(lists, kept)
+
+
+def _excludes(benchmark: Benchmark, rule: Rule, one: IntArray, other: IntArray) -> BoolArray:
+    """Shape (n_pairs,); whether a rule that does not name the group excludes pairs of benchmark rows."""
+    found = np.ones(one.size, dtype=bool)
+    for name in rule.columns:
         codes = benchmark.codes(name)
-        known = (codes[one] >= 0) & (codes[other] >= 0)
-        kept &= known & ((codes[one] == codes[other]) == (name in agree))
-    return _ragged(owner[kept], found.values[kept], len(found))
+        left, right = codes[one], codes[other]
+        found &= (left >= 0) & (right >= 0) & ((left == right) == (name in rule.agree))
+    return found
 
 
 def _pair_matches(pairs: IntArray, n_images: int, query: IntArray, gallery: IntArray) -> Ragged:
@@ -133,8 +149,13 @@ def _matches(query_key: IntArray, gallery_key: IntArray) -> Ragged:
 
 def _ragged(query: IntArray, gallery: IntArray | Int32Array, n_queries: int) -> Ragged:
     """Sorted lists from pairs of query and gallery index, in any order and possibly repeated."""
-    if query.size:
-        query, gallery = np.unique(np.stack([query, gallery], axis=1), axis=0).T
+    width = int(gallery.max(initial=0)) + 1
+    query, gallery = np.divmod(np.unique(query * width + gallery), width)
+    return _lists(query, gallery, n_queries)
+
+
+def _lists(query: IntArray, gallery: IntArray | Int32Array, n_queries: int) -> Ragged:
+    """Lists from pairs of query and gallery index that are sorted already."""
     start = np.concatenate([[0], np.cumsum(np.bincount(query, minlength=n_queries))])
     return Ragged(start.astype(np.int64), gallery.astype(np.int32))
 
@@ -143,16 +164,11 @@ def _empty(n_queries: int) -> Ragged:
     return Ragged(np.zeros(n_queries + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
 
 
+def _keep(lists: Ragged, kept: BoolArray) -> Ragged:
+    return _lists(owners(lists)[kept], lists.values[kept], len(lists))
+
+
 def _union(one: Ragged, other: Ragged) -> Ragged:
     if one.values.size == 0 or other.values.size == 0:
         return one if other.values.size == 0 else other
     return _ragged(np.concatenate([owners(one), owners(other)]), np.concatenate([one.values, other.values]), len(one))
-
-
-def _difference(one: Ragged, other: Ragged) -> Ragged:
-    if other.values.size == 0:
-        return one
-    width = int(max(one.values.max(initial=0), other.values.max(initial=0))) + 1
-    pair = owners(one) * width + one.values
-    kept = ~np.isin(pair, owners(other) * width + other.values)
-    return _ragged(owners(one)[kept], one.values[kept], len(one))
