@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from click.testing import CliRunner
 
@@ -75,7 +76,6 @@ def test_labels_in_memory_give_the_same_benchmark_as_a_folder(tmp_path: Path) ->
 
 
 def test_pandas_tables_are_accepted_and_returned() -> None:
-    pandas = pytest.importorskip("pandas")
     benchmark = piq_bench.make_benchmark(pandas.DataFrame(annotations()), TASKS)
     given = predictions()
     embedding, mood = given.pop("embedding"), given.pop("mood")
@@ -145,7 +145,6 @@ def test_label_names_may_be_in_any_script() -> None:
 
 
 def test_missing_values_of_pandas_count_as_not_labelled() -> None:
-    pandas = pytest.importorskip("pandas")
     plain = pandas.DataFrame(annotations())
     expected = piq_bench.make_benchmark(plain, TASKS)
     for frame in (plain.astype("string"), plain.astype("string").astype("category")):
@@ -179,3 +178,15 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import sys, piq_bench; print('numpy' in sys.modules, hasattr(piq_bench, 'nothing'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+def test_reading_and_scoring_import_neither_pandas_nor_scikit_learn() -> None:
+    options = ["x", str(ENTRY), "--bootstrap", "0", "--format", "json"]
+    code = f"""import sys, piq_bench
+piq_bench.read_benchmark(None)
+from piq_bench.cli import piq_score
+sys.argv = {options}
+try: piq_score()
+finally: print(sorted({{'pandas', 'sklearn'}} & set(sys.modules)), file=sys.stderr)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"

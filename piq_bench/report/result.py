@@ -12,7 +12,6 @@ from piq_bench.report.table import score_table
 if TYPE_CHECKING:
     import pandas as pd
 
-INSTALL = "pip install 'piq-bench[notebook]'"
 STYLES = ("font-weight:bold", "font-weight:bold", "")
 
 
@@ -103,9 +102,7 @@ class Result:
 
 
 def _frame(*values: Any, **options: Any) -> "pd.DataFrame":  # noqa: ANN401
-    """A pandas data frame; pandas is imported only here."""
-    try:
-        import pandas as pd
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"pandas is not installed: {INSTALL}", name="pandas") from None
+    """A pandas data frame; pandas is imported only here, since commands need none."""
+    import pandas as pd
+
     return pd.DataFrame(*values, **options)
