@@ -91,6 +91,13 @@ def test_pandas_tables_are_accepted_and_returned() -> None:
     assert summary.loc["age F1", "chance"] == result.score.chance_f1["age"]
     labels = result.labels()
     assert labels.loc[("age", "child"), "f1"] == result.score.labels["age"]["child"].f1
+    attributes = result.attributes()
+    assert attributes.loc["age", "accuracy"] == result.score.attributes["age"].values["accuracy"]
+    assert attributes.loc["mood", "ma"] == result.score.attributes["mood"].values["ma"]
+    assert attributes["ma"].isna().tolist() == [True, False]
+    precision = result.score.attributes["mood"].average_precision["sad"]
+    assert labels.loc[("mood", "sad"), "average_precision"] == precision
+    assert labels.loc["age", "average_precision"].isna().all()
     confusion = result.confusion("age")
     assert confusion.loc["child"].sum() == labels.loc[("age", "child"), "support"]
     assert partly.summary()["low"].isna().all()
