@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -82,23 +83,23 @@ def test_pandas_tables_are_accepted_and_returned() -> None:
     partly = piq_bench.score(pandas.DataFrame(given), benchmark, embedding=embedding, partial=True, n_resamples=0)
     assert partly.piq is None
     result = piq_bench.score({**given, "mood": mood}, benchmark, embedding=embedding, n_resamples=10)
-    summary = result.summary()
+    summary: Any = result.summary()
     assert list(summary.index) == [
         *("PIQ", "reid", "macro_rank1", "macro_map", "appearance", "age F1", "emotion", "mood F1"),
     ]
     assert summary.loc["PIQ", "score"] == result.piq
     assert (summary["low"] <= summary["high"]).all()
     assert summary.loc["age F1", "chance"] == result.score.chance_f1["age"]
-    labels = result.labels()
+    labels: Any = result.labels()
     assert labels.loc[("age", "child"), "f1"] == result.score.labels["age"]["child"].f1
-    attributes = result.attributes()
+    attributes: Any = result.attributes()
     assert attributes.loc["age", "accuracy"] == result.score.attributes["age"].values["accuracy"]
     assert attributes.loc["mood", "ma"] == result.score.attributes["mood"].values["ma"]
     assert attributes["ma"].isna().tolist() == [True, False]
     precision = result.score.attributes["mood"].average_precision["sad"]
     assert labels.loc[("mood", "sad"), "average_precision"] == precision
     assert labels.loc["age", "average_precision"].isna().all()
-    confusion = result.confusion("age")
+    confusion: Any = result.confusion("age")
     assert confusion.loc["child"].sum() == labels.loc[("age", "child"), "support"]
     assert partly.summary()["low"].isna().all()
 

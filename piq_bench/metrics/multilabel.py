@@ -10,7 +10,7 @@ Li et al., A Richly Annotated Pedestrian Dataset for Person Retrieval in Real Su
 import numpy as np
 
 from piq_bench.metrics.sums import ordered_mean, ordered_sum
-from piq_bench.records import BoolArray, FloatArray, IntArray
+from piq_bench.records import BoolArray, EmbeddingArray, FloatArray, IntArray
 
 Mean = tuple[float | None, int]
 """A mean in [0, 1], None if all is left out; and the number of labels or images that are left out."""
@@ -74,7 +74,7 @@ def image_metrics(truth: BoolArray, predicted: BoolArray) -> dict[str, Mean]:
     }
 
 
-def average_precision(scores: FloatArray, truth: BoolArray) -> float | None:
+def average_precision(scores: EmbeddingArray | FloatArray, truth: BoolArray) -> float | None:
     """Average precision of a label's scores over images: sum over thresholds of precision times gained recall.
 
     Images with equal scores share a threshold, so that no order of images matters; scikit-learn defines it in this way.
