@@ -13,9 +13,9 @@ from piq_bench.report.rows import percent
 SOURCE = "Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022 (arXiv 2207.13315), Table 4"
 HEADING = "Published results on another data set"
 NOTE = (
-    "The paper's models on Portrait250K, which was never released, in per cent as printed; the aspects are computed from "
-    "the other columns. The entries above were scored on other data and cannot be compared with these results. Rows "
-    "carry the names of our presets that implement them."
+    "The paper's models on Portrait250K, which was never released, in per cent as printed; the aspects are computed "
+    "from the other columns. The entries above were scored on other data and cannot be compared with these results. "
+    "Rows carry the names of our presets that implement them."
 )
 DESIGN = ("model", "metric learning", "weights of losses", "batches")
 TASKS = tuple(task.name for task in DEFAULT_TASKS if task.labels)

@@ -119,11 +119,11 @@ def left_out_lines(score: Score) -> list[str]:
     lines = []
     for task, attributes in score.attributes.items():
         parts = [
-            f"{n} {'labels' if key in OVER_LABELS else 'images'} ({titles[key]})"
+            f"{n} {'label' if key in OVER_LABELS else 'image'}{'' if n == 1 else 's'} ({titles[key]})"
             for key, n in attributes.left_out.items()
         ]
         if parts:
-            lines.append(f"{task}: left out because they have no case: {', '.join(parts)}")
+            lines.append(f"{task}: without a case, and so left out: {', '.join(parts)}")
     return lines
 
 
