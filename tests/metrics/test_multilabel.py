@@ -1,5 +1,7 @@
 """mA, accuracy per image and average precision against exact fractions, scikit-learn and worked examples."""
 
+from typing import Any
+
 import numpy as np
 import oracles
 import pytest
@@ -129,9 +131,13 @@ def test_half_precision_scores_keep_their_ties() -> None:
     assert average_precision(scores, np.array([True, False, False])) == 1 / 3
 
 
-@given(ROWS)
-def test_scikit_learn_agrees_where_it_defines_the_same(rows: Rows) -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
+@pytest.fixture(scope="module")
+def sklearn() -> Any:  # noqa: ANN401
+    return pytest.importorskip("sklearn.metrics")
+
+
+@given(rows=ROWS)
+def test_scikit_learn_agrees_where_it_defines_the_same(sklearn: Any, rows: Rows) -> None:  # noqa: ANN401
     truth, predicted = matrices([(t, p) for t, p in rows if t and p] or [({"a"}, {"a"})])
     found = image_metrics(truth, predicted)
     for name, function in (
@@ -148,8 +154,7 @@ def test_scikit_learn_agrees_where_it_defines_the_same(rows: Rows) -> None:
             assert mean_accuracy(n_hits, n_predicted, n_true, one.size)[0] == pytest.approx(expected)
 
 
-@given(SCORED.filter(lambda rows: any(has for _, has in rows)))
-def test_scikit_learn_has_the_same_average_precision(rows: Scored) -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
+@given(rows=SCORED.filter(lambda rows: any(has for _, has in rows)))
+def test_scikit_learn_has_the_same_average_precision(sklearn: Any, rows: Scored) -> None:  # noqa: ANN401
     scores, truth = np.array([score for score, _ in rows]), np.array([has for _, has in rows])
     assert average_precision(scores, truth) == pytest.approx(sklearn.average_precision_score(truth, scores), rel=1e-9)
