@@ -22,10 +22,7 @@ HIDDEN = {  # parts of the score file that each level leaves out
     "public": ("confusion",),
     "score": ("confusion", "labels", "baselines", "notes"),
 }
-ABOUT_LABELS = (
-    "left_out",
-    "average_precision",
-)  # parts of each task in `further_metrics` that the level `score` leaves out
+ABOUT_LABELS = ("left_out", "average_precision")  # what the level `score` leaves out of each task's further metrics
 
 
 def disclosed(score: Score, level: str) -> Score:
