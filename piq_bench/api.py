@@ -224,7 +224,7 @@ def _texts(values: ObjectArray) -> list[str]:
 
 
 def _is_missing(value: object) -> bool:
-    """Whether a value is None, NaN, or the NA of pandas, which cannot be compared and need not be installed."""
+    """Whether a value is None, NaN, or the NA of pandas, which cannot be compared and need not be imported."""
     return value is None or type(value).__name__ == "NAType" or bool(value != value)
 
 

@@ -242,6 +242,8 @@ class Submission:
         predictions: by name of each submitted classification task; shape (n_test,), label index; for a multi-label task
             shape (n_test, n_labels), bool.
         file_sha256, file_bytes: SHA-256 (hex) and size of the file as received.
+        scores: by name of each task submitted as floats; shape (n_test, n_labels), as submitted. `predictions` has
+            the decisions made from them.
     """
 
     name: str
@@ -253,6 +255,7 @@ class Submission:
     predictions: Mapping[str, IntArray | BoolArray]
     file_sha256: str
     file_bytes: int
+    scores: Mapping[str, EmbeddingArray | FloatArray] = field(default_factory=dict)
 
 
 Interval = tuple[float, float] | None
@@ -277,6 +280,23 @@ class LabelScore:
     support: int
     predicted: int
     hits: int
+
+
+@dataclass(frozen=True)
+class AttributeScore:
+    """What is reported of a classification task beside its macro F1, none of it in the digest of a score.
+
+    Attributes:
+        values: by name of metric; None where it has no case. Of a single-label task: accuracy and balanced_accuracy. Of
+            a multi-label task: ma, and accuracy, precision, recall and f1 of each image's set of labels. Of a task that
+            was submitted as floats, also mean_average_precision.
+        left_out: by name of metric, how many labels or images have no case and are left out of its mean, if any.
+        average_precision: by label, of a task submitted as floats; None where no image has the label.
+    """
+
+    values: Mapping[str, float | None]
+    left_out: Mapping[str, int]
+    average_precision: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,6 +337,8 @@ class ReidScore:
         queries_unlabelled: number of query images without an identity, which are not re-id queries.
         by_query: scores of each query, for detailed reports; not part of the score file.
         by_identity: mean average precision of each identity in the macro mean.
+        further: like `values`, for metrics that are reported beside the score: macro_rank20, rank20.
+        further_without_exclusion: like `without_exclusion`, for these metrics.
     """
 
     values: Mapping[str, float | None]
@@ -329,6 +351,8 @@ class ReidScore:
     queries_unlabelled: int
     by_query: QueryScores | None = field(default=None, compare=False, repr=False)
     by_identity: Mapping[str, float] = field(default_factory=dict)
+    further: Mapping[str, float | None] = field(default_factory=dict)
+    further_without_exclusion: Mapping[str, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -389,6 +413,7 @@ class Score:
         protocol: the choices that the score depends on.
         engine: retrieval engine that computed the score.
         file: SHA-256 and size of the file as received.
+        attributes: by submitted task, what is reported beside its macro F1.
     """
 
     piq: float | None
@@ -406,6 +431,7 @@ class Score:
     protocol: Protocol
     engine: str
     file: Mapping[str, str | int]
+    attributes: Mapping[str, AttributeScore] = field(default_factory=dict)
 
 
 Severity = Literal["error", "warning", "note"]

@@ -95,7 +95,11 @@ def edit_result(folder: Path, change: Callable[[dict[str, Any]], None], *, diges
     change(result)
     if digest:
         score = result["score"]
-        parts = {name: value for name, value in score.items() if name not in ("software", "engine", "file")}
+        parts = {
+            name: value
+            for name, value in score.items()
+            if name not in ("software", "engine", "file", "further_metrics")
+        }
         parts["protocol"] = {name: value for name, value in score["protocol"].items() if name != "digest"}
         canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         score["protocol"]["digest"] = hashlib.sha256(canonical.encode()).hexdigest()

@@ -135,6 +135,11 @@ REID_METRICS: dict[str, Callable[[Sequence[Candidate]], Fraction]] = {
 }
 
 
+FURTHER_REID_METRICS: dict[str, Callable[[Sequence[Candidate]], Fraction]] = {
+    "rank20": lambda c: cumulative_match(c, 20)
+}
+
+
 def reid(
     queries: Sequence[tuple[str, Sequence[Candidate]]],
     metrics: dict[str, Callable[[Sequence[Candidate]], Fraction]] = REID_METRICS,
@@ -162,3 +167,58 @@ def macro_f1(truth: Sequence[set[str] | None], predicted: Sequence[set[str]]) ->
         both = sum((label in t) + (label in p) for t, p in known)
         scores.append(Fraction(2 * hits, both))
     return float(sum(scores, Fraction(0)) / len(scores))
+
+
+def mean(values: Sequence[Fraction]) -> float | None:
+    return float(sum(values, Fraction(0)) / len(values)) if values else None
+
+
+def attributes(
+    labels: Sequence[str], truth: Sequence[set[str]], predicted: Sequence[set[str]]
+) -> dict[str, float | None]:
+    """What others report of a multi-label task, from each image's set of true and of predicted labels."""
+    rows = list(zip(truth, predicted, strict=True))
+    rates = []
+    for label in labels:
+        yes = [label in p for t, p in rows if label in t]
+        no = [label not in p for t, p in rows if label not in t]
+        if yes and no:
+            rates.append((Fraction(sum(yes), len(yes)) + Fraction(sum(no), len(no))) / 2)
+    precisions = [Fraction(len(t & p), len(p)) for t, p in rows if p]
+    recalls = [Fraction(len(t & p), len(t)) for t, p in rows if t]
+    f1: float | None = None
+    if precisions and recalls:
+        p, r = (sum(shares, Fraction(0)) / len(shares) for shares in (precisions, recalls))
+        f1 = float(2 * p * r / (p + r)) if p + r else 0.0
+    return {
+        "ma": mean(rates),
+        "accuracy": mean([Fraction(len(t & p), len(t | p)) for t, p in rows if t | p]),
+        "precision": mean(precisions),
+        "recall": mean(recalls),
+        "f1": f1,
+    }
+
+
+def one_label_attributes(truth: Sequence[str], predicted: Sequence[str]) -> dict[str, float | None]:
+    """What others report of a single-label task."""
+    rows = list(zip(truth, predicted, strict=True))
+    by_label: dict[str, list[bool]] = {}
+    for true, given in rows:
+        by_label.setdefault(true, []).append(true == given)
+    return {
+        "accuracy": mean([Fraction(true == given) for true, given in rows]),
+        "balanced_accuracy": mean([Fraction(sum(hits), len(hits)) for hits in by_label.values()]),
+    }
+
+
+def threshold_average_precision(scores: Sequence[float], truth: Sequence[bool]) -> float | None:
+    """The sum over thresholds, from the highest score down, of precision times the recall gained there."""
+    total, last_recall = Fraction(0), Fraction(0)
+    if not any(truth):
+        return None
+    for threshold in sorted(set(scores), reverse=True):
+        accepted = [has for score, has in zip(scores, truth, strict=True) if score >= threshold]
+        recall = Fraction(sum(accepted), sum(truth))
+        total += (recall - last_recall) * Fraction(sum(accepted), len(accepted))
+        last_recall = recall
+    return float(total)

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from click.testing import CliRunner
 
@@ -75,23 +77,29 @@ def test_labels_in_memory_give_the_same_benchmark_as_a_folder(tmp_path: Path) ->
 
 
 def test_pandas_tables_are_accepted_and_returned() -> None:
-    pandas = pytest.importorskip("pandas")
     benchmark = piq_bench.make_benchmark(pandas.DataFrame(annotations()), TASKS)
     given = predictions()
     embedding, mood = given.pop("embedding"), given.pop("mood")
     partly = piq_bench.score(pandas.DataFrame(given), benchmark, embedding=embedding, partial=True, n_resamples=0)
     assert partly.piq is None
     result = piq_bench.score({**given, "mood": mood}, benchmark, embedding=embedding, n_resamples=10)
-    summary = result.summary()
+    summary: Any = result.summary()
     assert list(summary.index) == [
         *("PIQ", "reid", "macro_rank1", "macro_map", "appearance", "age F1", "emotion", "mood F1"),
     ]
     assert summary.loc["PIQ", "score"] == result.piq
     assert (summary["low"] <= summary["high"]).all()
     assert summary.loc["age F1", "chance"] == result.score.chance_f1["age"]
-    labels = result.labels()
+    labels: Any = result.labels()
     assert labels.loc[("age", "child"), "f1"] == result.score.labels["age"]["child"].f1
-    confusion = result.confusion("age")
+    attributes: Any = result.attributes()
+    assert attributes.loc["age", "accuracy"] == result.score.attributes["age"].values["accuracy"]
+    assert attributes.loc["mood", "ma"] == result.score.attributes["mood"].values["ma"]
+    assert attributes["ma"].isna().tolist() == [True, False]
+    precision = result.score.attributes["mood"].average_precision["sad"]
+    assert labels.loc[("mood", "sad"), "average_precision"] == precision
+    assert labels.loc["age", "average_precision"].isna().all()
+    confusion: Any = result.confusion("age")
     assert confusion.loc["child"].sum() == labels.loc[("age", "child"), "support"]
     assert partly.summary()["low"].isna().all()
 
@@ -145,7 +153,6 @@ def test_label_names_may_be_in_any_script() -> None:
 
 
 def test_missing_values_of_pandas_count_as_not_labelled() -> None:
-    pandas = pytest.importorskip("pandas")
     plain = pandas.DataFrame(annotations())
     expected = piq_bench.make_benchmark(plain, TASKS)
     for frame in (plain.astype("string"), plain.astype("string").astype("category")):
@@ -179,3 +186,15 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     code = "import sys, piq_bench; print('numpy' in sys.modules, hasattr(piq_bench, 'nothing'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+def test_reading_and_scoring_import_neither_pandas_nor_scikit_learn() -> None:
+    options = ["x", str(ENTRY), "--bootstrap", "0", "--format", "json"]
+    code = f"""import sys, piq_bench
+piq_bench.read_benchmark(None)
+from piq_bench.cli import piq_score
+sys.argv = {options}
+try: piq_score()
+finally: print(sorted({{'pandas', 'sklearn'}} & set(sys.modules)), file=sys.stderr)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"

@@ -7,12 +7,11 @@ forbid the browser to load anything.
 from collections.abc import Sequence
 
 from piq_bench.board.ledger import Line
-from piq_bench.board.published import DESIGN, HEADING, NOTE, ROWS, SOURCE
+from piq_bench.board.published import DESIGN, HEADING, NOTE, NUMBERS, ROWS, SOURCE
 from piq_bench.board.rank import Board
 from piq_bench.board.rows import REMOVED, RULE, Row, columns, rows, title
 from piq_bench.errors import printable
 from piq_bench.report.html import render
-from piq_bench.report.rows import percent
 
 LONGEST = 2000  # characters of an author's text
 
@@ -25,16 +24,16 @@ def board_pages(boards: Sequence[Board], removed_entries: Sequence[Line] = ()) -
         removed_entries: ledger lines of entries that were graded and are no longer in the folder.
     """
     shown = [{"title": title(board), "columns": columns(board), "rows": rows(board)} for board in boards]
-    published = [{"name": row.name, "design": row.design, "text": percent(row.piq)} for row in ROWS]
     pages = {
         "index.html": render(
             "board.html",
             boards=shown,
             rule=RULE,
             removed_entries=[(printable(line.entry), printable(line.date), line.number) for line in removed_entries],
-            published=published,
+            published=ROWS,
             removed_heading=REMOVED,
-            published_columns=DESIGN,
+            published_numbers=NUMBERS,
+            published_design=DESIGN,
             published_heading=HEADING,
             published_note=NOTE,
             source=SOURCE,

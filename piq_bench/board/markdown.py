@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from piq_bench.board.ledger import Line
-from piq_bench.board.published import DESIGN, HEADING, NOTE, ROWS, SOURCE
+from piq_bench.board.published import DESIGN, HEADING, NOTE, NUMBERS, ROWS, SOURCE
 from piq_bench.board.rank import Board
 from piq_bench.board.rows import REMOVED, RULE, columns, rows, title
 from piq_bench.report.markdown import escaped
-from piq_bench.report.rows import percent
 
 HEAD = (
     "# Leaderboard\n\nThis file is written by `piq board`: do not edit it. Scores are in per cent; higher is better. "
@@ -42,7 +41,8 @@ def board_markdown(boards: Sequence[Board], removed_entries: Sequence[Line] = ()
         ]
         parts.append("\n".join([f"## {REMOVED}", "", *lines, ""]))
     lines = [f"## {HEADING}", "", f"{NOTE} Source: {escaped(SOURCE)}.", ""]
-    lines += [f"| preset | PIQ | {' | '.join(DESIGN)} |", "|---|---:|" + "---|" * len(DESIGN)]
-    lines += [f"| {row.name} | {percent(row.piq)} | {' | '.join(map(escaped, row.design))} |" for row in ROWS]
+    titles = " | ".join(map(escaped, (*NUMBERS, *DESIGN)))
+    lines += [f"| preset | {titles} |", "|---|" + "---:|" * len(NUMBERS) + "---|" * len(DESIGN)]
+    lines += [f"| {row.name} | {' | '.join((*row.texts, *map(escaped, row.design)))} |" for row in ROWS]
     lines.append("")
     return "\n".join([*parts, *lines])

@@ -16,7 +16,7 @@ from piq_bench.report.json import digest
 
 SCHEMA = "piq-bench/result/1"
 MAX_BYTES = 16 << 20
-DIGESTED_UP_TO = "software"  # first key of a score file that differs between machines
+DIGESTED_UP_TO = "software"  # first key of a score file that its digest does not cover
 
 Fraction = Annotated[float, Field(ge=0, le=1)] | None
 Ends = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)] | None

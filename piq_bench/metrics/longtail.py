@@ -15,6 +15,9 @@ def lts(counts: Iterable[int], k: Fraction) -> Fraction | None:
     n is the smallest number of labels whose counts, largest first, sum to at least k of all samples; N is the number
     of labels. Lower is a longer tail; equal counts give about 1, and it may exceed 1.
 
+    For the people of Market-1501 it gives 0.3995 (train), 0.7667 (query) and 0.4467 (gallery) at k = 0.2; the paper's
+    Table 3 prints 0.400, 0.766 and 0.446, and for Portrait250K 0.086, 0.074 and 0.070.
+
     Args:
         counts: number of samples of each label; labels without a sample do not count.
         k: share of all samples, in (0, 1].

@@ -6,7 +6,7 @@ over all orders of the tied images, in closed form: McSherry and Najork, Computi
 Retrieval Performance Measures Efficiently in the Presence of Tied Scores, ECIR 2008.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -142,6 +142,7 @@ def chance_average_precision(n_positives: IntArray, n_images: IntArray) -> Float
 
 
 CMC_RANKS = (1, 5, 10)
+FURTHER_CMC_RANKS = (20,)  # reported beside the score, and not part of its digest
 AVERAGE_PRECISIONS: dict[str, Callable[[Rankings], FloatArray]] = {
     "non-interpolated": average_precision,
     "market1501": average_precision_market1501,
@@ -154,15 +155,19 @@ def metrics_of(ap: str) -> dict[str, Callable[[Rankings], FloatArray]]:
     Raises:
         KeyError: if the convention is unknown.
     """
+    return {"map": AVERAGE_PRECISIONS[ap], **_cmc(CMC_RANKS), "minp": inverse_negative_penalty}
 
+
+def further_metrics() -> dict[str, Callable[[Rankings], FloatArray]]:
+    """The metrics that are reported beside the score, by name."""
+    return _cmc(FURTHER_CMC_RANKS)
+
+
+def _cmc(ranks: Sequence[int]) -> dict[str, Callable[[Rankings], FloatArray]]:
     def at(rank: int) -> Callable[[Rankings], FloatArray]:
         return lambda rankings: cumulative_match(rankings, rank)
 
-    return {
-        "map": AVERAGE_PRECISIONS[ap],
-        **{f"rank{rank}": at(rank) for rank in CMC_RANKS},
-        "minp": inverse_negative_penalty,
-    }
+    return {f"rank{rank}": at(rank) for rank in ranks}
 
 
 def _mean_over_positives(rankings: Rankings, value: Callable[[FloatArray, FloatArray], FloatArray]) -> FloatArray:

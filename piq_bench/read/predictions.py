@@ -47,6 +47,11 @@ def read_labels(task: Task, values: Array, name_row: RowNamer, problems: list[Pr
     return None
 
 
+def are_scores(values: Array) -> bool:
+    """Whether an array that `read_labels` accepts has a score for each label rather than decisions."""
+    return values.ndim == 2 and values.dtype.kind == "f"
+
+
 def rows_with(wrong: BoolArray, name_row: RowNamer, row_fault: Callable[[int], str]) -> str:
     """Names the first few wrong rows, each with its fault, and says how many more there are."""
     rows = np.flatnonzero(wrong)

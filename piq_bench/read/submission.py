@@ -21,7 +21,7 @@ from piq_bench.read.alignment import NOT_FOUND, find_images
 from piq_bench.read.container import MAX_META_BYTES, Container, Limits
 from piq_bench.read.formats import read_container
 from piq_bench.read.mapped import BLOCK_BYTES, Array, row_blocks, rows_of
-from piq_bench.read.predictions import N_ROWS_NAMED, read_labels, rows_with, suggest
+from piq_bench.read.predictions import N_ROWS_NAMED, are_scores, read_labels, rows_with, suggest
 from piq_bench.read.validate import RowNamer, text_fault
 from piq_bench.records import SPLITS, Benchmark, BoolArray, EmbeddingArray, IntArray, Submission
 from piq_bench.write.files import sha256_of
@@ -62,14 +62,17 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
     order = None if images is None else _align(container, images, benchmark)
     embedding = _embedding(container, distance, name_row) if EMBEDDING in container.arrays else None
     predictions: dict[str, IntArray | BoolArray] = {}
+    scores: dict[str, Array] = {}
     for task in benchmark.classification_tasks:
         values = container.arrays.get(task.name)
         if values is not None:
             if values.dtype.kind in "US":
                 values = _read_texts(container, task.name)
             labels = None if values is None else read_labels(task, values, name_row, container.problems)
-            if labels is not None:
+            if values is not None and labels is not None:
                 predictions[task.name] = labels
+                if are_scores(values):
+                    scores[task.name] = values
     if container.problems or order is None:
         raise BadSubmission(str(path), container.problems)
     sha256, n_bytes = _file_digest(path)
@@ -83,6 +86,7 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
         predictions={name: labels[order] for name, labels in predictions.items()},
         file_sha256=sha256,
         file_bytes=n_bytes,
+        scores={name: rows_of(values, order) for name, values in scores.items()},
     )
 
 

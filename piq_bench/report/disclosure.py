@@ -1,9 +1,9 @@
 """Defines the levels of disclosure: which parts of a score are published, and which are left out.
 
 `full` publishes everything. `public` leaves out single images and queries, scores of single people, and confusion
-matrices. `score` publishes only PIQ, aspects, re-id and the F1 of each task, with intervals, and nothing about single
-labels. On a hidden test set, repeated submissions could infer labels from anything finer than that; error messages
-about the data set can reveal labels too.
+matrices. `score` publishes only PIQ, aspects, re-id and the F1, accuracy and other means of each task, with intervals,
+and nothing about single labels or how often they occur. On a hidden test set, repeated submissions could infer labels
+from anything finer than that; error messages about the data set can reveal labels too.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 from piq_bench.errors import BadDataset, Problem
 from piq_bench.records import Score
-from piq_bench.report.json import score_document
+from piq_bench.report.json import FURTHER, score_document
 
 DISCLOSURES = ("full", "public", "score")
 HIDDEN = {  # parts of the score file that each level leaves out
@@ -22,6 +22,7 @@ HIDDEN = {  # parts of the score file that each level leaves out
     "public": ("confusion",),
     "score": ("confusion", "labels", "baselines", "notes"),
 }
+ABOUT_LABELS = ("left_out", "average_precision")  # what the level `score` leaves out of each task's further metrics
 
 
 def disclosed(score: Score, level: str) -> Score:
@@ -35,7 +36,8 @@ def disclosed(score: Score, level: str) -> Score:
             reid = replace(reid, chance={}, identities_skipped=())
     score = replace(score, reid=reid, confusion={})
     if level == "score":
-        score = replace(score, labels={}, chance_f1={}, majority_f1={}, notes=())
+        attributes = {task: replace(one, left_out={}, average_precision={}) for task, one in score.attributes.items()}
+        score = replace(score, labels={}, chance_f1={}, majority_f1={}, notes=(), attributes=attributes)
     return score
 
 
@@ -52,6 +54,12 @@ def disclosed_document(document: Mapping[str, Any], level: str) -> dict[str, Any
     found = {key: value for key, value in document.items() if key not in HIDDEN[level]}
     if level == "score" and isinstance(found["reid"], dict):
         found["reid"] = {key: value for key, value in found["reid"].items() if key != "identities_skipped"}
+    if level == "score" and isinstance(found.get(FURTHER), dict):
+        tasks = {
+            task: {name: value for name, value in one.items() if name not in ABOUT_LABELS}
+            for task, one in found[FURTHER]["tasks"].items()
+        }
+        found[FURTHER] = {**found[FURTHER], "tasks": tasks}
     return found
 
 

@@ -2,6 +2,9 @@
 
 All parts above `software` are the same on every machine. `protocol.digest` is the SHA-256 of these parts in canonical
 form (keys sorted, no blanks, UTF-8, floats as `repr` writes them), so that two parties can compare scores by one line.
+
+`further_metrics`, below `software`, holds what others report. It is the same on every machine too, but the digest does
+not cover it: it was added later, and digests that were already published stay valid.
 """
 
 import hashlib
@@ -13,9 +16,10 @@ from dataclasses import asdict
 import numpy as np
 
 from piq_bench import __version__
-from piq_bench.records import Intervals, ReidScore, Score
+from piq_bench.records import AttributeScore, Intervals, ReidScore, Score
 
 SCHEMA = "piq-bench/score/1"
+FURTHER = "further_metrics"
 
 
 def score_json(score: Score) -> str:
@@ -55,6 +59,10 @@ def score_document(score: Score) -> dict[str, object]:
     }
     document["engine"] = score.engine
     document["file"] = dict(score.file)
+    document[FURTHER] = {
+        "reid": None if score.reid is None else _further_reid(score.reid),
+        "tasks": {task: _attributes(attributes) for task, attributes in score.attributes.items()},
+    }
     return document
 
 
@@ -81,6 +89,19 @@ def _reid(reid: ReidScore, ap: str) -> dict[str, object]:
         "identities_skipped": list(reid.identities_skipped),
         "ap": ap,
         "without_exclusion": None if reid.without_exclusion is None else dict(reid.without_exclusion),
+    }
+
+
+def _further_reid(reid: ReidScore) -> dict[str, object]:
+    included = reid.further_without_exclusion
+    return {**reid.further, "without_exclusion": None if included is None else dict(included)}
+
+
+def _attributes(attributes: AttributeScore) -> dict[str, object]:
+    return {
+        **attributes.values,
+        "left_out": dict(attributes.left_out),
+        "average_precision": dict(attributes.average_precision),
     }
 
 

@@ -2,7 +2,7 @@
 
 from piq_bench.errors import printable
 from piq_bench.records import Benchmark, Score
-from piq_bench.report.rows import main_rows, metric_rows, summary
+from piq_bench.report.rows import ATTRIBUTE_METRICS, attribute_rows, main_rows, metric_rows, summary
 
 SPECIAL = "\\`*_{}[]<>()#+-.!|&~"
 
@@ -23,6 +23,10 @@ def score_markdown(score: Score, benchmark: Benchmark) -> str:
                 f"| {row.name} | {row.macro_with_duplicates} | {row.plain_with_duplicates} |"
                 for row in metric_rows(score)
             ]
+    if score.attributes:
+        titles = " | ".join(f"{title}, %" for title in ATTRIBUTE_METRICS)
+        lines += ["", f"| attributes | {titles} |", "|---|" + "---:|" * len(ATTRIBUTE_METRICS)]
+        lines += [f"| {escaped(row.task)} | {' | '.join(row.cells)} |" for row in attribute_rows(score)]
     if score.notes:
         lines += ["", *(f"- note: {escaped(note)}" for note in score.notes)]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,6 @@ from piq_bench.report.table import score_table
 if TYPE_CHECKING:
     import pandas as pd
 
-INSTALL = "pip install 'piq-bench[notebook]'"
 STYLES = ("font-weight:bold", "font-weight:bold", "")
 
 
@@ -63,14 +62,26 @@ class Result:
         }
         return _frame(table, index=[row[0] for row in rows], dtype="float64")
 
+    def attributes(self) -> "pd.DataFrame":
+        """One row per classification task: accuracy, mA, mean average precision and others, as fractions.
+
+        What does not apply to a task, or has no case, is NaN; see `score.attributes` for what was left out.
+        """
+        table = {task: dict(one.values) for task, one in self.score.attributes.items()}
+        return _frame(table, dtype="float64").T
+
     def labels(self) -> "pd.DataFrame":
-        """One row per label of every task: precision, recall, f1, support and predicted."""
+        """One row per label of every task: precision, recall, f1, support, predicted, average_precision of scores."""
         rows = [
-            (task, name, label.precision, label.recall, label.f1, label.support, label.predicted)
+            (
+                *(task, name, label.precision, label.recall, label.f1, label.support, label.predicted),
+                precisions.get(name),
+            )
             for task, labels in self.score.labels.items()
+            for precisions in [self.score.attributes[task].average_precision]
             for name, label in labels.items()
         ]
-        columns = ["task", "label", "precision", "recall", "f1", "support", "predicted"]
+        columns = ["task", "label", "precision", "recall", "f1", "support", "predicted", "average_precision"]
         return _frame(rows, columns=columns).set_index(["task", "label"])
 
     def confusion(self, task: str) -> "pd.DataFrame":
@@ -103,9 +114,7 @@ class Result:
 
 
 def _frame(*values: Any, **options: Any) -> "pd.DataFrame":  # noqa: ANN401
-    """A pandas data frame; pandas is imported only here."""
-    try:
-        import pandas as pd
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"pandas is not installed: {INSTALL}", name="pandas") from None
+    """A pandas data frame; pandas is imported only here, since commands need none."""
+    import pandas as pd
+
     return pd.DataFrame(*values, **options)

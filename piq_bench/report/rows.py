@@ -14,8 +14,20 @@ METRIC_NAMES = {
     "rank1": "Rank-1",
     "rank5": "Rank-5",
     "rank10": "Rank-10",
+    "rank20": "Rank-20",
     "minp": "mINP",
 }
+ATTRIBUTE_METRICS = ("accuracy", "mA", "precision", "recall", "F1", "mean AP")
+ATTRIBUTE_KEYS = (  # of AttributeScore.values, in the same order; balanced accuracy is mA of a single-label task
+    ("accuracy",),
+    ("ma", "balanced_accuracy"),
+    ("precision",),
+    ("recall",),
+    ("f1",),
+    ("mean_average_precision",),
+)
+OVER_LABELS = ("ma", "balanced_accuracy", "mean_average_precision")
+ATTRIBUTE_MEANS = "accuracy, precision, recall, F1: over images; mA, mean AP: over labels"
 GROUP = "near-duplicates of the query"
 
 
@@ -40,6 +52,14 @@ class MetricRow:
     plain: str
     macro_with_duplicates: str
     plain_with_duplicates: str
+
+
+@dataclass(frozen=True)
+class AttributeRow:
+    """The metrics of a task beside its macro F1, in the order of ATTRIBUTE_METRICS; what does not apply is empty."""
+
+    task: str
+    cells: tuple[str, ...]
 
 
 def percent(value: float | None) -> str:
@@ -68,17 +88,43 @@ def metric_rows(score: Score) -> list[MetricRow]:
     """One row per re-id metric; empty if re-id was not scored."""
     if score.reid is None:
         return []
-    values, included = score.reid.values, score.reid.without_exclusion or {}
+    reid = score.reid
+    values = {**reid.values, **reid.further}
+    included = {**(reid.without_exclusion or {}), **(reid.further_without_exclusion or {})}
     return [
         MetricRow(
             title,
-            percent(values[f"macro_{name}"]),
-            percent(values[name]),
+            percent(values.get(f"macro_{name}")),
+            percent(values.get(name)),
             percent(included.get(f"macro_{name}")),
             percent(included.get(name)),
         )
         for name, title in METRIC_NAMES.items()
     ]
+
+
+def attribute_rows(score: Score) -> list[AttributeRow]:
+    """One row per scored classification task."""
+    rows = []
+    for task, attributes in score.attributes.items():
+        found = [next((key for key in keys if key in attributes.values), None) for keys in ATTRIBUTE_KEYS]
+        cells = ("" if key is None else percent(attributes.values[key]) for key in found)
+        rows.append(AttributeRow(task, tuple(cells)))
+    return rows
+
+
+def left_out_lines(score: Score) -> list[str]:
+    """For each task, how many labels and images have no case and are left out of which mean."""
+    titles = {key: title for keys, title in zip(ATTRIBUTE_KEYS, ATTRIBUTE_METRICS, strict=True) for key in keys}
+    lines = []
+    for task, attributes in score.attributes.items():
+        parts = [
+            f"{n} {'label' if key in OVER_LABELS else 'image'}{'' if n == 1 else 's'} ({titles[key]})"
+            for key, n in attributes.left_out.items()
+        ]
+        if parts:
+            lines.append(f"{task}: without a case, and so left out: {', '.join(parts)}")
+    return lines
 
 
 def summary(score: Score) -> list[tuple[str, str]]:

@@ -29,7 +29,15 @@ from piq_bench.report.charts import (
 from piq_bench.report.html import render
 from piq_bench.report.json import digest_of
 from piq_bench.report.reference import Reference
-from piq_bench.report.rows import main_rows, metric_rows, percent, summary
+from piq_bench.report.rows import (
+    ATTRIBUTE_METRICS,
+    attribute_rows,
+    left_out_lines,
+    main_rows,
+    metric_rows,
+    percent,
+    summary,
+)
 from piq_bench.report.thumbnails import thumbnails
 from piq_bench.scoring.drilldown import RANKS, Cmc, Drilldown, RankedQuery
 
@@ -119,6 +127,9 @@ def score_html(
         ]
         if drilldown
         else [],
+        attribute_metrics=ATTRIBUTE_METRICS,
+        attributes=[(_cell_text(row.task), row.cells) for row in attribute_rows(score)],
+        left_out=[printable(line, 1000) for line in left_out_lines(score)],
         tasks=[_task_table(task, score.labels[task.name]) for task in benchmark.tasks if task.name in score.labels],
         matrices=[
             _matrix(task, score.confusion[task.name]) for task in benchmark.tasks if task.name in score.confusion

@@ -11,7 +11,16 @@ from rich.text import Text
 from piq_bench.errors import printable
 from piq_bench.records import Benchmark, Score
 from piq_bench.report.json import digest_of
-from piq_bench.report.rows import main_rows, metric_rows, percent, summary
+from piq_bench.report.rows import (
+    ATTRIBUTE_MEANS,
+    ATTRIBUTE_METRICS,
+    attribute_rows,
+    left_out_lines,
+    main_rows,
+    metric_rows,
+    percent,
+    summary,
+)
 
 WIDTH = 80
 STYLES = ("bold", "bold cyan", "")
@@ -34,6 +43,10 @@ def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False, dig
     console.print(_main(score, benchmark))
     if score.reid is not None:
         console.print(_retrieval(score))
+    if score.attributes:
+        console.print(_attributes(score))
+        for line in (ATTRIBUTE_MEANS, *left_out_lines(score)):
+            console.print(Padding(Text(printable(line, 1000)), (0, 0, 0, 1)))
     for task, labels in score.labels.items():
         console.print(_labels(score, task, list(labels)))
     for note in score.notes:
@@ -68,6 +81,16 @@ def _retrieval(score: Score) -> Table:
     for row in metric_rows(score):
         cells = [f"  {row.name}", row.macro, row.plain]
         table.add_row(*cells, *([row.macro_with_duplicates, row.plain_with_duplicates] if with_duplicates else []))
+    return table
+
+
+def _attributes(score: Score) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("attributes, in %", min_width=18)
+    for title in ATTRIBUTE_METRICS:
+        table.add_column(title, justify="right")
+    for row in attribute_rows(score):
+        table.add_row(Text(f"  {printable(row.task, 16)}"), *row.cells)
     return table
 
 

@@ -1,11 +1,23 @@
-"""Describes a task's predictions: scores per label, confusion matrix, and what guessing would score."""
+"""Describes a task's predictions: scores per label, confusion matrix, guesses, and the metrics that others report."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from piq_bench.metrics.labels import chance_f1, confusion, f1, majority_f1, precision, recall
-from piq_bench.records import NOT_ANNOTATED, Benchmark, LabelScore, Submission, Task
+from piq_bench.metrics.multilabel import Mean, average_precision, balanced_accuracy, image_metrics, mean_accuracy
+from piq_bench.metrics.sums import ordered_mean
+from piq_bench.records import (
+    NOT_ANNOTATED,
+    AttributeScore,
+    Benchmark,
+    BoolArray,
+    IntArray,
+    LabelScore,
+    Submission,
+    Task,
+)
 from piq_bench.scoring.tally import LabelTally
 
 
@@ -17,12 +29,14 @@ class TaskDetail:
         labels: score of each label, by name.
         confusion: counts, true label by predicted label; None for a multi-label task.
         chance_f1, majority_f1: macro F1 of guessing, and of always giving the majority; None where no label occurs.
+        attributes: accuracy, mA and the other metrics that are reported beside macro F1.
     """
 
     labels: dict[str, LabelScore]
     confusion: tuple[tuple[int, ...], ...] | None
     chance_f1: float | None
     majority_f1: float | None
+    attributes: AttributeScore
 
 
 def describe_task(benchmark: Benchmark, submission: Submission, task: Task, tally: LabelTally) -> TaskDetail:
@@ -40,6 +54,7 @@ def describe_task(benchmark: Benchmark, submission: Submission, task: Task, tall
         confusion=table,
         chance_f1=chance_f1(support, n_annotated, multi_label=task.multi_label) if support.any() else None,
         majority_f1=majority_f1(support, n_annotated, multi_label=task.multi_label) if support.any() else None,
+        attributes=_attributes(submission, task, tally, truth, known),
     )
 
 
@@ -57,3 +72,37 @@ def _label_scores(task: Task, tally: LabelTally) -> dict[str, LabelScore]:
         )
         for i, name in enumerate(task.labels)
     }
+
+
+def _attributes(
+    submission: Submission, task: Task, tally: LabelTally, truth: IntArray, known: BoolArray
+) -> AttributeScore:
+    """What others report beside macro F1, over the test rows that are annotated."""
+    n_hits, n_predicted, n_true = (
+        part.sum(axis=0).astype(np.int64) for part in (tally.hits, tally.predicted, tally.true)
+    )
+    n_images = int(known.sum())
+    has_label = truth[known] == 1 if task.multi_label else truth[known, None] == np.arange(len(task.labels))
+    means: dict[str, Mean] = {}
+    if task.multi_label:
+        means["ma"] = mean_accuracy(n_hits, n_predicted, n_true, n_images)
+        means |= image_metrics(has_label, submission.predictions[task.name][known].astype(bool))
+    else:
+        means["accuracy"] = (int(n_hits.sum()) / n_images if n_images else None), 0
+        means["balanced_accuracy"] = balanced_accuracy(n_hits, n_true)
+    precisions: dict[str, float | None] = {}
+    if task.name in submission.scores:
+        scores = submission.scores[task.name]
+        for place, label in enumerate(task.labels):
+            precisions[label] = average_precision(scores[known, place], has_label[:, place])
+        means["mean_average_precision"] = _mean_of_known(precisions)
+    return AttributeScore(
+        values={name: value for name, (value, _) in means.items()},
+        left_out={name: n_left_out for name, (_, n_left_out) in means.items() if n_left_out},
+        average_precision=precisions,
+    )
+
+
+def _mean_of_known(values: Mapping[str, float | None]) -> Mean:
+    known = np.array([value for value in values.values() if value is not None], dtype=np.float64)
+    return (ordered_mean(known) if known.size else None), len(values) - known.size

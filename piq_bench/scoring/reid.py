@@ -1,6 +1,6 @@
 """Computes the re-id part of a score from rankings: tallies per identity, means, chance, and notes for the reader."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -8,7 +8,7 @@ from os import cpu_count
 import numpy as np
 
 from piq_bench.errors import first_few
-from piq_bench.metrics.retrieval import chance_average_precision, metrics_of
+from piq_bench.metrics.retrieval import chance_average_precision, further_metrics, metrics_of
 from piq_bench.records import (
     NO_IDENTITY,
     QUERY,
@@ -57,11 +57,13 @@ def score_reid(
     retrieved = rank(similarity, candidates, test_row, engine, advance=advance)
     measured = _measure(candidates, retrieved, ap, exclude=True)
     tally = tally_reid(clusters, candidates.query_identity, measured.scored, measured.values)
-    with_duplicates, unexcluded = None, None
+    with_duplicates, unexcluded, further_with_duplicates = None, None, None
     if benchmark.groups is not None:
         unexcluded = _measure(candidates, retrieved, ap, exclude=False)
-        all_tally = tally_reid(clusters, candidates.query_identity, unexcluded.scored, unexcluded.values)
-        with_duplicates = point_estimates(reid_estimates(all_tally, clusters.once))
+        with_duplicates, further_with_duplicates = (
+            _means(clusters, candidates, unexcluded.scored, values)
+            for values in (unexcluded.values, unexcluded.further)
+        )
     n_scored = int(tally.n_queries.sum())
     scored = clusters.identity[tally.n_queries > 0]
     dropped = np.setdiff1d(candidates.query_identity, scored)
@@ -81,6 +83,8 @@ def score_reid(
             )
             if n
         },
+        further=_means(clusters, candidates, measured.scored, measured.further),
+        further_without_exclusion=further_with_duplicates,
         by_query=QueryScores(
             row=candidates.query,
             identity=candidates.query_identity,
@@ -99,14 +103,15 @@ class _Measured:
 
     scored: BoolArray
     values: dict[str, FloatArray]
+    further: dict[str, FloatArray]
     first_run: IntArray
 
 
 def _measure(candidates: Candidates, retrieved: Retrieved, ap: str, *, exclude: bool) -> _Measured:
     """Compute every metric of every query, a block of queries per core at a time."""
     n_queries = candidates.query.size
-    metrics = metrics_of(ap)
-    values = {name: np.empty(n_queries) for name in metrics}
+    metrics, further = metrics_of(ap), further_metrics()
+    values = {name: np.empty(n_queries) for name in (*metrics, *further)}
     scored = np.empty(n_queries, dtype=bool)
     first_run = np.zeros((n_queries, 3), dtype=np.int64)
 
@@ -114,7 +119,7 @@ def _measure(candidates: Candidates, retrieved: Retrieved, ap: str, *, exclude: 
         last = min(first + QUERY_BLOCK, n_queries)
         rankings = retrieved.rankings(first, last, exclude=exclude)
         scored[first:last] = (np.diff(rankings.start) > 0)[::-1]
-        for name, metric in metrics.items():
+        for name, metric in (metrics | further).items():
             values[name][first:last] = metric(rankings)[::-1]
         run = rankings.start[rankings.answerable]
         counts = (rankings.n_positives[run], rankings.n_images[run], rankings.n_above[run])
@@ -122,7 +127,16 @@ def _measure(candidates: Candidates, retrieved: Retrieved, ap: str, *, exclude: 
 
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
         list(pool.map(measure, range(0, n_queries, QUERY_BLOCK)))
-    return _Measured(scored, values, first_run)
+    own, others = ({name: values[name] for name in names} for names in (metrics, further))
+    return _Measured(scored, own, others, first_run)
+
+
+def _means(
+    clusters: Clusters, candidates: Candidates, scored: BoolArray, values: Mapping[str, FloatArray]
+) -> dict[str, float | None]:
+    """Macro and plain means of the metrics of every query."""
+    tally = tally_reid(clusters, candidates.query_identity, scored, values)
+    return point_estimates(reid_estimates(tally, clusters.once))
 
 
 def _chance(clusters: Clusters, candidates: Candidates, retrieved: Retrieved) -> dict[str, float | None]:
@@ -132,8 +146,7 @@ def _chance(clusters: Clusters, candidates: Candidates, retrieved: Retrieved) ->
     n_positives, n_candidates = retrieved.n_positives[scored], retrieved.n_candidates[scored]
     precisions[scored] = chance_average_precision(n_positives, n_candidates)
     hits[scored] = n_positives / n_candidates
-    tally = tally_reid(clusters, candidates.query_identity, scored, {"map": precisions, "rank1": hits})
-    estimates = point_estimates(reid_estimates(tally, clusters.once))
+    estimates = _means(clusters, candidates, scored, {"map": precisions, "rank1": hits})
     return {name: estimates[name] for name in ("macro_map", "macro_rank1")}
 
 

@@ -99,6 +99,7 @@ def score(
         protocol=protocol_of(benchmark, ap=ap),
         engine=engine_name,
         file={"sha256": submission.file_sha256, "bytes": submission.file_bytes},
+        attributes={task: detail.attributes for task, detail in details.items()},
     )
 
 

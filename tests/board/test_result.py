@@ -89,6 +89,16 @@ def test_unedited_results_are_accepted(root: Path) -> None:
         assert read_result(root / "submissions" / name / "result.json") is not None
 
 
+@pytest.mark.parametrize("name", ["whole", "discreet"])
+def test_results_graded_before_there_were_further_metrics_stay_valid(name: str, root: Path) -> None:
+    def remove(result: dict[str, Any]) -> None:
+        del result["score"]["further_metrics"]
+
+    board_builders.edit_result(root / "submissions" / name, remove, digest=False)
+    (root / "ledger.jsonl").rename(root / "submissions" / "ledger.jsonl")
+    assert board_errors(root) == ""
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

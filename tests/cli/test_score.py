@@ -96,7 +96,7 @@ def test_the_score_file_holds_the_contract(dataset: Path, submission: Path, tmp_
     document = json.loads(result.stdout)
     assert list(document) == [
         "schema", "piq", "aspects", "reid", "f1", "labels", "confusion", "baselines", "intervals", "notes",
-        "submission", "benchmark", "protocol", "software", "engine", "file",
+        "submission", "benchmark", "protocol", "software", "engine", "file", "further_metrics",
     ]  # fmt: skip
     assert document["schema"] == "piq-bench/score/1"
     assert list(document["aspects"]) == ["reid", "appearance", "emotion"]
@@ -108,6 +108,10 @@ def test_the_score_file_holds_the_contract(dataset: Path, submission: Path, tmp_
     assert {"name", "version", "fingerprint"} == set(document["benchmark"])
     assert {"version", "ap", "grouping", "unlabelled", "digest"} <= set(document["protocol"])
     assert {"sha256", "bytes"} == set(document["file"])
+    further = document["further_metrics"]
+    assert set(further["reid"]) == {"macro_rank20", "rank20", "without_exclusion"}
+    assert {"accuracy", "balanced_accuracy", "left_out", "average_precision"} <= set(further["tasks"]["gender"])
+    assert {"ma", "accuracy", "precision", "recall", "f1", "left_out"} <= set(further["tasks"]["mood"])
     low, high = document["intervals"]["piq"]
     assert low <= document["piq"] <= high
 

@@ -89,6 +89,21 @@ def test_single_labels_come_as_names_indices_or_scores(
     assert read_submission(tmp_path / "entry.npz", benchmark).predictions["age"].tolist() == expected * 4
 
 
+def test_floats_are_kept_as_scores_in_the_order_of_the_benchmark_and_decisions_are_not(
+    benchmark: Benchmark, tmp_path: Path
+) -> None:
+    values = arrays()
+    expected = values["mood"].copy()
+    order = np.random.default_rng(1).permutation(N)
+    save(tmp_path / "entry.npz", {name: array[order] if array.ndim else array for name, array in values.items()})
+    scores = read_submission(tmp_path / "entry.npz", benchmark).scores
+    assert list(scores) == ["mood"]
+    assert scores["mood"].dtype == np.float32
+    assert (scores["mood"] == expected).all()
+    save(tmp_path / "entry.npz", values | {"mood": values["mood"] >= 0.5, "age": np.eye(3)[[0, 1, 2, 1] * 2]})
+    assert list(read_submission(tmp_path / "entry.npz", benchmark).scores) == ["age"]
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
 def test_a_probability_of_one_half_means_yes(benchmark: Benchmark, tmp_path: Path, dtype: str) -> None:
     below = np.nextafter(np.array(0.5, dtype), np.array(0, dtype))

@@ -7,10 +7,10 @@ import builders
 import numpy as np
 import pytest
 
-from piq_bench.records import Benchmark, Score
+from piq_bench.records import AttributeScore, Benchmark, Score
 from piq_bench.report.latex import score_latex
 from piq_bench.report.markdown import score_markdown
-from piq_bench.report.rows import percent, span
+from piq_bench.report.rows import AttributeRow, attribute_rows, left_out_lines, percent, span
 from piq_bench.report.table import score_table
 from piq_bench.scoring.score import score
 
@@ -71,6 +71,22 @@ def test_markdown_tables_have_as_many_cells_in_every_row(scored: tuple[Score, Be
     for block in score_markdown(result, benchmark).split("\n\n"):
         rows = [line for line in block.splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) <= 1
+
+
+def test_attributes_show_what_others_report_and_count_what_is_left_out(scored: tuple[Score, Benchmark]) -> None:
+    result, benchmark = scored
+    mood = AttributeScore({"ma": 0.5, "accuracy": None, "mean_average_precision": 0.25}, {"ma": 1, "recall": 2}, {})
+    result = dataclasses.replace(result, attributes={"mood": mood, "sex": AttributeScore({"accuracy": 1.0}, {}, {})})
+    assert attribute_rows(result) == [
+        AttributeRow("mood", ("-", "50.00", "", "", "", "25.00")),
+        AttributeRow("sex", ("100.00", "", "", "", "", "")),
+    ]
+    assert left_out_lines(result) == ["mood: without a case, and so left out: 1 label (mA), 2 images (recall)"]
+    table = score_table(result, benchmark)
+    assert re.search(r"attributes, in % +accuracy +mA +precision +recall +F1 +mean AP\n", table)
+    assert re.search(r"  mood +- +50\.00 +25\.00\n", table)
+    assert "left out: 1 label (mA)" in table
+    assert "| mood | - | 50.00 |  |  |  | 25.00 |" in score_markdown(result, benchmark)
 
 
 def test_rounding_is_to_hundredths_of_a_per_cent() -> None:
