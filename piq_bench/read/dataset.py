@@ -211,7 +211,9 @@ class _Reader:
             return None
         from piq_bench.read.groups import read_groups  # imported only here: most data sets have no groups
 
-        return self._try_read(lambda: read_groups(path, rows.images, rows.split, grouping))
+        read = self._try_read(lambda: read_groups(path, rows.images, rows.split, grouping))
+        self.notes += read[1] if read else []
+        return read[0] if read else None
 
     def _finish(self, rows: Rows | None, vocabulary: Vocabulary | None, layout: Layout) -> Inspection:
         groups = None

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from group_builders import Row, sample_image, write_dataset
@@ -14,7 +16,7 @@ from PIL import Image
 
 from piq_bench.cli import load_command
 from piq_bench.read.dataset import read_benchmark
-from piq_bench.records import NO_GROUP
+from piq_bench.records import NO_GROUP, Grouping
 
 # Two people with a near-duplicate of each query, and a stranger.
 ROWS = [Row("a.png", "query", "p", "f"), Row("b.png", "query", "q", "g"), Row("c.png", "gallery", "p", "f"),
@@ -47,10 +49,34 @@ def test_groups_are_written_where_the_data_set_is_read(dataset: Path) -> None:
     assert {path.name for path in dataset.iterdir()} == {"annotations.csv", "benchmark.toml", "groups.csv", "images"}
 
 
-def test_stale_groups_are_replaced(dataset: Path) -> None:
-    (dataset / "groups.csv").write_text("image,phash,group\nold.png,,0\n", encoding="utf-8")
-    assert groups(dataset).exit_code == 0
-    assert read_benchmark(dataset).groups is not None
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_stale_groups_are_replaced(dataset: Path, suffix: str) -> None:
+    path = dataset / f"groups.{suffix}"
+    assert groups(dataset, "--threshold", "2", "--out", path).exit_code == 0
+    assert groups(dataset, "--out", path).exit_code == 0
+    benchmark = read_benchmark(dataset)
+    assert benchmark.groups is not None
+    assert benchmark.groups.parameters["threshold"] == 6
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_groups_of_another_tool_are_overwritten_only_by_force(dataset: Path, suffix: str) -> None:
+    path = dataset / f"groups.{suffix}"
+    given = pa.table({"image": ["a.png", "c.png"], "group": ["one", "one"]})
+    pq.write_table(given, path) if suffix == "parquet" else path.write_text("image,group\na.png,one\n")
+    before = path.read_bytes()
+    refused = groups(dataset, "--out", path)
+    assert refused.exit_code == 2
+    assert "was not written by `piq groups`" in refused.stderr
+    assert "--force" in refused.stderr
+    assert path.read_bytes() == before
+    damaged = dataset / "damaged.parquet"
+    damaged.write_bytes(b"PAR1")
+    assert groups(dataset, "--out", damaged).exit_code == 2
+    assert groups(dataset, "--out", path, "--force").exit_code == 0
+    benchmark = read_benchmark(dataset)
+    assert benchmark.groups is not None
+    assert benchmark.groups.grouping == Grouping()
 
 
 def test_options_reach_the_file_and_json_holds_the_table(dataset: Path, tmp_path: Path) -> None:
