@@ -19,7 +19,7 @@ from piq_bench.read.rules import CandidateRules, column_problems, ordered
 from piq_bench.read.table import SUFFIXES, Table, read_table
 from piq_bench.read.validate import identity_problems, text_fault
 from piq_bench.read.vocabulary import DEFAULT_TASKS, FILE, Vocabulary, inspect_vocabulary
-from piq_bench.records import CLASSIFICATION, RETRIEVAL, SAME_GROUP, TRAIN, Benchmark, Grouping, Groups, Rule, Task
+from piq_bench.records import CLASSIFICATION, RETRIEVAL, SAME_GROUP, Benchmark, Grouping, Groups, Rule, Task
 
 BUNDLED = "portrait-mini"
 MAX_INFERRED_LABELS = 1000  # a column with more distinct values is not taken for a task
@@ -206,8 +206,7 @@ class _Reader:
         return tuple(tasks)
 
     def _groups(self, rows: Rows, grouping: Grouping) -> Groups | None:
-        is_test = (rows.split != TRAIN).any()  # a table without a split has no query and no gallery to group
-        path = self._find_table("groups", required=False) if self.with_groups and is_test else None
+        path = self._find_table("groups", required=False) if self.with_groups else None
         if path is None or path == self.source:
             return None
         from piq_bench.read.groups import read_groups  # imported only here: most data sets have no groups
@@ -218,8 +217,9 @@ class _Reader:
 
     def _finish(self, rows: Rows | None, vocabulary: Vocabulary | None, layout: Layout) -> Inspection:
         groups = None
-        may_have_groups = layout != "table" or not (self.root / FILE).exists()
-        if rows is not None and vocabulary is not None and may_have_groups and not self.problems:
+        # A table has the groups beside it, unless it has no split and thus nothing to group.
+        is_grouped = layout != "table" or (rows is not None and rows.split.any())
+        if rows is not None and vocabulary is not None and is_grouped and not self.problems:
             groups = self._groups(rows, vocabulary.grouping)
         standard, folder = (MARKET1501, ".") if layout == "market1501" else (CandidateRules(), "images")
         if rows is not None and vocabulary is not None:

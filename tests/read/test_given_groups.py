@@ -127,11 +127,13 @@ def test_unlisted_images_and_empty_cells_are_alone_and_other_columns_do_not_matt
 def test_parquet_of_pandas_with_numbers_for_groups_is_read(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     write_folder(tmp_path, None)
-    table = pandas.DataFrame({"image": IMAGES[:3], "group": [5, 5, -3]})
+    table = pandas.DataFrame({"image": IMAGES[:3], "group": [5, 5, -3], "similarity": [0.9, 0.9, 1.0]})
     table.to_parquet(tmp_path / "groups.parquet")
     benchmark = piq_bench.read_benchmark(tmp_path)
     assert benchmark.groups is not None
     assert benchmark.groups.group.tolist() == [0, 0, *[NO_GROUP] * 14]
+    table.astype({"group": float}).to_parquet(tmp_path / "groups.parquet")
+    assert "column 'group' is of type 'double'" in refused(tmp_path)["column-type"]
 
 
 def test_a_mode_of_the_data_set_does_not_apply_to_given_groups(tmp_path: Path) -> None:
