@@ -19,6 +19,7 @@ from piq_bench.group.stored import CSV_MARK
 from piq_bench.images.folder import images_folder
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.annotations import LABEL_SEPARATOR
+from piq_bench.read.table import read_table
 from piq_bench.read.vocabulary import FILE as VOCABULARY
 from piq_bench.records import GALLERY, GIVEN, QUERY, RETRIEVAL, SPLITS, TRAIN, Benchmark, Groups, Task
 from piq_bench.write.files import sha256_of
@@ -271,7 +272,8 @@ def _columns(records: str, benchmark: Benchmark, table: Path) -> Iterator[Json]:
 
 
 def _groups(table: Path, groups: Groups) -> Json:
-    numbered = "schema" in groups.parameters  # a file by `piq groups`; those of other tools may name groups by any text
+    cells = read_table(table, comment=True)[0].columns["group"].distinct
+    numbered = all(cell.isdecimal() for cell in cells)  # other tools may name groups by any text
     fields = [_column("groups", "image", "Path of the image, as in the annotations.", table)]
     if groups.grouping != GIVEN:
         fields.append(_column("groups", groups.grouping.hash, "Perceptual hash: 64 bits in hexadecimal.", table))

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from piq_bench.records import NO_GROUP, IntArray
@@ -29,6 +27,9 @@ def columns(hash_name: str) -> tuple[str, ...]:
 
 def was_written_here(path: Path) -> bool:
     """Whether a groups file has the header that `piq groups` writes; false if it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         if path.suffix == ".parquet":
             return METADATA_KEY in (pq.read_schema(path).metadata or {})

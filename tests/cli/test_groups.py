@@ -15,6 +15,7 @@ from group_builders import Row, sample_image, write_dataset
 from PIL import Image
 
 from piq_bench.cli import load_command
+from piq_bench.errors import BadDataset
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import NO_GROUP, Grouping
 
@@ -92,6 +93,34 @@ def test_options_reach_the_file_and_json_holds_the_table(dataset: Path, tmp_path
     }  # fmt: skip
     assert out.exists()
     assert 'must say threshold = 9 and mode = "neighbours"' in result.stderr
+    assert not (dataset / "groups.csv").exists()
+
+
+def test_another_hash_is_read_once_the_data_set_asks_for_it(dataset: Path) -> None:
+    result = groups(dataset, "--hash", "dhash", "--threshold", "5")
+    assert result.exit_code == 0, result.output
+    assert "the bits of dhash depend on the versions of imagehash and Pillow" in " ".join(result.stdout.split())
+    assert 'must say hash = "dhash", threshold = 5 and mode = "components"' in result.stderr
+    with pytest.raises(BadDataset, match="was made with hash 'dhash'"):
+        read_benchmark(dataset)
+    with (dataset / "benchmark.toml").open("a", encoding="utf-8") as stream:
+        stream.write('[grouping]\nhash = "dhash"\nthreshold = 5\n')
+    benchmark = read_benchmark(dataset)
+    assert benchmark.groups is not None
+    assert benchmark.groups.grouping == Grouping("dhash", 5)
+    assert groups(dataset).exit_code == 0  # benchmark.toml says which hash
+    again = read_benchmark(dataset)
+    assert again.groups is not None
+    assert again.groups.parameters == benchmark.groups.parameters
+
+
+def test_a_folder_of_unreadable_images_is_refused_whatever_is_asked(dataset: Path) -> None:
+    for name in ("a.png", "b.png", "c.png", "x.png"):
+        (dataset / "images" / name).write_bytes(b"no picture")
+    result = groups(dataset, "--keep-going")
+    assert result.exit_code == 4
+    assert "4 of 6 images cannot be read" in result.stderr
+    assert "4 images: 'a.png', 'b.png', 'c.png' and 1 more" in result.stderr
     assert not (dataset / "groups.csv").exists()
 
 
