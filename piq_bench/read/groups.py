@@ -49,6 +49,7 @@ OPTIONAL_HEX = re.compile(r"([0-9a-f]{16})?")
 NUMBER = re.compile(r"[0-9]{1,18}")
 QUALITY = re.compile(r"([0-9]{1,3}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)?")
 HEX_REMEDY = "expected 16 hex digits in lower case, or nothing for an unreadable image"
+BYTES_REMEDY = "expected the first 16 hex digits of the file's SHA-256, or nothing"
 NEARBY = 8  # images on either side, in order of ids, among which the one that is meant is looked for
 MAKE_AGAIN = "make the file again with `piq groups`"
 
@@ -131,12 +132,7 @@ def _read_any(
     problems = _given_problems(file_rows, table["group"], row_of, images)
     hashed = grouping.hash in table
     if hashed:
-        problems += _form_problems(file_rows, table, grouping.hash, OPTIONAL_HEX, HEX_REMEDY)
-        absent = [image for image in images[test_rows] if image not in row_of]
-        if absent:
-            found = f"{len(absent)} query or gallery images are missing: {first_few(absent, len(absent))}"
-            remedy = f"{MAKE_AGAIN}, or remove the column {grouping.hash}: images that are not listed are then alone"
-            problems.append(Problem("missing-image", path.name, found, remedy, len(absent)))
+        problems += _hash_problems(file_rows, table, row_of, images[test_rows], grouping.hash)
     if problems:
         raise BadDataset(str(path), problems)
     number: dict[str, int] = {}
@@ -190,6 +186,26 @@ def _given_problems(file_rows: _FileRows, group: Texts, row_of: Mapping[str, int
         found += f", and {len(bad) - 1} more rows" if len(bad) > 1 else ""
         remedy = "printable text without spaces at its ends, or nothing for an image alone"
         problems.append(Problem("bad-group", file, found, remedy, len(bad)))
+    return problems
+
+
+def _hash_problems(
+    file_rows: _FileRows, table: Columns, row_of: Mapping[str, int], test_images: Texts, hash_name: str
+) -> list[Problem]:
+    """Problems of a table of any tool that has hashes: those of every query and gallery image, once each."""
+    way_out = f"or remove the column {hash_name}: the groups are then given"
+    problems = _form_problems(file_rows, table, hash_name, OPTIONAL_HEX, f"{HEX_REMEDY}; {way_out}")
+    if "bytes_sha256" in table:
+        problems += _form_problems(file_rows, table, "bytes_sha256", OPTIONAL_HEX, BYTES_REMEDY)
+    absent = [image for image in test_images if image not in row_of]
+    if absent:
+        found = f"{len(absent)} query or gallery images are missing: {first_few(absent, len(absent))}"
+        remedy = f"{MAKE_AGAIN}, {way_out}, and images that are not listed are alone"
+        problems.append(Problem("missing-image", file_rows.file, found, remedy, len(absent)))
+    repeated = [image for row, image in enumerate(file_rows.image) if row_of[image] != row]
+    if repeated:
+        found = f"{len(repeated)} rows repeat an image: {first_few(repeated, len(repeated))}"
+        problems.append(Problem("duplicate-image", file_rows.file, found, "expected one row per image", len(repeated)))
     return problems
 
 
@@ -328,7 +344,7 @@ def _value_problems(file_rows: _FileRows, table: Columns, hash_name: str) -> lis
         (hash_name, OPTIONAL_HEX, HEX_REMEDY),
         ("group", NUMBER, "expected the index, from 0, of the group's first image among all query and gallery images"),
         ("quality", QUALITY, "expected a number from 0 to 510, or nothing"),
-        ("bytes_sha256", OPTIONAL_HEX, "expected the first 16 hex digits of the file's SHA-256, or nothing"),
+        ("bytes_sha256", OPTIONAL_HEX, BYTES_REMEDY),
     )
     return [problem for rule in rules for problem in _form_problems(file_rows, table, *rule)]
 

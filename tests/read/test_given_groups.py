@@ -224,10 +224,17 @@ def test_with_a_column_of_hashes_the_grouping_is_that_of_the_data_set_whatever_g
 
 
 def test_hashes_of_some_images_only_are_refused_with_two_ways_out(tmp_path: Path) -> None:
-    with pytest.raises(BadDataset, match="remove the column phash: images that are not listed are then alone"):
-        read_table_of(tmp_path / "groups.csv", "image,phash,group\n00,,a\n", Grouping())
-    with pytest.raises(BadDataset, match="phash is 'xyz'"):
-        read_table_of(tmp_path / "groups.csv", "image,phash,group\n00,xyz,a\n", Grouping())
+    text = "image,phash,group,bytes_sha256\n00,,a,\n00,0123456789abcdef,a,\n01,XYZ,a,no hash\n"
+    for mode in ("components", "neighbours"):
+        grouping = Grouping(mode="neighbours" if mode == "neighbours" else "components")
+        with pytest.raises(BadDataset) as caught:
+            read_table_of(tmp_path / "groups.csv", text, grouping)
+        problems = {problem.code: f"{problem.found} -> {problem.remedy}" for problem in caught.value.problems}
+        assert set(problems) == {"bad-phash", "bad-bytes-sha256", "missing-image", "duplicate-image"}
+        assert "phash is 'XYZ'" in problems["bad-phash"]
+        assert "10 query or gallery images are missing" in problems["missing-image"]
+        for code in ("bad-phash", "missing-image"):
+            assert "or remove the column phash: the groups are then given" in problems[code]
 
 
 def test_a_column_of_another_hash_does_not_matter(tmp_path: Path) -> None:
