@@ -111,13 +111,13 @@ def make_benchmark(
     name: str = DEFAULT_NAME,
     version: str = "1",
 ) -> Benchmark:
-    """Make a benchmark from labels in memory; it has no near-duplicate groups, which only a folder can have.
+    """Make a benchmark from labels in memory, with near-duplicate groups if they are given.
 
     Args:
         annotations: columns by name, as sequences or as a pandas table: `image`; `split`, one of "train", "query" and
             "gallery"; `identity`, if a task is retrieval; for every other task a column of label names, in a
             multi-label task "a|b", or "-" for no label. None, NaN and "" mean not labelled. Optionally `source`,
-            `sequence`, `camera`.
+            `sequence`, `camera`; and `group`: query and gallery images with the same value are near-duplicates.
         tasks: the tasks and their labels.
         name: name of the benchmark in results.
         version: version of the benchmark in results.
@@ -139,6 +139,9 @@ def make_benchmark(
         try:
             (folder / "benchmark.toml").write_text(_toml(name, version, tasks), encoding="utf-8")
             texts = {column: pa.array(_texts(values), pa.string()) for column, values in columns.items()}
+            if "group" in texts and "image" in texts:
+                groups = pa.table({"image": texts["image"], "group": texts.pop("group")})
+                parquet.write_table(groups, folder / "groups.parquet")
             parquet.write_table(pa.table(texts), folder / "annotations.parquet")
         except UnicodeEncodeError as error:
             problem = Problem("encoding", "annotations", printable(error, LONGEST), "text that can be written as UTF-8")

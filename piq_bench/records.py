@@ -55,15 +55,30 @@ class Grouping:
     """How near-duplicate images are found.
 
     Attributes:
-        hash: name of the perceptual hash.
-        threshold: most bits in which the hashes of two near-duplicates differ.
+        hash: name of the perceptual hash; "given" where the groups came with the data set and no hash is known.
+        threshold: most bits in which the hashes of two near-duplicates differ; None where the groups are given.
         mode: "components": all images connected by near-duplicate pairs form one group; "neighbours": only the pairs
-            themselves are near-duplicates.
+            themselves are near-duplicates; "given": images with the same name of a group are near-duplicates.
     """
 
     hash: str = "phash"
-    threshold: int = 6
-    mode: Literal["components", "neighbours"] = "components"
+    threshold: int | None = 6
+    mode: Literal["components", "neighbours", "given"] = "components"
+
+    @property
+    def max_bits(self) -> int:
+        """The threshold of groups that are made by a hash.
+
+        Raises:
+            ValueError: if the groups are given.
+        """
+        if self.threshold is None:
+            raise ValueError("groups that are given have no threshold")
+        return self.threshold
+
+
+GIVEN = Grouping("given", None, "given")
+"""The grouping of groups that another tool or a person made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +86,14 @@ class Groups:
     """Near-duplicate images of a benchmark's query and gallery, as stored in groups.csv or groups.parquet.
 
     Attributes:
-        grouping: the parameters that the groups were made with.
-        phash: shape (n_images,), uint64; 0 where the image has none (train, or unreadable).
+        grouping: the parameters that the groups were made with; GIVEN where they are not known.
+        phash: shape (n_images,), uint64; hash of each image, by the method that `grouping` names; 0 where the image has
+            none: in train, unreadable, or in given groups.
         group: shape (n_images,); near-duplicates have equal numbers, the row of their group's first image; NO_GROUP for
             an image without near-duplicates. In mode "neighbours" this is still the component, but `pairs` decides.
         pairs: shape (n_pairs, 2); rows of images within the threshold, first < second. None in mode "components".
-        parameters: the header of the file: all parameters, versions and counts.
+        parameters: the header of the file: all parameters, versions and counts; of a file without a header, the
+            grouping and where it is from.
     """
 
     grouping: Grouping

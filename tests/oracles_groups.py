@@ -56,13 +56,18 @@ class Rules:
     within: bool = False
     min_quality: float | None = None
     same_camera: bool = False
+    any_bits: bool = False  # a hash other than phash: any number of bits may be set, but not none or all
 
 
 def near(one: Image64, other: Image64, rules: Rules) -> bool:
     """Whether two images are directly near-duplicates."""
     if not (one.readable and other.readable) or (rules.within and one.source != other.source):
         return False
-    weak = [image.phash.bit_count() != 32 or image.quality < (rules.min_quality or 0) for image in (one, other)]
+    weak = [
+        (image.phash.bit_count() in (0, 64) if rules.any_bits else image.phash.bit_count() != 32)
+        or image.quality < (rules.min_quality or 0)
+        for image in (one, other)
+    ]
     if any(weak):
         return all(weak) and one.bytes_hash != 0 and one.bytes_hash == other.bytes_hash
     return distance(one.phash, other.phash) <= rules.threshold

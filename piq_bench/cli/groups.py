@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CACHE_SUFFIX = ".hashed"
 DEFAULT_OUT = "groups.csv"
 MODES = ("components", "neighbours")
+HASHES = ("phash", "ahash", "dhash", "whash")
 
 
 @click.command("piq-groups", context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,6 +26,13 @@ MODES = ("components", "neighbours")
     "--out",
     type=click.Path(path_type=Path),
     help="Groups to write: a .csv or .parquet file. [default: DATASET/groups.csv]",
+)
+@click.option(
+    "--hash",
+    "hash_name",
+    type=click.Choice(HASHES),
+    help="phash is the same on every machine; ahash, dhash and whash are those of the package imagehash. "
+    "[default: that of benchmark.toml]",
 )
 @click.option(
     "--threshold",
@@ -48,10 +56,13 @@ MODES = ("components", "neighbours")
     help="Link images with a mean gradient below this, for example 4.3, only to byte-identical files.",
 )
 @click.option("--workers", type=click.IntRange(1, 256), help=WORKERS_HELP)
-@click.option("--keep-going", is_flag=True, help="Accept unreadable images; each stays alone in its group.")
+@click.option(
+    "--keep-going", is_flag=True, help="Accept unreadable images, up to half of all; each stays alone in its group."
+)
 @click.option(
     "--limit-pixels", type=click.IntRange(1), help="Refuse images with more pixels than this. [default: 50 million]"
 )
+@click.option("--force", is_flag=True, help="Overwrite a groups file that this command did not write.")
 @click.option("--check", is_flag=True, help="Exit with 5 if there is a warning.")
 @click.option(
     "--json",
@@ -63,6 +74,7 @@ MODES = ("components", "neighbours")
 def groups_command(
     dataset: Path,
     out: Path | None,
+    hash_name: str | None,
     threshold: int | None,
     similarity: str | None,
     mode: str | None,
@@ -71,6 +83,7 @@ def groups_command(
     workers: int | None,
     keep_going: bool,
     limit_pixels: int | None,
+    force: bool,
     check: bool,
     json_file: Path | None,
 ) -> None:
@@ -90,9 +103,9 @@ def groups_command(
         from piq_bench.write.files import write_text
 
         benchmark = read_benchmark(dataset, need_labels=False, with_groups=False)
-        grouping = chosen_grouping(benchmark, threshold, similarity, mode)
+        grouping = chosen_grouping(benchmark, hash_name, threshold, similarity, mode)
         images_root = required_images_folder(benchmark)
-        path = checked_output(out or dataset / DEFAULT_OUT)
+        path = checked_output(out or dataset / DEFAULT_OUT, force=force)
         cache_path = path.with_name(path.name + CACHE_SUFFIX)
         try:
             with progress_bar("images", len(benchmark.test_rows)) as advance:
@@ -127,7 +140,7 @@ def groups_command(
 
 
 def chosen_grouping(
-    benchmark: "Benchmark", threshold: int | None, similarity: str | None, mode: str | None
+    benchmark: "Benchmark", hash_name: str | None, threshold: int | None, similarity: str | None, mode: str | None
 ) -> "Grouping":
     """Combine the data set's grouping with the options of the command line."""
     from dataclasses import replace
@@ -143,22 +156,29 @@ def chosen_grouping(
     grouping = benchmark.grouping
     if threshold is not None:
         grouping = replace(grouping, threshold=threshold)
+    if hash_name is not None:
+        grouping = replace(grouping, hash=hash_name)
     if mode is not None:
         grouping = replace(grouping, mode="neighbours" if mode == "neighbours" else "components")
     return grouping
 
 
-def checked_output(path: Path) -> Path:
-    """Refuse a path that cannot be written before hours of hashing."""
+def checked_output(path: Path, *, force: bool) -> Path:
+    """Refuse a path that cannot be written, or must not be, before hours of hashing."""
     import os
 
     from piq_bench.errors import BadUsage, Problem
+    from piq_bench.group.stored import was_written_here
 
     problem = None
     if path.suffix not in (".csv", ".parquet"):
         problem = Problem("bad-suffix", "--out", f"got '{path.name}'", "the name must end in .csv or .parquet")
     elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
         problem = Problem("cannot-write", "--out", f"cannot write '{path}'", "choose a folder that can be written")
+    elif path.exists() and not force and not was_written_here(path):
+        found = f"'{path}' exists and was not written by `piq groups`"
+        remedy = "choose another name, or use --force to overwrite it"
+        problem = Problem("foreign-file", "--out", found, remedy)
     if problem:
         raise BadUsage("options", [problem])
     return path
@@ -168,8 +188,11 @@ def note_other_grouping(benchmark: "Benchmark", report: "GroupReport") -> None:
     """Print a note if the groups differ from benchmark.toml, since the data set could then not be read back."""
     expected, made = benchmark.grouping, report.groups.grouping
     if benchmark.layout == "folder" and expected != made:
+        asked = f"threshold {expected.threshold} and mode {expected.mode}"
+        needed = f'threshold = {made.threshold} and mode = "{made.mode}"'
+        if expected.hash != made.hash:
+            asked, needed = f"hash {expected.hash}, {asked}", f'hash = "{made.hash}", {needed}'
         click.echo(
-            f"note: benchmark.toml asks for threshold {expected.threshold} and mode {expected.mode}; before this file "
-            f'can be used, its [grouping] must say threshold = {made.threshold} and mode = "{made.mode}"',
+            f"note: benchmark.toml asks for {asked}; before this file can be used, its [grouping] must say {needed}",
             err=True,
         )

@@ -239,10 +239,11 @@ def _groups(benchmark: Benchmark) -> list[Finding]:
     findings = []
     if giant.any():
         shown = [f"{benchmark.images[n]} ({size})" for n, size in zip(numbers[giant], sizes[giant], strict=True)]
+        threshold = groups.grouping.threshold
+        why = "" if threshold is None else f" the threshold of {threshold} may be too high;"
         text = (
             f"{len(shown)} near-duplicate groups each hold more than {GIANT_IMAGES} images and more than 1% of the test"
-            f" set; the threshold of {groups.grouping.threshold} may be too high; first image and size of each:"
-            f" {_first_few(shown)}"
+            f" set;{why} first image and size of each: {_first_few(shown)}"
         )
         findings.append(Finding("giant-group", "warning", text))
     if benchmark.source is not None:

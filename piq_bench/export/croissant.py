@@ -19,8 +19,9 @@ from piq_bench.group.stored import CSV_MARK
 from piq_bench.images.folder import images_folder
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.annotations import LABEL_SEPARATOR
+from piq_bench.read.table import read_table
 from piq_bench.read.vocabulary import FILE as VOCABULARY
-from piq_bench.records import GALLERY, QUERY, RETRIEVAL, SPLITS, TRAIN, Benchmark, Task
+from piq_bench.records import GALLERY, GIVEN, QUERY, RETRIEVAL, SPLITS, TRAIN, Benchmark, Groups, Task
 from piq_bench.write.files import sha256_of
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
@@ -151,7 +152,7 @@ def croissant(benchmark: Benchmark, folder: Path, about: About) -> Json:
     if pictures:
         records.append(_pictures(benchmark, annotations))
     if groups is not None and benchmark.groups is not None and not _has_comment(groups):
-        records.append(_groups(groups))
+        records.append(_groups(groups, benchmark.groups))
     files = [folder / VOCABULARY, annotations, *([] if groups is None else [groups])]
     return {
         "@context": CONTEXT,
@@ -270,13 +271,14 @@ def _columns(records: str, benchmark: Benchmark, table: Path) -> Iterator[Json]:
             yield _column(records, name, text, table)
 
 
-def _groups(table: Path) -> Json:
-    fields = [
-        _column("groups", "image", "Path of the image, as in the annotations.", table),
-        _column("groups", "phash", "Perceptual hash: 64 bits in hexadecimal.", table),
-        _column("groups", "group", "Group number; images of the same group are near-duplicates.", table)
-        | {"dataType": INTEGER},
-    ]
+def _groups(table: Path, groups: Groups) -> Json:
+    cells = read_table(table, comment=True)[0].columns["group"].distinct
+    numbered = all(cell.isdecimal() for cell in cells)  # other tools may name groups by any text
+    fields = [_column("groups", "image", "Path of the image, as in the annotations.", table)]
+    if groups.grouping != GIVEN:
+        fields.append(_column("groups", groups.grouping.hash, "Perceptual hash: 64 bits in hexadecimal.", table))
+    text = f"Group {'number' if numbered else 'name'}; images of the same group are near-duplicates."
+    fields.append(_column("groups", "group", text, table) | ({"dataType": INTEGER} if numbered else {}))
     return _records("groups", "Groups of near-duplicates among the query and gallery images.", "groups/image", fields)
 
 

@@ -17,15 +17,14 @@ from PIL import features
 from piq_bench import __version__
 from piq_bench.errors import BadDataset, BadUsage, Problem, first_few
 from piq_bench.group.components import components
+from piq_bench.group.hashes import HASHES, PHASH, degenerate, distance_step, hash_parameters, hash_software
 from piq_bench.group.hashing import Failure, HashedImages, hash_images
 from piq_bench.group.neighbours import neighbour_pairs
 from piq_bench.group.nodes import Nodes, make_nodes
-from piq_bench.group.phash import degenerate
 from piq_bench.group.positives import signed_codes
 from piq_bench.group.selftest import wrong_hashes
 from piq_bench.group.stored import (
     CSV_MARK,
-    HASH_PARAMETERS,
     METADATA_KEY,
     SCHEMA,
     SOURCE_COLUMN,
@@ -48,7 +47,8 @@ REMEDIES = {
     "outside": "links may not leave the image folder",
     "too-large": "shrink the image, or raise --limit-pixels",
 }
-OTHER_REMEDY = "replace the file, or use --keep-going to leave the image alone in its group"
+REPLACE = "replace the file"
+KEEP_GOING = ", or use --keep-going to leave the image alone in its group"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,34 +94,37 @@ def build_groups(
     Args:
         benchmark: the data set.
         images_root: the folder that image ids are relative to.
-        grouping: threshold and mode; None for those of the data set.
+        grouping: hash, threshold and mode; None for those of the data set.
         within_source: whether to link only images of the same source.
         min_quality: images with a lower mean gradient are linked only to files with the same bytes; None for no limit.
         workers: number of processes; None chooses by free cores and number of images, 1 uses this process alone.
         limit_pixels: larger images are refused before they are decoded.
-        keep_going: whether to accept unreadable images, each alone in its group.
+        keep_going: whether to accept unreadable images, each alone in its group, up to half of all images.
         cache_path: file of hashes from which an interrupted run resumes, removed by the caller; None keeps no hashes.
         advance: called with the number of images finished since the last call.
 
     Raises:
         BadUsage: if an option cannot work with this data set.
-        BadDataset: if images are unreadable; all of them are counted.
+        BadDataset: if images are unreadable, or with `keep_going` more than half of them; all of them are counted.
         LimitExceeded: if there are too many pairs, or a process dies.
     """
-    if wrong := wrong_hashes():
+    grouping = grouping or benchmark.grouping
+    if grouping.hash == PHASH and (wrong := wrong_hashes()):
         raise RuntimeError(f"this installation does not hash as defined: {wrong}; please report it")
     images = benchmark.images[benchmark.test_rows]
-    check_options(benchmark, grouping or benchmark.grouping, within_source=within_source, min_quality=min_quality)
+    check_options(benchmark, grouping, within_source=within_source, min_quality=min_quality)
     hashed = hash_images(
         images.tolist(),
         images_root,
+        hash_name=grouping.hash,
         workers=workers,
         limit_pixels=limit_pixels,
         cache_path=cache_path,
         advance=advance,
     )
-    if hashed.failures and not keep_going:
-        raise BadDataset(str(images_root), failure_problems(hashed.failures))
+    mostly = 2 * len(hashed.failures) > len(images)
+    if hashed.failures and (mostly or not keep_going):
+        raise BadDataset(str(images_root), failure_problems(hashed.failures, n_images=len(images)))
     return group_hashed(
         benchmark,
         hashed,
@@ -154,15 +157,16 @@ def group_hashed(
         quality=hashed.quality,
         min_quality=min_quality,
         source=source,
+        hash_name=grouping.hash,
     )
-    group = components(nodes, grouping.threshold)
-    figures = sweep(nodes, roles_of(benchmark), threshold=grouping.threshold)
+    group = components(nodes, grouping.max_bits)
+    figures = sweep(nodes, roles_of(benchmark), threshold=grouping.max_bits, step=distance_step(grouping.hash))
     warnings = warnings_of(figures, grouping)
-    flat = hashed.readable & degenerate(hashed.phash)
+    flat = hashed.readable & degenerate(hashed.phash, grouping.hash)
     parameters: dict[str, object] = {
         "schema": SCHEMA,
         "dataset": {"name": benchmark.name, "version": benchmark.version},
-        **HASH_PARAMETERS,
+        **hash_parameters(grouping.hash),
         "threshold": grouping.threshold,
         "mode": grouping.mode,
         "within": WITHIN_SOURCE if within_source else None,
@@ -172,8 +176,8 @@ def group_hashed(
         "unreadable": len(hashed.failures),
         "degenerate": int(flat.sum()),
         "below_min_quality": 0 if min_quality is None else int((hashed.quality < min_quality).sum()),
-        **checksums(images, phash_column(hashed), group),
-        "software": software(),
+        **checksums(images, grouping.hash, hash_column(hashed), group),
+        "software": software() | hash_software(grouping.hash),
         "sweep": [asdict(level) for level in figures.levels if level.threshold <= HIGHEST_SHOWN],
         "warnings": [warning.code for warning in warnings],
     }
@@ -192,9 +196,10 @@ def group_hashed(
 def check_options(benchmark: Benchmark, grouping: Grouping, *, within_source: bool, min_quality: float | None) -> None:
     """Refuses options that cannot work, before hours of hashing."""
     problems = []
-    if grouping.hash != HASH_PARAMETERS["hash"]:
-        problems.append(Problem("unknown-hash", "grouping", f"hash is {grouping.hash!r}", 'the only hash is "phash"'))
-    if not 0 <= grouping.threshold <= HIGHEST_THRESHOLD:
+    if grouping.hash not in HASHES:
+        found, remedy = f"hash is {grouping.hash!r}", f"one of {', '.join(HASHES)}"
+        problems.append(Problem("unknown-hash", "grouping", found, remedy))
+    if grouping.threshold is None or not 0 <= grouping.threshold <= HIGHEST_THRESHOLD:
         found = f"threshold is {grouping.threshold}"
         problems.append(Problem("bad-threshold", "grouping", found, f"it must be from 0 to {HIGHEST_THRESHOLD} bits"))
     if within_source and benchmark.source is None:
@@ -209,16 +214,22 @@ def check_options(benchmark: Benchmark, grouping: Grouping, *, within_source: bo
         raise BadUsage(benchmark.name, problems)
 
 
-def failure_problems(failures: tuple[Failure, ...]) -> list[Problem]:
-    """One problem per reason; names the first few images."""
+def failure_problems(failures: tuple[Failure, ...], *, n_images: int) -> list[Problem]:
+    """One problem per reason, naming the first few images; the first says so if it is more than half of all images."""
     by_code: dict[str, list[Failure]] = {}
     for failure in failures:
         by_code.setdefault(failure.code, []).append(failure)
     problems = []
+    mostly = 2 * len(failures) > n_images
+    if mostly:
+        found = f"{len(failures)} of {n_images} images cannot be read"
+        remedy = "check the image folder: --keep-going accepts at most half"
+        problems.append(Problem("mostly-unreadable", "images", found, remedy, len(failures)))
+    other_remedy = REPLACE if mostly else REPLACE + KEEP_GOING
     for code, same in by_code.items():
-        n_images = f"{len(same)} image{'s' if len(same) > 1 else ''}"
-        found = f"{n_images}: {first_few((failure.image for failure in same), len(same))}; the first {same[0].found}"
-        problems.append(Problem(code, "images", found, REMEDIES.get(code, OTHER_REMEDY), len(same)))
+        counted = f"{len(same)} image{'s' if len(same) > 1 else ''}"
+        found = f"{counted}: {first_few((failure.image for failure in same), len(same))}; the first {same[0].found}"
+        problems.append(Problem(code, "images", found, REMEDIES.get(code, other_remedy), len(same)))
     return problems
 
 
@@ -260,7 +271,7 @@ def groups_record(
         grouping=grouping,
         phash=phash,
         group=as_benchmark_rows(group, rows, len(benchmark.images)),
-        pairs=rows[neighbour_pairs(nodes, grouping.threshold)] if grouping.mode == "neighbours" else None,
+        pairs=rows[neighbour_pairs(nodes, grouping.max_bits)] if grouping.mode == "neighbours" else None,
         parameters=parameters,
     )
 
@@ -275,7 +286,7 @@ def software() -> dict[str, str | None]:
     }
 
 
-def phash_column(hashed: HashedImages) -> list[str]:
+def hash_column(hashed: HashedImages) -> list[str]:
     """Hashes in hex digits; empty where the image is unreadable."""
     return [digits if ok else "" for digits, ok in zip(hex_digits(hashed.phash), hashed.readable, strict=True)]
 
@@ -289,7 +300,7 @@ def write_groups(path: Path, report: GroupReport) -> None:
     hashed = report.hashed
     columns: dict[str, list[object]] = {
         "image": report.images.tolist(),
-        "phash": list(phash_column(hashed)),
+        report.groups.grouping.hash: list(hash_column(hashed)),
         "group": report.group.tolist(),
         # Text as Python writes it, which is read back exactly from CSV and from Parquet.
         "quality": [

@@ -14,10 +14,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from piq_bench.errors import LimitExceeded, Problem
 from piq_bench.group.cache import Cache, Hashed
+from piq_bench.group.hashes import PHASH, hash_software, imagehash_bits
 from piq_bench.group.phash import DEFINITION, phash, quality
 from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS, decode, strict_decoding
 from piq_bench.images.folder import ImageFolder, Unreadable
@@ -45,7 +47,7 @@ class HashedImages:
     """Hashes of images, in the order of the ids given.
 
     Attributes:
-        phash: shape (n_images,); 0 where unreadable.
+        phash: shape (n_images,); hashes of the kind asked for, 0 where unreadable.
         quality: shape (n_images,); mean step between neighbouring pixels of the 32 x 32, nan where unreadable.
         bytes_hash: shape (n_images,); first 64 bits of the file's SHA-256, 0 where unreadable.
         readable: shape (n_images,); whether the image could be hashed.
@@ -65,6 +67,7 @@ def hash_images(
     images: Sequence[str],
     root: Path,
     *,
+    hash_name: str = PHASH,
     workers: int | None = None,
     limit_pixels: int = DEFAULT_LIMIT_PIXELS,
     cache_path: Path | None = None,
@@ -75,6 +78,7 @@ def hash_images(
     Args:
         images: image ids, relative POSIX paths below `root`.
         root: the folder that image ids are relative to.
+        hash_name: one of HASHES.
         workers: number of processes; None chooses by free cores and number of images, 1 uses this process alone. With
             more, a script must guard its entry by `if __name__ == "__main__":`, as for any spawned process.
         limit_pixels: larger images are refused before they are decoded.
@@ -82,12 +86,18 @@ def hash_images(
         advance: called with the number of images finished since the last call.
 
     Raises:
+        BadUsage: if the hash needs a package that is not installed.
         LimitExceeded: if a process dies, as when memory runs out.
     """
+    software = hash_software(hash_name)
     folder = ImageFolder(root)
     advance = advance or (lambda images: None)
     results: dict[str, Hashed | Failure] = {}
-    parameters = {"schema": "piq-bench/groups-cache/1", "definition": DEFINITION, "limit_pixels": limit_pixels}
+    parameters: dict[str, object] = {"schema": "piq-bench/groups-cache/1", "limit_pixels": limit_pixels}
+    if hash_name == PHASH:
+        parameters["definition"] = DEFINITION
+    else:
+        parameters |= {"hash": hash_name, "pillow": PIL.__version__, **software}
     with Cache(cache_path, parameters) as cache:
         results.update((image, hashed) for image, hashed in cache.known.items() if unchanged(folder, hashed))
         todo = [image for image in images if image not in results]
@@ -95,7 +105,7 @@ def hash_images(
         advance(n_resumed)
         if workers is None:
             workers = min(available_cores(), 1 + len(todo) // WORTH_A_PROCESS)
-        for chunk in hashed_chunks(todo, root, limit_pixels, workers):
+        for chunk in hashed_chunks(todo, root, hash_name, limit_pixels, workers):
             cache.add(result for result in chunk if isinstance(result, Hashed))
             results.update((result.image, result) for result in chunk)
             advance(len(chunk))
@@ -112,12 +122,12 @@ def unchanged(folder: ImageFolder, known: Hashed) -> bool:
 
 
 def hashed_chunks(
-    images: Sequence[str], root: Path, limit_pixels: int, workers: int
+    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, workers: int
 ) -> Iterator[list[Hashed | Failure]]:
     """Yields chunks of results in the order in which they are finished."""
     chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
     if workers == 1:
-        yield from (hash_chunk(chunk, root, limit_pixels) for chunk in chunks)
+        yield from (hash_chunk(chunk, root, hash_name, limit_pixels) for chunk in chunks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         running: set[Future[list[Hashed | Failure]]] = set()
@@ -125,7 +135,7 @@ def hashed_chunks(
             while True:
                 with interrupts_blocked():
                     for chunk in islice(chunks, workers * IN_FLIGHT - len(running)):
-                        running.add(pool.submit(hash_chunk, chunk, root, limit_pixels))
+                        running.add(pool.submit(hash_chunk, chunk, root, hash_name, limit_pixels))
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -139,22 +149,27 @@ def hashed_chunks(
             pool.shutdown(cancel_futures=True)  # waits for running chunks, which take a moment
 
 
-def hash_chunk(images: Sequence[str], root: Path, limit_pixels: int) -> list[Hashed | Failure]:
+def hash_chunk(images: Sequence[str], root: Path, hash_name: str, limit_pixels: int) -> list[Hashed | Failure]:
     """Reads, decodes and shrinks images one by one, which keeps each in the processor's cache; hashes all at once."""
     folder = ImageFolder(root)
     results: list[Hashed | Failure] = []
     small = np.zeros((len(images), SIDE, SIDE), dtype=np.uint8)
     files: list[tuple[str, int, int, int]] = []  # image, size, time, hash of the bytes
+    others: list[int] = []  # hashes that are not phash, which need all pixels
     with strict_decoding(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd files; what matters here is raised or checked
         for image in images:
             try:
                 file = folder.read(image)
-                small[len(files)] = shrink(decode(file.data, limit_pixels=limit_pixels))
+                pixels = decode(file.data, limit_pixels=limit_pixels)
+                small[len(files)] = shrink(pixels)
+                if hash_name != PHASH:
+                    others.append(imagehash_bits(hash_name, pixels))
                 files.append((image, len(file.data), file.modified_ns, hash_of_bytes(file.data)))
             except Unreadable as failure:
                 results.append(Failure(image, failure.code, failure.found))
-    hashes, qualities = phash(small[: len(files)]), quality(small[: len(files)])
+    hashes = phash(small[: len(files)]) if hash_name == PHASH else np.array(others, dtype=np.uint64)
+    qualities = quality(small[: len(files)])
     results.extend(
         Hashed(image, size, modified_ns, int(hashes[row]), float(qualities[row]), digest)
         for row, (image, size, modified_ns, digest) in enumerate(files)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from piq_bench.group.hashes import PHASH, degenerate
 from piq_bench.group.pairs import Block, near_pairs
-from piq_bench.group.phash import degenerate
 from piq_bench.records import BoolArray, FloatArray, IntArray
 
 BY_HASH, BY_BYTES, ALONE = range(3)
@@ -52,19 +52,21 @@ def make_nodes(
     quality: FloatArray,
     min_quality: float | None = None,
     source: NDArray[np.object_] | None = None,
+    hash_name: str = PHASH,
 ) -> Nodes:
     """Collects images into nodes.
 
     Args:
-        phash: perceptual hashes; shape (n_images,), as all other arrays.
+        phash: perceptual hashes, not only of the kind phash; shape (n_images,), as all other arrays.
         bytes_hash: hashes of the files' bytes; 0 where not known.
         readable: whether the image has a hash.
         quality: mean gradients; used only with `min_quality`.
         min_quality: lowest quality at which images are linked by their perceptual hash; None for no limit.
         source: the source of each image, if only images of the same source are linked.
+        hash_name: name of the hash, which says when a hash is degenerate.
     """
     n_images = len(phash)
-    weak = degenerate(phash) | (quality < min_quality if min_quality is not None else False)
+    weak = degenerate(phash, hash_name) | (quality < min_quality if min_quality is not None else False)
     kind = np.where(readable & ~weak, BY_HASH, np.where(readable & (bytes_hash != 0), BY_BYTES, ALONE))
     value = np.choose(kind, [phash, bytes_hash, np.arange(n_images, dtype=np.uint64)])
     block = np.zeros(n_images, dtype=np.int64)

@@ -47,7 +47,7 @@ class Positives:
         gallery: whether the image is in the gallery and not junk.
         identity: index; -1 where not known.
         excluded: signed codes of the rules that exclude positives, from `signed_codes`.
-        n_levels: number of levels, which are half the distances.
+        n_levels: number of levels, which are distances in steps.
     """
 
     def __init__(

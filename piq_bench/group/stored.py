@@ -6,31 +6,37 @@ their ids. An image without near-duplicates is a group of its own.
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from piq_bench.group.phash import DEFINITION, N_LOW
 from piq_bench.records import NO_GROUP, IntArray
 
 SCHEMA = "piq-bench/groups/1"
 CSV_MARK = f"# {SCHEMA} "
 METADATA_KEY = b"piq-bench"
-REQUIRED = ("image", "phash", "group")
-COLUMNS = ("image", "phash", "group", "quality", "bytes_sha256")
 SOURCE_COLUMN = "source"  # written only if just images of the same source are linked
 WITHIN_SOURCE = "source"
 
-HASH_PARAMETERS = {
-    "hash": "phash",
-    "definition": DEFINITION,
-    "hash_size": N_LOW,
-    "highfreq_factor": 4,
-    "resize": "LANCZOS in 8 bits, width to 32 first, then height to 32",
-    "exif": "ignored",
-    "alpha": "laid on white",
-    "depth": "16 bits scaled by 1/257",
-}
+
+def columns(hash_name: str) -> tuple[str, ...]:
+    """The columns that every file with a header has; that of the hashes bears the hash's name."""
+    return ("image", hash_name, "group", "quality", "bytes_sha256")
+
+
+def was_written_here(path: Path) -> bool:
+    """Whether a groups file has the header that `piq groups` writes; false if it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.suffix == ".parquet":
+            return METADATA_KEY in (pq.read_schema(path).metadata or {})
+        with path.open("rb") as stream:
+            return stream.read(len(CSV_MARK)) == CSV_MARK.encode()
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def lines_sha256(lines: Iterable[object]) -> str:
@@ -39,11 +45,11 @@ def lines_sha256(lines: Iterable[object]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def checksums(images: Iterable[object], phash: Iterable[str], group: IntArray) -> dict[str, str]:
+def checksums(images: Iterable[object], hash_name: str, hashes: Iterable[str], group: IntArray) -> dict[str, str]:
     """Checksums of the three columns that scores depend on, in ascending order of images."""
     return {
         "images_sha256": lines_sha256(images),
-        "phash_sha256": lines_sha256(phash),
+        f"{hash_name}_sha256": lines_sha256(hashes),
         "group_sha256": lines_sha256(group.tolist()),
     }
 

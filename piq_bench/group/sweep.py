@@ -1,8 +1,8 @@
-"""Computes figures of the near-duplicate groups at thresholds t = 0, 2, ... 12, to choose a threshold by.
+"""Computes figures of the near-duplicate groups at thresholds t = 0, 1, 2, ... 12, to choose a threshold by.
 
 All pairs are found once, at the highest threshold, and counted by distance block by block; no list of them is kept.
-Distances are even, since every hash that is linked has 32 bits set, so an odd threshold gives the groups of the even
-one below it.
+Distances of phash are even, since every hash that is linked has 32 bits set, so an odd threshold gives the groups of
+the even one below it and is left out. Other hashes have odd distances too, so that every threshold counts.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from piq_bench.group.nodes import Nodes, near_nodes
 from piq_bench.group.positives import Positives, SignedCodes
 from piq_bench.records import BoolArray, IntArray
 
-STEP = 2
 HIGHEST_SHOWN = 12
+EDGE = 2  # bits above the chosen threshold, where its groups must not be much larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +90,12 @@ class Sweep:
     """Figures by rising threshold, and the totals that they are part of.
 
     Attributes:
-        levels: one per threshold up to t = 12, and one more if needed to judge the threshold t = 12.
+        levels: one per threshold up to t = 12, and as many more as are needed to judge the chosen threshold by.
         images: images of the test set.
         queries: query images that take part in retrieval.
         gallery: gallery images that take part in retrieval.
         queries_with_positives: queries with a positive before any exclusion; None without identities.
+        step: distances are multiples of this, and so are the thresholds of `levels`.
     """
 
     levels: tuple[Level, ...]
@@ -102,19 +103,27 @@ class Sweep:
     queries: int
     gallery: int
     queries_with_positives: int | None
+    step: int = 2
 
     def level_at(self, threshold: int) -> Level | None:
-        """The level of a threshold; that of the even one below if the threshold is odd."""
-        return next((level for level in self.levels if level.threshold == threshold - threshold % STEP), None)
+        """The level of a threshold; that of the even one below if the threshold is odd and all distances are even."""
+        return next((level for level in self.levels if level.threshold == threshold - threshold % self.step), None)
 
 
-def sweep(nodes: Nodes, roles: ImageRoles, *, threshold: int) -> Sweep:
-    """Computes the figures for t = 0, 2, ... 12, and up to `threshold` + 2 if that is more."""
-    n_levels = 1 + max(HIGHEST_SHOWN, threshold - threshold % STEP + STEP) // STEP
+def sweep(nodes: Nodes, roles: ImageRoles, *, threshold: int, step: int = 2) -> Sweep:
+    """Computes the figures for t = 0, `step`, ... 12, and up to `threshold` + 2 if that is more.
+
+    Args:
+        nodes: the nodes of the near-duplicate graph.
+        roles: the roles of the images.
+        threshold: the chosen threshold.
+        step: a number that divides all distances: 2 if they are even, otherwise 1.
+    """
+    n_levels = 1 + max(HIGHEST_SHOWN, threshold + EDGE) // step
     direct = DirectLinks(nodes, roles, n_levels)
     by_distance = [Forest(nodes.n_nodes) for _ in range(n_levels)]
-    for first, second, distance in near_nodes(nodes, (n_levels - 1) * STEP):
-        level = (distance // STEP).astype(np.int64)
+    for first, second, distance in near_nodes(nodes, (n_levels - 1) * step):
+        level = (distance // step).astype(np.int64)
         direct.add(first, second, level)
         for number in np.unique(level).tolist():
             by_distance[number].add(first[level == number], second[level == number])
@@ -123,18 +132,19 @@ def sweep(nodes: Nodes, roles: ImageRoles, *, threshold: int) -> Sweep:
     levels = []
     for number, forest in enumerate(by_distance):
         joined.add(np.arange(nodes.n_nodes), first_rows(forest.merge()))
-        levels.append(level_of(number, joined.merge(), nodes, roles, direct, growing))
+        levels.append(level_of(number, number * step, joined.merge(), nodes, roles, direct, growing))
     return Sweep(
         levels=tuple(levels),
         images=len(nodes.of_image),
         queries=int(roles.query.sum()),
         gallery=int(roles.gallery.sum()),
         queries_with_positives=direct.positives.queries_with_positives if direct.positives else None,
+        step=step,
     )
 
 
 class DirectLinks:
-    """Counts of what is linked without chaining, by level (half the distance); pairs are added block by block."""
+    """Counts of what is linked without chaining, by level (the distance in steps); pairs are added block by block."""
 
     def __init__(self, nodes: Nodes, roles: ImageRoles, n_levels: int) -> None:
         n_nodes = nodes.n_nodes
@@ -188,7 +198,13 @@ class SourceRange:
 
 
 def level_of(
-    number: int, labels: IntArray, nodes: Nodes, roles: ImageRoles, direct: DirectLinks, growing: GrowingGroup
+    number: int,
+    threshold: int,
+    labels: IntArray,
+    nodes: Nodes,
+    roles: ImageRoles,
+    direct: DirectLinks,
+    growing: GrowingGroup,
 ) -> Level:
     """Computes all figures of one threshold from the component of each node."""
     group = first_rows(labels[nodes.of_image])
@@ -205,7 +221,7 @@ def level_of(
     across_identities = n_labels(group, roles.identity)
     positives = direct.positives
     return Level(
-        threshold=number * STEP,
+        threshold=threshold,
         groups=int(several.sum()),
         grouped_images=int(sizes[several].sum()),
         largest=int(sizes.max()),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from piq_bench.group.sweep import STEP, Level, Sweep
+from piq_bench.group.sweep import EDGE, Level, Sweep
 from piq_bench.records import Grouping
 
 GIANT_SHARE_DIVISOR = 100  # a giant group holds more than 1 % of all images ...
@@ -25,7 +25,7 @@ def warnings_of(sweep: Sweep, grouping: Grouping) -> tuple[GroupWarning, ...]:
     In mode "neighbours" links do not chain and the size of groups says nothing, so only pairs across sources and lost
     queries are checked.
     """
-    level = sweep.level_at(grouping.threshold)
+    level = sweep.level_at(grouping.max_bits)
     if level is None:
         raise ValueError(f"the sweep has no threshold {grouping.threshold}")
     if grouping.mode == "neighbours":
@@ -36,7 +36,7 @@ def warnings_of(sweep: Sweep, grouping: Grouping) -> tuple[GroupWarning, ...]:
             group_across_sources(level),
             mostly_chained(level),
             queries_lost(level.queries_lost, sweep),
-            near_the_edge(level, sweep.level_at(grouping.threshold + STEP)),
+            near_the_edge(level, sweep.level_at(grouping.max_bits + EDGE)),
         ]
     return tuple(warning for warning in found if warning)
 

@@ -207,15 +207,19 @@ class _Reader:
 
     def _groups(self, rows: Rows, grouping: Grouping) -> Groups | None:
         path = self._find_table("groups", required=False) if self.with_groups else None
-        if path is None:
+        if path is None or path == self.source:
             return None
         from piq_bench.read.groups import read_groups  # imported only here: most data sets have no groups
 
-        return self._try_read(lambda: read_groups(path, rows.images, rows.split, grouping))
+        read = self._try_read(lambda: read_groups(path, rows.images, rows.split, grouping))
+        self.notes += read[1] if read else []
+        return read[0] if read else None
 
     def _finish(self, rows: Rows | None, vocabulary: Vocabulary | None, layout: Layout) -> Inspection:
         groups = None
-        if rows is not None and vocabulary is not None and layout != "table" and not self.problems:
+        # A table has the groups beside it, unless it has no split and thus nothing to group.
+        is_grouped = layout != "table" or (rows is not None and rows.split.any())
+        if rows is not None and vocabulary is not None and is_grouped and not self.problems:
             groups = self._groups(rows, vocabulary.grouping)
         standard, folder = (MARKET1501, ".") if layout == "market1501" else (CandidateRules(), "images")
         if rows is not None and vocabulary is not None:

@@ -1,36 +1,45 @@
 """Reads stored near-duplicate groups from groups.csv or groups.parquet and checks that they belong to the data set.
 
 Groups are used as stored and never recomputed, because a score must not depend on the machine that hashed the images.
-The file must list exactly the query and gallery images and must have been made with the grouping parameters of the data
-set. In mode "neighbours" the pairs are computed from the stored hashes, which determine them exactly. A table with only
-image, phash and group and without a header is accepted; the parameters of the data set then apply.
+
+A file by `piq groups`, which is known by its header, must list exactly the query and gallery images and must have been
+made with the grouping parameters of the data set. In mode "neighbours" the pairs are computed from the stored hashes,
+which determine them exactly.
+
+A table of any other tool needs only image and group: images with the same text as group are near-duplicates, and an
+image that is not listed, or has no group, is alone. If such a table has a column of the data set's hash, the grouping
+parameters of the data set apply to it; otherwise its groups are given, and no hash is known.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.errors import BadDataset, Problem, first_few, printable, quoted
+from piq_bench.group.components import first_rows
+from piq_bench.group.hashes import HASHES, hash_parameters
 from piq_bench.group.neighbours import neighbour_pairs
 from piq_bench.group.nodes import make_nodes
 from piq_bench.group.stored import (
-    COLUMNS,
     CSV_MARK,
-    HASH_PARAMETERS,
-    REQUIRED,
     SCHEMA,
     SOURCE_COLUMN,
     WITHIN_SOURCE,
     as_benchmark_rows,
     checksums,
+    columns,
 )
+from piq_bench.read.identity_names import look_missing
 from piq_bench.read.table import read_table
-from piq_bench.records import TRAIN, Grouping, Groups, IntArray
+from piq_bench.read.validate import closest, text_fault
+from piq_bench.records import GIVEN, TRAIN, Grouping, Groups, IntArray
 
 Texts = NDArray[np.object_]
 Columns = dict[str, Texts]
@@ -39,6 +48,9 @@ Header = dict[str, object]
 OPTIONAL_HEX = re.compile(r"([0-9a-f]{16})?")
 NUMBER = re.compile(r"[0-9]{1,18}")
 QUALITY = re.compile(r"([0-9]{1,3}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)?")
+HEX_REMEDY = "expected 16 hex digits in lower case, or nothing for an unreadable image"
+BYTES_REMEDY = "expected the first 16 hex digits of the file's SHA-256, or nothing"
+NEARBY = 8  # images on either side, in order of ids, among which the one that is meant is looked for
 MAKE_AGAIN = "make the file again with `piq groups`"
 
 
@@ -59,7 +71,9 @@ class _FileRows:
         return f"row {row + 1} ({quoted(self.image[row])})"
 
 
-def read_groups(path: Path, images: NDArray[np.object_], split: IntArray, grouping: Grouping) -> Groups:
+def read_groups(
+    path: Path, images: NDArray[np.object_], split: IntArray, grouping: Grouping
+) -> tuple[Groups, list[Problem]]:
     """Read the stored groups of a data set.
 
     Args:
@@ -68,39 +82,171 @@ def read_groups(path: Path, images: NDArray[np.object_], split: IntArray, groupi
         split: shape (n_images,); index into SPLITS.
         grouping: the grouping parameters that the data set asks for.
 
+    Returns:
+        The groups, and notes on rows that were passed over or look like a slip.
+
     Raises:
         BadDataset: with every problem found.
         LimitExceeded: if mode "neighbours" would list too many pairs.
     """
-    test_rows = np.flatnonzero(split != TRAIN)
     table, header = _read_file(path)
+    if header is None:
+        return _read_any(path, table, images, split, grouping)
+    return _read_own(path, table, header, images, split, grouping), []
+
+
+def _read_own(path: Path, table: Columns, header: Header, images: Texts, split: IntArray, grouping: Grouping) -> Groups:
+    """Check and convert a file that `piq groups` wrote."""
+    test_rows = np.flatnonzero(split != TRAIN)
+    hash_name = str(header.get("hash")) if header.get("hash") in HASHES else grouping.hash
     problems = _header_problems(path.name, header, grouping, len(test_rows))
-    missing = [name for name in _required_columns(header) if name not in table]
-    if missing:
-        remedy = f"the required columns are {', '.join(_required_columns(header))}"
-        found = f"there is no column {first_few(missing, len(missing))}"
-        problems.append(Problem("missing-column", path.name, found, remedy))
-        raise BadDataset(str(path), problems)
+    _require_columns(path, table, _own_columns(header, hash_name), problems)
     file_rows = _FileRows(path.name, table["image"])
     order, image_problems = _align(file_rows, images[test_rows], images)
     problems += image_problems
-    problems += _value_problems(file_rows, table)
+    problems += _value_problems(file_rows, table, hash_name)
     if problems:
         raise BadDataset(str(path), problems)
     table = {name: column[order] for name, column in table.items()}
     file_rows = _FileRows(path.name, table["image"])
     group = np.array([int(value) for value in table["group"]], dtype=np.int64)
     problems += _group_problems(file_rows, group)
-    if header is not None:
-        problems += _checksum_problems(path.name, table, group, header)
+    problems += _checksum_problems(path.name, table, hash_name, group, header)
     if problems:
         raise BadDataset(str(path), problems)
-    return _build_groups(table, group, header, test_rows, grouping, len(images))
+    return _hashed_groups(table, group, header, test_rows, grouping, len(images))
+
+
+def _read_any(
+    path: Path, table: Columns, images: Texts, split: IntArray, grouping: Grouping
+) -> tuple[Groups, list[Problem]]:
+    """Check and convert a table of any tool; its names of groups may be any texts."""
+    _require_columns(path, table, ("image", "group"), [])
+    if not len(table["image"]):
+        raise _refusal(path, "no-rows", "has a header but no rows", "expected one row per image of a group")
+    file_rows = _FileRows(path.name, table["image"])
+    test_rows = np.flatnonzero(split != TRAIN)
+    row_of: dict[str, int] = {}
+    for row, image in enumerate(file_rows.image):
+        row_of.setdefault(image, row)
+    problems = _given_problems(file_rows, table["group"], row_of, images)
+    hashed = grouping.hash in table
+    if hashed:
+        problems += _hash_problems(file_rows, table, row_of, images[test_rows], grouping.hash)
+    if problems:
+        raise BadDataset(str(path), problems)
+    number: dict[str, int] = {}
+    names = [table["group"][row_of[image]] if image in row_of else "" for image in images[test_rows]]
+    # An image without a name of a group gets a number of its own, after those of all names.
+    group = first_rows(
+        np.array(
+            [number.setdefault(name, len(number)) if name else len(names) + row for row, name in enumerate(names)],
+            dtype=np.int64,
+        )
+    )
+    notes = _given_notes(file_rows, row_of, set(images[split == TRAIN]), names)
+    if hashed:
+        table = {name: column[[row_of[image] for image in images[test_rows]]] for name, column in table.items()}
+        return _hashed_groups(table, group, None, test_rows, grouping, len(images)), notes
+    groups = as_benchmark_rows(group, test_rows, len(images))
+    parameters = {"header": None, "parameters_from": "given", **asdict(GIVEN)}
+    return Groups(GIVEN, np.zeros(len(images), dtype=np.uint64), groups, parameters=parameters), notes
+
+
+def _require_columns(path: Path, table: Columns, required: Sequence[str], problems: list[Problem]) -> None:
+    """Refuse a table without one of the columns, since nothing more can be checked; `problems` are told as well."""
+    missing = [name for name in required if name not in table]
+    if missing:
+        remedy = f"the required columns are {', '.join(required)}"
+        found = f"there is no column {first_few(missing, len(missing))}"
+        raise BadDataset(str(path), [*problems, Problem("missing-column", path.name, found, remedy)])
+
+
+def _given_problems(file_rows: _FileRows, group: Texts, row_of: Mapping[str, int], images: Texts) -> list[Problem]:
+    """Problems of a table of any tool: unknown images, an image in two groups, names that are no plain text."""
+    file, problems = file_rows.file, []
+    known = set(images)
+    unknown = [image for image in row_of if image not in known]
+    if unknown:
+        found = f"{len(unknown)} images are not in the data set: {first_few(unknown, len(unknown))}"
+        meant = _image_meant(unknown[0], images)
+        remedy = "remove these rows" + (f"; did you mean {quoted(meant)} for the first?" if meant else "")
+        problems.append(Problem("unknown-image", file, found, remedy, len(unknown)))
+    twice = [row for row, image in enumerate(file_rows.image) if group[row_of[image]] != group[row]]
+    if twice:
+        first = twice[0]
+        before = row_of[file_rows.image[first]]
+        found = f"{file_rows.name(first)}: group is {quoted(group[first])}, but {quoted(group[before])}"
+        found += f" in row {before + 1}" + (f", and {len(twice) - 1} more rows" if len(twice) > 1 else "")
+        problems.append(Problem("image-in-two-groups", file, found, "put each image into one group", len(twice)))
+    faults = {name: fault for name in set(group) if (fault := text_fault(name)) is not None}
+    bad = [row for row, name in enumerate(group) if name in faults] if faults else []
+    if bad:
+        found = f"{file_rows.name(bad[0])}: group is {quoted(group[bad[0]])}: {faults[group[bad[0]]]}"
+        found += f", and {len(bad) - 1} more rows" if len(bad) > 1 else ""
+        remedy = "printable text without spaces at its ends, or nothing for an image alone"
+        problems.append(Problem("bad-group", file, found, remedy, len(bad)))
+    return problems
+
+
+def _hash_problems(
+    file_rows: _FileRows, table: Columns, row_of: Mapping[str, int], test_images: Texts, hash_name: str
+) -> list[Problem]:
+    """Problems of a table of any tool that has hashes: those of every query and gallery image, once each."""
+    way_out = f"or remove the column {hash_name}: the groups are then given"
+    problems = _form_problems(file_rows, table, hash_name, OPTIONAL_HEX, f"{HEX_REMEDY}; {way_out}")
+    if "bytes_sha256" in table:
+        problems += _form_problems(file_rows, table, "bytes_sha256", OPTIONAL_HEX, BYTES_REMEDY)
+    absent = [image for image in test_images if image not in row_of]
+    if absent:
+        found = f"{len(absent)} query or gallery images are missing: {first_few(absent, len(absent))}"
+        remedy = f"{MAKE_AGAIN}, {way_out}, and images that are not listed are alone"
+        problems.append(Problem("missing-image", file_rows.file, found, remedy, len(absent)))
+    repeated = [image for row, image in enumerate(file_rows.image) if row_of[image] != row]
+    if repeated:
+        found = f"{len(repeated)} rows repeat an image: {first_few(repeated, len(repeated))}"
+        problems.append(Problem("duplicate-image", file_rows.file, found, "expected one row per image", len(repeated)))
+    return problems
+
+
+def _image_meant(image: str, images: Texts) -> str | None:
+    """The image that an unknown one probably misspells, among those of the same file name and those next to it."""
+    ids = images.tolist()
+    place = bisect_left(ids, image)
+    name = image.replace("\\", "/").rpartition("/")[2].casefold()
+    same_name = [known for known in ids if known.rpartition("/")[2].casefold() == name]
+    return same_name[0] if same_name else closest(image, ids[max(0, place - NEARBY) : place + NEARBY])
+
+
+def _given_notes(
+    file_rows: _FileRows, row_of: Mapping[str, int], training: set[str], names: Iterable[str]
+) -> list[Problem]:
+    """Notes on rows that change nothing, and on a name of a group that often means "no group"."""
+    file, notes = file_rows.file, []
+    trained = [image for image in row_of if image in training]
+    if trained:
+        found = f"{len(trained)} training images are passed over: {first_few(trained, len(trained))}"
+        notes.append(Problem("training-image", file, found, "groups are of query and gallery images", len(trained)))
+    n_repeats = len(file_rows.image) - len(row_of)
+    if n_repeats:
+        found = f"{n_repeats} rows repeat an image with the same group"
+        notes.append(Problem("duplicate-image", file, found, "list each image once", n_repeats))
+    counts = Counter(names)
+    suspects = [name for name in look_missing(counts, ()) if counts[name] > 1]
+    if suspects:
+        found = f"{counts[suspects[0]]} images are near-duplicates, in one group called {quoted(suspects[0])}"
+        remedy = "leave the cell of an image without a group empty"
+        found += f"; if that name means no group, {remedy}"
+        notes.append(Problem("group-looks-missing", file, found, remedy, len(suspects)))
+    return notes
 
 
 def _read_file(path: Path) -> tuple[Columns, Header | None]:
     """The columns as text, and the header if there is one."""
     content, problems = read_table(path, comment=True)
+    used = ("image", "group", "quality", "bytes_sha256", SOURCE_COLUMN, *HASHES)
+    # A column of no meaning here may be of any type.
+    problems = [one for one in problems if one.code != "column-type" or any(quoted(name) in one.found for name in used)]
     if problems:
         raise BadDataset(str(path), problems)
     header = None
@@ -132,10 +278,8 @@ def _refusal(path: Path, code: str, found: str, remedy: str) -> BadDataset:
     return BadDataset(str(path), [Problem(code, path.name, found, remedy)])
 
 
-def _header_problems(file: str, header: Header | None, grouping: Grouping, n_test: int) -> list[Problem]:
+def _header_problems(file: str, header: Header, grouping: Grouping, n_test: int) -> list[Problem]:
     """Problems of header parameters that differ from what the data set asks for."""
-    if header is None:
-        return []
     problems = []
     asked = {"hash": grouping.hash, "threshold": grouping.threshold, "mode": grouping.mode}
     for name, expected in asked.items():
@@ -143,7 +287,9 @@ def _header_problems(file: str, header: Header | None, grouping: Grouping, n_tes
             found = f"was made with {name} {quoted(header.get(name))}, but benchmark.toml asks for {quoted(expected)}"
             remedy = f"{MAKE_AGAIN}, or change {name} under [grouping] in benchmark.toml"
             problems.append(Problem(f"other-{name}", file, found, remedy))
-    expected_values = {"schema": SCHEMA, "definition": HASH_PARAMETERS["definition"], "images": n_test}
+    expected_values: dict[str, object] = {"schema": SCHEMA, "images": n_test}
+    if header.get("hash") in HASHES:
+        expected_values["definition"] = hash_parameters(str(header["hash"]))["definition"]
     for name, value in expected_values.items():
         if header.get(name) != value or isinstance(header.get(name), bool):
             found = f"{name} is {quoted(header.get(name))}, expected {quoted(value)}"
@@ -160,11 +306,10 @@ def _header_problems(file: str, header: Header | None, grouping: Grouping, n_tes
     return problems
 
 
-def _required_columns(header: Header | None) -> tuple[str, ...]:
-    """The columns that a file must have: all of them if it has a header."""
-    if header is None:
-        return REQUIRED
-    return (*COLUMNS, SOURCE_COLUMN) if header.get("within") == WITHIN_SOURCE else COLUMNS
+def _own_columns(header: Header, hash_name: str) -> tuple[str, ...]:
+    """The columns that a file by `piq groups` must have."""
+    required = columns(hash_name)
+    return (*required, SOURCE_COLUMN) if header.get("within") == WITHIN_SOURCE else required
 
 
 def _align(file_rows: _FileRows, test_images: Texts, all_images: Texts) -> tuple[IntArray, list[Problem]]:
@@ -193,22 +338,27 @@ def _align(file_rows: _FileRows, test_images: Texts, all_images: Texts) -> tuple
     return np.array([row_of[image] for image in test_images], dtype=np.int64), []
 
 
-def _value_problems(file_rows: _FileRows, table: Columns) -> list[Problem]:
+def _value_problems(file_rows: _FileRows, table: Columns, hash_name: str) -> list[Problem]:
     """Problems of values that have the wrong form."""
     rules: Sequence[tuple[str, re.Pattern[str], str]] = (
-        ("phash", OPTIONAL_HEX, "expected 16 hex digits in lower case, or nothing for an unreadable image"),
+        (hash_name, OPTIONAL_HEX, HEX_REMEDY),
         ("group", NUMBER, "expected the index, from 0, of the group's first image among all query and gallery images"),
         ("quality", QUALITY, "expected a number from 0 to 510, or nothing"),
-        ("bytes_sha256", OPTIONAL_HEX, "expected the first 16 hex digits of the file's SHA-256, or nothing"),
+        ("bytes_sha256", OPTIONAL_HEX, BYTES_REMEDY),
     )
-    problems = []
-    for name, pattern, remedy in rules:
-        rows = [row for row, value in enumerate(table.get(name, ())) if not pattern.fullmatch(value)]
-        if rows:
-            found = f"{file_rows.name(rows[0])}: {name} is {quoted(table[name][rows[0]])}"
-            found += f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
-            problems.append(Problem(f"bad-{name.replace('_', '-')}", file_rows.file, found, remedy, len(rows)))
-    return problems
+    return [problem for rule in rules for problem in _form_problems(file_rows, table, *rule)]
+
+
+def _form_problems(
+    file_rows: _FileRows, table: Columns, name: str, pattern: re.Pattern[str], remedy: str
+) -> list[Problem]:
+    """At most one problem: values of a column that do not have the form of a pattern."""
+    rows = [row for row, value in enumerate(table[name]) if not pattern.fullmatch(value)]
+    if not rows:
+        return []
+    found = f"{file_rows.name(rows[0])}: {name} is {quoted(table[name][rows[0]])}"
+    found += f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
+    return [Problem(f"bad-{name.replace('_', '-')}", file_rows.file, found, remedy, len(rows))]
 
 
 def _group_problems(file_rows: _FileRows, group: IntArray) -> list[Problem]:
@@ -225,9 +375,9 @@ def _group_problems(file_rows: _FileRows, group: IntArray) -> list[Problem]:
     return [Problem("bad-group", file_rows.file, found, remedy, len(wrong))]
 
 
-def _checksum_problems(file: str, table: Columns, group: IntArray, header: Header) -> list[Problem]:
+def _checksum_problems(file: str, table: Columns, hash_name: str, group: IntArray, header: Header) -> list[Problem]:
     """Check that the columns are those that the header was written for."""
-    actual = checksums(table["image"], table["phash"], group)
+    actual = checksums(table["image"], hash_name, table[hash_name], group)
     return [
         Problem(
             "bad-checksum", file, f"the column does not match {name} in the header: one of them was edited", MAKE_AGAIN
@@ -237,15 +387,15 @@ def _checksum_problems(file: str, table: Columns, group: IntArray, header: Heade
     ]
 
 
-def _build_groups(
+def _hashed_groups(
     table: Columns, group: IntArray, header: Header | None, test_rows: IntArray, grouping: Grouping, n_images: int
 ) -> Groups:
     """Build `Groups` from a table that has passed all checks and whose rows are in the order of images."""
     phash = np.zeros(n_images, dtype=np.uint64)
-    phash[test_rows] = _parse_hashes(table["phash"])
+    phash[test_rows] = _parse_hashes(table[grouping.hash])
     pairs = None
     if grouping.mode == "neighbours":
-        pairs = test_rows[_stored_pairs(table, header or {}, grouping.threshold)]
+        pairs = test_rows[_stored_pairs(table, header or {}, grouping)]
     parameters: Mapping[str, object] = header or {
         "header": None,
         "parameters_from": "benchmark.toml",
@@ -256,24 +406,26 @@ def _build_groups(
     return Groups(grouping, phash, as_benchmark_rows(group, test_rows, n_images), pairs, parameters)
 
 
-def _stored_pairs(table: Columns, header: Header, threshold: int) -> IntArray:
+def _stored_pairs(table: Columns, header: Header, grouping: Grouping) -> IntArray:
     """All pairs within the threshold, under the rules (quality, source) that the file was made with."""
-    n_images = len(table["phash"])
-    readable = table["phash"] != ""
+    digits = table[grouping.hash]
+    n_images = len(digits)
+    readable = digits != ""
     minimum = header.get("min_quality")
     nothing = np.zeros(n_images, dtype=np.uint64)
     quality = np.zeros(n_images)
     if isinstance(minimum, int | float):
         quality = np.array([float(value) if value else np.nan for value in table["quality"]], dtype=np.float64)
     nodes = make_nodes(
-        _parse_hashes(table["phash"]),
+        _parse_hashes(digits),
         bytes_hash=_parse_hashes(table["bytes_sha256"]) if "bytes_sha256" in table else nothing,
         readable=readable.astype(np.bool_),
         quality=quality,
         min_quality=float(minimum) if isinstance(minimum, int | float) else None,
         source=table[SOURCE_COLUMN] if header.get("within") == WITHIN_SOURCE else None,
+        hash_name=grouping.hash,
     )
-    return neighbour_pairs(nodes, threshold)
+    return neighbour_pairs(nodes, grouping.max_bits)
 
 
 def _parse_hashes(digits: Texts) -> NDArray[np.uint64]:

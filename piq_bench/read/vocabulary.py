@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from piq_bench.errors import BadDataset, Problem, printable, quoted
+from piq_bench.group.hashes import HASHES
 from piq_bench.read.rules import EXAMPLE, CandidateRules, ordered, rule_of
 from piq_bench.read.validate import closest, expected, text_fault
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, Grouping, Rule, Task
@@ -23,7 +24,6 @@ MAX_THRESHOLD = 12  # differing bits of 64; above it, unrelated images count as 
 TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 # Names of other columns and arrays, which a task may not have.
 RESERVED_NAMES = ("image", "split", "identity", "source", "sequence", "camera", "embedding", "meta", "phash", "group")
-HASHES = ("phash",)
 MODES = ("components", "neighbours")
 TABLES = ("schema", "name", "version", "licence", "grouping", "retrieval", "images", "tasks")
 MAX_RULES = 16
@@ -200,7 +200,7 @@ def _grouping(entries: _Entries, value: object) -> Grouping:
     )
     return Grouping(
         hash=entries.choice(table, "grouping", "hash", HASHES),
-        threshold=entries.whole_number(table, "grouping", "threshold", Grouping.threshold, MAX_THRESHOLD),
+        threshold=entries.whole_number(table, "grouping", "threshold", Grouping().max_bits, MAX_THRESHOLD),
         mode=mode,
     )
 

@@ -11,12 +11,14 @@ from rich.text import Text
 
 from piq_bench.errors import first_few, printable
 from piq_bench.group.build import GroupReport
+from piq_bench.group.hashes import PHASH, versions_note
 from piq_bench.group.phash import N_BITS
-from piq_bench.group.sweep import HIGHEST_SHOWN, STEP, Level, Sweep
+from piq_bench.group.sweep import HIGHEST_SHOWN, Level, Sweep
 
 WIDTH = 80
 UNKNOWN = "-"
 LOW_SHARES = (1, 5)  # per cent of the images with the lowest quality, as candidates for --min-quality
+COLUMN_STEP = 2  # bits between the thresholds of two columns
 N_NAMED = 20  # unreadable and degenerate images listed by name; the JSON file lists all
 
 
@@ -41,13 +43,13 @@ def summary(report: GroupReport) -> list[tuple[str, str]]:
     parameters, sweep, grouping = report.groups.parameters, report.sweep, report.groups.grouping
     dataset = parameters["dataset"]
     name = printable(dataset["name"], 40) if isinstance(dataset, dict) else ""
-    threshold = grouping.threshold
+    threshold = grouping.max_bits
     similarity = f"d <= {threshold} of {N_BITS} bits (similarity of at least {1 - threshold / N_BITS:.3f})"
-    if threshold % STEP:
+    if threshold % sweep.step:
         similarity += f", equivalent to d <= {threshold - 1}"
     lines = [
         ("data set", f"{name}: {sweep.images:,} images, {sweep.queries:,} queries, {sweep.gallery:,} in the gallery"),
-        ("grouping", f"{grouping.mode}, {similarity}"),
+        ("grouping", f"{grouping.mode}, {grouping.hash}, {similarity}"),
     ]
     quality = np.sort(report.hashed.quality[report.hashed.readable])
     if len(quality):
@@ -64,10 +66,12 @@ def summary(report: GroupReport) -> list[tuple[str, str]]:
 
 
 def sweep_table(report: GroupReport) -> Table:
-    """The table, with one column per threshold; the chosen threshold is marked."""
+    """The table, with one column per second threshold; the chosen threshold is among them and marked."""
     sweep = report.sweep
-    levels = [level for level in sweep.levels if level.threshold <= HIGHEST_SHOWN]
-    chosen = sweep.level_at(report.groups.grouping.threshold)
+    chosen = sweep.level_at(report.groups.grouping.max_bits)
+    first = chosen.threshold % COLUMN_STEP if chosen else 0
+    shown = range(first, HIGHEST_SHOWN + 1, COLUMN_STEP)
+    levels = [level for level in sweep.levels if level.threshold in shown]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), width=WIDTH)
     table.add_column("t, bits", min_width=26)
     for level in levels:
@@ -107,7 +111,7 @@ def farthest(level: Level) -> str:
 def notes(report: GroupReport) -> list[str]:
     """Sentences that explain the table: lost queries, unknown values, degenerate and unreadable images."""
     sweep, grouping = report.sweep, report.groups.grouping
-    level = sweep.level_at(grouping.threshold)
+    level = sweep.level_at(grouping.max_bits)
     lines = []
     if level is not None and sweep.queries_with_positives is not None:
         lost = level.queries_lost if grouping.mode == "components" else level.queries_lost_directly
@@ -125,6 +129,8 @@ def notes(report: GroupReport) -> list[str]:
             f"{len(flat)} degenerate images (flat, or a gradient) are linked only to files with equal bytes: "
             f"{first_few(flat, len(flat), N_NAMED)}."
         )
+    if grouping.hash != PHASH:
+        lines.append(f"Note: {versions_note(grouping.hash)}; the file names them.")
     failures = report.hashed.failures
     if failures:
         lines.append(f"{len(failures)} unreadable images stay alone in their groups:")

@@ -6,7 +6,7 @@ Rounding happens here: scores are printed in per cent with two decimals, as 100 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from piq_bench.records import RETRIEVAL, Benchmark, Interval, Score
+from piq_bench.records import RETRIEVAL, Benchmark, Grouping, Interval, Score
 
 NOT_DEFINED = "-"
 METRIC_NAMES = {
@@ -140,12 +140,24 @@ def summary(score: Score) -> list[tuple[str, str]]:
             ("left out", f"gallery images: {excluded_text(protocol.exclude)}"),
         ]
         if protocol.grouping is not None:
-            hash_name, threshold, mode = protocol.grouping.hash, protocol.grouping.threshold, protocol.grouping.mode
-            lines.append(("grouping", f"near-duplicates: {hash_name} distance of at most {threshold} bits, {mode}"))
+            lines.append(("grouping", f"near-duplicates: {grouping_text(protocol.grouping)}"))
     if score.intervals is not None:
         ends = score.intervals
         lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} bootstrap resamples, seed {ends.seed}"))
     return lines
+
+
+def grouping_text(grouping: Grouping) -> str:
+    """How near-duplicates are found, in words.
+
+    >>> grouping_text(Grouping())
+    'phash distance of at most 6 bits, components'
+    >>> grouping_text(Grouping("given", None, "given"))
+    'groups given with the data set'
+    """
+    if grouping.threshold is None:
+        return "groups given with the data set"
+    return f"{grouping.hash} distance of at most {grouping.threshold} bits, {grouping.mode}"
 
 
 def excluded_text(exclude: Sequence[str]) -> str:

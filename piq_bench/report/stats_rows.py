@@ -155,7 +155,8 @@ def _groups(stats: Stats) -> Section:
         ("groups with several identities", groups.several_identities),
         ("groups with several sources", groups.several_sources),
     ]
-    title = f"Near-duplicates ({grouping.hash}, at most {grouping.threshold} bits, {grouping.mode})"
+    made = f"{grouping.hash}, at most {grouping.threshold} bits, {grouping.mode}"
+    title = f"Near-duplicates ({made if grouping.threshold is not None else 'groups given with the data set'})"
     return Section(title, ("", "count"), tuple((name, _number(value)) for name, value in rows))
 
 

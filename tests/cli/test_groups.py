@@ -7,14 +7,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from group_builders import Row, sample_image, write_dataset
 from PIL import Image
 
 from piq_bench.cli import load_command
+from piq_bench.errors import BadDataset
 from piq_bench.read.dataset import read_benchmark
-from piq_bench.records import NO_GROUP
+from piq_bench.records import NO_GROUP, Grouping
 
 # Two people with a near-duplicate of each query, and a stranger.
 ROWS = [Row("a.png", "query", "p", "f"), Row("b.png", "query", "q", "g"), Row("c.png", "gallery", "p", "f"),
@@ -47,10 +50,34 @@ def test_groups_are_written_where_the_data_set_is_read(dataset: Path) -> None:
     assert {path.name for path in dataset.iterdir()} == {"annotations.csv", "benchmark.toml", "groups.csv", "images"}
 
 
-def test_stale_groups_are_replaced(dataset: Path) -> None:
-    (dataset / "groups.csv").write_text("image,phash,group\nold.png,,0\n", encoding="utf-8")
-    assert groups(dataset).exit_code == 0
-    assert read_benchmark(dataset).groups is not None
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_stale_groups_are_replaced(dataset: Path, suffix: str) -> None:
+    path = dataset / f"groups.{suffix}"
+    assert groups(dataset, "--threshold", "2", "--out", path).exit_code == 0
+    assert groups(dataset, "--out", path).exit_code == 0
+    benchmark = read_benchmark(dataset)
+    assert benchmark.groups is not None
+    assert benchmark.groups.parameters["threshold"] == 6
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_groups_of_another_tool_are_overwritten_only_by_force(dataset: Path, suffix: str) -> None:
+    path = dataset / f"groups.{suffix}"
+    given = pa.table({"image": ["a.png", "c.png"], "group": ["one", "one"]})
+    pq.write_table(given, path) if suffix == "parquet" else path.write_text("image,group\na.png,one\n")
+    before = path.read_bytes()
+    refused = groups(dataset, "--out", path)
+    assert refused.exit_code == 2
+    assert "was not written by `piq groups`" in refused.stderr
+    assert "--force" in refused.stderr
+    assert path.read_bytes() == before
+    damaged = dataset / "damaged.parquet"
+    damaged.write_bytes(b"PAR1")
+    assert groups(dataset, "--out", damaged).exit_code == 2
+    assert groups(dataset, "--out", path, "--force").exit_code == 0
+    benchmark = read_benchmark(dataset)
+    assert benchmark.groups is not None
+    assert benchmark.groups.grouping == Grouping()
 
 
 def test_options_reach_the_file_and_json_holds_the_table(dataset: Path, tmp_path: Path) -> None:
@@ -66,6 +93,34 @@ def test_options_reach_the_file_and_json_holds_the_table(dataset: Path, tmp_path
     }  # fmt: skip
     assert out.exists()
     assert 'must say threshold = 9 and mode = "neighbours"' in result.stderr
+    assert not (dataset / "groups.csv").exists()
+
+
+def test_another_hash_is_read_once_the_data_set_asks_for_it(dataset: Path) -> None:
+    result = groups(dataset, "--hash", "dhash", "--threshold", "5")
+    assert result.exit_code == 0, result.output
+    assert "the bits of dhash depend on the versions of imagehash and Pillow" in " ".join(result.stdout.split())
+    assert 'must say hash = "dhash", threshold = 5 and mode = "components"' in result.stderr
+    with pytest.raises(BadDataset, match="was made with hash 'dhash'"):
+        read_benchmark(dataset)
+    with (dataset / "benchmark.toml").open("a", encoding="utf-8") as stream:
+        stream.write('[grouping]\nhash = "dhash"\nthreshold = 5\n')
+    benchmark = read_benchmark(dataset)
+    assert benchmark.groups is not None
+    assert benchmark.groups.grouping == Grouping("dhash", 5)
+    assert groups(dataset).exit_code == 0  # benchmark.toml says which hash
+    again = read_benchmark(dataset)
+    assert again.groups is not None
+    assert again.groups.parameters == benchmark.groups.parameters
+
+
+def test_a_folder_of_unreadable_images_is_refused_whatever_is_asked(dataset: Path) -> None:
+    for name in ("a.png", "b.png", "c.png", "x.png"):
+        (dataset / "images" / name).write_bytes(b"no picture")
+    result = groups(dataset, "--keep-going")
+    assert result.exit_code == 4
+    assert "4 of 6 images cannot be read" in result.stderr
+    assert "4 images: 'a.png', 'b.png', 'c.png' and 1 more" in result.stderr
     assert not (dataset / "groups.csv").exists()
 
 

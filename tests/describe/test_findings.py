@@ -12,7 +12,7 @@ from folders import COLUMNS, ROWS, TOML, Row, changed, write_csv, write_folder, 
 from piq_bench.describe import findings as findings_module
 from piq_bench.describe.findings import find_findings, mixed_groups
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
-from piq_bench.records import Groups
+from piq_bench.records import GIVEN, Groups
 
 
 def found(folder: Path) -> dict[str, tuple[str, str]]:
@@ -169,6 +169,9 @@ def test_a_group_of_more_than_a_hundredth_is_a_giant(
     if giant:
         assert findings["giant-group"].severity == "warning"
         assert findings["giant-group"].text.endswith(f": '{data.images[test[0]]} (5)'")
+        assert "the threshold of 6 may be too high" in findings["giant-group"].text
+        given = dataclasses.replace(data, groups=Groups(GIVEN, groups.phash, group))
+        assert "threshold" not in {finding.code: finding.text for finding in find_findings(given)}["giant-group"]
 
 
 def test_groups_of_several_sources_and_people_are_named() -> None:

@@ -118,6 +118,16 @@ def test_groups_with_a_comment_are_listed_as_a_file_only(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_groups_of_any_tool_are_described_as_they_are(folder: Path) -> None:
+    croissants = pytest.importorskip("mlcroissant")
+    (folder / "groups.csv").write_text("image,group\np1/2.jpg,shot one\np1/3.jpg,shot one\n", encoding="utf-8")
+    out = folder / "croissant.json"
+    assert write_croissant(out, read_benchmark(folder), folder, ABOUT) == []
+    groups = list(croissants.Dataset(out).records("groups"))
+    assert groups[0] == {"groups/image": b"p1/2.jpg", "groups/group": b"shot one"}
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_the_reference_implementation_reads_the_data_without_complaint(folder: Path) -> None:
     croissants = pytest.importorskip("mlcroissant")
     out = folder / "croissant.json"

@@ -66,9 +66,37 @@ def test_unreadable_images_stop_with_one_problem_per_reason(images: Path) -> Non
     with pytest.raises(BadDataset) as caught:
         build_groups(benchmark(), images, workers=1)
     problems = {problem.code: problem for problem in caught.value.problems}
-    assert {code: problem.count for code, problem in problems.items()} == {"not-an-image": 1, "missing-file": 2}
+    assert {code: problem.count for code, problem in problems.items()} == {
+        "mostly-unreadable": 3,
+        "not-an-image": 1,
+        "missing-file": 2,
+    }
     assert problems["missing-file"].found.startswith("2 images: 'b.png', 'c.png'")
-    assert "--keep-going" in problems["not-an-image"].remedy
+    assert "3 of 5 images" in problems["mostly-unreadable"].found
+    (images / "b.png").write_bytes(b"no picture")
+    sample_image(1).save(images / "c.png")
+    with pytest.raises(BadDataset) as caught:
+        build_groups(benchmark(), images, workers=1)
+    assert [problem.code for problem in caught.value.problems] == ["not-an-image"]
+    assert "--keep-going" in caught.value.problems[0].remedy
+
+
+def test_keep_going_accepts_at_most_half_of_the_images(images: Path) -> None:
+    rows = [Row(name, "query" if name == "a.png" else "gallery") for name in ("a.png", "b.png", "c.png", "x.png")]
+    for name in ("a.png", "c.png"):
+        (images / name).write_bytes(b"no picture")
+    assert len(build_groups(benchmark_of(rows), images, workers=1, keep_going=True).hashed.failures) == 2
+    (images / "b.png").unlink()
+    with pytest.raises(BadDataset) as caught:
+        build_groups(benchmark_of(rows), images, workers=1, keep_going=True)
+    problems = {problem.code: problem for problem in caught.value.problems}
+    assert {code: problem.count for code, problem in problems.items()} == {
+        "mostly-unreadable": 3,
+        "not-an-image": 2,
+        "missing-file": 1,
+    }
+    assert "at most half" in problems["mostly-unreadable"].remedy
+    assert "--keep-going" not in problems["not-an-image"].remedy
 
 
 def test_keep_going_leaves_unreadable_images_alone_in_their_groups(images: Path) -> None:
@@ -84,8 +112,8 @@ def test_what_cannot_work_is_refused_before_hashing(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     with pytest.raises(BadUsage, match="from 0 to 12 bits"):
         build_groups(benchmark(Grouping(threshold=13)), nowhere)
-    with pytest.raises(BadUsage, match="only hash"):
-        build_groups(benchmark(Grouping(hash="ahash")), nowhere)
+    with pytest.raises(BadUsage, match="one of phash, ahash, dhash, whash"):
+        build_groups(benchmark(Grouping(hash="pdq")), nowhere)
     with pytest.raises(BadUsage, match="no image has a source"):
         build_groups(replace(benchmark(), source=None), nowhere, within_source=True)
     with pytest.raises(BadUsage, match="no query or gallery image"):

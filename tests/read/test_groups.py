@@ -39,7 +39,7 @@ def report_of(made_for: Benchmark, *, within_source: bool = False, min_quality: 
 
 
 def read(path: Path, made_for: Benchmark) -> Groups:
-    return read_groups(path, made_for.images, made_for.split, made_for.grouping)
+    return read_groups(path, made_for.images, made_for.split, made_for.grouping)[0]
 
 
 def refused(path: Path, made_for: Benchmark) -> dict[str, str]:
@@ -160,12 +160,16 @@ def test_a_bad_value_is_named_with_its_row(path: Path, column: int, value: str, 
     assert expected in problems[code]
 
 
-def test_a_group_is_named_by_an_image_of_its_own(tmp_path: Path) -> None:
-    target = tmp_path / "groups.csv"
-    images = [Row("a"), Row("b"), Row("c")]
-    target.write_text("image,phash,group\na,,0\nb,,0\nc,,1\n", encoding="utf-8")
-    problems = refused(target, benchmark_of(images))
-    assert "'c' has group 1, which is not the first image of that group" in problems["bad-group"]
+def test_a_group_is_numbered_by_an_image_of_its_own(path: Path) -> None:
+    def change(header: dict[str, object], lines: list[str]) -> None:
+        cells = lines[3].split(",")
+        lines[3] = ",".join([*cells[:2], "1", *cells[3:]])
+        cells = lines[2].split(",")
+        lines[2] = ",".join([*cells[:2], "0", *cells[3:]])
+
+    edited(path, change)
+    problems = refused(path, benchmark())
+    assert "'02.jpg' has group 1, which is not the first image of that group" in problems["bad-group"]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +244,7 @@ def test_a_missing_column_is_named(path: Path) -> None:
         (CSV_MARK.encode() + b"[]\nimage,phash,group\n", "bad-header"),
         (CSV_MARK.encode() + b"\xff\nimage,phash,group\n", "encoding"),
         (CSV_MARK.encode() + b"[" * 100_000 + b"\nimage,phash,group\n", "bad-header"),
-        (b"image,phash,group\n", "missing-image"),
+        (b"image,phash,group\n", "no-rows"),
     ],
 )
 def test_a_file_that_is_not_a_table_is_refused(path: Path, content: bytes, code: str) -> None:

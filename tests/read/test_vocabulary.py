@@ -68,7 +68,7 @@ GOOD = ('aspect = "a"', 'labels = ["x", "y"]')
         (HEAD.replace('version = "1"', "version = 1"), "toml-type", 'version = "..."'),
         (HEAD + 'license = "MIT"\n', "unknown-key", "did you mean licence?"),
         (HEAD + "grouping = 6\n", "toml-type", "a table: [grouping]"),
-        (HEAD + '[grouping]\nhash = "dhash"\n', "unknown-value", "one of 'phash'"),
+        (HEAD + '[grouping]\nhash = "pdq"\n', "unknown-value", "one of 'phash'"),
         (HEAD + "[grouping]\nthreshold = 13\n", "unknown-value", "from 0 to 12"),
         (HEAD + "[grouping]\nthreshold = -1\n", "unknown-value", "'-1'"),
         (HEAD + "[grouping]\nthreshold = 6.0\n", "unknown-value", "'6.0'"),
