@@ -86,13 +86,8 @@ def nearest(root: Path, layouts: Iterable[Layout] = LAYOUTS) -> list[Problem]:
 
 
 def _recognise_here(folder: Path, layout: Layout | None) -> Found | None:
-    name = folder.resolve().name
-    candidates = [
-        known
-        for known in (LAYOUTS if layout is None else (layout,))
-        if (layout is not None or (known.automatic and (known.folder_name is None or known.folder_name.fullmatch(name))))
-        and all((folder / need).exists() for need in known.needs)
-    ]
+    possible = (known for known in LAYOUTS if _may_be(known, folder)) if layout is None else (layout,)
+    candidates = [known for known in possible if all((folder / need).exists() for need in known.needs)]
     if not candidates:
         return None
     scanner = Scanner(folder)
@@ -100,6 +95,12 @@ def _recognise_here(folder: Path, layout: Layout | None) -> Found | None:
     if len(candidates) > 1:
         best = max(candidates, key=lambda known: count_names(known, scanner))  # the first among equals
     return Found(best, folder, scanner)
+
+
+def _may_be(layout: Layout, folder: Path) -> bool:
+    """Whether a layout is recognised by itself in a folder of that name."""
+    name = layout.folder_name
+    return layout.automatic and (name is None or bool(name.fullmatch(folder.resolve().name)))
 
 
 def _folders(root: Path) -> list[Path]:
