@@ -1,12 +1,12 @@
-"""Knows the files and folders that file managers and notebooks leave behind, which every reader passes over."""
+"""Recognises the files and folders that file managers and other tools leave behind; every reader passes them over."""
 
-LITTER = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
+NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # in lower case; Windows writes "Desktop.ini" too
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder of this name is litter: one of LITTER, or a name that begins with a dot.
+    """Whether the name of a file or folder is one that tools leave behind: one of NAMES, or one that begins with a dot.
 
-    >>> is_litter("._0001_c1s1_000151_01.jpg"), is_litter("0001_c1s1_000151_01.jpg")
-    (True, False)
+    >>> [name for name in (".DS_Store", "._image.npy", "Thumbs.db", "image.npy", "..") if is_litter(name)]
+    ['.DS_Store', '._image.npy', 'Thumbs.db']
     """
-    return name.startswith(".") or name in LITTER
+    return name.casefold() in NAMES or (name.startswith(".") and name not in (".", ".."))

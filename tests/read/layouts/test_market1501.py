@@ -6,8 +6,8 @@ import pytest
 from folders import write_market
 
 from piq_bench.errors import BadDataset, LimitExceeded
-from piq_bench.read.layouts import scan as module
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
+from piq_bench.read.layouts import scan as module
 from piq_bench.records import SAME_CAMERA
 
 NAMES = {
