@@ -68,7 +68,7 @@ MARKET = Miniature(
 )  # fmt: skip
 MARKET_STYLE = Miniature(
     "market-style",
-    "own",
+    "people",
     _rows(
         _market("7_c1_a.jpg", "8_c10_b.jpg", "8_c10_c.jpg", "8_c11_d.png", "0000_c10_e.jpg", "9_c10_f.jpg"),
         "7 8 8 8 0000 9",

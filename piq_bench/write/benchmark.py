@@ -1,4 +1,4 @@
-"""Writes a data set down as a folder of this project: benchmark.toml and annotations.csv, readable and easy to change."""
+"""Writes a data set as a folder of this project: benchmark.toml and annotations.csv, to be read and changed."""
 
 import csv
 import json

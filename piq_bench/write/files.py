@@ -1,4 +1,4 @@
-"""Writes files and folders atomically, so that a failure never leaves a part of one, and hashes large files in pieces."""
+"""Writes files and folders atomically, so that a failure leaves no part of one, and hashes large files in pieces."""
 
 import hashlib
 import os

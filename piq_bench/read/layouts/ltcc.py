@@ -28,5 +28,5 @@ LTCC = Layout(
     rules=CandidateRules(exclude=(SAME_CAMERA,)),
     columns=_columns,
     editions=({TRAIN: (9576, 77), QUERY: (493, 75), GALLERY: (7050, 75)},),
-    remark="the standard rule holds; for changed clothes add --exclude identity+clothes, for the same identity+~clothes",
+    remark="for changed clothes add --exclude identity+clothes, for the same identity+~clothes",
 )
