@@ -49,7 +49,7 @@ def sections(stats: Stats) -> list[Section]:
 
 def summary(stats: Stats) -> list[tuple[str, str]]:
     """The data set, its layout and its fingerprint, as pairs of name and text."""
-    kind = {"folder": "folder", "table": "bare table", **TITLES}[stats.layout]
+    kind = {"folder": "folder", "table": "bare table", **TITLES}.get(stats.layout, stats.layout)
     return [
         ("data set", printable(" ".join(filter(None, (stats.name, stats.version))))),
         ("read as", kind),
