@@ -35,6 +35,7 @@ class Miniature:
             (root / image).parent.mkdir(parents=True, exist_ok=True)
             (root / image).touch()
         for name, text in self.lists.items():
+            (root / name).parent.mkdir(exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
         return root
 
@@ -231,6 +232,27 @@ DEEPCHANGE = Miniature(
     },
     rules=("identity+tracklet",),
 )
+SYSU = Miniature(
+    "sysu-mm01",
+    "SYSU-MM01",
+    _rows(
+        (
+            ("cam1/0001/0001.jpg", "train"),
+            ("cam3/0002/0001.jpg", "train"),
+            ("cam3/0006/0001.jpg", "query"),
+            ("cam6/0006/0001.jpg", "query"),
+            ("cam2/0006/0001.jpg", "gallery"),
+            ("cam2/0010/0001.jpg", "gallery"),
+            ("cam4/0006/0002.jpg", "gallery"),
+            ("cam4/0010/0001.jpg", "gallery"),
+            ("cam5/0010/0001.jpg", "gallery"),
+        ),
+        "0001 0002 0006 0006 0006 0010 0006 0010 0010",
+        "1 3 3 6 2 2 4 4 5",
+    ),
+    {"exp/train_id.txt": "1,7\n", "exp/val_id.txt": "2\n", "exp/test_id.txt": "6,10"},
+    rules=("place",),
+)
 MARKET_BY_PERSON = Miniature(
     "market1501-by-person",
     "pytorch",
@@ -265,5 +287,5 @@ BY_PERSON = Miniature(
 )
 MINIATURES = (
     MARKET, MARKET_STYLE, DUKE, OCCLUDED_DUKE, CUHK03, MSMT17_V1, MSMT17_V2, VERI, LTCC, PRCC, PRCC_SAME, VC_CLOTHES,
-    CELEB, DEEPCHANGE, MARKET_BY_PERSON, BY_PERSON,
+    CELEB, DEEPCHANGE, SYSU, MARKET_BY_PERSON, BY_PERSON,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from piq_bench.read.layouts.ltcc import LTCC
 from piq_bench.read.layouts.market1501 import MARKET1501, MARKET_STYLE
 from piq_bench.read.layouts.msmt17 import MSMT17_V1, MSMT17_V2
 from piq_bench.read.layouts.prcc import PRCC, PRCC_SAME
+from piq_bench.read.layouts.sysu_mm01 import SYSU_MM01
 from piq_bench.read.layouts.vc_clothes import VC_CLOTHES
 from piq_bench.read.layouts.veri776 import VERI776
 
@@ -28,6 +29,7 @@ LAYOUTS: tuple[Layout, ...] = (
     VC_CLOTHES,
     CELEB_REID,
     DEEPCHANGE,
+    SYSU_MM01,
     MARKET_BY_PERSON,
     BY_PERSON,
 )

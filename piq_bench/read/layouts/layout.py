@@ -31,6 +31,8 @@ class Part:
         list: text file that names the images, one a line; empty if all images in the folder belong to the part.
         given: values of columns that are the same for the whole part.
         people: stands before every identity of the part.
+        people_in: text files that list the identities of the part, separated by commas, leading zeros or not; images
+            of other people in the folder belong to another part. Empty if all people belong to it.
     """
 
     folder: str
@@ -40,11 +42,12 @@ class Part:
     list: str = ""
     given: Names = field(default_factory=dict)
     people: str = ""
+    people_in: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The folder and files that must exist."""
-        return (self.folder, self.list) if self.list else (self.folder,)
+        return (self.folder, *([self.list] if self.list else []), *self.people_in)
 
 
 def as_named(names: Names) -> Names:

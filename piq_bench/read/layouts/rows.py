@@ -40,10 +40,16 @@ def read_layout(layout: Layout, scanner: Scanner) -> tuple[Rows | None, list[Pro
     notes: list[Problem] = []
     images: list[Image] = []
     litter = 0
+    seen: set[int] = set()
     for part in layout.parts:
         listing = scanner.listing(part)
         problems += listing.problems
-        images += _read_part(layout, part, listing.names, problems)
+        people, faults = scanner.people(part)
+        problems += [fault for fault in faults if fault not in problems]  # several parts may share a list
+        images += _read_part(layout, part, listing.names, people, problems)
+        if id(listing) in seen:  # several parts may share a folder
+            continue
+        seen.add(id(listing))
         litter += listing.litter
         if listing.ignored:
             found = f"ignored: {first_few(listing.ignored, len(listing.ignored))}"
@@ -78,7 +84,9 @@ def sizes(images: Sequence[Image], nobody: set[str]) -> Counts:
     return {split: (count, len(people[split] - nobody)) for split, count in n_images.items()}
 
 
-def _read_part(layout: Layout, part: Part, names: Sequence[str], problems: list[Problem]) -> list[Image]:
+def _read_part(
+    layout: Layout, part: Part, names: Sequence[str], people: set[str] | None, problems: list[Problem]
+) -> list[Image]:
     images: list[Image] = []
     unknown = []
     for name in names:
@@ -88,6 +96,8 @@ def _read_part(layout: Layout, part: Part, names: Sequence[str], problems: list[
             continue
         groups = {**part.given, **{group: value or "" for group, value in match.groupdict().items()}}
         file = groups.pop("image", name)
+        if people is not None and groups["identity"].lstrip("0") not in people:
+            continue
         columns = dict(layout.columns(groups))
         columns["identity"] = part.people + columns["identity"]
         images.append((f"{part.folder}/{file}", part.split, columns))

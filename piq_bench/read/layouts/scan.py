@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from piq_bench.errors import LimitExceeded, Problem
+from piq_bench.errors import LimitExceeded, Problem, first_few
 from piq_bench.read.layouts.layout import Part
 from piq_bench.read.litter import is_litter
 from piq_bench.read.table import MAX_ROWS
@@ -52,6 +52,23 @@ class Scanner:
         if key not in self.listings:
             self.listings[key] = self._lines(part.list) if part.list else self._files(part.folder, part.by_person)
         return self.listings[key]
+
+    def people(self, part: Part) -> tuple[set[str] | None, list[Problem]]:
+        """Identities of a part without leading zeros, None if all people in its folder belong to it; and problems."""
+        if not part.people_in:
+            return None, []
+        people: set[str] = set()
+        problems: list[Problem] = []
+        for file in part.people_in:
+            listing = self._lines(file)
+            names = [name.strip() for line in listing.names for name in line.split(",") if name.strip()]
+            unknown = [name for name in names if not (name.isascii() and name.isdigit())]
+            if unknown:
+                found = f"identities that are no numbers: {first_few(unknown, len(unknown))}"
+                problems.append(Problem("people-list", file, found, "numbers separated by commas", len(unknown)))
+            people.update(name.lstrip("0") for name in names)
+            problems += listing.problems
+        return people, problems
 
     def _files(self, folder: str, by_person: bool) -> Listing:
         names: list[str] = []
