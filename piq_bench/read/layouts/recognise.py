@@ -19,7 +19,7 @@ from piq_bench.read.litter import is_litter
 from piq_bench.read.validate import expected
 
 N_NEAREST = 3
-MAX_ENTRIES = 10_000  # entries of a folder among which its data sets are looked for
+MAX_ENTRIES = 1000  # a folder with more entries holds images or people, and is not searched for data sets
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def nearest(root: Path, layouts: Iterable[Layout] = LAYOUTS) -> list[Problem]:
     partial = []
     for folder in (root, *_folders(root)):
         for layout in layouts:
-            present = [name for name in layout.needs if (folder / name).exists()]
+            present = [name for name in layout.needs if _has(folder, name)]
             absent = [name for name in layout.needs if name not in present]
             if present:
                 partial.append((len(absent) / len(layout.needs), folder, layout, present, absent))
@@ -87,7 +87,7 @@ def nearest(root: Path, layouts: Iterable[Layout] = LAYOUTS) -> list[Problem]:
 
 def _recognise_here(folder: Path, layout: Layout | None) -> Found | None:
     possible = (known for known in LAYOUTS if _may_be(known, folder)) if layout is None else (layout,)
-    candidates = [known for known in possible if all((folder / need).exists() for need in known.needs)]
+    candidates = [known for known in possible if all(_has(folder, need) for need in known.needs)]
     if not candidates:
         return None
     scanner = Scanner(folder)
@@ -104,7 +104,15 @@ def _may_be(layout: Layout, folder: Path) -> bool:
 
 
 def _folders(root: Path) -> list[Path]:
-    """The folders in a folder, by name."""
-    with os.scandir(root) as entries:
-        names = [entry.name for entry in islice(entries, MAX_ENTRIES) if entry.is_dir() and not is_litter(entry.name)]
-    return [root / name for name in sorted(names)]
+    """The folders in a folder, by name; none if it has more than MAX_ENTRIES entries."""
+    with os.scandir(root) as found:
+        entries = list(islice(found, MAX_ENTRIES + 1))
+    names = sorted(entry.name for entry in entries if entry.is_dir() and not is_litter(entry.name))
+    return [root / name for name in names] if len(entries) <= MAX_ENTRIES else []
+
+
+def _has(folder: Path, need: str) -> bool:
+    try:
+        return (folder / need).exists()
+    except OSError:  # a folder that may not be read holds nothing that could be
+        return False

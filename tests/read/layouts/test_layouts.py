@@ -30,7 +30,7 @@ from piq_bench.cli import load_command
 from piq_bench.describe.findings import find_findings
 from piq_bench.errors import BadDataset, BadUsage, LimitExceeded
 from piq_bench.read.dataset import Inspection, inspect_dataset, read_benchmark
-from piq_bench.read.layouts import scan
+from piq_bench.read.layouts import recognise, scan
 from piq_bench.read.layouts.known import LAYOUTS, TITLES
 from piq_bench.read.layouts.recognise import layout_named
 from piq_bench.records import SPLITS, Benchmark
@@ -209,6 +209,15 @@ def test_the_real_names_of_market1501_have_the_official_sizes(tmp_path: Path) ->
 def test_duke_and_its_occluded_form_differ_by_the_folder_alone(tmp_path: Path) -> None:
     folder = next(m for m in MINIATURES if m.layout == "occluded-duke").write(tmp_path)
     assert read_benchmark(folder.rename(tmp_path / "set")).layout == "dukemtmc"
+
+
+def test_a_folder_of_many_folders_is_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    MARKET.write(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    assert read_benchmark(tmp_path).layout == "market1501"
+    monkeypatch.setattr(recognise, "MAX_ENTRIES", 1)
+    with pytest.raises(BadDataset, match="there is no annotation table"):
+        read_benchmark(tmp_path)
 
 
 def test_two_data_sets_in_one_folder_are_refused(tmp_path: Path) -> None:
