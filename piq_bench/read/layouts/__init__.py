@@ -1,1 +1,1 @@
-"""One file per public data set, with its folders, the pattern of its file names, its rules and its sizes."""
+"""Readers of public data sets in the files that their authors give out, one module per data set."""

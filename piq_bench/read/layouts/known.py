@@ -8,6 +8,7 @@ from piq_bench.read.layouts.dukemtmc import DUKEMTMC, OCCLUDED_DUKE
 from piq_bench.read.layouts.layout import Layout
 from piq_bench.read.layouts.ltcc import LTCC
 from piq_bench.read.layouts.market1501 import MARKET1501, MARKET_STYLE
+from piq_bench.read.layouts.mars import MARS
 from piq_bench.read.layouts.msmt17 import MSMT17_V1, MSMT17_V2
 from piq_bench.read.layouts.prcc import PRCC, PRCC_SAME
 from piq_bench.read.layouts.sysu_mm01 import SYSU_MM01
@@ -30,6 +31,7 @@ LAYOUTS: tuple[Layout, ...] = (
     CELEB_REID,
     DEEPCHANGE,
     SYSU_MM01,
+    MARS,
     MARKET_BY_PERSON,
     BY_PERSON,
 )

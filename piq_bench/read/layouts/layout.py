@@ -8,11 +8,16 @@ identity of that part.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from piq_bench.errors import Problem
 from piq_bench.read.rules import CandidateRules
 
 Names = Mapping[str, str]
 """The named groups of a pattern, "" for groups that did not take part."""
+
+Image = tuple[str, int, Names]
+"""Id, split and columns of an image."""
 
 Counts = Mapping[int, tuple[int, int]]
 """For each split its images and its identities; junk and distractors are images but no identities."""
@@ -70,6 +75,8 @@ class Layout:
         folder_name: what the data set's folder must be called to be recognised; None for any name.
         automatic: whether it is recognised without being asked for.
         remark: a choice that users should know of.
+        read: reads a data set that has no parts, because names alone do not tell its rows.
+        more_needs: folders and files that must exist besides those of the parts.
     """
 
     name: str
@@ -82,8 +89,10 @@ class Layout:
     folder_name: re.Pattern[str] | None = None
     automatic: bool = True
     remark: str = ""
+    read: Callable[[Path], tuple[list[Image], list[Problem]]] | None = None
+    more_needs: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The folders and files by which the data set is recognised."""
-        return tuple(dict.fromkeys(need for part in self.parts for need in part.needs))
+        return (*dict.fromkeys(need for part in self.parts for need in part.needs), *self.more_needs)

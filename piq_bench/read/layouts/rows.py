@@ -6,7 +6,7 @@ import numpy as np
 
 from piq_bench.errors import Problem, first_few, quoted
 from piq_bench.read.column import Column, object_array
-from piq_bench.read.layouts.layout import Counts, Layout, Names, Part
+from piq_bench.read.layouts.layout import Counts, Image, Layout, Part
 from piq_bench.read.layouts.scan import Scanner
 from piq_bench.read.rows import Rows, index_identities
 from piq_bench.read.validate import image_problems, repeat_problems
@@ -14,9 +14,6 @@ from piq_bench.records import SPLITS
 
 MAX_NAME = 512  # characters of a name or line; checked before any pattern is tried
 COLUMNS = ("source", "sequence", "camera")  # columns that `Rows` has a field for
-
-Image = tuple[str, int, Names]
-"""Id, split and columns of an image."""
 
 
 def count_names(layout: Layout, scanner: Scanner) -> tuple[int, int]:
@@ -41,6 +38,8 @@ def read_layout(layout: Layout, scanner: Scanner) -> tuple[Rows | None, list[Pro
     images: list[Image] = []
     litter = 0
     seen: set[int] = set()
+    if layout.read is not None:
+        images, problems = layout.read(scanner.root)
     for part in layout.parts:
         listing = scanner.listing(part)
         problems += listing.problems

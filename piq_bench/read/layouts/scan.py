@@ -50,7 +50,7 @@ class Scanner:
         """
         key = (part.list or part.folder, part.by_person)
         if key not in self.listings:
-            self.listings[key] = self._lines(part.list) if part.list else self._files(part.folder, part.by_person)
+            self.listings[key] = self.lines(part.list) if part.list else self._files(part.folder, part.by_person)
         return self.listings[key]
 
     def people(self, part: Part) -> tuple[set[str] | None, list[Problem]]:
@@ -60,7 +60,7 @@ class Scanner:
         people: set[str] = set()
         problems: list[Problem] = []
         for file in part.people_in:
-            listing = self._lines(file)
+            listing = self.lines(file)
             names = [name.strip() for line in listing.names for name in line.split(",") if name.strip()]
             unknown = [name for name in names if not (name.isascii() and name.isdigit())]
             if unknown:
@@ -103,7 +103,8 @@ class Scanner:
                     raise LimitExceeded(str(self.root), [problem])
                 yield entry
 
-    def _lines(self, file: str) -> Listing:
+    def lines(self, file: str) -> Listing:
+        """The lines of a list that are not empty."""
         try:
             with (self.root / file).open("rb") as stream:
                 raw = stream.read(MAX_LIST_BYTES + 1)
