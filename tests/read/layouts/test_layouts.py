@@ -25,6 +25,7 @@ from layout_builders import (
     VC_CLOTHES,
     Miniature,
 )
+from PIL import Image
 
 from piq_bench.cli import load_command
 from piq_bench.describe.findings import find_findings
@@ -372,3 +373,14 @@ def test_prcc_has_two_sets_of_queries(tmp_path: Path) -> None:
         benchmark = read_benchmark(tmp_path / query[-2])
         assert [image for image in benchmark.images[benchmark.split == 1] if not image.startswith(query)] == []
     assert read_benchmark(folder).layout == "prcc"
+
+
+def test_groups_of_a_data_set_one_folder_deeper_lie_with_it(tmp_path: Path) -> None:
+    folder = MARKET.write(tmp_path)
+    rng = np.random.default_rng(0)
+    for image, *_ in MARKET.rows:
+        Image.fromarray(rng.integers(0, 256, (64, 32, 3), dtype=np.uint8)).save(folder / image)
+    done = run("groups", tmp_path, "--workers", 1)
+    assert done.exit_code == 0, done.stderr
+    assert (folder / "groups.csv").exists()
+    assert read_benchmark(tmp_path).groups is not None
