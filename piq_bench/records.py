@@ -152,9 +152,8 @@ class Benchmark:
         distractor: shape (n_images,); true where the image is marked as a distractor (Market-1501 identity 0000).
         source, sequence, camera: shape (n_images,), str, "" where unknown; None where the data set has no such column.
         groups: the stored near-duplicate groups; None where there are none.
-        exclude_same_camera: whether gallery images of the query's own identity and camera are excluded (Market-1501).
         root: the folder that the data set was read from; in our layout image files are below `root / "images"`.
-        layout: layout of the files: "folder" (ours), "market1501" or "table".
+        layout: layout of the files: "folder" (ours), "table", or the name of a public data set in `read.layouts`.
     """
 
     name: str
@@ -179,7 +178,7 @@ class Benchmark:
     persons: tuple[str, ...] = ()
     root: Path | None = None
     images_folder: str = "images"
-    layout: Literal["folder", "market1501", "table"] = "folder"
+    layout: str = "folder"
 
     @property
     def retrieval_task(self) -> Task | None:
