@@ -152,7 +152,12 @@ class Benchmark:
         distractor: shape (n_images,); true where the image is marked as a distractor (Market-1501 identity 0000).
         source, sequence, camera: shape (n_images,), str, "" where unknown; None where the data set has no such column.
         groups: the stored near-duplicate groups; None where there are none.
-        root: the folder that the data set was read from; in our layout image files are below `root / "images"`.
+        columns: further columns of the annotations, which rules may name: shape (n_images,), str, "" where unknown.
+        exclude: rules by which gallery images are not candidates of a query.
+        rules_declared: whether benchmark.toml or the layout states the rules, so that what they leave unused is meant.
+        persons: identities declared to be people although their names look like missing values.
+        root: the folder that the data set was read from.
+        images_folder: where image ids are found, relative to `root`.
         layout: layout of the files: "folder" (ours), "table", or the name of a public data set in `read.layouts`.
     """
 
