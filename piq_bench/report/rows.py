@@ -95,7 +95,12 @@ def summary(score: Score) -> list[tuple[str, str]]:
         ]
         if protocol.grouping is not None:
             hash_name, threshold, mode = protocol.grouping.hash, protocol.grouping.threshold, protocol.grouping.mode
-            lines.append(("grouping", f"near-duplicates: {hash_name} distance of at most {threshold} bits, {mode}"))
+            how = (
+                f"{hash_name} distance of at most {threshold} bits, {mode}"
+                if hash_name != "given"
+                else "groups as given"
+            )
+            lines.append(("grouping", f"near-duplicates: {how}"))
     if score.intervals is not None:
         ends = score.intervals
         lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} bootstrap resamples, seed {ends.seed}"))
