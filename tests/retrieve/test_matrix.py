@@ -46,7 +46,7 @@ def with_matrix(
     values = np.array([[oracles.similarity(rows[q], rows[g], submission.distance) for g in gallery] for q in queries])
     place = np.full((2, split.size), -1)
     place[0, queries], place[1, gallery] = np.arange(queries.size), np.arange(gallery.size)
-    stored = (-values if is_distance else values).astype(dtype)
+    stored: np.ndarray = (-values if is_distance else values).astype(dtype)
     return replace(submission, embedding=None, matrix=PairMatrix(stored, is_distance, *place))
 
 
@@ -103,7 +103,8 @@ def test_a_matrix_scores_like_the_embedding_it_came_from(mode: Mode) -> None:
 
 
 def test_the_nearest_are_those_of_the_embedding() -> None:
-    for seed, mode in enumerate(("components", "neighbours", None)):
+    modes: tuple[Mode, ...] = ("components", "neighbours", None)
+    for seed, mode in enumerate(modes):
         rng = np.random.default_rng(seed)
         benchmark = builders.benchmark(rng, builders.Size(4, 8, 60), mode=mode, exclude=RULES[seed])
         by_embedding = small_values(rng, benchmark)
