@@ -270,9 +270,13 @@ def test_names_of_people_are_compared_as_texts() -> None:
 
 def test_the_summary_shows_the_means() -> None:
     data = problem(10)
-    summary = piq_bench.evaluate(data.query, data.gallery, data.q_pids, data.g_pids).summary()
+    result = piq_bench.evaluate(data.query, data.gallery, data.q_pids, data.g_pids)
+    summary = result.summary()
     low, value, high = (summary[column].to_dict()["macro_map"] for column in ("low", "score", "high"))
     assert low <= value <= high
+    assert [summary["score"].to_dict()[name] for name in ("map", "rank1", "rank5", "rank10")] == [
+        reid(result)[name] for name in ("map", "rank1", "rank5", "rank10")
+    ]
 
 
 def test_a_person_who_is_called_minus_one_is_doubted() -> None:
