@@ -1,7 +1,7 @@
 """Scores portrait interpretation: re-identification and person attributes, combined into PIQ.
 
-In a notebook: `score` predictions against a benchmark from `read_benchmark` or `make_benchmark`. In a training loop:
-collect batches with `ScoreCollector`.
+In a notebook: `score` predictions against a benchmark from `read_benchmark` or `make_benchmark`; `evaluate` features or
+distances of re-id without any files. In a training loop: collect batches with `ScoreCollector`.
 
 Data flows one way, and imports with it; each rule has one home:
 
@@ -14,7 +14,8 @@ Data flows one way, and imports with it; each rule has one home:
     report               one file per format; the only place that rounds
     board, export        leaderboard entries; bundles for hosts of challenges
     demo, baseline       the synthetic benchmark; a submission without learning
-    api, collector, cli  what users call
+    api, evaluation,
+    collector, cli       what users call
 """
 
 from typing import TYPE_CHECKING
@@ -24,16 +25,18 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from piq_bench.api import make_benchmark, score
     from piq_bench.collector import ScoreCollector
+    from piq_bench.evaluation import evaluate
     from piq_bench.read.dataset import read_benchmark
     from piq_bench.records import Task
     from piq_bench.report.result import Result
 
-__all__ = ["Result", "ScoreCollector", "Task", "make_benchmark", "read_benchmark", "score"]
+__all__ = ["Result", "ScoreCollector", "Task", "evaluate", "make_benchmark", "read_benchmark", "score"]
 
 _HOMES = {
     "Result": "piq_bench.report.result",
     "ScoreCollector": "piq_bench.collector",
     "Task": "piq_bench.records",
+    "evaluate": "piq_bench.evaluation",
     "make_benchmark": "piq_bench.api",
     "read_benchmark": "piq_bench.read.dataset",
     "score": "piq_bench.api",

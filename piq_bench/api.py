@@ -86,7 +86,7 @@ def score(
     1.0
     """
     target = benchmark if isinstance(benchmark, Benchmark) else read_benchmark(_path(benchmark))
-    _refuse_options(ap, n_resamples, seed, engine)
+    refuse_options(ap, n_resamples, seed, engine)
     target = with_rules(target, parse_rules(exclude))
     n_queries, n_gallery = (int((target.split == split).sum()) for split in (QUERY, GALLERY))
     count, engine_name = choose(engine, n_queries * n_gallery)
@@ -152,7 +152,12 @@ def make_benchmark(
             raise type(refusal)(name, refusal.problems) from None
 
 
-def _refuse_options(ap: str, n_resamples: int, seed: int, engine: str) -> None:
+def refuse_options(ap: str, n_resamples: int, seed: int, engine: str) -> None:
+    """Refuse options that have no such value.
+
+    Raises:
+        BadUsage: naming each of them.
+    """
     problems = [
         Problem("option", option, f"is {quoted(value)}", f"one of {', '.join(known)}")
         for option, value, known in (("ap", ap, tuple(AVERAGE_PRECISIONS)), ("engine", engine, ENGINES))
@@ -200,8 +205,8 @@ def _submission(
             write_submission(
                 path,
                 images=[str(image) for image in columns.pop("image")],
-                embedding=None if found is None else _array(found),
-                predictions={task: _array(values) for task, values in columns.items()},
+                embedding=None if found is None else as_array(found),
+                predictions={task: as_array(values) for task, values in columns.items()},
                 meta=about,
             )
         except (TypeError, ValueError) as error:
@@ -213,12 +218,13 @@ def _submission(
             raise type(refusal)(name, refusal.problems) from None
 
 
-def _array(values: Any) -> Any:  # noqa: ANN401
-    """An array of numbers or texts, never of objects; a tensor is copied from its device."""
+def as_array(values: Any, *, keep_objects: bool = False) -> Any:  # noqa: ANN401
+    """An array of numbers or texts, of objects only if they are kept; a tensor is copied from its device."""
     if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
     array = np.asarray(values)
-    return array.astype(np.str_) if array.dtype == object else array
+    return array.astype(np.str_) if array.dtype == object and not keep_objects else array
 
 
 def _texts(values: ObjectArray) -> list[str]:

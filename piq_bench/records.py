@@ -248,6 +248,26 @@ def _text_codes(texts: NDArray[np.object_]) -> IntArray:
 
 
 @dataclass(frozen=True, eq=False)
+class PairMatrix:
+    """A submitted matrix of distances or similarities of query and gallery images. It is the similarity, by definition.
+
+    Attributes:
+        values: shape (n_rows, n_columns), finite; float16, float32, or float64, of which each value is rounded to
+            float32 when it is read. In the order of the file and possibly memory-mapped.
+        is_distance: whether a smaller value means a more similar image; similarity is then minus the value.
+        row: shape (n_test,); row of `values` that belongs to each test row, -1 for one that is no query or is junk
+            without a row.
+        column: shape (n_test,); column that belongs to each test row, -1 for one that is not in the gallery or is junk
+            without a column.
+    """
+
+    values: NDArray[np.floating]
+    is_distance: bool
+    row: IntArray
+    column: IntArray
+
+
+@dataclass(frozen=True, eq=False)
 class Submission:
     """A checked submission, aligned with a benchmark: row i belongs to the image in row `benchmark.test_rows[i]`.
 
@@ -259,12 +279,14 @@ class Submission:
         embedding: shape (n_test, dimension), float16 or float32, in the order of the file and possibly memory-mapped;
             None where not submitted.
         order: shape (n_test,); row of `embedding` for each test row. Only the embedding stays in file order, since it
-            may be larger than memory.
+            may be larger than memory. Junk without a row of its own gets another image's, which nothing uses.
         predictions: by name of each submitted classification task; shape (n_test,), label index; for a multi-label task
             shape (n_test, n_labels), bool.
         file_sha256, file_bytes: SHA-256 (hex) and size of the file as received.
         scores: by name of each task submitted as floats; shape (n_test, n_labels), as submitted. `predictions` has
             the decisions made from them.
+        matrix: distances or similarities that were submitted instead of an embedding; None where there are none.
+        notes: what a reader of the score should know about how the submission was read.
     """
 
     name: str
@@ -277,6 +299,13 @@ class Submission:
     file_sha256: str
     file_bytes: int
     scores: Mapping[str, EmbeddingArray | FloatArray] = field(default_factory=dict)
+    matrix: PairMatrix | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_retrieval(self) -> bool:
+        """Whether it ranks images: by an embedding or by a matrix."""
+        return self.embedding is not None or self.matrix is not None
 
 
 Interval = tuple[float, float] | None

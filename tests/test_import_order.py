@@ -19,6 +19,7 @@ STAGES = [
     {"report"},
     {"board", "export", "demo", "baseline"},
     {"api"},
+    {"evaluation"},
     {"collector"},
     {"", "cli"},  # "" is piq_bench/__init__.py
 ]

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from piq_bench.records import NOT_ANNOTATED, Benchmark, FloatArray, IntArray, Submission
+from piq_bench.retrieve.matrix import MatrixSimilarity
 
 EQUAL_ROWS: Final = 0.9
 # The next two thresholds lie above the values of our own baselines. reference-fss-br and reference-fss-br-uncertainty
@@ -20,6 +21,7 @@ SIMILARITIES: Final = 0.9975
 MISTAKES: Final = 0.94
 FEWEST_MISTAKES: Final = 50  # two entries with few mistakes share them by chance, or because of wrong labels
 SAMPLE: Final = 1000  # images, which make half a million pairs
+SAMPLE_QUERIES: Final = 500  # with SAMPLE gallery images, as many pairs, where an entry has a matrix
 ROUNDING: Final = 1e-12  # similarities, at most 4, that differ by less count as equal
 
 
@@ -65,16 +67,19 @@ def similarity_correlation(one: Submission, other: Submission, seed: int = 0) ->
     """Pearson correlation, over pairs of images, of the similarities that each entry ranks by; in [-1, 1].
 
     The correlation does not change if the embedding is rotated, mirrored, scaled or padded with zeros, or if its
-    dimensions are permuted; a little noise changes it little. None if an embedding is missing, or if all similarities
-    of one entry are equal.
+    dimensions are permuted; a little noise changes it little. Beside a matrix, ranks are correlated instead, over pairs
+    of query and gallery image: a copy may be written as its distances, in any unit. None without re-id, or if
+    all similarities of one entry are equal.
 
     Args:
-        one: submission with an embedding of any dimension.
-        other: submission aligned with the same benchmark, with an embedding of any dimension.
+        one: submission with an embedding of any dimension, or with a matrix.
+        other: submission aligned with the same benchmark, likewise.
         seed: seed for the choice of SAMPLE images, the same in both; smaller test sets are used whole.
     """
-    if one.embedding is None or other.embedding is None:
+    if not (one.has_retrieval and other.has_retrieval):
         return None
+    if one.matrix is not None or other.matrix is not None:
+        return _rank_correlation(one, other, np.random.default_rng(seed))
     n_images = one.order.size
     rows = np.random.default_rng(seed).choice(n_images, min(n_images, SAMPLE), replace=False)
     first, second = _similarities(one, rows), _similarities(other, rows)
@@ -105,8 +110,46 @@ def common_mistakes(benchmark: Benchmark, one: Submission, other: Submission) ->
     return n_same / n_wrong if n_wrong >= FEWEST_MISTAKES else None
 
 
+def _rank_correlation(one: Submission, other: Submission, rng: np.random.Generator) -> float | None:
+    """Correlation of the ranks of similarities of queries with gallery images; at least one entry has a matrix."""
+    from scipy.stats import rankdata
+
+    matrices = [each.matrix for each in (one, other) if each.matrix is not None]
+    queries = np.flatnonzero(np.all([matrix.row >= 0 for matrix in matrices], axis=0))
+    gallery = np.flatnonzero(np.all([matrix.column >= 0 for matrix in matrices], axis=0))
+    queries = rng.choice(queries, min(queries.size, SAMPLE_QUERIES), replace=False)
+    gallery = rng.choice(gallery, min(gallery.size, SAMPLE), replace=False)
+    first, second = (_table(each, queries, gallery) for each in (one, other))
+    if first.size == 0 or min(np.ptp(first), np.ptp(second)) < ROUNDING:
+        return None
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+
+
+def _table(submission: Submission, queries: IntArray, gallery: IntArray) -> FloatArray:
+    """Similarities of test rows, shape (n_queries * n_gallery,)."""
+    if submission.matrix is not None:
+        similarity = MatrixSimilarity(submission.matrix)
+        column = submission.matrix.column[gallery]
+        rows = [similarity.rows(queries[place : place + 1])[0, column] for place in range(queries.size)]
+        return np.asarray(rows, dtype=np.float64).ravel()
+    rows_of_both = np.concatenate([queries, gallery])
+    values = _vectors(submission, rows_of_both)
+    squares = np.einsum("ij,ij->i", values, values)
+    one, other = slice(queries.size), slice(queries.size, None)
+    return np.asarray(2 * values[one] @ values[other].T - squares[one, None] - squares[None, other]).ravel()
+
+
 def _similarities(submission: Submission, rows: IntArray) -> FloatArray:
     """Similarities of all pairs of some test rows, shape (n_pairs,); fast and not exact to the last bit."""
+    values = _vectors(submission, rows)
+    products = values @ values.T
+    squares = np.diag(products)
+    pairs = np.triu_indices(rows.size, 1)
+    return np.asarray((2 * products - squares[:, None] - squares[None, :])[pairs])
+
+
+def _vectors(submission: Submission, rows: IntArray) -> FloatArray:
+    """Vectors whose squared distances order pairs as the submission does, shape (n_rows, dimension)."""
     assert submission.embedding is not None  # noqa: S101  (the caller checked)
     values = np.asarray(submission.embedding[submission.order[rows]], dtype=np.float64)
     values /= np.abs(values).max() or 1.0  # so that no square overflows or underflows
@@ -114,7 +157,4 @@ def _similarities(submission: Submission, rows: IntArray) -> FloatArray:
         values /= np.linalg.norm(values, axis=1, keepdims=True)
     else:
         values -= values.mean(axis=0)  # keeps distances, and avoids cancellation far from the origin
-    products = values @ values.T
-    squares = np.diag(products)
-    pairs = np.triu_indices(rows.size, 1)
-    return np.asarray((2 * products - squares[:, None] - squares[None, :])[pairs])
+    return values

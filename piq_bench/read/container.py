@@ -10,7 +10,11 @@ import numpy as np
 from piq_bench.errors import BadSubmission, Problem, printable
 from piq_bench.read.mapped import Array
 
-MAX_MEMORY_BYTES = 8 << 30  # per array held in memory; the embedding of a folder stays on disk
+MAX_MEMORY_BYTES = 8 << 30  # per array held in memory; the embedding or matrix of a folder stays on disk
+DISTANCE, SIMILARITY = "distance", "similarity"
+MATRICES = (DISTANCE, SIMILARITY)
+QUERY_IDS, GALLERY_IDS = "query", "gallery"
+OF_MATRIX = (*MATRICES, QUERY_IDS, GALLERY_IDS)  # arrays whose rows are not those of `image`
 MAX_UNKNOWN_MEMBERS = 16  # files or columns besides the benchmark's arrays; each is named in the report
 MAX_META_BYTES = 64 << 10
 MAX_TEXT_WIDTH = 1024  # characters of one image id or label
@@ -24,10 +28,12 @@ class Limits:
     Attributes:
         n_rows: query and gallery images of the benchmark, which is the expected number of rows.
         max_columns: by name of each array that the benchmark knows, the most columns it may have.
+        has_matrix: whether OF_MATRIX are among them as the arrays of a matrix, not as tasks of those names.
     """
 
     n_rows: int
     max_columns: Mapping[str, int]
+    has_matrix: bool = False
 
     @property
     def max_rows(self) -> int:

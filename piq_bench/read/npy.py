@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from piq_bench.errors import printable, quoted
-from piq_bench.read.container import Container, Limits, shape_fault
+from piq_bench.read.container import MATRICES, Container, Limits, shape_fault
 from piq_bench.read.mapped import Array
 
 MAX_HEADER_BYTES = 4096
@@ -121,6 +121,8 @@ def _parse_header(stream: IO[bytes]) -> Header:
 def _shape_remedy(name: str, limits: Limits) -> str:
     if name == "meta":
         return META_REMEDY
+    if name in MATRICES:
+        return "expected shape (n_query, n_gallery), float16 or float32"
     if name == "embedding":
         return f"expected shape ({limits.n_rows}, D), float16 or float32"
     return f"expected one row for each of the {limits.n_rows} query and gallery images"

@@ -1,4 +1,4 @@
-"""Reads an untrusted folder of .npy files; the embedding and the image ids stay on disk."""
+"""Reads an untrusted folder of .npy files; the embedding or matrix and the image ids stay on disk."""
 
 import math
 import os
@@ -7,11 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
-from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_META_BYTES, MEMBER_NAME, Container, Limits, unreadable
+from piq_bench.read.container import (
+    MATRICES,
+    MAX_MEMORY_BYTES,
+    MAX_META_BYTES,
+    MEMBER_NAME,
+    OF_MATRIX,
+    Container,
+    Limits,
+    unreadable,
+)
 from piq_bench.read.mapped import map_array, rows_of
 from piq_bench.read.npy import read_header, store_array
 
-ON_DISK = ("embedding", "image")  # arrays that later stages read block by block
+ON_DISK = ("embedding", "image", *OF_MATRIX)  # arrays that later stages read block by block
 
 
 def read_npy_folder(path: Path, limits: Limits) -> Container:
@@ -67,7 +76,7 @@ def _read_array(path: Path, name: str, limits: Limits, container: Container) -> 
         if header.n_value_bytes == 0:  # an empty file cannot be mapped
             store_array(name, np.zeros(0, dtype=header.dtype), header, container)
             return
-        if name != "embedding" and header.n_value_bytes > MAX_MEMORY_BYTES:
+        if name not in ("embedding", *MATRICES) and header.n_value_bytes > MAX_MEMORY_BYTES:
             problem = f"has {header.n_value_bytes} bytes, the limit in memory is {MAX_MEMORY_BYTES}"
             remedy = "submit one label per image instead of scores"
             raise LimitExceeded(path.parent.name, [Problem("too-large", name, problem, remedy)])

@@ -97,7 +97,7 @@ def _read_member(
                 return
             if header.n_value_bytes > MAX_MEMORY_BYTES:
                 problem = f"has {header.n_value_bytes} bytes, the limit in memory is {MAX_MEMORY_BYTES}"
-                remedy = "pass a folder: its embedding.npy is read from disk"
+                remedy = f"pass a folder: its {name}.npy is read from disk"
                 raise LimitExceeded(str(path), [Problem("too-large", name, problem, remedy)])
             if header.n_value_bytes > max(UNPACKED_FREELY_BYTES, MAX_RATIO * member.compress_size):
                 problem = f"{member.compress_size} bytes unpack to {header.n_value_bytes}, as in a zip bomb"

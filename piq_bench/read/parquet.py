@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem
-from piq_bench.read.container import MAX_MEMORY_BYTES, Container, Limits
+from piq_bench.read.container import MAX_MEMORY_BYTES, OF_MATRIX, Container, Limits
 
 REPORT = "report.json"
 MAX_SECONDS = 600
@@ -34,12 +34,13 @@ def read_parquet(path: Path, limits: Limits) -> Container:
         BadSubmission: if the file is not a valid Parquet file or holds too many columns.
         LimitExceeded: if unpacking it takes more memory or time than is allowed.
     """
+    own_rows = OF_MATRIX if limits.has_matrix else ()
     with tempfile.TemporaryDirectory(prefix="piq-") as folder:
         request = {
             "path": str(path.absolute()),
             "folder": folder,
             "n_rows": limits.n_rows,
-            "max_columns": dict(limits.max_columns),
+            "max_columns": {name: n for name, n in limits.max_columns.items() if name not in own_rows},
             "max_memory": MAX_MEMORY_BYTES,
             "modules": sys.path,
         }
@@ -64,7 +65,13 @@ def read_parquet(path: Path, limits: Limits) -> Container:
             found, remedy = "the Parquet library crashed while unpacking it", "the file is damaged: write it again"
             problem = Problem("not-an-archive", path.name, found, remedy)
             raise BadSubmission(str(path), [problem])
-        return _load(path, Path(folder), json.loads(report.read_text(encoding="utf-8")))
+        container = _load(path, Path(folder), json.loads(report.read_text(encoding="utf-8")))
+    for name in sorted(container.names.intersection(own_rows)):
+        found = "belongs to a matrix, whose rows are not those of the other columns"
+        container.refuse(
+            "bad-format", name, found, "pass a .npz file or a folder: all columns of a Parquet file are of one length"
+        )
+    return container
 
 
 def _load(path: Path, folder: Path, report: dict[str, Any]) -> Container:

@@ -1,29 +1,39 @@
 """Reads an untrusted submission, checks it, aligns it with a benchmark, and reports every problem at once.
 
-`read.formats` opens the file and `read.predictions` checks the labels; the rules for images, embeddings and meta are
-here, and so is the digest of the content.
+`read.formats` opens the file, `read.image_ids` finds the images, `read.predictions` checks the labels, and
+`read.pair_matrix` checks a matrix of distances. Rules for embeddings and meta, and the digest of the content, are here.
 """
 
 import hashlib
 import json
 import math
-import unicodedata
-from bisect import bisect_left
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
-from piq_bench.read.alignment import NOT_FOUND, find_images
-from piq_bench.read.container import MAX_META_BYTES, Container, Limits
+from piq_bench.read.alignment import NOT_FOUND
+from piq_bench.read.container import GALLERY_IDS, MATRICES, MAX_META_BYTES, OF_MATRIX, QUERY_IDS, Container, Limits
 from piq_bench.read.formats import read_container
+from piq_bench.read.image_ids import TEXT_BLOCK_BYTES, align, read_texts, row_namer
 from piq_bench.read.mapped import BLOCK_BYTES, Array, row_blocks, rows_of
-from piq_bench.read.predictions import N_ROWS_NAMED, are_scores, read_labels, rows_with, suggest
+from piq_bench.read.pair_matrix import ROUNDED, matrix_content, read_matrix
+from piq_bench.read.predictions import are_scores, read_labels, rows_with, suggest
 from piq_bench.read.validate import RowNamer, text_fault
-from piq_bench.records import SPLITS, Benchmark, BoolArray, EmbeddingArray, IntArray, Submission
+from piq_bench.records import (
+    GALLERY,
+    NOT_ANNOTATED,
+    QUERY,
+    Benchmark,
+    BoolArray,
+    EmbeddingArray,
+    IntArray,
+    PairMatrix,
+    Submission,
+)
 from piq_bench.write.files import sha256_of
 
 EMBEDDING = "embedding"
@@ -33,9 +43,7 @@ MIN_COLUMN_LIMIT = 1024  # high enough that a wrong number of labels gets its ow
 # the sign masked out, larger numbers are NaN, so that one pass over the bits finds NaN, infinity and zero vectors.
 FLOAT_BITS = {2: (np.uint16, np.uint16(0x7FFF), 0x7C00), 4: (np.uint32, np.uint32(0x7FFFFFFF), 0x7F800000)}
 DISTANCES = ("cosine", "euclidean")
-TEXT_BLOCK_BYTES = 4 << 20
 MAX_NAME = 200
-TEXT_REMEDY = "write text: numpy.array([...], dtype=str)"
 
 
 def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) -> Submission:
@@ -50,16 +58,44 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
         BadSubmission: with every problem found.
         LimitExceeded: if it needs more memory than is allowed.
     """
-    limits = _limits(benchmark)
-    container = read_container(path, limits)
-    _check_names(container, benchmark, limits, partial)
+    container = read_container(path, _limits(benchmark))
+    found = check_submission(container, benchmark, source=str(path), name=path.stem, partial=partial)
+    sha256, n_bytes = _file_digest(path)
+    return replace(found, file_sha256=sha256, file_bytes=n_bytes)
+
+
+def check_submission(
+    container: Container, benchmark: Benchmark, *, source: str, name: str, partial: bool = False
+) -> Submission:
+    """Check the arrays of a submission and align them with a benchmark; there is no file yet.
+
+    Args:
+        container: arrays, and the problems found so far.
+        benchmark: the benchmark that the submission was made for.
+        source: where the arrays come from, for messages.
+        name: of the submission, unless meta has one.
+        partial: accept a submission that lacks some answers, but not one that lacks all of them.
+
+    Raises:
+        BadSubmission: with every problem found.
+    """
+    _check_names(container, benchmark, _limits(benchmark), partial)
     meta = _meta(container, benchmark)
     distance: Literal["cosine", "euclidean"] = "euclidean" if meta.get("distance") == "euclidean" else "cosine"
-    images = _read_texts(container, "image")
-    name_row = _row_namer(images)
-    for name in sorted(container.arrays):
-        _check_rows(container, name, benchmark)
-    order = None if images is None else _align(container, images, benchmark)
+    of_matrix = {}
+    if _takes_matrix(benchmark):
+        of_matrix = {each: container.arrays.pop(each) for each in OF_MATRIX if each in container.arrays}
+    images = read_texts(container, "image")
+    name_row = row_namer(images)
+    may_miss = _may_miss(container, benchmark)
+    n_rows = _n_rows(images, may_miss)
+    for each in sorted(container.arrays):
+        _check_rows(container, each, benchmark, n_rows)
+    order: IntArray | None = None
+    if "image" in container.arrays and images is not None:
+        order = align(container, "image", images, benchmark, benchmark.test_rows, may_miss)
+    elif not container.names - set(OF_MATRIX) - {"meta"}:
+        order = np.full(benchmark.test_rows.size, NOT_FOUND)
     embedding = _embedding(container, distance, name_row) if EMBEDDING in container.arrays else None
     predictions: dict[str, IntArray | BoolArray] = {}
     scores: dict[str, Array] = {}
@@ -67,27 +103,38 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
         values = container.arrays.get(task.name)
         if values is not None:
             if values.dtype.kind in "US":
-                values = _read_texts(container, task.name)
+                values = read_texts(container, task.name)
             labels = None if values is None else read_labels(task, values, name_row, container.problems)
             if values is not None and labels is not None:
                 predictions[task.name] = labels
                 if are_scores(values):
                     scores[task.name] = values
+    by_row = dict(container.arrays)
+    container.arrays.update(of_matrix)
+    matrix = read_matrix(container, benchmark) if of_matrix else None
     if container.problems or order is None:
-        raise BadSubmission(str(path), container.problems)
-    sha256, n_bytes = _file_digest(path)
+        raise BadSubmission(source, container.problems)
+    has_row = order != NOT_FOUND
+    usable = np.where(has_row, order, 0)  # any row: nothing is computed for junk
     return Submission(
-        name=str(meta.get("name", printable(path.stem, MAX_NAME))),
+        name=str(meta.get("name", printable(name, MAX_NAME))),
         distance=distance,
         meta=meta,
-        content=_content_digest(container.arrays, order, distance, benchmark.images[benchmark.test_rows]),
+        content=_content_digest(by_row, order[has_row], distance, benchmark, matrix, has_row),
         embedding=embedding,
-        order=order,
-        predictions={name: labels[order] for name, labels in predictions.items()},
-        file_sha256=sha256,
-        file_bytes=n_bytes,
-        scores={name: rows_of(values, order) for name, values in scores.items()},
+        order=usable,
+        predictions={name: labels[usable] for name, labels in predictions.items()},
+        file_sha256="",
+        file_bytes=0,
+        scores={name: rows_of(values, usable) for name, values in scores.items()},
+        matrix=matrix,
+        notes=(ROUNDED,) if matrix is not None and matrix.values.dtype.itemsize == 8 else (),
     )
+
+
+def _takes_matrix(benchmark: Benchmark) -> bool:
+    """Whether a matrix can be submitted; tasks of a benchmark keep their names."""
+    return benchmark.retrieval_task is not None and not {task.name for task in benchmark.tasks} & set(OF_MATRIX)
 
 
 def _limits(benchmark: Benchmark) -> Limits:
@@ -96,7 +143,12 @@ def _limits(benchmark: Benchmark) -> Limits:
         max_columns[EMBEDDING] = MAX_DIMENSION
     for task in benchmark.classification_tasks:
         max_columns[task.name] = max(MIN_COLUMN_LIMIT, len(task.labels))
-    return Limits(benchmark.test_rows.size, max_columns)
+    takes_matrix = _takes_matrix(benchmark)
+    if takes_matrix:
+        n_query, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
+        max_columns |= dict.fromkeys(MATRICES, n_query + 2 * n_gallery + MIN_COLUMN_LIMIT)
+        max_columns |= dict.fromkeys((QUERY_IDS, GALLERY_IDS), MIN_COLUMN_LIMIT)
+    return Limits(benchmark.test_rows.size, max_columns, takes_matrix)
 
 
 def _check_names(container: Container, benchmark: Benchmark, limits: Limits, partial: bool) -> None:
@@ -109,19 +161,65 @@ def _check_names(container: Container, benchmark: Benchmark, limits: Limits, par
         else:
             remedy = suggest(name, [*known, "meta"])
         container.refuse("unknown-array", printable(name), "is not an array of this benchmark", remedy)
-    missing = [name for name in known if name not in container.names]
-    answers = [name for name in known if name != "image"]
-    if "image" in missing:
+    of_matrix = OF_MATRIX if limits.has_matrix else ()
+    no_answers = {"image", *(set(of_matrix) - set(MATRICES))}
+    answers = [name for name in known if name not in no_answers]
+    given = [name for name in (EMBEDDING, *MATRICES) if name in known and name in container.names]
+    ranks_by_matrix = limits.has_matrix and any(name in MATRICES for name in given)
+    by_row = [name for name in known if name not in of_matrix]
+    needs_image = not ranks_by_matrix or bool(container.names.intersection(by_row))
+    if "image" not in container.names and needs_image:
         remedy = f"add the image id of each row, shape ({limits.n_rows},)"
         container.refuse("missing-array", "image", "is missing", remedy)
-    if partial and all(name in missing for name in answers):
+    if limits.has_matrix:
+        _check_matrix_names(container, given)
+    missing = [name for name in by_row if name not in container.names and name != "image"]
+    if ranks_by_matrix and EMBEDDING in missing:
+        missing.remove(EMBEDDING)
+    if partial and not container.names.intersection(answers):
         remedy = f"at least one of {first_few(answers, len(answers))}"
         container.refuse("nothing-to-score", "arrays", "there is neither an embedding nor the array of a task", remedy)
     elif not partial:
         for name in missing:
-            if name != "image":
-                remedy = "add it, or score the other arrays with --partial; `piq template` writes an example"
-                container.refuse("missing-array", name, "is missing", remedy)
+            remedy = "add it, or score the other arrays with --partial; `piq template` writes an example"
+            container.refuse("missing-array", name, "is missing", remedy)
+
+
+def _check_matrix_names(container: Container, given: list[str]) -> None:
+    """Refuse a matrix without ids, ids without a matrix, and two answers to re-id.
+
+    Args:
+        container: where problems are recorded.
+        given: which of the embedding and the matrices are there.
+    """
+    if len(given) > 1:
+        found = f"is submitted beside {first_few(given[:-1], len(given) - 1)}"
+        container.refuse("ambiguous", given[-1], found, "submit one of them: each of them decides the ranking")
+    is_matrix = any(name in MATRICES for name in given)
+    for name, part in ((QUERY_IDS, "rows"), (GALLERY_IDS, "columns")):
+        if is_matrix and name not in container.names:
+            remedy = f"add the image ids of the {part} of {quoted(given[-1])}"
+            container.refuse("missing-array", name, "is missing", remedy)
+        elif not is_matrix and name in container.names:
+            found = f"names the {part} of a matrix, but there is none"
+            container.refuse("missing-array", name, found, "add 'distance' or 'similarity', or leave it out")
+
+
+def _may_miss(container: Container, benchmark: Benchmark) -> BoolArray:
+    """Shape (n_test,); images that need no row: junk, unless it is annotated for a task that is submitted."""
+    rows = benchmark.test_rows
+    may_miss = benchmark.junk[rows].copy()
+    for task in benchmark.classification_tasks:
+        if task.name in container.names and task.name in benchmark.labels and may_miss.any():
+            labels = benchmark.labels[task.name][rows]
+            may_miss &= (labels == NOT_ANNOTATED).reshape(rows.size, -1).all(axis=1)
+    return may_miss
+
+
+def _n_rows(images: Array | None, may_miss: BoolArray) -> int:
+    """The number of rows that arrays should have: that of the image ids, if it is possible."""
+    n_least = may_miss.size - int(may_miss.sum())
+    return images.size if images is not None and n_least <= images.size <= may_miss.size else may_miss.size
 
 
 def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
@@ -180,108 +278,21 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def _read_texts(container: Container, name: str) -> Array | None:
-    """An array of text as str, still in its file if it is memory-mapped; None, with a problem, if it is not text."""
-    values = container.arrays.get(name)
-    if values is None:
-        return None
-    if values.dtype.kind == "S":
-        try:
-            parts = [
-                np.asarray([bytes(value).decode("utf-8") for value in block.ravel().tolist()], dtype=np.str_)
-                for _, block in row_blocks(values, TEXT_BLOCK_BYTES)
-            ]
-            return np.concatenate([np.zeros(0, dtype=np.str_), *parts]).reshape(values.shape)
-        except UnicodeDecodeError:
-            container.refuse("bad-text", name, "has bytes that are not UTF-8", TEXT_REMEDY)
-            return None
-    if values.dtype.kind != "U":
-        container.refuse("bad-dtype", name, f"has dtype {values.dtype.str}, which is not text", TEXT_REMEDY)
-        return None
-    for _, block in row_blocks(values, TEXT_BLOCK_BYTES):
-        text = np.ascontiguousarray(block.astype(block.dtype.newbyteorder("="), copy=False))
-        points = text.view(np.uint32) if text.dtype.itemsize else np.zeros(0, np.uint32)
-        if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
-            container.refuse("bad-text", name, "has code points that are not characters", TEXT_REMEDY)
-            return None
-    return values if values.dtype.isnative else np.asarray(values.astype(values.dtype.newbyteorder("=")))
-
-
-def _row_namer(images: Array | None) -> RowNamer:
-    """A function that names a row by its number and image, or by its number alone if its image is not known."""
-
-    def name_row(row: int) -> str:
-        if images is None or images.ndim != 1 or row >= images.size:
-            return f"row {row}"
-        return f"row {row} ({quoted(images[row])})"
-
-    return name_row
-
-
-def _check_rows(container: Container, name: str, benchmark: Benchmark) -> None:
-    """Check that an array has one row per query and gallery image, and drop it from the container if it has not."""
+def _check_rows(container: Container, name: str, benchmark: Benchmark, n_rows: int) -> None:
+    """Check that an array has a row per image, and drop it from the container if it has not."""
     shape, n_test = container.arrays[name].shape, benchmark.test_rows.size
     if name == "image" and len(shape) != 1:
         container.refuse("bad-shape", name, f"has shape {shape}", f"expected shape ({n_test},)")
     elif name == EMBEDDING and len(shape) != 2:
         container.refuse("bad-shape", name, f"has shape {shape}", f"expected shape ({n_test}, D)")
-    elif shape[0] != n_test and name != "image":
+    elif shape[0] != n_rows and name != "image":
         problem = f"{shape[0]} rows, but the benchmark has {n_test} query and gallery images"
-        container.refuse("wrong-row-count", name, problem, f"expected {n_test} rows, in the order of 'image'")
+        if n_rows != n_test:
+            problem = f"{shape[0]} rows, but there are {n_rows} image ids"
+        container.refuse("wrong-row-count", name, problem, f"expected {n_rows} rows, in the order of 'image'")
     else:
         return
     del container.arrays[name]
-
-
-def _align(container: Container, images: Array, benchmark: Benchmark) -> IntArray | None:
-    """Shape (n_test,); the submission's row for each test row. Refuses missing, unknown and repeated images."""
-    if "image" not in container.arrays:
-        return None
-    test = benchmark.images[benchmark.test_rows]
-    rows = find_images(images, test)
-    unknown = np.asarray(rows == NOT_FOUND)
-    if unknown.any():
-        _refuse_unknown(container, images, unknown, benchmark)
-    known = np.flatnonzero(~unknown)
-    first = np.full(test.size, NOT_FOUND)
-    first[rows[known][::-1]] = known[::-1]
-    repeated = np.zeros(images.size, dtype=bool)
-    repeated[known] = first[rows[known]] != known
-    if repeated.any():
-        problem = rows_with(repeated, _row_namer(images), lambda row: f"is already in row {first[rows[row]]}")
-        remedy = "every query and gallery image exactly once"
-        container.refuse("duplicate-image", "image", problem, remedy, int(repeated.sum()))
-    missing = np.flatnonzero(first == NOT_FOUND)
-    for split in np.unique(benchmark.split[benchmark.test_rows[missing]]):
-        names = test[missing[benchmark.split[benchmark.test_rows[missing]] == split]]
-        verb = "images are" if names.size > 1 else "image is"
-        problem = f"{names.size} {SPLITS[split]} {verb} missing: {first_few(names, names.size)}"
-        container.refuse("missing-image", "image", problem, "every query and gallery image exactly once", names.size)
-    return first.astype(np.int64) if missing.size == 0 else None
-
-
-def _refuse_unknown(container: Container, images: Array, unknown: BoolArray, benchmark: Benchmark) -> None:
-    shown = {_simplified_id(str(images[row])) for row in np.flatnonzero(unknown)[:N_ROWS_NAMED]}
-    similar = {key: image for image in benchmark.images[benchmark.test_rows] if (key := _simplified_id(image)) in shown}
-
-    def row_fault(row: int) -> str:
-        image = str(images[row])
-        place = bisect_left(benchmark.images, image)
-        if place < benchmark.images.size and benchmark.images[place] == image:
-            return f"is a {SPLITS[benchmark.split[place]]} image"
-        near = similar.get(_simplified_id(image))
-        return f"is unknown, did you mean {quoted(near)}?" if near else "is unknown"
-
-    problem = rows_with(unknown, _row_namer(images), row_fault)
-    remedy = "use the image ids of the benchmark's query and gallery, as written in its annotations"
-    container.refuse("unknown-image", "image", problem, remedy, int(unknown.sum()))
-
-
-def _simplified_id(image: str) -> str:
-    """An image id without its images folder and extension, and with case, slashes and outer spaces made uniform."""
-    inside = f"/{unicodedata.normalize('NFC', image).strip()}".replace("\\", "/").rpartition("/images/")[2]
-    stem, dot, extension = inside.removeprefix("/").removeprefix("./").rpartition(".")
-    return (stem if dot and "/" not in extension else extension).casefold()
 
 
 def _embedding(container: Container, distance: str, name_row: RowNamer) -> EmbeddingArray | None:
@@ -318,15 +329,25 @@ def _embedding(container: Container, distance: str, name_row: RowNamer) -> Embed
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
-def _content_digest(arrays: Mapping[str, Array], order: IntArray, distance: str, images: NDArray[np.object_]) -> str:
+def _content_digest(
+    arrays: Mapping[str, Array],
+    order: IntArray,
+    distance: str,
+    benchmark: Benchmark,
+    matrix: PairMatrix | None,
+    has_row: BoolArray,
+) -> str:
     """SHA-256 of the arrays with rows sorted by image; independent of row order, memory order, byte order and format.
 
     Args:
-        arrays: the arrays as submitted.
-        order: shape (n_test,); the row of `arrays` for each image of the benchmark.
+        arrays: the arrays as submitted, without those of a matrix.
+        order: shape (n_rows,); the row of `arrays` for each image, in the order of the benchmark.
         distance: "cosine" or "euclidean", which is part of the content.
-        images: shape (n_test,); equal to `arrays["image"][order]`, passed in because the benchmark has it in memory.
+        benchmark: the benchmark, which has the image ids in memory.
+        matrix: the submitted matrix; None if there is none.
+        has_row: shape (n_test,); which images of the benchmark have a row.
     """
+    images = benchmark.images[benchmark.test_rows[has_row]]
     digest = hashlib.sha256(f"piq-bench/content/1\n{distance}\n".encode())
     for name in sorted(arrays):
         values = arrays[name]
@@ -345,6 +366,9 @@ def _content_digest(arrays: Mapping[str, Array], order: IntArray, distance: str,
             else:
                 stored = np.ascontiguousarray(block.astype(values.dtype.newbyteorder("<"), copy=False))
                 digest.update(stored.reshape(-1).view(np.uint8).data)
+    if matrix is not None:
+        for part_of_matrix in matrix_content(matrix, benchmark):
+            digest.update(part_of_matrix)
     return digest.hexdigest()
 
 

@@ -22,6 +22,10 @@ def check_table(entry: Submission, benchmark: Benchmark) -> str:
         lines.append(
             ("embedding", f"{entry.embedding.shape[1]} values, {entry.embedding.dtype.name}, {entry.distance}")
         )
+    elif entry.matrix is not None:
+        n_query, n_gallery = entry.matrix.values.shape
+        kind = "distance" if entry.matrix.is_distance else "similarity"
+        lines.append((kind, f"{n_query} x {n_gallery} values, {entry.matrix.values.dtype.name}"))
     elif benchmark.retrieval_task is not None:
         lines.append(("embedding", "not submitted"))
     for task in benchmark.classification_tasks:
@@ -48,6 +52,10 @@ def check_json(entry: Submission, benchmark: Benchmark) -> str:
         else None
         for task in benchmark.classification_tasks
     }
+    matrix = {}
+    if entry.matrix is not None:
+        kind = "distance" if entry.matrix.is_distance else "similarity"
+        matrix = {kind: {"shape": list(entry.matrix.values.shape), "dtype": entry.matrix.values.dtype.name}}
     return _text(
         {
             "schema": SCHEMA,
@@ -55,6 +63,7 @@ def check_json(entry: Submission, benchmark: Benchmark) -> str:
             "submission": {"name": entry.name, "content": entry.content, "images": entry.order.size},
             "benchmark": {"name": benchmark.name, "version": benchmark.version},
             "embedding": embedding,
+            **matrix,
             "tasks": tasks,
             "file": {"sha256": entry.file_sha256, "bytes": entry.file_bytes},
         }

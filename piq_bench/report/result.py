@@ -12,12 +12,13 @@ from piq_bench.report.table import score_table
 if TYPE_CHECKING:
     import pandas as pd
 
+PLAIN = ("map", "rank1", "rank5", "rank10")
 STYLES = ("font-weight:bold", "font-weight:bold", "")
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The result of `piq_bench.score`.
+    """The result of `piq_bench.score` or `piq_bench.evaluate`.
 
     Attributes:
         score: all numbers, as a record.
@@ -37,7 +38,10 @@ class Result:
         return score_document(self.score)
 
     def summary(self) -> "pd.DataFrame":
-        """One row each for PIQ, aspects and tasks: score, ends of its interval, chance and majority, as fractions."""
+        """One row each for PIQ, aspects and tasks: score, ends of its interval, chance and majority, as fractions.
+
+        Re-id has a row for each macro mean that PIQ takes, and for the field's usual mAP and CMC, means over queries.
+        """
         score, ends = self.score, self.score.intervals
         rows: list[tuple[str, float | None, Interval, float | None, float | None]] = [
             ("PIQ", score.piq, ends.piq if ends else None, None, None)
@@ -46,9 +50,9 @@ class Result:
             rows.append((aspect, value, ends.aspects[aspect] if ends else None, None, None))
             for task in self.benchmark.tasks:
                 if task.aspect == aspect and task.kind == RETRIEVAL and score.reid is not None:
-                    for key in ("macro_rank1", "macro_map"):
+                    for key in ("macro_rank1", "macro_map", *PLAIN):
                         span = ends.reid.get(key) if ends else None
-                        rows.append((key, score.reid.values[key], span, score.reid.chance[key], None))
+                        rows.append((key, score.reid.values[key], span, score.reid.chance.get(key), None))
                 elif task.aspect == aspect and task.name in score.f1:
                     span = ends.f1.get(task.name) if ends else None
                     guesses = score.chance_f1[task.name], score.majority_f1[task.name]

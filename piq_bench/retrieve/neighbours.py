@@ -19,6 +19,7 @@ import numpy as np
 
 from piq_bench.records import Float32Array, FloatArray, IntArray
 from piq_bench.retrieve.candidates import Candidates
+from piq_bench.retrieve.matrix import MatrixSimilarity
 from piq_bench.retrieve.similarity import Similarity
 
 Search = Callable[[Float32Array, Float32Array, int], tuple[Float32Array, IntArray]]
@@ -59,7 +60,7 @@ class Neighbour:
 
 
 def nearest(
-    similarity: Similarity,
+    similarity: Similarity | MatrixSimilarity,
     candidates: Candidates,
     test_row: IntArray,
     *,
@@ -79,15 +80,22 @@ def nearest(
         queries: shape (n,); indices into `candidates.query`.
         k: length of a list, at least 1.
         engine: how images that may be among the first are found: "auto" is faiss where it is installed; "gpu" is faiss
-            or torch on a GPU, which must exist. All give the same list.
+            or torch on a GPU, which must exist. All give the same list. A matrix needs none.
         block_values: gallery values searched at a time.
 
     Raises:
         ImportError: if faiss is requested and missing.
         LimitExceeded: if a GPU has too little memory for a block.
     """
-    search = _search_of(engine)
     found: list[list[Neighbour]] = []
+    if isinstance(similarity, MatrixSimilarity):
+        for query in queries.tolist():
+            excluded = np.concatenate([candidates.ignored[query], candidates.duplicates[query]])
+            row, gallery = int(test_row[candidates.query[query]]), test_row[candidates.gallery]
+            images = similarity.first(row, gallery, excluded, k + 1)
+            found.append(_neighbours_of(similarity, candidates, test_row, identity, query, images, k))
+        return found
+    search = _search_of(engine)
     for first in range(0, queries.size, QUERY_BLOCK):
         block = queries[first : first + QUERY_BLOCK]
         kept = _search_gallery(similarity, candidates, test_row, block, k + 1, search, block_values)
@@ -97,7 +105,7 @@ def nearest(
 
 
 def _neighbours_of(
-    similarity: Similarity,
+    similarity: Similarity | MatrixSimilarity,
     candidates: Candidates,
     test_row: IntArray,
     identity: IntArray,
@@ -185,7 +193,12 @@ class _Undecided:
 
 
 def _exact_first(
-    similarity: Similarity, candidates: Candidates, test_row: IntArray, query: int, images: IntArray, k: int
+    similarity: Similarity | MatrixSimilarity,
+    candidates: Candidates,
+    test_row: IntArray,
+    query: int,
+    images: IntArray,
+    k: int,
 ) -> tuple[IntArray, FloatArray]:
     """The first k of some gallery images by definition, ties ordered by id, and their similarities."""
     row = test_row[candidates.query[query]]

@@ -16,6 +16,7 @@ from piq_bench.metrics.retrieval import Rankings
 from piq_bench.records import BoolArray, FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.candidates import Candidates, Ragged, owners
 from piq_bench.retrieve.contract import Counts, Engine
+from piq_bench.retrieve.matrix import MatrixSimilarity, read_ranks
 from piq_bench.retrieve.similarity import Similarity
 
 TABLE_VALUES = 1 << 19  # similarities of one identity's queries and images computed at a time
@@ -82,7 +83,7 @@ class Retrieved:
 
 
 def rank(
-    similarity: Similarity,
+    similarity: Similarity | MatrixSimilarity,
     candidates: Candidates,
     test_row: IntArray,
     engine: Engine,
@@ -95,7 +96,7 @@ def rank(
         similarity: similarities of all test rows.
         candidates: who is compared with whom.
         test_row: shape (n_images,); the test row of a benchmark row.
-        engine: counts all images but positives and near-duplicates.
+        engine: counts all images but positives and near-duplicates; a matrix needs none.
         advance: called with the number of queries finished since the last call.
     """
     queries, gallery = test_row[candidates.query], test_row[candidates.gallery]
@@ -104,15 +105,23 @@ def rank(
     found = _search_lists(positives.start, positives.values, of_query, duplicates.values)
     is_positive = found < positives.start[of_query + 1]
     is_positive[is_positive] = positives.values[found[is_positive]] == duplicates.values[is_positive]
-    exact = _similarities(similarity, candidates, queries, gallery)
-    near_positives = exact[found[is_positive]]
-    _sort_lists(exact, positives.start)
-    is_duplicate = _mark_values(exact, positives.start, of_query[is_positive], near_positives)
     near_query, near = of_query[~is_positive], duplicates.values[~is_positive]
-    near_exact = similarity.exact_pairs(queries[near_query], gallery[near])
     excluded = _merge_values(positives, near_query, near)
     excluded = _merge_values(excluded, owners(candidates.ignored), candidates.ignored.values)
-    others = engine(similarity, queries, gallery, exact, excluded, positives.start, advance=advance)
+    if isinstance(similarity, MatrixSimilarity):
+        near_lists = Ragged(np.searchsorted(near_query, np.arange(queries.size + 1)), near)
+        exact, near_exact, others = read_ranks(
+            similarity, queries, gallery, positives, near_lists, excluded, advance=advance
+        )
+        near_positives = exact[found[is_positive]]
+        _sort_lists(exact, positives.start)
+    else:
+        exact = _similarities(similarity, candidates, queries, gallery)
+        near_exact = similarity.exact_pairs(queries[near_query], gallery[near])
+        near_positives = exact[found[is_positive]]
+        _sort_lists(exact, positives.start)
+        others = engine(similarity, queries, gallery, exact, excluded, positives.start, advance=advance)
+    is_duplicate = _mark_values(exact, positives.start, of_query[is_positive], near_positives)
     near_counts, near_place = _count_few(exact, positives.start, near_query, near_exact)
     n_all = gallery.size - np.diff(candidates.ignored.start)
     n_kept = np.diff(positives.start) - np.bincount(of_query[is_positive], minlength=queries.size)

@@ -142,7 +142,7 @@ def tallied(
     """Tally what a submission gets right; the options are those of `scoring.score.score`."""
     clusters = clusters_of(benchmark)
     reid: ReidTally | None = None
-    if submission.embedding is not None and benchmark.retrieval_task is not None:
+    if submission.has_retrieval and benchmark.retrieval_task is not None:
         tally, _, _ = score_reid(benchmark, submission, clusters, engine, ap=ap, advance=advance)
         reid = ReidTally(tally.n_queries, {name: tally.total[name] for name in RETRIEVAL_METRICS})
     labels = tally_labels(benchmark, submission, clusters)

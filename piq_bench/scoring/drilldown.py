@@ -27,8 +27,8 @@ from piq_bench.records import (
     Submission,
 )
 from piq_bench.retrieve.candidates import find_candidates
+from piq_bench.retrieve.matrix import similarity_of
 from piq_bench.retrieve.neighbours import Neighbour, nearest
-from piq_bench.retrieve.similarity import Similarity
 
 RANKS = tuple(range(1, 51))  # of the CMC curve
 N_CLASSES = 3  # classes of people by their number of images
@@ -261,7 +261,7 @@ def _extreme_queries(
     best_first = scored[np.lexsort((scored, -n_positives[scored], -precision[scored]))]
     worst = _one_per_person(by_query, worst_first, set())
     best = _one_per_person(by_query, best_first, set(worst))
-    similarity = Similarity.of(submission)
+    similarity = similarity_of(submission)
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
     chosen = np.array(worst + best, dtype=np.int64)
     lists = nearest(

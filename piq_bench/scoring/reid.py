@@ -23,6 +23,7 @@ from piq_bench.records import (
 )
 from piq_bench.retrieve.candidates import Candidates, find_candidates
 from piq_bench.retrieve.contract import Engine
+from piq_bench.retrieve.matrix import MatrixSimilarity, similarity_of
 from piq_bench.retrieve.rankings import Retrieved, rank
 from piq_bench.retrieve.similarity import Similarity
 from piq_bench.scoring.bootstrap import Clusters
@@ -45,13 +46,13 @@ def score_reid(
 
     Args:
         benchmark: benchmark with a retrieval task.
-        submission: submission with an embedding.
+        submission: submission with an embedding or a matrix.
         clusters: the units of resampling.
         engine: counts images around positives.
         ap: convention of average precision.
         advance: called with the number of queries finished since the last call.
     """
-    similarity = Similarity.of(submission)
+    similarity = similarity_of(submission)
     candidates = find_candidates(benchmark)
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
     retrieved = rank(similarity, candidates, test_row, engine, advance=advance)
@@ -150,7 +151,7 @@ def _chance(clusters: Clusters, candidates: Candidates, retrieved: Retrieved) ->
     return {name: estimates[name] for name in ("macro_map", "macro_rank1")}
 
 
-def _notes(benchmark: Benchmark, reid: ReidScore, similarity: Similarity) -> list[str]:
+def _notes(benchmark: Benchmark, reid: ReidScore, similarity: Similarity | MatrixSimilarity) -> list[str]:
     notes = []
     if benchmark.groups is None:
         notes.append("the data set has no near-duplicate groups: scored without exclusion; see `piq groups`")
@@ -161,7 +162,10 @@ def _notes(benchmark: Benchmark, reid: ReidScore, similarity: Similarity) -> lis
         notes.append(f"identities without a scored query leave the macro mean: {names}")
     if reid.queries_unlabelled:
         notes.append(f"{reid.queries_unlabelled} query images have no identity and are no re-id queries")
+    if isinstance(similarity, MatrixSimilarity):
+        return notes
+    n_images = similarity.embedding.shape[0]
     n_distinct = int((similarity.twin == np.arange(similarity.twin.size)).sum())  # the first of their kind
-    if n_distinct <= FEW_DISTINCT_SHARE * similarity.twin.size:
-        notes.append(f"degenerate embedding: {n_distinct} distinct rows among {similarity.twin.size} images")
+    if n_distinct <= FEW_DISTINCT_SHARE * n_images:
+        notes.append(f"degenerate embedding: {n_distinct} distinct rows among {n_images} images")
     return notes

@@ -60,11 +60,11 @@ def score(
     label_tallies = tally_labels(benchmark, submission, clusters)
     reid_tally, reid = None, None
     notes: list[str] = []
-    if submission.embedding is not None and benchmark.retrieval_task is not None:
+    if submission.has_retrieval and benchmark.retrieval_task is not None:
         reid_tally, reid, notes = score_reid(benchmark, submission, clusters, engine, ap=ap, advance=advance)
     _, f1_values, aspects, piq = _estimate(benchmark, reid_tally, label_tallies, clusters.once)
     if reid is not None:
-        notes = [*notes, *_data_notes(benchmark)]
+        notes = [*notes, *submission.notes, *_data_notes(benchmark)]
     if point_estimate(piq) is None:
         missing = _missing(benchmark, submission)
         reason = f"not submitted: {', '.join(missing)}" if missing else "a task has nothing to be scored on"
@@ -93,11 +93,11 @@ def score(
             "content": submission.content,
             "images": benchmark.test_rows.size,
             "dimension": None if submission.embedding is None else submission.embedding.shape[1],
-            "distance": None if submission.embedding is None else submission.distance,
+            "distance": _distance_of(submission),
         },
         benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
         protocol=protocol_of(benchmark, ap=ap),
-        engine=engine_name,
+        engine=engine_name if submission.matrix is None else plain.ENGINE,
         file={"sha256": submission.file_sha256, "bytes": submission.file_bytes},
         attributes={task: detail.attributes for task, detail in details.items()},
     )
@@ -190,7 +190,14 @@ def _data_notes(benchmark: Benchmark) -> list[str]:
     return notes
 
 
+def _distance_of(submission: Submission) -> str | None:
+    """How its embeddings are compared; "given" for a matrix of distances or similarities."""
+    if submission.matrix is not None:
+        return "given"
+    return None if submission.embedding is None else submission.distance
+
+
 def _missing(benchmark: Benchmark, submission: Submission) -> list[str]:
     """Tasks of the benchmark that were not submitted."""
-    given = set(submission.predictions) | ({"embedding"} if submission.embedding is not None else set())
+    given = set(submission.predictions) | ({"embedding"} if submission.has_retrieval else set())
     return [task.name for task in benchmark.tasks if (task.name if task.labels else "embedding") not in given]

@@ -23,7 +23,7 @@ from piq_bench.board.near_copies import (
 )
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
-from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, IntArray, Submission
+from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, IntArray, PairMatrix, Submission
 
 ENTRIES = Path(__file__).parents[2] / "submissions"
 BASELINES = sorted(folder.name for folder in ENTRIES.glob("reference-*"))
@@ -186,3 +186,34 @@ def test_equal_rows_are_counted() -> None:
     ]
     assert equal_rows(one, other) == {"embedding": 0.0, "answers": sum(same) / len(same)}
     assert equal_rows(one, one) == {"embedding": 1.0, "answers": 1.0}
+
+
+def as_matrix(submission: Submission, change: Callable[[FloatArray], FloatArray]) -> Submission:
+    """The submission with distances of its own embedding, changed, instead of the embedding."""
+    assert submission.embedding is not None
+    split = bundled().split[bundled().test_rows]
+    queries, gallery = np.flatnonzero(split == 1), np.flatnonzero(split == 2)
+    values = submission.embedding[submission.order].astype(np.float64)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    place = np.full((2, split.size), -1)
+    place[0, queries], place[1, gallery] = np.arange(queries.size), np.arange(gallery.size)
+    distances = change(2 - 2 * values[queries] @ values[gallery].T).astype(np.float32)
+    return replace(submission, embedding=None, matrix=PairMatrix(distances, True, *place))
+
+
+@pytest.mark.parametrize("change", [np.sqrt, lambda distances: 0.5 * distances - 1])
+def test_a_copy_written_as_its_distances_is_a_near_copy(change: Callable[[FloatArray], FloatArray]) -> None:
+    plain = baseline(ALIKE[0])
+    assert plain.distance == "cosine"
+    copy = as_matrix(plain, change)
+    assert (similarity_correlation(copy, plain) or 0.0) > SIMILARITIES
+    assert (similarity_correlation(copy, copy) or 0.0) > SIMILARITIES
+    assert "similarities correlate" in near_copies(bundled(), copy, plain, "other")[0]
+    other = next(name for name in BASELINES if name not in ALIKE and baseline(name).embedding is not None)
+    assert (similarity_correlation(copy, baseline(other)) or 0.0) < SIMILARITIES
+
+
+def test_a_constant_matrix_correlates_with_nothing() -> None:
+    plain = baseline(ALIKE[0])
+    assert similarity_correlation(as_matrix(plain, np.zeros_like), plain) is None
+    assert similarity_correlation(replace(plain, embedding=None), plain) is None
