@@ -69,6 +69,11 @@ def load_command(name: str) -> click.Command:
     return command
 
 
+def tell_note(note: str) -> None:
+    """Print a note to stderr, such as what a reader has ignored."""
+    click.echo(f"note: {note}", err=True)
+
+
 def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """Callback of an option that names an output file: refuse a path that cannot be written before any work is done."""
     if value is not None and value.is_dir():

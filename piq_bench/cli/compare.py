@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import output_file, tell_note
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -112,7 +112,7 @@ def compare_command(
         count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         systems = []
         for path in submissions:
-            entry = read_submission(path, benchmark, partial=partial)
+            entry = read_submission(path, benchmark, partial=partial, tell=tell_note)
             with progress_bar(f"queries of {path.name}", n_queries) as advance:
                 systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
         with progress_bar("pairs", len(systems) * (len(systems) - 1) // 2) as advance:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import output_file, tell_note
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -96,7 +96,7 @@ def score_command(
         benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
-        entry = read_submission(submission, benchmark, partial=partial)
+        entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
         with progress_bar("queries", n_queries) as advance:
             result = score(
                 benchmark,

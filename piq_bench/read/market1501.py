@@ -14,6 +14,7 @@ import numpy as np
 
 from piq_bench.errors import LimitExceeded, Problem, first_few, quoted
 from piq_bench.read.column import Column, object_array
+from piq_bench.read.litter import is_litter
 from piq_bench.read.rows import Rows, index_identities
 from piq_bench.read.rules import CandidateRules
 from piq_bench.read.table import MAX_ROWS
@@ -22,7 +23,6 @@ from piq_bench.records import GALLERY, QUERY, SAME_CAMERA, TRAIN
 FOLDERS = {"bounding_box_train": TRAIN, "query": QUERY, "bounding_box_test": GALLERY}
 NAME = re.compile(r"(?P<person>-?[0-9]{1,9})_(?P<camera>c[0-9]{1,4})(?P<sequence>s[0-9]{1,4})?_[A-Za-z0-9_.-]{0,200}")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-CLUTTER = ("Thumbs.db", "desktop.ini")  # left behind by file managers, like names that begin with a dot
 RULES = CandidateRules(exclude=(SAME_CAMERA,), junk=("-1",), distractors=("0000",))
 
 
@@ -63,7 +63,7 @@ def read_market1501(folder: Path) -> tuple[Rows | None, list[Problem], list[Prob
 
 
 def _files(folder: Path, name: str, problems: list[Problem]) -> tuple[list[str], list[str]]:
-    """Names of the images in one folder, ascending, and of the other entries, without CLUTTER."""
+    """Names of the images in one folder, ascending, and of the other entries, without litter."""
     try:
         with os.scandir(folder / name) as found:
             entries = list(_limited(found, folder))
@@ -73,7 +73,7 @@ def _files(folder: Path, name: str, problems: list[Problem]) -> tuple[list[str],
         problems.append(Problem("missing-folder", name, str(error.strerror or error), remedy))
         return [], []
     others = {entry.name for entry in entries} - set(images)
-    return images, sorted(name for name in others if name not in CLUTTER and not name.startswith("."))
+    return images, sorted(name for name in others if not is_litter(name))
 
 
 def _limited(entries: Iterator["os.DirEntry[str]"], folder: Path) -> Iterator["os.DirEntry[str]"]:
@@ -85,7 +85,7 @@ def _limited(entries: Iterator["os.DirEntry[str]"], folder: Path) -> Iterator["o
 
 
 def _is_image(entry: "os.DirEntry[str]") -> bool:
-    return entry.name.lower().endswith(IMAGE_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+    return entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_litter(entry.name) and entry.is_file()
 
 
 def _rows(images: list[tuple[str, int, re.Match[str]]]) -> Rows:

@@ -9,7 +9,7 @@ import json
 import math
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from piq_bench.errors import BadSubmission, first_few, printable, quoted
 from piq_bench.read.alignment import NOT_FOUND, find_images
 from piq_bench.read.container import MAX_META_BYTES, Container, Limits
 from piq_bench.read.formats import read_container
+from piq_bench.read.litter import is_litter
 from piq_bench.read.mapped import BLOCK_BYTES, Array, row_blocks, rows_of
 from piq_bench.read.predictions import N_ROWS_NAMED, read_labels, rows_with, suggest
 from piq_bench.read.validate import RowNamer, text_fault
@@ -38,13 +39,16 @@ MAX_NAME = 200
 TEXT_REMEDY = "write text: numpy.array([...], dtype=str)"
 
 
-def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) -> Submission:
+def read_submission(
+    path: Path, benchmark: Benchmark, *, partial: bool = False, tell: Callable[[str], None] = lambda note: None
+) -> Submission:
     """Read and check a submission in any of its file formats.
 
     Args:
         path: a .npz or .parquet file, or a folder of .npy files.
         benchmark: the benchmark that the submission was made for; its labels are not used.
         partial: accept a submission that lacks the embedding or some of the tasks, but not one that lacks all of them.
+        tell: called with each note on what was ignored or converted.
 
     Raises:
         BadSubmission: with every problem found.
@@ -70,6 +74,8 @@ def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) 
             labels = None if values is None else read_labels(task, values, name_row, container.problems)
             if labels is not None:
                 predictions[task.name] = labels
+    for note in container.notes:
+        tell(note)
     if container.problems or order is None:
         raise BadSubmission(str(path), container.problems)
     sha256, n_bytes = _file_digest(path)
@@ -348,6 +354,6 @@ def _file_digest(path: Path) -> tuple[str, int]:
     """SHA-256 and size in bytes; for a folder, the SHA-256 of its files' names and digests, and their total size."""
     if path.is_file():
         return sha256_of(path), path.stat().st_size
-    files = sorted(entry for entry in path.iterdir())
+    files = sorted(entry for entry in path.iterdir() if not is_litter(entry.name))
     lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest(), sum(file.stat().st_size for file in files)
