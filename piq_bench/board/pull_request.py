@@ -14,6 +14,7 @@ from pathlib import Path
 
 from piq_bench.board.entries import DEVICE, ID, MAX_FILES, MAX_SUBMISSION_BYTES, MAX_TEXT_BYTES, RESULT, SUBMISSIONS
 from piq_bench.errors import BadSubmission, BadUsage, Problem, printable
+from piq_bench.read.kinds import LFS_POINTER
 from piq_bench.read.litter import is_litter
 
 FOLDER = "submissions"
@@ -22,7 +23,6 @@ NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_-])?")  # a dot
 PLAIN_FILE = "100644"
 MODES = {"120000": "is a link", "160000": "is a submodule", "100755": "is executable"}
 CHANGES = {"M": "changes a file", "D": "deletes a file", "T": "changes the type of a file"}
-POINTER = b"version https://git-lfs"
 SECONDS = 120
 
 
@@ -88,7 +88,7 @@ def arrived_entry(repository: Path, base: str, head: str, folder: Path) -> Path:
     entry.mkdir()
     for change in changes:
         content = _git(repository, "cat-file", "blob", change.blob)
-        if content.startswith(POINTER):
+        if content.startswith(LFS_POINTER):
             problems.append(Problem("pointer", change.path, "is a Git LFS pointer, not the file", "the file itself"))
         (entry / change.path.rsplit("/", 1)[1]).write_bytes(content)
     if problems:

@@ -11,6 +11,7 @@ import numpy as np
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
 from piq_bench.read.container import MAX_MEMORY_BYTES, MEMBER_NAME, Container, Limits
+from piq_bench.read.kinds import PYTORCH, is_checkpoint_member
 from piq_bench.read.litter import is_litter
 from piq_bench.read.npy import read_header, store_array
 
@@ -35,7 +36,11 @@ def read_npz(path: Path, limits: Limits) -> Container:
     container = Container()
     try:
         with BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
-            for member in _accepted_members(archive.infolist(), path, limits, container):
+            members = archive.infolist()
+            if any(is_checkpoint_member(member.filename) for member in members):
+                found, remedy = PYTORCH.found, PYTORCH.remedy_for(path.name)
+                raise BadSubmission(str(path), [Problem("not-an-archive", path.name, found, remedy)])
+            for member in _accepted_members(members, path, limits, container):
                 name = member.filename.removesuffix(".npy")
                 if name in limits.max_columns:
                     _read_member(archive, member, name, path, limits, container)

@@ -26,6 +26,7 @@ from piq_bench.errors import (
     quoted,
 )
 from piq_bench.read.column import Column, ColumnBuilder, arrow_column
+from piq_bench.read.kinds import N_BYTES, kind_of
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -109,6 +110,11 @@ def _check_file(path: Path, refusal: type[BadInput]) -> None:
     if status.st_size == 0:
         remedy = "expected a header and at least one row"
         raise refusal(str(path), [Problem("empty-file", path.name, "is empty (0 bytes)", remedy)])
+    with path.open("rb") as stream:
+        kind = kind_of(stream.read(N_BYTES))
+    if kind is not None:
+        remedy = kind.remedy_for(path.name) if kind.hides_file else "a .csv or .parquet file"
+        raise refusal(str(path), [Problem("table-format", path.name, kind.found, remedy)])
     if status.st_size > MAX_BYTES:
         raise _too_large(path, f"has {status.st_size} bytes", f"at most {MAX_BYTES} bytes")
 

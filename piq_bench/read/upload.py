@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piq_bench.errors import BadSubmission, Problem, first_few, printable, quoted
+from piq_bench.read.kinds import PYTORCH, is_checkpoint_member
 from piq_bench.read.litter import is_litter
 from piq_bench.read.npz import MAX_RATIO, UNPACKED_FREELY_BYTES, ZIP_ERRORS, BoundedReader
 from piq_bench.read.validate import path_fault
@@ -121,6 +122,8 @@ def _only_npz(members: Sequence[zipfile.ZipInfo], name: str) -> zipfile.ZipInfo:
     if len(members) > MAX_ENTRIES:
         raise BadSubmission(name, [_too_many_files()])
     members = [member for member in members if not any(map(is_litter, member.filename.split("/")))]
+    if any(is_checkpoint_member(member.filename) for member in members):
+        raise BadSubmission(name, [Problem("no-submission", "submission", PYTORCH.found, PYTORCH.remedy_for(name))])
     problems = list(_name_problems(members))
     found = [member for member in members if member.filename.lower().endswith(".npz")]
     if len(found) != 1:

@@ -121,7 +121,7 @@ FAULTS: dict[str, Fault] = {
     "unknown distance": (meta(distance="manhattan"), "bad-meta", ["'manhattan'", "cosine or euclidean"]),
     "another benchmark": (meta(benchmark="huge"), "wrong-benchmark", ["'huge'", "'tiny'", "--dataset"]),
     "object array": (changed("age", lambda v: v.astype(object)), "bad-header", ["never loaded"]),
-    "pickle": (raw(pickle.dumps({"a": 1})), "not-an-archive", ["not a zip archive"]),
+    "pickle": (raw(pickle.dumps({"a": 1})), "not-an-archive", ["is a Python pickle"]),
     "empty file": (raw(b""), "not-an-archive", ["empty"]),
     "text file": (raw(b"image,age\n"), "not-an-archive", ["not a zip archive"]),
     "zip of nothing": (raw(b"PK\x05\x06" + bytes(18)), "missing-array", ["image"]),
