@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import output_file, tell_note
 from piq_bench.cli.options import format_option
 from piq_bench.errors import exit_codes
 
@@ -82,6 +82,9 @@ def stats_command(
         if html_file is not None:
             require()
         found = inspect_dataset(dataset)
+        for note in found.notes:
+            if note.code == "index-column":
+                tell_note(f"{note.where}: {note.found}: {note.remedy}")
         with progress_bar("image files", found.benchmark.images.size if files else 0) as advance:
             stats = describe(
                 found.benchmark,

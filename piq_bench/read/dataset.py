@@ -108,7 +108,7 @@ class _Reader:
         """Read a folder with benchmark.toml, annotations and perhaps groups."""
         vocabulary = self._vocabulary()
         file = self._find_table("annotations", required=True)
-        read = self._try_read(lambda: read_table(file)) if file else None
+        read = self._try_read(lambda: read_table(file, any_type=True)) if file else None
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
         return self._finish(rows, vocabulary, "folder")
@@ -134,8 +134,8 @@ class _Reader:
         return self._finish(rows, vocabulary, "market1501")
 
     def read_bare_table(self) -> Inspection:
-        """Read a table, with the benchmark.toml beside it if there is one; without a split, all images are in train."""
-        read = self._try_read(lambda: read_table(self.source))
+        """Read a table, with benchmark.toml and groups beside it, if any; without a split, all images are in train."""
+        read = self._try_read(lambda: read_table(self.source, any_type=True))
         vocabulary: Vocabulary | None
         if (self.root / FILE).exists():
             vocabulary = self._vocabulary()
@@ -187,6 +187,7 @@ class _Reader:
         parsed = parse_table(table, tasks, need_labels=need_labels, need_split=need_split)
         self.problems += table_problems + parsed.problems
         self.labels_file, self.complete = table.file, not table_problems
+        self.notes += table.notes
         remedy = "to use it, add a task of that name, or name it in a rule"
         self.notes += [
             Problem("unused-column", table.file, f"column {quoted(name)} is ignored", remedy) for name in parsed.unused
@@ -215,7 +216,9 @@ class _Reader:
 
     def _finish(self, rows: Rows | None, vocabulary: Vocabulary | None, layout: Layout) -> Inspection:
         groups = None
-        if rows is not None and vocabulary is not None and layout != "table" and not self.problems:
+        # A table in a data set's folder has the folder's groups, unless it has no split and thus nothing to group.
+        is_grouped = layout != "table" or ((self.root / FILE).exists() and rows is not None and rows.split.any())
+        if rows is not None and vocabulary is not None and is_grouped and not self.problems:
             groups = self._groups(rows, vocabulary.grouping)
         standard, folder = (MARKET1501, ".") if layout == "market1501" else (CandidateRules(), "images")
         if rows is not None and vocabulary is not None:
