@@ -7,10 +7,12 @@ at once.
 import os
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from piq_bench import __version__
+from piq_bench.write.streams import accept_every_character
 
 COMMANDS = {
     "score": "Score a submission and print the result.",
@@ -30,6 +32,11 @@ COMMANDS = {
 
 class LazyCommands(click.Group):
     """A group that imports a command when it is called: command NAME is `NAME_command` in `piq_bench.cli.NAME`."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401  as in click
+        """Run a command, with output that no text can break."""
+        accept_every_character()
+        return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of COMMANDS."""
@@ -53,11 +60,13 @@ def piq() -> None:
 
 def piq_score() -> None:
     """Entry point of `piq-score`, the same command as `piq score`."""
+    accept_every_character()
     load_command("score").main(prog_name="piq-score")
 
 
 def piq_stats() -> None:
     """Entry point of `piq-stats`, the same command as `piq stats`."""
+    accept_every_character()
     load_command("stats").main(prog_name="piq-stats")
 
 
