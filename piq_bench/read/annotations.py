@@ -16,6 +16,7 @@ from piq_bench.read.column import Column
 from piq_bench.read.rows import Rows, index_identities
 from piq_bench.read.table import Table
 from piq_bench.read.validate import (
+    MIN_NAME_SIMILARITY,
     RowNamer,
     closest,
     expected,
@@ -32,7 +33,6 @@ LABEL_SEPARATOR = "|"
 EMPTY_SET = "-"
 UNKNOWN_SPLIT = -1
 MAX_SORT_BYTES = 512 << 20  # memory for a copy of the image ids that sorts faster
-MIN_NAME_SIMILARITY = 0.75  # finds "Gender" and "expresion", but does not take "quality" for "identity"
 UNNAMED = "; a column has no name"
 TEXT_REMEDY = "printable text without spaces at its ends"
 

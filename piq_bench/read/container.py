@@ -50,6 +50,7 @@ class Container:
         problems: everything found wrong so far.
         names: names of all arrays present, also of those that were refused; "meta" among them.
         notes: what was ignored, in words.
+        is_table: whether the arrays are columns of a table, which may have columns of other meaning.
     """
 
     arrays: dict[str, Array] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Container:
     problems: list[Problem] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    is_table: bool = False
 
     def refuse(self, code: str, where: str, found: str, remedy: str, count: int = 1) -> None:
         """Record a problem; reading continues, so that all problems are reported together."""

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
 from piq_bench.read.alignment import NOT_FOUND, find_images
-from piq_bench.read.container import MAX_META_BYTES, Container, Limits
+from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_META_BYTES, Container, Limits
 from piq_bench.read.formats import read_container
+from piq_bench.read.id_repair import id_repair
 from piq_bench.read.litter import is_litter
 from piq_bench.read.mapped import BLOCK_BYTES, Array, row_blocks, rows_of
 from piq_bench.read.predictions import N_ROWS_NAMED, read_labels, rows_with, suggest
-from piq_bench.read.validate import RowNamer, text_fault
+from piq_bench.read.validate import MIN_NAME_SIMILARITY, RowNamer, closest, text_fault
 from piq_bench.records import SPLITS, Benchmark, BoolArray, EmbeddingArray, IntArray, Submission
 from piq_bench.write.files import sha256_of
 
@@ -103,7 +104,12 @@ def _limits(benchmark: Benchmark) -> Limits:
 
 def _check_names(container: Container, benchmark: Benchmark, limits: Limits, partial: bool) -> None:
     known = [name for name in limits.max_columns if name != "meta"]
+    ignored: list[str] = []
+    task_names = {EMBEDDING, *(task.name for task in benchmark.tasks)}  # a retrieval task's array is called EMBEDDING
     for name in sorted(container.names - limits.max_columns.keys()):
+        if container.is_table and closest(name, known, MIN_NAME_SIMILARITY) is None and name not in task_names:
+            ignored.append(name)
+            continue
         if name == EMBEDDING:
             remedy = f"leave it out: benchmark {quoted(benchmark.name)} has no re-id task"
         elif benchmark.retrieval_task is not None and name == benchmark.retrieval_task.name:
@@ -111,6 +117,8 @@ def _check_names(container: Container, benchmark: Benchmark, limits: Limits, par
         else:
             remedy = suggest(name, [*known, "meta"])
         container.refuse("unknown-array", printable(name), "is not an array of this benchmark", remedy)
+    if ignored:
+        container.notes.append(f"ignored columns that are not of this benchmark: {first_few(ignored, len(ignored))}")
     missing = [name for name in known if name not in container.names]
     answers = [name for name in known if name != "image"]
     if "image" in missing:
@@ -129,13 +137,14 @@ def _check_names(container: Container, benchmark: Benchmark, limits: Limits, par
 def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
     if container.meta is None:
         return {}
+    text = container.meta.removeprefix("\ufeff")  # a byte order mark
     remedy = 'a JSON object: {"name": ..., "benchmark": ..., "distance": "cosine"}'
-    if len(container.meta.encode("utf-8", "surrogatepass")) > MAX_META_BYTES:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_META_BYTES:
         container.refuse("bad-meta", "meta", "is larger than 64 KiB", remedy)
         return {}
     try:
         meta = json.loads(
-            container.meta,
+            text,
             parse_constant=_refuse_constant,
             parse_float=_finite_float,
             object_pairs_hook=_unique_keys,
@@ -276,6 +285,7 @@ def _refuse_unknown(container: Container, images: Array, unknown: BoolArray, ben
 
     problem = rows_with(unknown, _row_namer(images), row_fault)
     remedy = "use the image ids of the benchmark's query and gallery, as written in its annotations"
+    remedy += id_repair(str(images[np.flatnonzero(unknown)[0]]), benchmark.images[benchmark.test_rows])
     container.refuse("unknown-image", "image", problem, remedy, int(unknown.sum()))
 
 
@@ -288,6 +298,9 @@ def _simplified_id(image: str) -> str:
 
 def _embedding(container: Container, distance: str, name_row: RowNamer) -> EmbeddingArray | None:
     values = container.arrays[EMBEDDING]
+    if values.dtype.kind == "f" and values.dtype.itemsize == 8 and values.size * 4 <= MAX_MEMORY_BYTES:
+        container.notes.append("the embedding is float64 and was taken as float32")
+        values = container.arrays[EMBEDDING] = _as_float32(values)
     if values.dtype.kind != "f" or values.dtype.itemsize not in (2, 4):
         remedy = "write float16 or float32: embedding.astype(numpy.float32)"
         container.refuse("bad-dtype", EMBEDDING, f"has dtype {values.dtype.str}", remedy)
@@ -311,13 +324,22 @@ def _embedding(container: Container, distance: str, name_row: RowNamer) -> Embed
             kinds = ((int(np.isnan(vector).sum()), "NaN"), (int(np.isinf(vector).sum()), "Inf"))
             return ", ".join(f"{n} of {dimension} values are {kind}" for n, kind in kinds if n)
 
-        remedy = "every value must be finite; float16 overflows above 65504"
+        remedy = "every value must be finite; float16 overflows above 65504, float32 above 3.4e38"
         container.refuse("not-finite", EMBEDDING, rows_with(bad, name_row, row_fault), remedy, int(bad.sum()))
     if distance == "cosine" and zero.any():
         problem = rows_with(zero, name_row, lambda _: "all values are 0")
         remedy = "a zero vector has no direction: correct it, or set distance to euclidean in meta"
         container.refuse("zero-vector", EMBEDDING, problem, remedy, int(zero.sum()))
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def _as_float32(values: Array) -> EmbeddingArray:
+    """The values rounded to float32, in memory; too large ones become infinite, for which they are refused."""
+    rounded = np.empty(values.shape, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for first, block in row_blocks(values):
+            rounded[first : first + block.shape[0]] = block
+    return rounded
 
 
 def _content_digest(arrays: Mapping[str, Array], order: IntArray, distance: str, images: NDArray[np.object_]) -> str:

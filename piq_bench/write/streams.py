@@ -1,8 +1,8 @@
 r"""Lets standard output carry every text, whatever its encoding: other characters stand for those that it lacks.
 
-Redirected output is cp1252 on Windows and Latin-1 on old servers (click itself turns ASCII into UTF-8). The lines of tables and dashes get the
-ASCII character that resembles them. Everything else is written as JSON writes it, such as "\u5f20"; within JSON the
-lines and dashes are too, so that JSON loses nothing.
+Redirected output is cp1252 on Windows and Latin-1 on old servers (click itself turns ASCII into UTF-8). The lines of
+tables and dashes get the ASCII character that resembles them. Everything else is written as JSON writes it, such as
+"\u5f20"; within JSON the lines and dashes are too, so that JSON loses nothing.
 """
 
 import codecs

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from submission_builders import BENCHMARK, N, arrays, save
 
-NAME = "\u6a21\u578b \u2500 \U0001f600 \u0105"  # beyond cp1252 and Latin-1: two scripts, a line of tables, a pair of UTF-16
+NAME = "\u6a21\u578b \u2500 \U0001f600 \u0105"  # a script, a line of tables, two units of UTF-16, a letter
 TABLE = "image,split,identity,age,mood\n" + "".join(
     f"m/{i}.jpg,{'query' if i < 4 else 'gallery'},\u5f20{i % 4},{'child' if i % 2 else 'adult'},happy\n"
     for i in range(N)
