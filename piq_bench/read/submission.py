@@ -11,7 +11,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ MIN_COLUMN_LIMIT = 1024  # high enough that a wrong number of labels gets its ow
 # the sign masked out, larger numbers are NaN, so that one pass over the bits finds NaN, infinity and zero vectors.
 FLOAT_BITS = {2: (np.uint16, np.uint16(0x7FFF), 0x7C00), 4: (np.uint32, np.uint32(0x7FFFFFFF), 0x7F800000)}
 DISTANCES = ("cosine", "euclidean")
+T = TypeVar("T")
 TEXT_BLOCK_BYTES = 4 << 20
 MAX_NAME = 200
 TEXT_REMEDY = "write text: numpy.array([...], dtype=str)"
@@ -104,12 +105,10 @@ def _limits(benchmark: Benchmark) -> Limits:
 
 def _check_names(container: Container, benchmark: Benchmark, limits: Limits, partial: bool) -> None:
     known = [name for name in limits.max_columns if name != "meta"]
-    ignored: list[str] = []
-    task_names = {EMBEDDING, *(task.name for task in benchmark.tasks)}  # a retrieval task's array is called EMBEDDING
-    for name in sorted(container.names - limits.max_columns.keys()):
-        if container.is_table and closest(name, known, MIN_NAME_SIMILARITY) is None and name not in task_names:
-            ignored.append(name)
-            continue
+    names = container.names - limits.max_columns.keys()
+    if container.is_table:
+        names = set(without_other_columns(dict.fromkeys(names), benchmark, container.notes.append))
+    for name in sorted(names):
         if name == EMBEDDING:
             remedy = f"leave it out: benchmark {quoted(benchmark.name)} has no re-id task"
         elif benchmark.retrieval_task is not None and name == benchmark.retrieval_task.name:
@@ -117,8 +116,6 @@ def _check_names(container: Container, benchmark: Benchmark, limits: Limits, par
         else:
             remedy = suggest(name, [*known, "meta"])
         container.refuse("unknown-array", printable(name), "is not an array of this benchmark", remedy)
-    if ignored:
-        container.notes.append(f"ignored columns that are not of this benchmark: {first_few(ignored, len(ignored))}")
     missing = [name for name in known if name not in container.names]
     answers = [name for name in known if name != "image"]
     if "image" in missing:
@@ -132,6 +129,19 @@ def _check_names(container: Container, benchmark: Benchmark, limits: Limits, par
             if name != "image":
                 remedy = "add it, or score the other arrays with --partial; `piq template` writes an example"
                 container.refuse("missing-array", name, "is missing", remedy)
+
+
+def without_other_columns(columns: Mapping[str, T], benchmark: Benchmark, tell: Callable[[str], None]) -> dict[str, T]:
+    """The columns of a table without those that have nothing to do with a benchmark, of which `tell` gets a note.
+
+    A column whose name resembles that of a task stays, since it may be misspelt.
+    """
+    tasks = (EMBEDDING, *(task.name for task in benchmark.tasks))
+    kept = ("image", "meta", *tasks)
+    ignored = [name for name in columns if name not in kept and closest(name, tasks, MIN_NAME_SIMILARITY) is None]
+    if ignored:
+        tell(f"ignored columns that are not of this benchmark: {first_few(sorted(ignored), len(ignored))}")
+    return {name: values for name, values in columns.items() if name not in ignored}
 
 
 def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
