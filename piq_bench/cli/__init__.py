@@ -14,6 +14,7 @@ import click
 from piq_bench import __version__
 from piq_bench.write.streams import accept_every_character
 
+STDOUT = Path("-")  # the value of --json that prints the document
 COMMANDS = {
     "score": "Score a submission and print the result.",
     "compare": "Compare submissions pairwise and test the differences for significance.",
@@ -83,8 +84,15 @@ def tell_note(note: str) -> None:
     click.echo(f"note: {note}", err=True)
 
 
+def json_output(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Callback of --json, which may be STDOUT: the command then prints the JSON and nothing else there."""
+    return value if value == STDOUT else output_file(ctx, parameter, value)
+
+
 def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """Callback of an option that names an output file: refuse a path that cannot be written before any work is done."""
+    if value == STDOUT:
+        raise click.BadParameter("'-' is no name of a file; only --json can print to standard output", ctx, parameter)
     if value is not None and value.is_dir():
         raise click.BadParameter(f"{str(value)!r} is a folder; name a file", ctx, parameter)
     if value is not None and not (value.parent.is_dir() and os.access(value.parent, os.W_OK)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import output_file, tell_note
+from piq_bench.cli import STDOUT, json_output, output_file, tell_note
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -34,8 +34,8 @@ MAX_SCORE_FILE = 16 << 20
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    callback=output_file,
-    help="Also write the result as JSON here.",
+    callback=json_output,
+    help="Also write the result as JSON here; with - print it in place of the result.",
 )
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write an HTML report here."
@@ -117,7 +117,9 @@ def compare_command(
                 systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
         with progress_bar("pairs", len(systems) * (len(systems) - 1) // 2) as advance:
             result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
-        if json_file is not None:
+        if json_file == STDOUT:
+            layout = "json"
+        elif json_file is not None:
             write_text(json_file, compare_json(result))
         if html_file is not None:
             write_text(html_file, compare_html(result))
