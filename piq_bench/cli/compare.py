@@ -181,7 +181,7 @@ def read_origin(path: Path) -> tuple[str, "Protocol"]:
     if not path.is_file() or path.stat().st_size > MAX_SCORE_FILE:
         raise ValueError(f"not a file of at most {MAX_SCORE_FILE} bytes")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
         protocol = {field.name: document["protocol"][field.name] for field in fields(Protocol)}
         if protocol["grouping"] is not None:
             protocol["grouping"] = Grouping(**protocol["grouping"])
