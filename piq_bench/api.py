@@ -6,6 +6,7 @@ same error messages, with row, value and remedy. The folder needs as much space 
 
 import json
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -21,7 +22,7 @@ from piq_bench.errors import BadDataset, BadInput, BadSubmission, BadUsage, Prob
 from piq_bench.metrics.retrieval import AVERAGE_PRECISIONS
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.rules import parse_rules, with_rules
-from piq_bench.read.submission import read_submission
+from piq_bench.read.submission import read_submission, without_other_columns
 from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA, TASK_NAME
 from piq_bench.records import GALLERY, QUERY, RETRIEVAL, Benchmark, Submission, Task
 from piq_bench.report.result import Result
@@ -57,7 +58,8 @@ def score(
     Args:
         submission: a path; or columns by name, as arrays or as a pandas table: `image`, the ids of every query and
             gallery image, in any order; a column per task with label names, label indices or scores of shape
-            (n, n_labels); and optionally `embedding`, of shape (n, dimension).
+            (n, n_labels); and optionally `embedding`, of shape (n, dimension). In a table each row of a column may hold
+            a vector; columns that are not of the benchmark are ignored with a warning.
         benchmark: a path, the result of `read_benchmark` or `make_benchmark`, or None for the bundled one.
         embedding: shape (n, dimension), float16 or float32; an alternative to the column of that name.
         meta: name of the submission, distance of its embedding ("cosine" or "euclidean"), and further entries.
@@ -180,10 +182,28 @@ def _submission(
     *,
     partial: bool,
 ) -> Submission:
-    """Read a submission; arrays are written to a temporary folder first."""
+    """Read a submission and warn of what was ignored; arrays are written to a temporary folder first."""
+    notes: list[str] = []
+    found = _read(given, benchmark, embedding, meta, partial=partial, tell=notes.append)
+    for note in notes:
+        warnings.warn(note, stacklevel=3)  # at the line that calls `score`
+    return found
+
+
+def _read(
+    given: "str | PathLike[str] | Mapping[str, Any] | pd.DataFrame",
+    benchmark: Benchmark,
+    embedding: Any,  # noqa: ANN401
+    meta: Mapping[str, object] | None,
+    *,
+    partial: bool,
+    tell: Callable[[str], None],
+) -> Submission:
     if isinstance(given, str | PathLike):
-        return read_submission(Path(given), benchmark, partial=partial)
+        return read_submission(Path(given), benchmark, partial=partial, tell=tell)
     columns: dict[str, Any] = {str(column): values for column, values in given.items()}
+    if not isinstance(given, Mapping):  # a table of pandas, whose further columns are ignored as in a Parquet file
+        columns = without_other_columns(columns, benchmark, tell)
     found = columns.pop("embedding", None) if embedding is None else embedding
     if "image" not in columns:
         problem = Problem("missing-array", "image", "is missing", "the id of each row's image")
@@ -213,18 +233,33 @@ def _submission(
             problem = Problem("bad-arrays", "arrays", printable(error, LONGEST), "a row per image, of numbers or texts")
             raise BadSubmission(name, [problem]) from None
         try:
-            return read_submission(path, benchmark, partial=partial)
+            return read_submission(path, benchmark, partial=partial, tell=tell)
         except BadInput as refusal:
             raise type(refusal)(name, refusal.problems) from None
 
 
 def as_array(values: Any, *, keep_objects: bool = False) -> Any:  # noqa: ANN401
-    """An array of numbers or texts, of objects only if they are kept; a tensor is copied from its device."""
+    """An array of numbers or texts, of objects only if they are kept; a tensor is copied from its device.
+
+    Rows that are vectors, as in a column of a data frame, are stacked. bfloat16, which files lack, becomes float32.
+
+    Raises:
+        ValueError: if the vectors differ in length, or not all rows are vectors.
+    """
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
     array = np.asarray(values)
-    return array.astype(np.str_) if array.dtype == object and not keep_objects else array
+    if array.dtype.name == "bfloat16":  # of ml_dtypes, as in JAX
+        return array.astype(np.float32)
+    if array.dtype != object or keep_objects:
+        return array
+    if not any(np.ndim(value) for value in array.ravel()):
+        return array.astype(np.str_)
+    try:
+        return np.stack([as_array(value) for value in array])
+    except ValueError as error:
+        raise ValueError(f"rows are no vectors of one length, so numpy.stack(list(rows)) fails: {error}") from None
 
 
 def _texts(values: ObjectArray) -> list[str]:

@@ -15,6 +15,7 @@ import click
 
 from piq_bench.cli import output_file
 from piq_bench.errors import exit_codes
+from piq_bench.write.streams import accept_every_character
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,7 @@ def configuration_options(command: F) -> F:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """The paper's baselines: train one on a data set and predict a submission, which piq-score then scores."""
+    accept_every_character()
 
 
 @main.command("train")

@@ -251,7 +251,7 @@ def read(path: Path) -> Configuration:
         BadUsage: as `from_json`, or if the file cannot be read.
     """
     try:
-        return from_json(json.loads(path.read_text(encoding="utf-8")))
+        return from_json(json.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
         remedy = "a file of JSON, as `presets` prints it and every run has it"
         raise BadUsage(str(path), [Problem("unreadable", "file", printable(error), remedy)]) from None

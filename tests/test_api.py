@@ -199,3 +199,57 @@ try: piq_score()
 finally: print(sorted({{'pandas', 'sklearn'}} & set(sys.modules)), file=sys.stderr)"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+def digest(submission: object) -> object:
+    benchmark = piq_bench.make_benchmark(annotations(), TASKS)
+    return piq_bench.score(submission, benchmark, n_resamples=0).to_dict()["submission"]  # type: ignore[arg-type]
+
+
+def test_a_frame_may_hold_a_vector_in_each_row() -> None:
+    pd = pytest.importorskip("pandas")
+    plain = predictions()
+    frame = pd.DataFrame({name: list(values) for name, values in plain.items()})  # type: ignore[call-overload]
+    assert frame["embedding"].dtype == object
+    assert digest(frame) == digest(plain)
+    as_objects = dict(plain)
+    as_objects["embedding"] = frame["embedding"].to_numpy()
+    assert digest(as_objects) == digest(plain)
+
+
+def test_vectors_of_different_lengths_name_numpy_stack() -> None:
+    vectors = np.empty(N, dtype=object)
+    vectors[:] = [np.ones(4 + i % 2, dtype=np.float32) for i in range(N)]
+    for rows in (vectors, np.array([None, *vectors[1:]], dtype=object)):
+        with pytest.raises(BadSubmission, match=r"numpy\.stack"):
+            digest(predictions() | {"embedding": rows})
+
+
+def test_columns_of_a_frame_without_meaning_are_ignored_with_a_warning() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({name: list(values) for name, values in predictions().items()})  # type: ignore[call-overload]
+    expected = digest(frame)
+    frame["Unnamed: 0"], frame["../x"] = range(N), "y"
+    with pytest.warns(UserWarning, match=r"ignored columns .*: '\.\./x', 'Unnamed: 0'$") as warned:
+        assert digest(frame) == expected
+    assert warned[0].filename == __file__
+    frame["Mood"] = frame.pop("mood")
+    with pytest.raises(BadSubmission, match="did you mean 'mood'"):
+        digest(frame)
+    with pytest.raises(BadSubmission, match="unknown-array"):  # the keys of a dictionary are chosen, not left behind
+        digest(predictions() | {"caption": ["x"] * N})
+
+
+def test_a_float64_embedding_is_taken_as_float32_with_a_warning() -> None:
+    plain = predictions()
+    expected = digest(plain)
+    plain["embedding"] = np.asarray(plain["embedding"], dtype=np.float64)
+    with pytest.warns(UserWarning, match="float64 and was taken as float32"):
+        assert digest(plain) == expected
+
+
+def test_bfloat16_becomes_float32() -> None:
+    torch = pytest.importorskip("torch")
+    plain = predictions()
+    half = torch.tensor(plain["embedding"]).bfloat16()
+    assert digest(plain | {"embedding": half}) == digest(plain | {"embedding": half.float().numpy()})

@@ -11,6 +11,7 @@ from pathlib import Path
 from piq_bench.board.metadata import Metadata, read_metadata
 from piq_bench.board.reference import REFERENCE, Reference, read_reference
 from piq_bench.errors import BadSubmission, BadUsage, Problem, printable, quoted
+from piq_bench.read.litter import is_litter
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{1,79}")
 DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows cannot check out
@@ -21,7 +22,7 @@ MAX_FILES = 32
 MAX_TEXT_BYTES = 2 << 20
 MAX_SUBMISSION_BYTES = 64 << 20
 GENERATED = "board"  # folder of the generated pages, beside the entries
-SKIPPED = (GENERATED, "__pycache__")  # folders that are no entries
+SKIPPED = (GENERATED, "__pycache__")  # folders that are no entries, like those that tools leave behind
 TAKEN = (GENERATED, "index")  # the page of an entry named "index" would overwrite the leaderboard
 
 
@@ -67,7 +68,7 @@ def read_entry(folder: Path) -> Entry:
         problems.append(Problem("bad-name", printable(name), "cannot be an entry's name", remedy))
     if folder.is_symlink():
         problems.append(Problem("link", printable(name), "is a link", "a folder, not a link to one"))
-    files = sorted(folder.iterdir())
+    files = sorted(path for path in folder.iterdir() if not is_litter(path.name))
     if len(files) > MAX_FILES:
         problems.append(Problem("too-many-files", printable(name), f"holds {len(files)} files", f"at most {MAX_FILES}"))
     problems += [problem for path in files[:MAX_FILES] if (problem := _misfit(path)) is not None]
@@ -100,7 +101,12 @@ def entries_in(folder: Path) -> list[Path]:
             str(folder),
             [Problem("no-entries", printable(folder.name), "is not a folder", "name the folder of all entries")],
         )
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in SKIPPED)
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_skipped(path.name))
+
+
+def is_skipped(name: str) -> bool:
+    """Whether a folder of this name beside the entries is none."""
+    return name in SKIPPED or is_litter(name)
 
 
 def _misfit(path: Path) -> Problem | None:

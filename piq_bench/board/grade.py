@@ -95,7 +95,8 @@ def grade(
         raise BadUsage(
             entry.id, [Problem("elsewhere", "predictions", where, "fetch them with --fetch, if you trust this address")]
         )
-    submission = read_submission(path, benchmark, partial=partial)
+    notes: list[str] = []
+    submission = read_submission(path, benchmark, partial=partial, tell=notes.append)
     result = score(
         benchmark, submission, n_resamples=n_resamples, engine=engine, engine_name=engine_name, advance=advance
     )
@@ -107,7 +108,7 @@ def grade(
         status="partial" if result.piq is None else "scored",
         claims=tuple(_claims(entry, document)),
         copies=tuple(copies),
-        warnings=tuple(warnings),
+        warnings=(*notes, *warnings),
         document=document,
     )
 

@@ -111,7 +111,7 @@ def read_metadata(folder: Path) -> Metadata:
             )
         if path.stat().st_size > MAX_BYTES:
             raise _refusal(path, "too-large", f"has {path.stat().st_size} bytes", f"at most {MAX_BYTES}")
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise _refusal(path, "unreadable", printable(error), "a TOML file in UTF-8") from None
     problems = list(_strange_texts(content, ""))

@@ -14,13 +14,15 @@ from pathlib import Path
 
 from piq_bench.board.entries import DEVICE, ID, MAX_FILES, MAX_SUBMISSION_BYTES, MAX_TEXT_BYTES, RESULT, SUBMISSIONS
 from piq_bench.errors import BadSubmission, BadUsage, Problem, printable
+from piq_bench.read.kinds import LFS_POINTER
+from piq_bench.read.litter import is_litter
 
 FOLDER = "submissions"
+OWN_PATH = f"{FOLDER}/name-of-the-entry/file"
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_-])?")  # a dot at the end is lost on Windows
 PLAIN_FILE = "100644"
 MODES = {"120000": "is a link", "160000": "is a submodule", "100755": "is executable"}
 CHANGES = {"M": "changes a file", "D": "deletes a file", "T": "changes the type of a file"}
-POINTER = b"version https://git-lfs"
 SECONDS = 120
 
 
@@ -86,7 +88,7 @@ def arrived_entry(repository: Path, base: str, head: str, folder: Path) -> Path:
     entry.mkdir()
     for change in changes:
         content = _git(repository, "cat-file", "blob", change.blob)
-        if content.startswith(POINTER):
+        if content.startswith(LFS_POINTER):
             problems.append(Problem("pointer", change.path, "is a Git LFS pointer, not the file", "the file itself"))
         (entry / change.path.rsplit("/", 1)[1]).write_bytes(content)
     if problems:
@@ -116,7 +118,9 @@ def _misfit(change: Change) -> Problem | None:
     parts = change.path.split("/")
     fits = len(parts) == 3 and parts[0] == FOLDER and ID.fullmatch(parts[1]) and NAME.fullmatch(parts[2])
     if not fits or any(map(DEVICE.fullmatch, parts)):
-        return Problem("bad-path", where, "is not an allowed path", f"{FOLDER}/name-of-the-entry/file")
+        # Litter is not passed over: merging would add it, and a hidden file such as .gitattributes changes git's work.
+        remedy = "remove it from the branch: a tool left it behind" if is_litter(parts[-1]) else OWN_PATH
+        return Problem("bad-path", where, "is not an allowed path", remedy)
     if parts[2] == RESULT:
         return Problem("result", where, "may only be written by the grader", "leave it out")
     return None

@@ -61,7 +61,7 @@ def read_reference(path: Path) -> Reference:
                     )
                 ],
             )
-        found = Reference.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        found = Reference.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
         raise BadSubmission(str(path), [_problem(details) for details in error.errors(include_url=False)]) from None
     except (OSError, ValueError, RecursionError) as error:

@@ -8,11 +8,14 @@ import os
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
+from typing import Any
 
 import click
 
 from piq_bench import __version__
+from piq_bench.write.streams import accept_every_character
 
+STDOUT = Path("-")  # the value of --json that prints the document
 COMMANDS = {
     "score": "Score a submission and print the result.",
     "compare": "Compare submissions pairwise and test the differences for significance.",
@@ -32,6 +35,11 @@ COMMANDS = {
 
 class LazyCommands(click.Group):
     """A group that imports a command when it is called: command NAME is `NAME_command` in `piq_bench.cli.NAME`."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401  as in click
+        """Run a command, with output that no text can break."""
+        accept_every_character()
+        return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of COMMANDS."""
@@ -55,11 +63,13 @@ def piq() -> None:
 
 def piq_score() -> None:
     """Entry point of `piq-score`, the same command as `piq score`."""
+    accept_every_character()
     load_command("score").main(prog_name="piq-score")
 
 
 def piq_stats() -> None:
     """Entry point of `piq-stats`, the same command as `piq stats`."""
+    accept_every_character()
     load_command("stats").main(prog_name="piq-stats")
 
 
@@ -72,8 +82,20 @@ def load_command(name: str) -> click.Command:
     return command
 
 
+def tell_note(note: str) -> None:
+    """Print a note to stderr, such as what a reader has ignored."""
+    click.echo(f"note: {note}", err=True)
+
+
+def json_output(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Callback of --json, which may be STDOUT: the command then prints the JSON and nothing else there."""
+    return value if value == STDOUT else output_file(ctx, parameter, value)
+
+
 def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
     """Callback of an option that names an output file: refuse a path that cannot be written before any work is done."""
+    if value == STDOUT:
+        raise click.BadParameter("'-' is no name of a file; only --json can print to standard output", ctx, parameter)
     if value is not None and value.is_dir():
         raise click.BadParameter(f"{str(value)!r} is a folder; name a file", ctx, parameter)
     if value is not None and not (value.parent.is_dir() and os.access(value.parent, os.W_OK)):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from piq_bench.cli import tell_note
 from piq_bench.cli.options import FORMAT_HELP, PARTIAL_HELP, dataset_option
 from piq_bench.errors import exit_codes
 
@@ -28,7 +29,7 @@ def check_command(submission: Path, dataset: Path | None, partial: bool, layout:
 
         benchmark = read_benchmark(dataset, need_labels=False)
         try:
-            entry = read_submission(submission, benchmark, partial=partial)
+            entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
         except BadSubmission as refusal:
             if layout == "json":
                 click.echo(refusal_json(refusal), nl=False)

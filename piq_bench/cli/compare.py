@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import STDOUT, json_output, output_file, tell_note
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -34,8 +34,8 @@ MAX_SCORE_FILE = 16 << 20
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    callback=output_file,
-    help="Also write the result as JSON here.",
+    callback=json_output,
+    help="Also write the result as JSON here; with - print it in place of the result.",
 )
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write an HTML report here."
@@ -112,12 +112,14 @@ def compare_command(
         count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         systems = []
         for path in submissions:
-            entry = read_submission(path, benchmark, partial=partial)
+            entry = read_submission(path, benchmark, partial=partial, tell=tell_note)
             with progress_bar(f"queries of {path.name}", n_queries) as advance:
                 systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
         with progress_bar("pairs", len(systems) * (len(systems) - 1) // 2) as advance:
             result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
-        if json_file is not None:
+        if json_file == STDOUT:
+            layout = "json"
+        elif json_file is not None:
             write_text(json_file, compare_json(result))
         if html_file is not None:
             write_text(html_file, compare_html(result))
@@ -179,7 +181,7 @@ def read_origin(path: Path) -> tuple[str, "Protocol"]:
     if not path.is_file() or path.stat().st_size > MAX_SCORE_FILE:
         raise ValueError(f"not a file of at most {MAX_SCORE_FILE} bytes")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
         protocol = {field.name: document["protocol"][field.name] for field in fields(Protocol)}
         if protocol["grouping"] is not None:
             protocol["grouping"] = Grouping(**protocol["grouping"])

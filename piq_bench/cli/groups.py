@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import STDOUT, json_output
 from piq_bench.cli.options import WORKERS_HELP
 from piq_bench.errors import exit_codes
 
@@ -68,8 +68,8 @@ HASHES = ("phash", "ahash", "dhash", "whash")
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    callback=output_file,
-    help="Also write the report as JSON here.",
+    callback=json_output,
+    help="Also write the report as JSON here; with - print it in place of the result.",
 )
 def groups_command(
     dataset: Path,
@@ -129,9 +129,10 @@ def groups_command(
             raise
         write_groups(path, report)
         cache_path.unlink(missing_ok=True)
-        if json_file is not None:
+        if json_file is not None and json_file != STDOUT:
             write_text(json_file, groups_json(report))
-        click.echo(groups_table(report, colour=sys.stdout.isatty()), nl=False)
+        to_print = groups_json(report) if json_file == STDOUT else groups_table(report, colour=sys.stdout.isatty())
+        click.echo(to_print, nl=False)
         click.echo(f"written: {path}", err=True)
         note_other_grouping(benchmark, report)
         if check and report.warnings:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import STDOUT, json_output, output_file, tell_note
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -28,8 +28,8 @@ from piq_bench.errors import exit_codes
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    callback=output_file,
-    help="Also write the score file (JSON) here.",
+    callback=json_output,
+    help="Also write the score file (JSON) here; with - print it in place of the result.",
 )
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write an HTML report here."
@@ -99,7 +99,7 @@ def score_command(
             click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
-        entry = read_submission(submission, benchmark, partial=partial)
+        entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
         with progress_bar("queries", n_queries) as advance:
             result = score(
                 benchmark,
@@ -121,7 +121,9 @@ def score_command(
                 drilldown=drill_down(benchmark, entry, result, disclosure=disclosure),
                 reference=reference_of(result, reference),
             )
-        if json_file is not None:
+        if json_file == STDOUT:
+            layout = "json"
+        elif json_file is not None:
             write_text(json_file, disclosed_json(result, disclosure))
         if html_file is not None:
             write_text(html_file, page)

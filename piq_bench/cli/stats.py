@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import STDOUT, json_output, output_file, tell_note
 from piq_bench.cli.options import format_option
 from piq_bench.errors import exit_codes
 
@@ -42,8 +42,8 @@ def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    callback=output_file,
-    help="Also write the statistics as JSON here.",
+    callback=json_output,
+    help="Also write the statistics as JSON here; with - print it in place of the result.",
 )
 @click.option(
     "--html", "html_file", type=click.Path(path_type=Path), callback=output_file, help="Also write an HTML report here."
@@ -82,6 +82,9 @@ def stats_command(
         if html_file is not None:
             require()
         found = inspect_dataset(dataset)
+        for note in found.notes:
+            if note.code == "index-column":
+                tell_note(f"{note.where}: {note.found}: {note.remedy}")
         with progress_bar("image files", found.benchmark.images.size if files else 0) as advance:
             stats = describe(
                 found.benchmark,
@@ -91,7 +94,9 @@ def stats_command(
                 files=files,
                 advance=advance,
             )
-        if json_file is not None:
+        if json_file == STDOUT:
+            layout = "json"
+        elif json_file is not None:
             write_text(json_file, stats_json(stats))
         if html_file is not None:
             write_text(html_file, stats_html(stats, found.benchmark))

@@ -30,6 +30,7 @@ from piq_bench.export.host import Settings
 from piq_bench.export.pages import Verbatim
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import BUNDLED, read_benchmark
+from piq_bench.read.litter import is_litter
 from piq_bench.read.vocabulary import FILE as VOCABULARY
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, SPLITS, TRAIN, Benchmark
 from piq_bench.write.files import written_whole
@@ -385,7 +386,7 @@ def _collect(folder: Traversable, name: str, files: Files) -> None:
     for entry in sorted(folder.iterdir(), key=lambda child: child.name):
         path = f"{name}/{entry.name}"
         if entry.is_dir():
-            if entry.name != "__pycache__":
+            if entry.name != "__pycache__" and not is_litter(entry.name):
                 _collect(entry, path, files)
-        elif Path(entry.name).suffix in SOURCES:
+        elif Path(entry.name).suffix in SOURCES and not is_litter(entry.name):
             files[path] = entry.read_bytes()

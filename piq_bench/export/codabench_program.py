@@ -14,6 +14,7 @@ import click
 from piq_bench.errors import EXIT_INTERNAL, exit_codes
 from piq_bench.export.host import HIGH, LOW, SETTINGS, Failed, Scored, read_settings, score_upload
 from piq_bench.write.files import write_text
+from piq_bench.write.streams import accept_every_character
 
 SCORES = "scores.json"
 PAGE = "detailed_results.html"  # the name that Codabench looks for
@@ -25,6 +26,7 @@ SCORE_FILE = "piq-score.json"  # must not be a name that Codabench uses itself, 
 @click.argument("output", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def main(source: Path, output: Path) -> None:
     """Score INPUT/res against INPUT/ref and write scores.json to OUTPUT."""
+    accept_every_character()
     with exit_codes():
         try:
             scored = score_upload(source / "ref", source / "res", read_settings(Path(SETTINGS)))

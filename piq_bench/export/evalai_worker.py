@@ -29,6 +29,7 @@ from piq_bench.errors import BadUsage, Problem, exit_codes, printable
 from piq_bench.export.evalai_program import EvaluationError, evaluate, remote_result
 from piq_bench.export.host import SETTINGS, Failed, Settings, read_settings
 from piq_bench.write.files import PIECE_BYTES
+from piq_bench.write.streams import accept_every_character
 
 SERVER = "https://eval.ai"
 PHASES = "phases.json"  # maps the codename of a phase to that of its split
@@ -69,6 +70,7 @@ class Challenge:
 @click.option("--once", is_flag=True, help="Handle at most one message of the queue, then exit.")
 def main(once: bool) -> None:
     """Score the submissions of an EvalAI challenge until interrupted."""
+    accept_every_character()
     with exit_codes():
         challenge = challenge_of(os.environ)
         settings, splits = _configuration()

@@ -94,7 +94,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise ValueError(f"is not a {SCHEMA} file")
         if not all(isinstance(document.get(part), dict) for part in ("benchmark", "protocol", "f1")):

@@ -97,7 +97,8 @@ def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
             raise Failed("the reference data and the leaderboard have different tasks: the organiser must export again")
         found = find_submission(upload, Path(place))
         try:
-            submission = read_submission(found.path, benchmark)
+            notes = list(found.notes)
+            submission = read_submission(found.path, benchmark, tell=notes.append)
         except BadInput as refusal:
             raise type(refusal)(found.name, refusal.problems) from None  # the participant's name of the file
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
@@ -116,7 +117,7 @@ def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
             document=disclosed_score,
             full_document=document,
             digest=digest_of(result),
-            notes=found.notes,
+            notes=tuple(notes),
             page=lambda: _page(benchmark, submission, result, settings.disclosure),
         )
 

@@ -16,6 +16,7 @@ from piq_bench.read.column import Column
 from piq_bench.read.rows import Rows, index_identities
 from piq_bench.read.table import Table
 from piq_bench.read.validate import (
+    MIN_NAME_SIMILARITY,
     RowNamer,
     closest,
     expected,
@@ -32,7 +33,7 @@ LABEL_SEPARATOR = "|"
 EMPTY_SET = "-"
 UNKNOWN_SPLIT = -1
 MAX_SORT_BYTES = 512 << 20  # memory for a copy of the image ids that sorts faster
-MIN_NAME_SIMILARITY = 0.75  # finds "Gender" and "expresion", but does not take "quality" for "identity"
+UNNAMED = "; a column has no name"
 TEXT_REMEDY = "printable text without spaces at its ends"
 
 
@@ -73,7 +74,7 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
 
     image = table.columns["image"].rows()
     columns = {name: table.columns[name] for name in meaningful if name in table.columns}
-    further = {name: table.columns[name] for name in unused}
+    further = {name: table.columns[name] for name in unused if name in table.columns}
     order: IntArray | None = None
     if not (image[:-1] <= image[1:]).all():
         order = _sorted_order(image)
@@ -128,13 +129,14 @@ def _column_problems(
     table: Table, required: Sequence[str], meaningful: Sequence[str]
 ) -> tuple[list[Problem], tuple[str, ...]]:
     """Problems of missing and misspelt columns, and the names of the columns that are ignored."""
-    unused = [name for name in table.columns if name not in meaningful]
-    absent = [name for name in meaningful if name not in table.columns]
+    present = [*table.columns, *table.untyped]
+    unused = [name for name in present if name not in meaningful]
+    absent = [name for name in meaningful if name not in present]
     misspelt = {name: meant for name in unused if (meant := closest(name, absent, MIN_NAME_SIMILARITY)) is not None}
-    problems = []
+    problems = [problem for name, problem in table.untyped.items() if name in meaningful]
     for name in dict.fromkeys(required):
         if name in absent and name not in misspelt.values():
-            found = f"there is no column {quoted(name)}"
+            found = f"there is no column {quoted(name)}" + (UNNAMED if name == "image" and table.notes else "")
             remedy = f"the required columns are {', '.join(quoted(column) for column in required)}"
             problems.append(Problem("missing-column", table.file, found, remedy))
     for name, meant in misspelt.items():

@@ -1,13 +1,13 @@
 """The record of an opened submission, and the limits that every file format obeys while it is read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from piq_bench.errors import BadSubmission, Problem, printable
+from piq_bench.errors import BadSubmission, Problem, first_few, printable
 from piq_bench.read.mapped import Array
 
 MAX_MEMORY_BYTES = 8 << 30  # per array held in memory; the embedding or matrix of a folder stays on disk
@@ -55,16 +55,25 @@ class Container:
         meta: the text of meta, None if there is none or it could not be read.
         problems: everything found wrong so far.
         names: names of all arrays present, also of those that were refused; "meta" among them.
+        notes: what was ignored, in words.
+        is_table: whether the arrays are columns of a table, which may have columns of other meaning.
     """
 
     arrays: dict[str, Array] = field(default_factory=dict)
     meta: str | None = None
     problems: list[Problem] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    is_table: bool = False
 
     def refuse(self, code: str, where: str, found: str, remedy: str, count: int = 1) -> None:
         """Record a problem; reading continues, so that all problems are reported together."""
         self.problems.append(Problem(code, where, found, remedy, count))
+
+    def ignore_litter(self, names: Sequence[str]) -> None:
+        """Record the files that tools left behind, if there are any."""
+        if names:
+            self.notes.append(f"ignored {first_few(names, len(names))}, left behind by file managers or other tools")
 
 
 def shape_fault(name: str, dtype: np.dtype[np.generic], shape: tuple[int, ...], limits: Limits) -> str | None:

@@ -129,7 +129,7 @@ class _Reader:
         """Read a folder with benchmark.toml, annotations and perhaps groups."""
         vocabulary = self._vocabulary()
         file = self._find_table("annotations", required=True)
-        read = self._try_read(lambda: read_table(file)) if file else None
+        read = self._try_read(lambda: read_table(file, any_type=True)) if file else None
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
         if file is None:
@@ -165,8 +165,8 @@ class _Reader:
         return self._finish(rows, vocabulary, found.layout.name, standard, ".")
 
     def read_bare_table(self) -> Inspection:
-        """Read a table, with the benchmark.toml beside it if there is one; without a split, all images are in train."""
-        read = self._try_read(lambda: read_table(self.source))
+        """Read a table, with benchmark.toml and groups beside it, if any; without a split, all images are in train."""
+        read = self._try_read(lambda: read_table(self.source, any_type=True))
         vocabulary: Vocabulary | None
         if (self.root / FILE).exists():
             vocabulary = self._vocabulary()
@@ -218,6 +218,7 @@ class _Reader:
         parsed = parse_table(table, tasks, need_labels=need_labels, need_split=need_split)
         self.problems += table_problems + parsed.problems
         self.labels_file, self.complete = table.file, not table_problems
+        self.notes += table.notes
         remedy = "to use it, add a task of that name, or name it in a rule"
         self.notes += [
             Problem("unused-column", table.file, f"column {quoted(name)} is ignored", remedy) for name in parsed.unused

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem
 from piq_bench.read.container import Container, Limits, unreadable
+from piq_bench.read.kinds import N_BYTES, kind_of
 from piq_bench.read.npy_folder import read_npy_folder
 from piq_bench.read.npz import read_npz
 from piq_bench.read.parquet import read_parquet
@@ -47,14 +48,16 @@ def _read_any(path: Path, limits: Limits) -> Container:
         raise _refusal(path, "file-too-large", found, "store the embedding as float16")
     try:
         with path.open("rb") as stream:
-            magic = stream.read(4)
+            start = stream.read(N_BYTES)
     except OSError as error:
         raise unreadable(path, error) from None
-    if magic == b"PAR1":
+    if start.startswith(b"PAR1"):
         return read_parquet(path, limits)
-    if magic[:2] == b"PK":
+    if start.startswith(b"PK"):
         return read_npz(path, limits)
-    found = "is empty" if status.st_size == 0 else f"starts with {magic!r}, so it is not a zip archive"
+    if (kind := kind_of(start)) is not None:
+        raise _refusal(path, "not-an-archive", kind.found, kind.remedy_for(path.name))
+    found = "is empty" if status.st_size == 0 else f"starts with {start[:4]!r}, so it is not a zip archive"
     remedy = "write it with numpy.savez_compressed, or pass a folder or a .parquet file"
     raise _refusal(path, "not-an-archive", found, remedy)
 

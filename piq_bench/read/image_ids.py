@@ -11,6 +11,7 @@ import numpy as np
 from piq_bench.errors import first_few, quoted
 from piq_bench.read.alignment import NOT_FOUND, find_images
 from piq_bench.read.container import Container
+from piq_bench.read.id_repair import id_repair
 from piq_bench.read.mapped import Array, row_blocks
 from piq_bench.read.predictions import N_ROWS_NAMED, rows_with
 from piq_bench.read.validate import RowNamer
@@ -111,6 +112,7 @@ def _refuse_unknown(
 
     problem = rows_with(unknown, row_namer(images), row_fault)
     remedy = f"use the image ids of the benchmark's {SPLITS_OF[name]}, as written in its annotations"
+    remedy += id_repair(str(images[np.flatnonzero(unknown)[0]]), benchmark.images[wanted])
     container.refuse("unknown-image", name, problem, remedy, int(unknown.sum()))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from piq_bench.errors import printable, quoted
 from piq_bench.read.container import MATRICES, Container, Limits, shape_fault
+from piq_bench.read.kinds import N_BYTES, PAGE, POINTER, kind_of
 from piq_bench.read.mapped import Array
 
 MAX_HEADER_BYTES = 4096
@@ -54,7 +55,7 @@ def read_header(stream: IO[bytes], n_file_bytes: int, name: str, limits: Limits,
     try:
         header = _parse_header(stream)
     except _HeaderError as error:
-        container.refuse("bad-header", name, printable(error, 200), "write the array with numpy.save or numpy.savez")
+        container.refuse("bad-header", name, printable(error, 200), error.remedy)
         return None
     fault = shape_fault(name, header.dtype, header.shape, limits)
     if fault is not None:
@@ -73,12 +74,19 @@ def read_header(stream: IO[bytes], n_file_bytes: int, name: str, limits: Limits,
 
 
 class _HeaderError(ValueError):
-    """Says what is wrong with a .npy header."""
+    """Says what is wrong with a .npy header, and what would be right."""
+
+    def __init__(self, found: str, remedy: str = "write the array with numpy.save or numpy.savez") -> None:
+        super().__init__(found)
+        self.remedy = remedy
 
 
 def _parse_header(stream: IO[bytes]) -> Header:
     start = stream.read(8)
     if len(start) < 8 or start[:6] != b"\x93NUMPY":
+        kind = kind_of(start + stream.read(N_BYTES - len(start)))
+        if kind in (POINTER, PAGE):
+            raise _HeaderError(kind.found, kind.remedy)
         raise _HeaderError("is not a .npy file: the magic bytes are missing")
     major = start[6]
     if major not in (1, 2, 3):
@@ -107,8 +115,13 @@ def _parse_header(stream: IO[bytes]) -> Header:
             dtype = np.dtype(descr)
     except (TypeError, ValueError, SyntaxError):
         raise _HeaderError(f"unknown dtype {quoted(descr)}") from None
+    if dtype.kind == "V" and dtype.itemsize == 2:
+        remedy = "convert it first: tensor.float().numpy(), or array.astype(numpy.float32)"
+        raise _HeaderError(f"dtype {quoted(descr)}: these are probably bfloat16 numbers, which numpy lacks", remedy)
     if dtype.hasobject or dtype.kind not in KINDS:
-        raise _HeaderError(f"dtype {quoted(descr)}: Python objects are never loaded; use numbers and text only")
+        remedy = "write numpy.stack(list(values)) for vectors, values.astype(str) for texts"
+        found = f"dtype {quoted(descr)}: Python objects are never loaded; use numbers and text only"
+        raise _HeaderError(found, remedy)
     if dtype.kind == "f" and dtype.itemsize > 8:  # longer floats differ from machine to machine
         raise _HeaderError(f"dtype {quoted(descr)}: floats have at most 64 bits")
     if not isinstance(shape, tuple) or not all(type(n) is int and 0 <= n < 1 << 48 for n in shape):

@@ -17,6 +17,7 @@ from piq_bench.read.container import (
     Limits,
     unreadable,
 )
+from piq_bench.read.litter import is_litter
 from piq_bench.read.mapped import map_array, rows_of
 from piq_bench.read.npy import read_header, store_array
 
@@ -35,6 +36,8 @@ def read_npy_folder(path: Path, limits: Limits) -> Container:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError as error:
         raise unreadable(path, error) from None
+    container.ignore_litter([entry.name for entry in entries if is_litter(entry.name)])
+    entries = [entry for entry in entries if not is_litter(entry.name)]
     if len(entries) > limits.max_members:
         problem = f"{len(entries)} files inside, but at most {limits.max_members} are allowed"
         raise BadSubmission(str(path), [Problem("too-many-members", path.name, problem, "one .npy file per array")])

@@ -11,6 +11,8 @@ import numpy as np
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
 from piq_bench.read.container import MAX_MEMORY_BYTES, MEMBER_NAME, Container, Limits
+from piq_bench.read.kinds import PYTORCH, is_checkpoint_member
+from piq_bench.read.litter import is_litter
 from piq_bench.read.npy import read_header, store_array
 
 PIECE_BYTES = 1 << 20
@@ -34,7 +36,11 @@ def read_npz(path: Path, limits: Limits) -> Container:
     container = Container()
     try:
         with BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
-            for member in _accepted_members(archive.infolist(), path, limits, container):
+            members = archive.infolist()
+            if any(is_checkpoint_member(member.filename) for member in members):
+                found, remedy = PYTORCH.found, PYTORCH.remedy_for(path.name)
+                raise BadSubmission(str(path), [Problem("not-an-archive", path.name, found, remedy)])
+            for member in _accepted_members(members, path, limits, container):
                 name = member.filename.removesuffix(".npy")
                 if name in limits.max_columns:
                     _read_member(archive, member, name, path, limits, container)
@@ -63,6 +69,9 @@ def _accepted_members(
     members: list[zipfile.ZipInfo], path: Path, limits: Limits, container: Container
 ) -> list[zipfile.ZipInfo]:
     """The members that may be read; the others become problems."""
+    litter = [member.filename for member in members if any(map(is_litter, member.filename.split("/")))]
+    container.ignore_litter(litter)
+    members = [member for member in members if member.filename not in {*litter}]
     if len(members) > limits.max_members:
         problem = f"{len(members)} files inside, but at most {limits.max_members} are allowed"
         raise BadSubmission(str(path), [Problem("too-many-members", path.name, problem, "one NAME.npy for each array")])

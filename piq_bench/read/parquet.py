@@ -84,4 +84,4 @@ def _load(path: Path, folder: Path, report: dict[str, Any]) -> Container:
     if problems and not report["names"]:
         raise BadSubmission(str(path), problems)
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in report["arrays"]}
-    return Container(arrays, report["meta"], problems, set(report["names"]))
+    return Container(arrays, report["meta"], problems, set(report["names"]), report["notes"], is_table=True)

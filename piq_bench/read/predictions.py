@@ -6,13 +6,12 @@ means yes.
 """
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 
 from piq_bench.errors import Problem, first_few, quoted
 from piq_bench.read.mapped import Array
-from piq_bench.read.validate import RowNamer
+from piq_bench.read.validate import RowNamer, closest
 from piq_bench.records import BoolArray, IntArray, Task
 
 THRESHOLD = 0.5
@@ -91,13 +90,24 @@ def _label_names(task: Task, values: Array, name_row: RowNamer, problems: list[P
     if wrong.any():
 
         def row_fault(row: int) -> str:
-            near = get_close_matches(str(values[row]), task.labels, n=1)
-            return f"got {quoted(values[row])}" + (f", did you mean {quoted(near[0])}?" if near else "")
+            near = closest(str(values[row]), task.labels)
+            return f"got {quoted(values[row])}" + (f", did you mean {quoted(near)}?" if near is not None else "")
 
         found = rows_with(wrong, name_row, row_fault)
-        problems.append(Problem("unknown-label", task.name, found, f"expected one of {_names(task)}", int(wrong.sum())))
+        remedy = f"expected one of {_names(task)}{_spelling_repair(distinct, task)}"
+        problems.append(Problem("unknown-label", task.name, found, remedy, int(wrong.sum())))
         return None
     return codes
+
+
+def _spelling_repair(values: Array, task: Task) -> str:
+    """The line of Python that makes all values labels of the task, if only blanks and capitals stand in the way."""
+    texts = [str(value) for value in values]
+    if {text.strip() for text in texts} <= set(task.labels):
+        return ": numpy.char.strip(labels)"
+    if {text.strip().lower() for text in texts} <= set(task.labels):
+        return ": numpy.char.lower(numpy.char.strip(labels))"
+    return ""
 
 
 def _indices(task: Task, values: Array, name_row: RowNamer, problems: list[Problem]) -> IntArray | None:
@@ -147,6 +157,8 @@ def _multi_label(task: Task, values: Array, name_row: RowNamer, problems: list[P
             return f"{quoted(task.labels[column])} is {values[row, column]}"
 
         bad = np.asarray(wrong.any(axis=1))
+        if values.dtype.kind == "f":
+            remedy += "; logits become probabilities by 1 / (1 + numpy.exp(-logits))"
         found = rows_with(bad, name_row, row_fault)
         problems.append(Problem("not-a-probability", task.name, found, remedy, int(bad.sum())))
         return None
@@ -155,6 +167,6 @@ def _multi_label(task: Task, values: Array, name_row: RowNamer, problems: list[P
 
 def suggest(name: str, known: Sequence[str]) -> str:
     """The remedy for an array that the benchmark does not know: the name it probably misspells, and all known names."""
-    near = get_close_matches(name, known, n=1)
+    near = closest(name, known)
     listed = first_few(known, len(known), shown=20)
-    return (f"did you mean {quoted(near[0])}? " if near else "") + f"the arrays are {listed}"
+    return (f"did you mean {quoted(near)}? " if near is not None else "") + f"the arrays are {listed}"

@@ -7,22 +7,32 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
 from piq_bench.read.alignment import NOT_FOUND
-from piq_bench.read.container import GALLERY_IDS, MATRICES, MAX_META_BYTES, OF_MATRIX, QUERY_IDS, Container, Limits
+from piq_bench.read.container import (
+    GALLERY_IDS,
+    MATRICES,
+    MAX_MEMORY_BYTES,
+    MAX_META_BYTES,
+    OF_MATRIX,
+    QUERY_IDS,
+    Container,
+    Limits,
+)
 from piq_bench.read.formats import read_container
 from piq_bench.read.image_ids import TEXT_BLOCK_BYTES, align, read_texts, row_namer
+from piq_bench.read.litter import is_litter
 from piq_bench.read.mapped import BLOCK_BYTES, Array, row_blocks, rows_of
 from piq_bench.read.pair_matrix import ROUNDED, matrix_content, read_matrix
 from piq_bench.read.predictions import are_scores, read_labels, rows_with, suggest
-from piq_bench.read.validate import RowNamer, text_fault
+from piq_bench.read.validate import MIN_NAME_SIMILARITY, RowNamer, closest, text_fault
 from piq_bench.records import (
     GALLERY,
     NOT_ANNOTATED,
@@ -43,23 +53,31 @@ MIN_COLUMN_LIMIT = 1024  # high enough that a wrong number of labels gets its ow
 # the sign masked out, larger numbers are NaN, so that one pass over the bits finds NaN, infinity and zero vectors.
 FLOAT_BITS = {2: (np.uint16, np.uint16(0x7FFF), 0x7C00), 4: (np.uint32, np.uint32(0x7FFFFFFF), 0x7F800000)}
 DISTANCES = ("cosine", "euclidean")
+T = TypeVar("T")
 MAX_NAME = 200
 
 
-def read_submission(path: Path, benchmark: Benchmark, *, partial: bool = False) -> Submission:
+def read_submission(
+    path: Path, benchmark: Benchmark, *, partial: bool = False, tell: Callable[[str], None] = lambda note: None
+) -> Submission:
     """Read and check a submission in any of its file formats.
 
     Args:
         path: a .npz or .parquet file, or a folder of .npy files.
         benchmark: the benchmark that the submission was made for; its labels are not used.
         partial: accept a submission that lacks the embedding or some of the tasks, but not one that lacks all of them.
+        tell: called with each note on what was ignored or converted.
 
     Raises:
         BadSubmission: with every problem found.
         LimitExceeded: if it needs more memory than is allowed.
     """
     container = read_container(path, _limits(benchmark))
-    found = check_submission(container, benchmark, source=str(path), name=path.stem, partial=partial)
+    try:
+        found = check_submission(container, benchmark, source=str(path), name=path.stem, partial=partial)
+    finally:
+        for note in container.notes:
+            tell(note)
     sha256, n_bytes = _file_digest(path)
     return replace(found, file_sha256=sha256, file_bytes=n_bytes)
 
@@ -153,7 +171,10 @@ def _limits(benchmark: Benchmark) -> Limits:
 
 def _check_names(container: Container, benchmark: Benchmark, limits: Limits, partial: bool) -> None:
     known = [name for name in limits.max_columns if name != "meta"]
-    for name in sorted(container.names - limits.max_columns.keys()):
+    names = container.names - limits.max_columns.keys()
+    if container.is_table:
+        names = set(without_other_columns(dict.fromkeys(names), benchmark, container.notes.append))
+    for name in sorted(names):
         if name == EMBEDDING:
             remedy = f"leave it out: benchmark {quoted(benchmark.name)} has no re-id task"
         elif benchmark.retrieval_task is not None and name == benchmark.retrieval_task.name:
@@ -222,16 +243,30 @@ def _n_rows(images: Array | None, may_miss: BoolArray) -> int:
     return images.size if images is not None and n_least <= images.size <= may_miss.size else may_miss.size
 
 
+def without_other_columns(columns: Mapping[str, T], benchmark: Benchmark, tell: Callable[[str], None]) -> dict[str, T]:
+    """The columns of a table without those that have nothing to do with a benchmark, of which `tell` gets a note.
+
+    A column whose name resembles that of a task stays, since it may be misspelt.
+    """
+    tasks = (EMBEDDING, *(task.name for task in benchmark.tasks))
+    kept = ("image", "meta", *OF_MATRIX, *tasks)
+    ignored = [name for name in columns if name not in kept and closest(name, tasks, MIN_NAME_SIMILARITY) is None]
+    if ignored:
+        tell(f"ignored columns that are not of this benchmark: {first_few(sorted(ignored), len(ignored))}")
+    return {name: values for name, values in columns.items() if name not in ignored}
+
+
 def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
     if container.meta is None:
         return {}
+    text = container.meta.removeprefix("\ufeff")  # a byte order mark
     remedy = 'a JSON object: {"name": ..., "benchmark": ..., "distance": "cosine"}'
-    if len(container.meta.encode("utf-8", "surrogatepass")) > MAX_META_BYTES:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_META_BYTES:
         container.refuse("bad-meta", "meta", "is larger than 64 KiB", remedy)
         return {}
     try:
         meta = json.loads(
-            container.meta,
+            text,
             parse_constant=_refuse_constant,
             parse_float=_finite_float,
             object_pairs_hook=_unique_keys,
@@ -297,6 +332,9 @@ def _check_rows(container: Container, name: str, benchmark: Benchmark, n_rows: i
 
 def _embedding(container: Container, distance: str, name_row: RowNamer) -> EmbeddingArray | None:
     values = container.arrays[EMBEDDING]
+    if values.dtype.kind == "f" and values.dtype.itemsize == 8 and values.size * 4 <= MAX_MEMORY_BYTES:
+        container.notes.append("the embedding is float64 and was taken as float32")
+        values = container.arrays[EMBEDDING] = _as_float32(values)
     if values.dtype.kind != "f" or values.dtype.itemsize not in (2, 4):
         remedy = "write float16 or float32: embedding.astype(numpy.float32)"
         container.refuse("bad-dtype", EMBEDDING, f"has dtype {values.dtype.str}", remedy)
@@ -320,13 +358,22 @@ def _embedding(container: Container, distance: str, name_row: RowNamer) -> Embed
             kinds = ((int(np.isnan(vector).sum()), "NaN"), (int(np.isinf(vector).sum()), "Inf"))
             return ", ".join(f"{n} of {dimension} values are {kind}" for n, kind in kinds if n)
 
-        remedy = "every value must be finite; float16 overflows above 65504"
+        remedy = "every value must be finite; float16 overflows above 65504, float32 above 3.4e38"
         container.refuse("not-finite", EMBEDDING, rows_with(bad, name_row, row_fault), remedy, int(bad.sum()))
     if distance == "cosine" and zero.any():
         problem = rows_with(zero, name_row, lambda _: "all values are 0")
         remedy = "a zero vector has no direction: correct it, or set distance to euclidean in meta"
         container.refuse("zero-vector", EMBEDDING, problem, remedy, int(zero.sum()))
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def _as_float32(values: Array) -> EmbeddingArray:
+    """The values rounded to float32, in memory; too large ones become infinite, for which they are refused."""
+    rounded = np.empty(values.shape, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for first, block in row_blocks(values):
+            rounded[first : first + block.shape[0]] = block
+    return rounded
 
 
 def _content_digest(
@@ -376,6 +423,6 @@ def _file_digest(path: Path) -> tuple[str, int]:
     """SHA-256 and size in bytes; for a folder, the SHA-256 of its files' names and digests, and their total size."""
     if path.is_file():
         return sha256_of(path), path.stat().st_size
-    files = sorted(entry for entry in path.iterdir())
+    files = sorted(entry for entry in path.iterdir() if not is_litter(entry.name))
     lines = "".join(f"{sha256_of(file)}  {file.name}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest(), sum(file.stat().st_size for file in files)

@@ -7,10 +7,11 @@ and "7" differ.
 
 import codecs
 import csv
+import re
 import stat
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
@@ -26,6 +27,7 @@ from piq_bench.errors import (
     quoted,
 )
 from piq_bench.read.column import Column, ColumnBuilder, arrow_column
+from piq_bench.read.kinds import N_BYTES, kind_of
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -41,6 +43,7 @@ BATCH_ROWS = 256  # fits the processor's cache: twice as fast as 8192
 SUFFIXES = (".csv", ".parquet")
 PARQUET_KEY = b"piq-bench"
 TEXT_TYPES = ("string", "large_string", "string_view")  # by name: older versions of pyarrow lack some of them
+SEPARATOR_LINE = re.compile(r"sep=.?", re.IGNORECASE | re.DOTALL)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -55,6 +58,8 @@ class Table:
             count from 1.
         unit: what `lines` counts: "line" or "row".
         comment: text of a CSV file's first line after "#", or of a Parquet file's metadata key "piq-bench", else None.
+        notes: columns without a name that were ignored.
+        untyped: by name of each column that is neither text nor whole numbers, the problem that this is for its user.
     """
 
     file: str
@@ -62,6 +67,8 @@ class Table:
     lines: Sequence[int]
     unit: Literal["line", "row"]
     comment: str | None = None
+    notes: tuple[Problem, ...] = ()
+    untyped: Mapping[str, Problem] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -74,13 +81,14 @@ class Table:
 
 
 def read_table(
-    path: Path, *, comment: bool = False, refusal: type[BadInput] = BadDataset
+    path: Path, *, comment: bool = False, any_type: bool = False, refusal: type[BadInput] = BadDataset
 ) -> tuple[Table, list[Problem]]:
     """Read a .csv or .parquet file.
 
     Args:
         path: the file.
         comment: whether a CSV file may begin with a line "# ...", which is not part of the table.
+        any_type: whether a Parquet file may have columns of other types, which are returned as `untyped`.
         refusal: the type of exception to raise.
 
     Returns:
@@ -92,7 +100,7 @@ def read_table(
     """
     try:
         _check_file(path, refusal)
-        return _read_csv(path, comment, refusal) if path.suffix == ".csv" else _read_parquet(path, refusal)
+        return _read_csv(path, comment, refusal) if path.suffix == ".csv" else _read_parquet(path, any_type, refusal)
     except OSError as error:
         found, remedy = printable(error.strerror or error), "check the path and its permissions"
         raise refusal(str(path), [Problem("unreadable-file", path.name, found, remedy)]) from None
@@ -109,6 +117,11 @@ def _check_file(path: Path, refusal: type[BadInput]) -> None:
     if status.st_size == 0:
         remedy = "expected a header and at least one row"
         raise refusal(str(path), [Problem("empty-file", path.name, "is empty (0 bytes)", remedy)])
+    with path.open("rb") as stream:
+        kind = kind_of(stream.read(N_BYTES))
+    if kind is not None:
+        remedy = kind.remedy_for(path.name) if kind.hides_file else "a .csv or .parquet file"
+        raise refusal(str(path), [Problem("table-format", path.name, kind.found, remedy)])
     if status.st_size > MAX_BYTES:
         raise _too_large(path, f"has {status.st_size} bytes", f"at most {MAX_BYTES} bytes")
 
@@ -200,10 +213,37 @@ def _parse_csv(
         few = first_few((f"line {at}: {n} values" for at, n in ragged), len(ragged))
         remedy = f"expected {len(header)} values, as in the header; quote values that contain a comma"
         problems.append(Problem("ragged-row", path.name, few, remedy, len(ragged)))
-    by_name = {name: column.build() for name, column in reversed(list(zip(header, columns, strict=True)))}
+    notes, nameless = _unnamed_columns(path, header, columns)
+    problems += nameless
+    by_name = {name: column.build() for name, column in reversed(list(zip(header, columns, strict=True))) if name}
     is_contiguous = len(lines) > 0 and lines[-1] - lines[0] == len(lines) - 1
     numbers = range(lines[0], lines[-1] + 1) if is_contiguous else lines
-    return Table(path.name, {name: by_name[name] for name in header}, numbers, "line", remark), problems
+    return Table(path.name, {name: by_name[name] for name in header if name}, numbers, "line", remark, notes), problems
+
+
+def _unnamed_columns(
+    path: Path, header: Sequence[str], columns: Sequence[ColumnBuilder]
+) -> tuple[tuple[Problem, ...], list[Problem]]:
+    """Notes on columns of a CSV file that have no name and are ignored, and the problems of those that are not.
+
+    Ignored are the first columns, in which pandas writes its index, and empty ones, which spreadsheet programs add.
+    """
+    unnamed = [place for place, name in enumerate(header) if not name]
+    n_index = next((place for place, name in enumerate(header) if name), 0)
+    filled = [place for place in unnamed if place >= n_index and columns[place].build().distinct - {""}]
+    notes = []
+    if n_index:
+        found = "the first column has no name, as the index that pandas writes; it is ignored, not refused"
+        notes.append(Problem("index-column", path.name, found, "leave it out: to_csv(..., index=False)", n_index))
+    n_empty = len(unnamed) - n_index - len(filled)
+    if n_empty:
+        found = f"{n_empty} columns without name and content are ignored"
+        notes.append(Problem("empty-column", path.name, found, "delete them in the spreadsheet", n_empty))
+    if not filled:
+        return tuple(notes), []
+    remedy = "use printable names without spaces at their ends"
+    found = f"invalid column names: {first_few([''] * len(filled), len(filled))}, of column {filled[0] + 1}"
+    return tuple(notes), [Problem("column-name", path.name, found, remedy, len(filled))]
 
 
 def _rows(reader: "CsvReader", faults: list[str]) -> Iterator[tuple[list[list[str]], int]]:
@@ -240,28 +280,33 @@ def _line_breaks(cell: str) -> int:
 
 
 def _header_problems(path: Path, header: Sequence[str], refusal: type[BadInput]) -> list[Problem]:
-    if not header:
+    is_parquet = path.suffix == ".parquet"  # in a CSV file, a column without name may still be ignored
+    if not any(header):
         remedy = "expected a first line with the names of the columns"
         raise refusal(str(path), [Problem("empty-file", path.name, "has no header", remedy)])
     if len(header) > MAX_COLUMNS:
         raise _too_large(path, f"has {len(header)} columns", f"at most {MAX_COLUMNS} columns")
     problems = []
+    if SEPARATOR_LINE.fullmatch(header[0]) and not any(header[1:]):
+        found = f"the first line is {quoted(','.join(header))}, which only tells a spreadsheet program the separator"
+        remedy = "delete this line, and separate the values with commas"
+        raise refusal(str(path), [Problem("separator", path.name, found, remedy)])
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         found = f"the header is one value: {quoted(header[0])}"
         raise refusal(str(path), [Problem("separator", path.name, found, "separate the values with commas")])
-    bad = [name for name in header if not name or name != name.strip() or not name.isprintable()]
+    bad = [name for name in header if name != name.strip() or not name.isprintable() or (is_parquet and not name)]
     if bad:
         remedy = "use printable names without spaces at their ends"
         found = f"invalid column names: {first_few(bad, len(bad))}"
         problems.append(Problem("column-name", path.name, found, remedy, len(bad)))
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         found = f"more than one column is called {first_few(twice, len(twice))}"
         problems.append(Problem("duplicate-column", path.name, found, "use each name once", len(twice)))
     return problems
 
 
-def _read_parquet(path: Path, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:
+def _read_parquet(path: Path, any_type: bool, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -273,15 +318,20 @@ def _read_parquet(path: Path, refusal: type[BadInput]) -> tuple[Table, list[Prob
             problems = _header_problems(path, header, refusal)
             remark = (file.schema_arrow.metadata or {}).get(PARQUET_KEY)
             columns: dict[str, Column] = {}
-            for field in file.schema_arrow:
-                if not _is_text(field.type):
-                    found = f"column {quoted(field.name)} is of type {quoted(field.type)}"
-                    problems.append(Problem("column-type", path.name, found, "text or whole numbers"))
-                if field.name not in columns:
-                    text = _is_text(field.type)
-                    columns[field.name] = _texts(file, field.name) if text else Column.empty(n_rows)
-                    if len(columns[field.name]) != n_rows:
-                        found = f"column {quoted(field.name)} has {len(columns[field.name])} values for {n_rows} rows"
+            untyped: dict[str, Problem] = {}
+            for entry in file.schema_arrow:
+                if not _is_text(entry.type):
+                    found = f"column {quoted(entry.name)} is of type {quoted(entry.type)}"
+                    problem = Problem("column-type", path.name, found, "text or whole numbers")
+                    if any_type:
+                        untyped[entry.name] = problem
+                        continue
+                    problems.append(problem)
+                if entry.name not in columns:
+                    text = _is_text(entry.type)
+                    columns[entry.name] = _texts(file, entry.name) if text else Column.empty(n_rows)
+                    if len(columns[entry.name]) != n_rows:
+                        found = f"column {quoted(entry.name)} has {len(columns[entry.name])} values for {n_rows} rows"
                         remedy = "the file is damaged: write it again"
                         raise refusal(str(path), [Problem("parquet", path.name, found, remedy)])
         comment = None if remark is None else remark.decode("utf-8")
@@ -290,7 +340,7 @@ def _read_parquet(path: Path, refusal: type[BadInput]) -> tuple[Table, list[Prob
             raise  # the file cannot be read; its content may be fine
         remedy = "a complete Parquet file with columns of text in UTF-8"
         raise refusal(str(path), [Problem("parquet", path.name, quoted(error), remedy)]) from None
-    return Table(path.name, columns, range(1, n_rows + 1), "row", comment), problems
+    return Table(path.name, columns, range(1, n_rows + 1), "row", comment, untyped=untyped), problems
 
 
 def _check_parquet_size(path: Path, metadata: "pq.FileMetaData") -> None:

@@ -83,6 +83,7 @@ def _write_report(folder: Path, container: Container, *, too_large: bool = False
         "names": sorted(container.names),
         "arrays": sorted(container.arrays),
         "meta": container.meta,
+        "notes": container.notes,
         "problems": [asdict(problem) for problem in container.problems],
         "too_large": too_large,
     }

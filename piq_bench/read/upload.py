@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piq_bench.errors import BadSubmission, Problem, first_few, printable, quoted
+from piq_bench.read.kinds import PYTORCH, is_checkpoint_member
+from piq_bench.read.litter import is_litter
 from piq_bench.read.npz import MAX_RATIO, UNPACKED_FREELY_BYTES, ZIP_ERRORS, BoundedReader
 from piq_bench.read.validate import path_fault
 from piq_bench.write.files import PIECE_BYTES
@@ -83,7 +85,7 @@ def _files(folder: Path) -> tuple[list[Path], list[Problem]]:
                 if n_entries > MAX_ENTRIES:
                     return [], [_too_many_files()]
                 name = printable(Path(entry.path).relative_to(folder).as_posix())
-                if _is_clutter(entry.name):
+                if is_litter(entry.name):
                     continue
                 if entry.is_symlink():
                     problems.append(Problem("link", name, "is a link", "include the file itself"))
@@ -119,7 +121,9 @@ def _only_npz(members: Sequence[zipfile.ZipInfo], name: str) -> zipfile.ZipInfo:
     """The only .npz in a zip, checked so that it can be unpacked safely."""
     if len(members) > MAX_ENTRIES:
         raise BadSubmission(name, [_too_many_files()])
-    members = [member for member in members if not any(map(_is_clutter, member.filename.split("/")))]
+    members = [member for member in members if not any(map(is_litter, member.filename.split("/")))]
+    if any(is_checkpoint_member(member.filename) for member in members):
+        raise BadSubmission(name, [Problem("no-submission", "submission", PYTORCH.found, PYTORCH.remedy_for(name))])
     problems = list(_name_problems(members))
     found = [member for member in members if member.filename.lower().endswith(".npz")]
     if len(found) != 1:
@@ -172,11 +176,6 @@ def _with_advice(upload: Upload, name: str) -> Upload:
         return upload
     note = f"the submission was found in a folder, as {quoted(name)}: pack the file itself, not its folder"
     return Upload(upload.path, upload.name, (*upload.notes, note))
-
-
-def _is_clutter(name: str) -> bool:
-    """Whether a name is one that operating systems add to folders and zips."""
-    return (name.startswith(".") and name != "..") or name == "__MACOSX"
 
 
 def _wrong_number(names: Sequence[str], *, has_arrays: bool) -> Problem:

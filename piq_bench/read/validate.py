@@ -24,6 +24,7 @@ MAX_SEGMENT = 255
 MAX_NAME = 256
 MAX_EXPECTED = 12
 MIN_SIMILARITY = 0.6  # similarity ratio of difflib; "aduld" and "adult" have 0.8
+MIN_NAME_SIMILARITY = 0.75  # of columns: finds "Gender" and "expresion", but does not take "quality" for "identity"
 # C0 and C1 controls, line separators, bidirectional marks, halves of surrogate pairs.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 PLAIN_PATH = re.compile(r"(?:[A-Za-z0-9_]+[A-Za-z0-9_.-]*/)*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")

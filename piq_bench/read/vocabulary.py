@@ -13,6 +13,7 @@ from typing import Literal
 
 from piq_bench.errors import BadDataset, Problem, printable, quoted
 from piq_bench.group.hashes import HASHES
+from piq_bench.read.kinds import N_BYTES, PAGE, POINTER, kind_of
 from piq_bench.read.rules import EXAMPLE, CandidateRules, ordered, rule_of
 from piq_bench.read.validate import MAX_NAME, MAX_PATH, closest, expected, text_fault
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, Grouping, Rule, Task
@@ -112,7 +113,10 @@ def _read_toml(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
+        kind = kind_of(raw[:N_BYTES])
+        if kind in (POINTER, PAGE):
+            problem = Problem("toml-syntax", path.name, kind.found, kind.remedy)
+        elif len(raw) > MAX_BYTES:
             found = f"has more than {MAX_BYTES} bytes"
             problem = Problem("toml-syntax", path.name, found, f"a file of at most {MAX_BYTES} bytes")
         else:

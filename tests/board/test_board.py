@@ -47,6 +47,18 @@ def test_entries_are_sorted_and_only_significant_differences_separate_ranks(boar
     assert [one.piq for one in board.standings[:3]] == sorted((one.piq for one in board.standings[:3]), reverse=True)  # type: ignore[type-var]
 
 
+def test_what_tools_leave_behind_is_neither_an_entry_nor_part_of_one(place: Path, entries: Path) -> None:
+    assert call("board", entries, "--dataset", place / "tiny").exit_code == 0
+    for folder in (entries, entries / "good"):
+        (folder / ".ipynb_checkpoints").mkdir()
+        (folder / ".ipynb_checkpoints" / "metadata-checkpoint.toml").touch()
+        for name in (".DS_Store", "Thumbs.db"):
+            (folder / name).write_bytes(b"x")
+    result = call("board", entries, "--dataset", place / "tiny", "--check")
+    assert result.exit_code == 0, result.output
+    assert call("grade", entries / "good", "--dataset", place / "tiny", "--bootstrap", 0).exit_code == 0
+
+
 def test_files_are_written_once_and_checked_afterwards(place: Path) -> None:
     entries = place / "submissions"
     names = {path.name for path in (entries / "board").iterdir()}

@@ -151,3 +151,17 @@ def test_files_that_an_entry_cannot_have_are_named_at_once(tmp_path: Path, bench
 def test_an_entry_cannot_take_the_place_of_the_leaderboard(name: str, tmp_path: Path, benchmark: Benchmark) -> None:
     with pytest.raises(BadSubmission, match="cannot be an entry's name"):
         read_entry(board_builders.entry(tmp_path / "all" / name, benchmark))
+
+
+def test_an_entry_of_which_no_query_can_be_scored_is_no_success(tmp_path: Path, benchmark: Benchmark) -> None:
+    entry = board_builders.entry(tmp_path / "all" / "entry", benchmark)
+    toml, table = tmp_path / "tiny" / "benchmark.toml", tmp_path / "tiny" / "annotations.csv"
+    toml.write_text(toml.read_text() + '[retrieval]\nexclude = [["identity", "camera"]]\n', encoding="utf-8")
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{lines[0]},camera", *(f"{line},c1" for line in lines[1:])]) + "\n", encoding="utf-8")
+    done = graded(tmp_path, entry, "--write")
+    assert done.exit_code == 4
+    assert "none of 12 queries has a positive left" in done.stderr
+    assert done.stdout == "" and not (entry / "result.json").exists()
+    checked = call("check", entry / "submission.npz", "--dataset", tmp_path / "tiny")
+    assert checked.exit_code == 0  # which needs no labels, so it cannot know

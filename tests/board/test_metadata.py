@@ -99,3 +99,8 @@ def test_the_json_schema_has_the_same_rules() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
     assert {"schema", "name", "team", "authors", "date", "method", "training"} == set(schema["required"])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "metadata.toml").write_text(GOOD, encoding="utf-8-sig")
+    assert read_metadata(tmp_path).name == "mine"

@@ -155,6 +155,10 @@ def hidden(place: Path) -> None:
     (arriving(place) / ".gitattributes").write_text("* filter=x\n", encoding="utf-8")
 
 
+def litter(place: Path) -> None:
+    (arriving(place) / ".DS_Store").write_text("", encoding="utf-8")
+
+
 def many(place: Path) -> None:
     folder = arriving(place)
     for number in range(500):
@@ -212,6 +216,7 @@ def nothing(place: Path) -> None:
         (device_entry, "is not an allowed path"),
         (last_dot, "is not an allowed path"),
         (hidden, "is not an allowed path"),
+        (litter, "remove it from the branch: a tool left it behind"),
         (many, "adds 502 files"),
         (instead_of_all, "is a link"),
         (result, "may only be written by the grader"),

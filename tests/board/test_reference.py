@@ -109,3 +109,10 @@ def test_predictions_are_fetched_only_on_request(tmp_path: Path, monkeypatch: py
     done = CliRunner().invoke(load_command("grade"), [str(copy), *options[1:]])
     assert done.exit_code == 5
     assert "has the predictions of far" in done.stderr
+
+
+def test_a_byte_order_mark_is_no_part_of_a_reference(tmp_path: Path) -> None:
+    board_builders.refer(tmp_path, sha256="0" * 64, n_bytes=1)
+    path = tmp_path / "submission.ref.toml"
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_reference(path).sha256 == "0" * 64

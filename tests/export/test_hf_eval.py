@@ -74,3 +74,11 @@ def test_a_missing_score_file_and_an_existing_output_are_refused(document: dict[
     written(document, tmp_path)
     with pytest.raises(BadUsage, match="already exists"):
         write_hf_eval(tmp_path / "piq.yaml", tmp_path / "score.json", SOURCE)
+
+
+def test_a_score_file_that_powershell_wrote_is_read(document: dict[str, Any], tmp_path: Path) -> None:
+    expected = written(document, tmp_path)
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "score.json").write_text(json.dumps(document), encoding=encoding)
+        write_hf_eval(tmp_path / "again.yaml", tmp_path / "score.json", SOURCE, force=True)
+        assert yaml.safe_load((tmp_path / "again.yaml").read_text(encoding="utf-8")) == expected

@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from folders import COLUMNS, ROWS, TOML, Row, changed, write_csv, write_folder, write_parquet
 
 from piq_bench.cli.stats import stats_command
 from piq_bench.errors import EXIT_BAD_DATASET, BadDataset
-from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.dataset import inspect_dataset, read_benchmark
 
 
 @dataclass(frozen=True)
@@ -205,3 +207,22 @@ def test_other_file_types_and_absent_paths_are_refused(tmp_path: Path) -> None:
         read_benchmark(tmp_path / "labels.txt")
     with pytest.raises(BadDataset, match="missing-dataset"):
         read_benchmark(tmp_path / "absent")
+
+
+def test_columns_without_meaning_may_be_of_any_type(tmp_path: Path) -> None:
+    texts = {"image": ["a.jpg", "b.jpg"], "split": ["query", "gallery"], "identity": ["p", "p"]}
+    index = pa.array([0.5, 1.5])
+    toml = TOML.partition("[tasks.gender]")[0]
+    (tmp_path / "benchmark.toml").write_text(toml, encoding="utf-8")
+    pq.write_table(pa.table({**texts, "__index_level_0__": index}), tmp_path / "annotations.parquet")
+    inspection = inspect_dataset(tmp_path)
+    assert inspection.benchmark.images.tolist() == ["a.jpg", "b.jpg"]
+    assert [(note.code, note.found) for note in inspection.notes] == [
+        ("unused-column", "column '__index_level_0__' is ignored")
+    ]
+    pq.write_table(pa.table({**texts, "identity": index}), tmp_path / "annotations.parquet")
+    with pytest.raises(BadDataset) as refused:
+        inspect_dataset(tmp_path)
+    assert [(problem.code, problem.found) for problem in refused.value.problems] == [
+        ("column-type", "column 'identity' is of type 'double'")
+    ]

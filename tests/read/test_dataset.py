@@ -14,7 +14,7 @@ from piq_bench.errors import BadDataset
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
 from piq_bench.read.vocabulary import DEFAULT_TASKS
-from piq_bench.records import SPLITS, Benchmark
+from piq_bench.records import SAME_GROUP, SPLITS, Benchmark
 
 
 def same(one: Benchmark, other: Benchmark, *, but: tuple[str, ...] = ("root", "layout")) -> bool:
@@ -183,6 +183,25 @@ def test_a_bare_table_uses_the_benchmark_toml_beside_it(tmp_path: Path) -> None:
     benchmark = inspect_dataset(folder / "annotations.csv").benchmark
     assert benchmark.layout == "table"
     assert same(benchmark, read_benchmark(folder))
+
+
+def test_a_table_has_the_groups_beside_it_as_its_folder_has(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path)
+    lines = ["image,phash,group", *(f"b/0{i}.jpg,{i:016x},{group}" for i, group in ((1, 0), (2, 0), (3, 2), (4, 3)))]
+    (folder / "groups.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    of_table, of_folder = read_benchmark(folder / "annotations.csv"), read_benchmark(folder)
+    assert of_table.groups is not None and of_folder.groups is not None
+    assert of_table.groups.group.tolist() == of_folder.groups.group.tolist()
+    assert of_table.exclude == of_folder.exclude == (SAME_GROUP,)
+    assert same(of_table, of_folder, but=("root", "layout", "groups"))
+
+
+def test_a_table_without_a_split_has_no_groups(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path)
+    (folder / "groups.csv").write_text("image,phash,group\nb/01.jpg,0,0\n", encoding="utf-8")
+    rows = [(row[0], *row[2:]) for row in ROWS]
+    table = write_csv(folder / "labels.csv", rows, (COLUMNS[0], *COLUMNS[2:]))
+    assert inspect_dataset(table).benchmark.groups is None
 
 
 def test_the_bundled_benchmark_is_read_without_a_path() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from submission_builders import BENCHMARK, N, arrays, as_parquet, at, changed, check, save, without
+from submission_builders import BENCHMARK, N, arrays, as_folder, as_parquet, at, changed, check, save, without
 
 from piq_bench.errors import BadSubmission, LimitExceeded
 from piq_bench.read.container import Limits
@@ -254,3 +254,64 @@ def test_a_folder_keeps_its_embedding_on_disk(benchmark: Benchmark, tmp_path: Pa
     read = read_submission(tmp_path / "entry", benchmark)
     assert read.embedding is not None and is_mapped(read.embedding)
     assert read.name == "entry"
+
+
+def test_a_float64_embedding_is_taken_as_float32_with_a_note(benchmark: Benchmark, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    wide = rng.standard_normal((N, 5)) / 3  # not exact in float32
+    expected = aligned(save(tmp_path / "narrow.npz", arrays() | {"embedding": wide.astype(np.float32)}), benchmark)
+    order = rng.permutation(N)
+    for name in ("entry.npz", "entry", "entry.parquet"):
+        values: dict[str, Any] = {
+            key: array[order] for key, array in (arrays() | {"embedding": wide}).items() if key != "meta"
+        }
+        meta = json.loads(str(arrays()["meta"]))
+        write_submission(tmp_path / name, images=values.pop("image"), embedding=values.pop("embedding"),
+                         predictions=values, meta=meta)  # fmt: skip
+        notes: list[str] = []
+        found = read_submission(tmp_path / name, benchmark, tell=notes.append)
+        assert notes == ["the embedding is float64 and was taken as float32"]
+        assert found.embedding is not None and found.embedding.dtype == np.float32
+        assert aligned(tmp_path / name, benchmark) == expected  # also the digest of the content
+
+
+def test_a_big_endian_float64_embedding_in_column_order_is_the_same(benchmark: Benchmark, tmp_path: Path) -> None:
+    wide = arrays()["embedding"].astype(np.float64) / 3
+    plain = aligned(save(tmp_path / "plain.npz", arrays() | {"embedding": wide}), benchmark)
+    other = np.asfortranarray(wide.astype(">f8"))
+    assert aligned(save(tmp_path / "other.npz", arrays() | {"embedding": other}), benchmark) == plain
+
+
+def test_a_float64_embedding_that_does_not_fit_into_memory_is_refused(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("piq_bench.read.submission.MAX_MEMORY_BYTES", N * 4 * 4 - 1)
+    result = check(changed("embedding", lambda v: v.astype(float))(tmp_path), dataset)
+    assert result.exit_code == 3
+    assert "<f8" in result.stderr and "float32" in result.stderr
+
+
+def test_columns_of_a_parquet_file_without_meaning_change_nothing(dataset: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    as_parquet(lambda columns: None)(tmp_path)
+    plain = check(tmp_path / "entry.parquet", dataset).stdout
+    frame = pd.read_parquet(tmp_path / "entry.parquet")
+    frame["split"], frame["when"], frame["box"] = "gallery", pd.Timestamp(0), [[1, 2, 3, 4]] * N
+    frame.sample(frac=1, random_state=1).to_parquet(tmp_path / "more.parquet")  # writes the index as a column
+    result = check(tmp_path / "more.parquet", dataset)
+    assert result.exit_code == 0, result.output
+    content = [line for line in plain.splitlines() if line.startswith("content")]
+    assert content == [line for line in result.stdout.splitlines() if line.startswith("content")]
+    ignored = "ignored columns that are not of this benchmark: '__index_level_0__', 'box', 'split' and 1 more"
+    assert result.stderr == f"note: {ignored}\n"
+
+
+@pytest.mark.parametrize("form", ["folder", "npz"])
+def test_meta_may_begin_with_a_byte_order_mark(form: str, benchmark: Benchmark, tmp_path: Path) -> None:
+    text = "\ufeff" + json.dumps({"name": "marked", "benchmark": "tiny"})
+    if form == "folder":
+        path = as_folder(lambda folder: (folder / "meta.json").write_text(text, encoding="utf-8"))(tmp_path)
+    else:
+        path = save(tmp_path / "entry.npz", arrays() | {"meta": np.array(text)})
+    assert read_submission(path, benchmark).name == "marked"

@@ -45,6 +45,19 @@ FAULTS: dict[str, Fault] = {
     "train image": (changed("image", at(3, "t/0.jpg")), "unknown-image", ["is a train image"]),
     "backslash in image": (changed("image", at(3, "m\\3.jpg")), "unknown-image", ["did you mean 'm/3.jpg'?"]),
     "other extension": (changed("image", at(3, "M/3.PNG")), "unknown-image", ["did you mean 'm/3.jpg'?"]),
+    "absolute paths": (
+        changed("image", lambda v: np.char.add("/data/tiny/", v)),
+        "unknown-image",
+        ["[name.removeprefix('/data/tiny/') for name in image]"],
+    ),
+    "paths of Windows": (
+        changed("image", lambda v: np.char.add("C:\\tiny\\", np.char.replace(v, "/", "\\"))),
+        "unknown-image",
+        [r"[name.replace('\\', '/').removeprefix('C:/tiny/') for name in image]"],
+    ),
+    "bare names": (
+        changed("image", lambda v: np.char.replace(v, "m/", "")), "unknown-image", ["['m/' + name for name in image]"]
+    ),
     "terminal escape in image": (changed("image", at(3, "\x1b[31m")), "unknown-image", ["'\\x1b[31m'"]),
     "too few rows": (changed("image", lambda v: v[:5]), "missing-image", ["3 gallery images are missing"]),
     "images are numbers": (changed("image", lambda v: np.arange(N)), "bad-dtype", ["dtype <i8", "text"]),
@@ -63,7 +76,16 @@ FAULTS: dict[str, Fault] = {
     "NaN": (changed("embedding", at(2, np.nan)), "not-finite", ["row 2 ('m/2.jpg'): 4 of 4 values are NaN"]),
     "Inf": (changed("embedding", at(2, [1, np.inf, 1, 1])), "not-finite", ["1 of 4 values are Inf"]),
     "zero vector": (changed("embedding", at(5, 0)), "zero-vector", ["row 5 ('m/5.jpg')", "euclidean"]),
-    "float64 embedding": (changed("embedding", lambda v: v.astype(float)), "bad-dtype", ["<f8", "float32"]),
+    "float64 beyond float32": (
+        changed("embedding", lambda v: np.where(np.arange(N) == 2, 1e39, v.T.astype(float)).T),
+        "not-finite",
+        ["row 2", "3.4e38"],
+    ),
+    "float64 that rounds to zero": (
+        changed("embedding", lambda v: np.where(np.arange(N) == 5, 1e-60, v.T.astype(float)).T),
+        "zero-vector",
+        ["row 5 ('m/5.jpg')"],
+    ),
     "integer embedding": (changed("embedding", lambda v: v.astype(int)), "bad-dtype", ["<i8", "float32"]),
     "complex embedding": (changed("embedding", lambda v: v.astype(complex)), "bad-header", ["numbers and text"]),
     "flat embedding": (changed("embedding", lambda v: v[:, 0]), "bad-shape", ["(8,)", "(8, D)"]),
@@ -74,6 +96,15 @@ FAULTS: dict[str, Fault] = {
     "no embedding": (without("embedding"), "missing-array", ["embedding", "--partial"]),
     "no task": (without("mood"), "missing-array", ["mood", "--partial"]),
     "typing error in a label": (changed("age", at(7, "aduld")), "unknown-label", ["row 7 ('m/7.jpg')", "'adult'?"]),
+    "labels with blanks": (
+        changed("age", lambda v: np.char.add(v, " ")), "unknown-label", ["'old'?", ": numpy.char.strip(labels)"]
+    ),
+    "labels in capitals": (
+        changed("age", lambda v: np.char.upper(v)),
+        "unknown-label",
+        ["did you mean 'child'?", ": numpy.char.lower(numpy.char.strip(labels))"],
+    ),
+    "logits": (changed("mood", lambda v: 9 * v - 5), "not-a-probability", ["1 / (1 + numpy.exp(-logits))"]),
     "empty label": (changed("age", at(7, "")), "unknown-label", ["got ''", "'child', 'adult', 'old'"]),
     "label index too high": (changed("age", lambda v: np.arange(N)), "label-out-of-range", ["got index 3", "0 to 2"]),
     "negative label index": (changed("age", lambda v: np.full(N, -1)), "label-out-of-range", ["got index -1"]),
@@ -121,7 +152,7 @@ FAULTS: dict[str, Fault] = {
     "unknown distance": (meta(distance="manhattan"), "bad-meta", ["'manhattan'", "cosine or euclidean"]),
     "another benchmark": (meta(benchmark="huge"), "wrong-benchmark", ["'huge'", "'tiny'", "--dataset"]),
     "object array": (changed("age", lambda v: v.astype(object)), "bad-header", ["never loaded"]),
-    "pickle": (raw(pickle.dumps({"a": 1})), "not-an-archive", ["not a zip archive"]),
+    "pickle": (raw(pickle.dumps({"a": 1})), "not-an-archive", ["is a Python pickle"]),
     "empty file": (raw(b""), "not-an-archive", ["empty"]),
     "text file": (raw(b"image,age\n"), "not-an-archive", ["not a zip archive"]),
     "zip of nothing": (raw(b"PK\x05\x06" + bytes(18)), "missing-array", ["image"]),
@@ -202,6 +233,12 @@ FAULTS: dict[str, Fault] = {
     ),
     "NUL in Parquet": (as_parquet(lambda c: c.update(age=["old\0"] * N)), "bad-text", ["NUL"]),
     "bytes that are not UTF-8 in Parquet": (as_parquet(lambda c: c.update(age=not_utf8())), "damaged", ["age", "UTF8"]),
+    "misspelt column in Parquet": (
+        as_parquet(lambda c: c.update(Age_=c.pop("age"))), "unknown-array", ["did you mean 'age'?"]
+    ),
+    "the task's name in Parquet": (
+        as_parquet(lambda c: c.update(reid=c["embedding"])), "unknown-array", ["'embedding'"]
+    ),
     "run lengths in Parquet": (
         as_parquet(lambda c: c.update(mood=long_lists())), "bad-shape", ["16000000 values in 8 rows", "at most 1024"]
     ),

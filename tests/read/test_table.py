@@ -251,3 +251,54 @@ def test_the_size_that_parquet_declares_is_checked_before_its_content(
     monkeypatch.setattr(module, "MAX_BYTES", path.stat().st_size + 1)  # the file passes, what it unpacks to does not
     with pytest.raises(LimitExceeded, match="unpacks to"):
         read_table(path)
+
+
+INDEX = ",image,age\n0,a,1\n1,b,2\n"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "byte order mark"])
+def test_the_index_of_pandas_is_ignored_with_a_note(tmp_path: Path, mark: str) -> None:
+    table, problems = read_table(written(tmp_path, mark + INDEX))
+    assert problems == []
+    assert columns(table) == {"image": ["a", "b"], "age": ["1", "2"]}
+    (note,) = table.notes
+    assert note.code == "index-column"
+    assert "the first column has no name" in note.found
+    assert "index=False" in note.remedy
+
+
+def test_pandas_writes_such_an_index(tmp_path: Path) -> None:
+    frame = pytest.importorskip("pandas").DataFrame({"image": ["a", "b"], "age": ["1", "2"]})
+    frame.to_csv(tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == INDEX
+
+
+def test_empty_columns_of_spreadsheets_are_ignored_with_a_note(tmp_path: Path) -> None:
+    table, problems = read_table(written(tmp_path, "a,,b,,\n1,,2,,\n3,,4,,\n"))
+    assert problems == []
+    assert columns(table) == {"a": ["1", "3"], "b": ["2", "4"]}
+    assert [(note.code, note.count) for note in table.notes] == [("empty-column", 3)]
+
+
+def test_a_filled_column_without_name_is_refused_once(tmp_path: Path) -> None:
+    table, problems = read_table(written(tmp_path, "a,,b,,\n1,,2,x,\n3,,4,,y\n"))
+    assert [(problem.code, problem.count) for problem in problems] == [("column-name", 2)]
+    assert "of column 4" in problems[0].found
+    assert columns(table) == {"a": ["1", "3"], "b": ["2", "4"]}
+
+
+@pytest.mark.parametrize("line", ["sep=,", "sep=;", "SEP=\t", '"sep=,"', "sep="])
+def test_the_separator_line_of_spreadsheets_is_one_problem(tmp_path: Path, line: str) -> None:
+    with pytest.raises(BadDataset) as refused:
+        read_table(written(tmp_path, f"{line}\na,b,c\n1,2,3\n"))
+    (problem,) = refused.value.problems
+    assert problem.code == "separator"
+    assert "sep=" in problem.found.lower() and "delete this line" in problem.remedy
+
+
+def test_columns_of_other_types_are_left_to_the_caller_if_asked(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": ["x"], "b": [0.5], "c": [[1.0]]}), tmp_path / "table.parquet")
+    table, problems = read_table(tmp_path / "table.parquet", any_type=True)
+    assert problems == []
+    assert columns(table) == {"a": ["x"]}
+    assert {name: problem.code for name, problem in table.untyped.items()} == {"b": "column-type", "c": "column-type"}

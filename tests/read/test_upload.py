@@ -62,7 +62,10 @@ def zipped(npz: Path, given: Path) -> Path:
 
 
 def nested_zip(npz: Path, given: Path) -> Path:
-    return zip_of(given / "mine.zip", {"run/mine.npz": npz, "__MACOSX/run/._mine.npz": b"x", "run/.DS_Store": b"x"})
+    return zip_of(
+        given / "mine.zip",
+        {"run/mine.npz": npz, "__MACOSX/run/._mine.npz": b"x", "run/.DS_Store": b"x", "run/Thumbs.db": b"x"},
+    )
 
 
 def zip_in_folder(npz: Path, given: Path) -> Path:

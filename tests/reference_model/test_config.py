@@ -227,3 +227,9 @@ def test_a_retired_field_may_hold_its_last_value_alone(field: str) -> None:
         ("retired-field", field),
         ("out-of-bounds", "seed"),
     ]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_configuration(tmp_path: Path) -> None:
+    text = json.dumps(config.to_json(config.PRESETS["fss"]))
+    (tmp_path / "own.json").write_text(text, encoding="utf-8-sig")
+    assert config.read(tmp_path / "own.json") == config.PRESETS["fss"]

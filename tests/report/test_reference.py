@@ -117,3 +117,13 @@ def test_a_reference_without_a_report_is_refused() -> None:
     assert done.exit_code == 2
     assert "nothing would show the reference" in done.stderr
     assert "add --html FILE" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_score_file_that_powershell_wrote_is_read(tmp_path: Path, result: Score, encoding: str) -> None:
+    path = tmp_path / "other.json"
+    document = score_document(result)
+    document["submission"] = {**result.submission, "content": "another", "name": "\u6a21"}
+    path.write_text(json.dumps(document, ensure_ascii=False), encoding=encoding)
+    found = reference_of(result, path)
+    assert found is not None and (found.name, found.piq) == ("\u6a21", result.piq)

@@ -54,7 +54,7 @@ def test_names_without_a_sequence_are_read(tmp_path: Path) -> None:
 
 def test_other_files_are_ignored_and_reported_unless_file_managers_left_them(tmp_path: Path) -> None:
     folder = write_market(tmp_path, NAMES)
-    for left_behind in ("Thumbs.db", ".DS_Store", "._0001_c1s1_001051_00.jpg"):
+    for left_behind in ("Thumbs.db", "Desktop.ini", ".DS_Store", "._0001_c1s1_001051_00.jpg"):
         (folder / "query" / left_behind).touch()
     (folder / "query" / "nested").mkdir()
     (folder / "query" / "nested" / "0001_c1s1_001051_00.jpg").touch()
