@@ -18,6 +18,7 @@ COMMANDS = {
     "stats": "Describe a data set and check it.",
     "check": "Check the format of a submission; no labels are needed.",
     "template": "Write a valid example submission to start from.",
+    "convert": "Write a submission from features of other tools.",
     "groups": "Find and group the near-duplicate images of a data set.",
     "demo": "Draw a synthetic benchmark.",
     "grade": "Score a leaderboard entry again and check what it claims.",
