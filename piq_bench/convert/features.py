@@ -152,6 +152,8 @@ def _pick(
 def _described(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.shape}"
+    if value is None:
+        return "(not read)"
     return f"({len(value)} values)" if isinstance(value, list | tuple) else f"({type(value).__name__})"
 
 

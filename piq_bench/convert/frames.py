@@ -51,7 +51,8 @@ def read_parquet_frame(path: Path) -> dict[str, object]:
     container = read_parquet(path, Limits(MAX_ROWS, dict.fromkeys([*wanted, "meta"], MAX_DIMENSION)))
     if container.problems:
         raise BadSubmission(str(path), container.problems)
-    return _joined({**container.arrays, "meta": container.meta}, numbered)
+    meta = {} if container.meta is None else {"meta": container.meta}
+    return _joined({**container.arrays, **meta}, numbered)
 
 
 def read_csv_frame(path: Path) -> dict[str, object]:

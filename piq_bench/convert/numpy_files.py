@@ -35,12 +35,13 @@ def read_npy(path: Path, name: str) -> Array:
 
 
 def read_archive(path: Path) -> dict[str, object]:
-    """The arrays of a .npz file or of a submission's folder that have usual names."""
+    """The arrays of a .npz file or of a submission's folder that have usual names; None for the others."""
     container = read_npy_folder(path, LIMITS) if path.is_dir() else read_npz(path, LIMITS)
     refused = [problem for problem in container.problems if problem.code not in ("bad-member", "not-a-file")]
     if refused:
         raise BadSubmission(str(path), refused)
-    return {**container.arrays, "meta": container.meta}
+    unread = dict.fromkeys(sorted(container.names - container.arrays.keys()))
+    return {**container.arrays, **unread, **({"meta": container.meta} if container.meta is not None else {})}
 
 
 def read_image_folder(path: Path) -> Features:
