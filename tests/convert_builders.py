@@ -39,7 +39,8 @@ class Case:
     values: Float32Array
 
     def vectors(self, images: list[str]) -> Float32Array:
-        return self.values[[self.images.index(image) for image in images]]
+        row_of = {image: row for row, image in enumerate(self.images)}
+        return self.values[[row_of[image] for image in images]]
 
     @property
     def test_images(self) -> list[str]:

@@ -67,6 +67,10 @@ def convert_command(
     ]
     if given and rerank is None:
         raise click.UsageError("--k1, --k2 and --lambda need --rerank k-reciprocal")
+    if rerank is not None and out.suffix not in ("", ".npz"):
+        raise click.UsageError(
+            "--rerank writes a matrix of distances: end --out with .npz, or with nothing for a folder"
+        )
     with exit_codes():
         from piq_bench.cli.progress import progress_bar
         from piq_bench.convert.rerank import Parameters

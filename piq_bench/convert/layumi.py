@@ -66,5 +66,5 @@ def _disagreements(split: str, part: LabelledFeatures, names: list[str]) -> list
     if not wrong:
         return []
     found = f"{len(wrong)} rows do not fit the order of torchvision's folders: {first_few(wrong, len(wrong))}"
-    remedy = "save the image paths of the rows beside the features, and pass them with --names"
+    remedy = "save the features with the path of each row: numpy.savez(path, features=..., names=...)"
     return [Problem("wrong-order", f"{split}_f", found, remedy, len(wrong))]

@@ -22,6 +22,7 @@ from piq_bench.errors import LimitExceeded, Problem
 from piq_bench.read.container import unreadable
 
 PICKLES = (".pkl", ".pickle", ".joblib")
+PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 READ = ".mat, .npy, .npz, .pt, .pth, .safetensors, .csv, .parquet, or a folder of .npy files"
 
 
@@ -66,9 +67,6 @@ def _content(path: Path) -> "dict[str, object] | np.ndarray":
     """Everything that a file holds, by key; a .npy file's array alone."""
     with path.open("rb") as stream:
         start = stream.read(512)
-    if path.suffix.lower() in PICKLES or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
-        found = "is a pickle, which can run any program when it is opened"
-        raise refusal(path, "pickle", found, "save the arrays alone: numpy.savez(path, features=..., names=...)")
     if start.startswith(b"\x93NUMPY"):
         return read_npy(path, FEATURE_KEYS[0])
     if start.startswith(b"PK"):
@@ -82,6 +80,9 @@ def _content(path: Path) -> "dict[str, object] | np.ndarray":
         return mat.read_mat(path)
     if safetensors.is_safetensors(start, path.stat().st_size):
         return safetensors.read_safetensors(path)
+    if start[:2] in PICKLE_STARTS or path.suffix.lower() in PICKLES:
+        found = "is a pickle, which can run any program when it is opened"
+        raise refusal(path, "pickle", found, "save the arrays alone: numpy.savez(path, features=..., names=...)")
     if path.suffix.lower() == ".csv" or _is_csv(start):
         return frames.read_csv_frame(path)
     found = "is empty" if not start else f"starts with {start[:8]!r}"

@@ -368,6 +368,22 @@ def test_a_mat_file_that_declares_more_than_it_holds_is_refused(case: Case, tmp_
     assert "z.mat" in refused(tmp_path / "z.mat", case)
 
 
+def test_a_mat_file_on_which_scipy_crashes_or_hangs_is_refused(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    savemat(tmp_path / "f.mat", {"features": case.values, "names": np.array(case.images)})
+    monkeypatch.setattr(mat, "CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    assert "scipy crashed while reading it" in refused(tmp_path / "f.mat", case)
+    monkeypatch.setattr(mat, "CHILD", "import time; time.sleep(60)")
+    monkeypatch.setattr(mat, "MAX_SECONDS", 0.1)
+    assert "was not read within" in refused(tmp_path / "f.mat", case)
+
+
+def test_variables_of_other_kinds_are_named_but_not_read(case: Case, tmp_path: Path) -> None:
+    savemat(tmp_path / "f.mat", {"features": case.values, "names": {"a": 1}, "list": np.array([1, "x"], dtype=object)})
+    assert "names (not read), list (not read)" in refused(tmp_path / "f.mat", case)
+
+
 def test_other_formats_are_refused_with_what_is_read(case: Case, tmp_path: Path) -> None:
     (tmp_path / "f.mat").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     assert "HDF5" in refused(tmp_path / "f.mat", case)

@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from convert_builders import Case, layumi_content
+from folders import market1501_names, shared_data, write_market
 from rerank_oracle import plain_distances, plain_rerank
 from scipy.io import savemat
 
 from piq_bench.cli import load_command
 from piq_bench.convert.submission import convert
 from piq_bench.errors import BadSubmission
+from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.write.submission import write_submission
 
@@ -244,10 +246,27 @@ def test_reranking_writes_distances_with_the_ids_of_rows_and_columns(case: Case,
     assert "k1 4, k2 2, lambda 0.5" in json.loads(str(arrays["meta"]))["method"]
 
 
-def test_options_of_reranking_alone_are_refused(case: Case, tmp_path: Path) -> None:
-    result = CliRunner().invoke(load_command("convert"), [str(tmp_path / "f.npz"), "--k1", "20"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--k1", "20"], "need --rerank"), (["--rerank", "k-reciprocal", "--out", "a.parquet"], "end --out with .npz")],
+)
+def test_options_that_contradict_each_other_are_refused(options: list[str], message: str) -> None:
+    result = CliRunner().invoke(load_command("convert"), ["f.npz", *options])
     assert result.exit_code == 2
-    assert "need --rerank" in result.output
+    assert message in result.output
+
+
+def test_every_name_of_market1501_finds_its_row_by_order_alone(tmp_path: Path) -> None:
+    names = market1501_names(shared_data("market1501_names"))
+    benchmark = read_benchmark(write_market(tmp_path / "market", names))
+    images = [str(image) for image in benchmark.images]
+    values = np.stack([np.arange(len(images)) + 1, np.ones(len(images))], axis=1).astype(np.float32)
+    case = Case(tmp_path / "market", benchmark, images, values)
+    savemat(tmp_path / "pytorch_result.mat", layumi_content(case))
+    convert(tmp_path / "pytorch_result.mat", benchmark, tmp_path / "out")
+    read = read_submission(tmp_path / "out", benchmark)
+    assert read.embedding is not None
+    assert np.asarray(read.embedding)[read.order].tobytes() == values[benchmark.test_rows].tobytes()
 
 
 def test_the_distance_of_a_submission_is_not_changed_silently(case: Case, tmp_path: Path) -> None:
