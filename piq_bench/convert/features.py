@@ -10,11 +10,13 @@ from piq_bench.errors import BadSubmission, Problem, first_few, printable, quote
 from piq_bench.read.container import MAX_TEXT_WIDTH
 from piq_bench.read.mapped import Array
 
+KINDS = ("image", "img", "file")
 FEATURE_KEYS = ("embedding", "embeddings", "feature", "features", "feat", "feats", "vector", "vectors")
+# In this order, if there are several: "name" may be that of a person. A wrong choice fits no image and is refused.
 NAME_KEYS = (
-    *("name", "names", "path", "paths", "filename", "filenames", "filepath", "filepaths"),
-    *(kind + end for kind in ("image", "img", "file") for end in ("", "s", "_name", "_names", "_path", "_paths")),
-    *("image_id", "image_ids"),
+    *("image", "images", "path", "paths"),
+    *(f"{kind}{gap}{what}" for what in ("path", "paths", "name", "names") for kind in KINDS for gap in ("_", "")),
+    *("image_id", "image_ids", "img", "imgs", "file", "files", "name", "names"),
 )
 MAX_ROWS = 10_000_000
 MAX_DIMENSION = 65536
@@ -124,6 +126,11 @@ def as_texts(value: object) -> list[str] | None:
     return [text for text in texts if text is not None] if None not in texts else None
 
 
+def first_usual(names: Sequence[str], usual: Sequence[str]) -> list[str]:
+    """The name that comes first among the usual ones; none if there is no usual one."""
+    return sorted((name for name in names if name.lower() in usual), key=lambda name: usual.index(name.lower()))[:1]
+
+
 def _decoded(text: object) -> str | None:
     if isinstance(text, bytes):
         try:
@@ -136,14 +143,14 @@ def _decoded(text: object) -> str | None:
 def _pick(
     path: Path, found: Mapping[str, object], usual: Sequence[str], what: str, content: Mapping[str, object]
 ) -> str:
-    """The one key of a usual name, else the only key; anything else is refused with what the file holds."""
+    """The key of a usual name, else the only key; anything else is refused with what the file holds."""
     known = [key for key in found if key.lower() in usual]
-    keys = known or list(found)
+    keys = (first_usual(known, usual) if usual is NAME_KEYS else known) or list(found)
     if len(keys) == 1:
         return keys[0]
     held = ", ".join(f"{printable(key)} {_described(value)}" for key, value in list(content.items())[:20])
-    remedy = f"expected one, called {usual[0]!r} or {usual[1]!r}"
-    if what == "lists of names":
+    remedy = f"expected one, called {usual[1]!r}"
+    if usual is NAME_KEYS:
         remedy += f"; or {NAMES_REMEDY}"
     number = f"{len(keys)} {what}: {first_few(keys, len(keys))}" if keys else f"no {what}"
     raise refusal(path, "unclear", f"has {number}; it holds {held or 'nothing that is read'}", remedy)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from piq_bench.convert.features import FEATURE_KEYS, MAX_DIMENSION, MAX_ROWS, NAME_KEYS, refusal
+from piq_bench.convert.features import FEATURE_KEYS, MAX_DIMENSION, MAX_ROWS, NAME_KEYS, first_usual, refusal
 from piq_bench.errors import BadSubmission, printable
 from piq_bench.read.container import Limits
 from piq_bench.read.mapped import Array
@@ -47,7 +47,7 @@ def read_parquet_frame(path: Path) -> dict[str, object]:
     list_types = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     lists = [field.name for field in schema if any(is_type(field.type) for is_type in list_types)]
     numbered = _numbered(schema.names)
-    wanted = _usual(schema.names, NAME_KEYS) + (_usual(lists, FEATURE_KEYS) or lists or numbered)
+    wanted = first_usual(schema.names, NAME_KEYS) + (first_usual(lists, FEATURE_KEYS) or lists or numbered)
     container = read_parquet(path, Limits(MAX_ROWS, dict.fromkeys([*wanted, "meta"], MAX_DIMENSION)))
     if container.problems:
         raise BadSubmission(str(path), container.problems)
@@ -67,9 +67,9 @@ def read_csv_frame(path: Path) -> dict[str, object]:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise refusal(path, "too-large", f"has more than {MAX_FILE_BYTES} bytes", "save it as Parquet or .npz")
     header = _header(path)
-    lists = _usual(header, FEATURE_KEYS)
+    lists = first_usual(header, FEATURE_KEYS)
     numbered = [] if lists else _numbered(header)
-    texts = _usual(header, NAME_KEYS) + lists
+    texts = first_usual(header, NAME_KEYS) + lists
     if not texts + numbered:
         found = f"has no column of names or features; its first line is {printable(','.join(header))!r}"
         raise refusal(
@@ -106,10 +106,6 @@ def _header(path: Path) -> list[str]:
         return next(csv.reader([line], strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise refusal(path, "bad-table", f"its first line is not CSV: {printable(error)}", CSV_REMEDY) from None
-
-
-def _usual(names: Sequence[str], usual: Sequence[str]) -> list[str]:
-    return [name for name in names if name.lower() in usual]
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

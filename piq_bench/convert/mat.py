@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -135,7 +135,7 @@ def _check_size(path: Path) -> None:
         raise refusal(path, "too-large", f"unpacks to more than {MAX_MEMORY_BYTES} bytes", "store float32")
 
 
-def _check_declared(path: Path, declared: list[tuple[str, tuple[int, ...], str]]) -> None:
+def _check_declared(path: Path, declared: Sequence[tuple[str, tuple[int, ...], str]]) -> None:
     """Refuse shapes that no file of this size can hold, before scipy makes arrays of them."""
     n_bytes = _unpacked_bytes(path)
     if len(declared) > MAX_VARIABLES:

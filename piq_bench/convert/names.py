@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from piq_bench.convert.features import MAX_ROWS, NAME_KEYS, as_texts, refusal
+from piq_bench.convert.features import MAX_ROWS, NAME_KEYS, as_texts, first_usual, refusal
 from piq_bench.convert.numpy_files import read_npy
 from piq_bench.errors import BadSubmission, printable
 from piq_bench.read.table import SUFFIXES, read_table
@@ -54,8 +54,12 @@ def _column(path: Path) -> Sequence[str]:
     problems = [problem for problem in problems if problem.code not in ("column-name", "duplicate-column")]
     if problems:  # of rows; the names of other columns, such as the index of a pandas frame, do not matter
         raise BadSubmission(str(path), problems)
-    known = [name for name in table.columns if name.lower() in NAME_KEYS]
-    if len(known) != 1:
-        found = f"has {len(known) or 'no'} columns of names"
-        raise refusal(path, "bad-names", found, "expected one column called 'image' or 'path', named in the first line")
+    known = first_usual(list(table.columns), NAME_KEYS)
+    if not known:
+        raise refusal(
+            path,
+            "bad-names",
+            "has no column of names",
+            "expected one column called 'image' or 'path', named in the first line",
+        )
     return list(table.columns[known[0]])

@@ -7,8 +7,8 @@ The result is (1 - weight) * Jaccard distance of neighbourhoods + weight * origi
 The original distance is the squared Euclidean distance, of unit vectors under cosine, divided by the largest one of its
 image; some public code squares it once more, and differs a little. Everything is computed in float64 from similarities
 by the benchmark's definition, so that the result is the same on every machine up to the rounding of exp. Equal
-distances are ranked by the order of the images, and an image is always its own nearest neighbour. Query and gallery take
-part alike, junk images too, as in the public implementations.
+distances are ranked by the order of the images, and an image is always its own nearest neighbour. Query and gallery
+take part alike, junk images too, as in the public implementations.
 No table of all pairs is held: memory is that of the result, and k1 neighbours of each image.
 Source: Zhong, Zheng, Cao, Li, Re-ranking person re-identification with k-reciprocal encoding, CVPR 2017.
 """

@@ -201,6 +201,16 @@ def test_features_that_are_not_clear_are_listed(tmp_path: Path) -> None:
         read_features(tmp_path / "f.npy")
 
 
+def test_of_several_columns_of_names_the_path_comes_before_the_name(tmp_path: Path) -> None:
+    pd.DataFrame({"name": ["Ann"], "path": ["a/1.jpg"], "img_id": [7], "embedding": [[0.5]]}).to_csv(tmp_path / "f.csv")
+    pd.DataFrame({"name": ["Ann"], "path": ["a/1.jpg"], "embedding": [[0.5]]}).to_parquet(tmp_path / "f.parquet")
+    np.savez(tmp_path / "f.npz", name=np.array(["Ann"]), path=np.array(["a/1.jpg"]), embedding=np.ones((1, 1)))
+    for suffix in ("csv", "parquet", "npz"):
+        features = read_features(tmp_path / f"f.{suffix}")
+        assert isinstance(features, Features)
+        assert list(features.names) == ["a/1.jpg"]
+
+
 def test_names_must_be_one_for_each_row(tmp_path: Path) -> None:
     np.save(tmp_path / "f.npy", np.ones((2, 3)))
     (tmp_path / "n.txt").write_text("a\nb\nc\n", encoding="utf-8")
