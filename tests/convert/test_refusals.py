@@ -162,13 +162,16 @@ def test_rows_in_another_order_are_refused(part: str, case: Case, tmp_path: Path
     assert "wrong-order" in text
 
 
-def test_one_wrong_camera_is_refused(case: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "row"), [("cam", 7, "person 1, camera 7"), ("label", 2, "person 2, camera 2")]
+)
+def test_one_wrong_person_or_camera_is_refused(field: str, value: int, row: str, case: Case, tmp_path: Path) -> None:
     content = layumi_content(case)
-    content["gallery_cam"][3] = 7
+    content[f"gallery_{field}"][3] = value
     savemat(tmp_path / "r.mat", content)
     text = refused(tmp_path / "r.mat", case)
     assert "1 rows do not fit" in text
-    assert "row 3: person 1, camera 7, but its image would be 0001_c2s1_000101_01.jpg" in text
+    assert f"row 3: {row}, but its image would be 0001_c2s1_000101_01.jpg" in text
 
 
 def test_missing_rows_without_names_are_refused(case: Case, tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ def people(rng: np.random.Generator, n_images: int, n_people: int, dimension: in
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-@pytest.mark.parametrize(("k1", "k2", "weight"), [(20, 6, 0.3), (5, 1, 0.0), (3, 3, 1.0), (9, 12, 0.5), (200, 90, 0.3)])
+@pytest.mark.parametrize(
+    ("k1", "k2", "weight"),
+    [(20, 6, 0.3), (5, 1, 0.0), (3, 3, 0.1), (7, 2, 0.3), (5, 2, 1.0), (9, 12, 0.5), (200, 90, 0.3)],
+)
 def test_it_equals_the_plain_implementation(
     distance: Literal["cosine", "euclidean"], k1: int, k2: int, weight: float
 ) -> None:
