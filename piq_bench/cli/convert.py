@@ -1,5 +1,6 @@
 """`piq convert`: writes a submission from the features of another tool."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -79,7 +80,10 @@ def convert_command(
 
         benchmark = read_benchmark(dataset, need_labels=False)
         parameters = None if rerank is None else Parameters(k1, k2, weight)
-        with progress_bar("images", benchmark.test_rows.size) as advance:
+        bar = (
+            nullcontext(lambda images: None) if rerank is None else progress_bar("re-ranking", benchmark.test_rows.size)
+        )
+        with bar as advance:
             result = convert(
                 source,
                 benchmark,
