@@ -18,12 +18,12 @@ COMMANDS = {
     "stats": "Describe a data set and check it.",
     "check": "Check the format of a submission; no labels are needed.",
     "template": "Write a valid example submission to start from.",
-    "convert": "Write a submission from features of other tools.",
     "groups": "Find and group the near-duplicate images of a data set.",
     "demo": "Draw a synthetic benchmark.",
     "grade": "Score a leaderboard entry again and check what it claims.",
     "board": "Write the leaderboard of graded entries.",
     "export": "Export a benchmark to challenge hosts and other programs.",
+    "convert": "Write a submission from features of other tools.",
     "baseline": "Write a baseline submission that needs no training.",
     "selftest": "Check that this installation gives the official scores.",
 }
