@@ -17,7 +17,7 @@ STAGES = [
     {"retrieve"},
     {"describe", "scoring"},
     {"report"},
-    {"board", "export", "demo", "baseline"},
+    {"board", "convert", "export", "demo", "baseline"},
     {"api"},
     {"evaluation"},
     {"collector"},
@@ -103,7 +103,7 @@ def test_the_package_does_not_import_the_reference_model() -> None:
     assert not [name for name, path in modules().items() if any("reference_model" in t for t in imported(path))]
 
 
-def test_only_the_gpu_engines_import_torch() -> None:
+def test_only_the_gpu_engines_and_the_reader_of_torch_files_import_torch() -> None:
     users = {name for name, path in modules().items() if any(t.partition(".")[0] == "torch" for t in imported(path))}
     assert users
-    assert {name for name in users if not name.startswith("retrieve.gpu")} == set()
+    assert {name for name in users if not name.startswith("retrieve.gpu")} == {"convert.torch_file"}

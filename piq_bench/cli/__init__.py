@@ -28,6 +28,7 @@ COMMANDS = {
     "grade": "Score a leaderboard entry again and check what it claims.",
     "board": "Write the leaderboard of graded entries.",
     "export": "Export a benchmark to challenge hosts and other programs.",
+    "convert": "Write a submission from features of other tools.",
     "baseline": "Write a baseline submission that needs no training.",
     "selftest": "Check that this installation gives the official scores.",
 }

@@ -32,7 +32,7 @@ def main(request: Mapping[str, Any]) -> None:
         request: path of the file, folder to write to, max_memory in bytes, n_rows and max_columns as in `Limits`.
     """
     folder = Path(request["folder"])
-    _limit_memory(request["max_memory"])
+    limit_memory(request["max_memory"])
     try:
         container = unpack(Path(request["path"]), Limits(request["n_rows"], request["max_columns"]))
     except (BadInput, MemoryError) as refusal:
@@ -69,7 +69,8 @@ def unpack(path: Path, limits: Limits) -> Container:
     return container
 
 
-def _limit_memory(max_memory: int) -> None:
+def limit_memory(max_memory: int) -> None:
+    """Limit the memory of this process, in bytes, where the system can do that."""
     try:
         import resource
 

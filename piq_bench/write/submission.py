@@ -49,7 +49,40 @@ def write_submission(
         ValueError: if an array has not one row per image, or a task has a reserved name.
         TypeError: if an array holds Python objects.
     """
-    arrays = _checked(images, embedding, predictions or {})
+    _write(path, _checked(images, embedding, predictions or {}), meta)
+
+
+def write_distances(
+    path: Path,
+    *,
+    query: Sequence[str] | NDArray[np.object_],
+    gallery: Sequence[str] | NDArray[np.object_],
+    distance: Array,
+    meta: Mapping[str, object] | None = None,
+) -> None:
+    """Write a distance matrix as a submission, for methods that are no embedding, such as re-ranking.
+
+    Args:
+        path: the .npz file or the folder to write.
+        query: image ids of the rows.
+        gallery: image ids of the columns.
+        distance: shape (n_query, n_gallery), float16 or float32; smaller is more similar.
+        meta: JSON values by key.
+
+    Raises:
+        BadUsage: if the suffix is not .npz or none, or the folder exists.
+        ValueError: if the matrix has not one row for each query and one column for each gallery image.
+    """
+    ids = {name: np.asarray(list(images), dtype=np.str_) for name, images in (("query", query), ("gallery", gallery))}
+    if distance.shape != (ids["query"].size, ids["gallery"].size):
+        raise ValueError(f"distance has shape {distance.shape} for {ids['query'].size} x {ids['gallery'].size} images")
+    if path.suffix == ".parquet":
+        remedy = "end the name with .npz, or with nothing for a folder"
+        raise BadUsage(path.name, [Problem("suffix", path.name, "a Parquet file holds no distance matrix", remedy)])
+    _write(path, {**ids, "distance": distance}, meta)
+
+
+def _write(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, object] | None) -> None:
     text = json.dumps(dict(meta or {}), ensure_ascii=False, allow_nan=False)
     if path.suffix == ".npz":
         with written_whole(path) as temporary:

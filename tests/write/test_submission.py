@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from piq_bench.errors import BadUsage
-from piq_bench.write.submission import write_submission
+from piq_bench.write.submission import write_distances, write_submission
 
 IMAGES = [f"m/{i}.jpg" for i in range(5)]
 
@@ -45,6 +45,25 @@ def test_another_suffix_or_an_existing_folder_is_refused(tmp_path: Path) -> None
     (tmp_path / "there").mkdir()
     with pytest.raises(BadUsage, match="already exists"):
         write(tmp_path / "there")
+
+
+def test_a_distance_matrix_has_the_ids_of_its_rows_and_columns(tmp_path: Path) -> None:
+    distance = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for name in ("a.npz", "a"):
+        ids = {"query": IMAGES[:2], "gallery": IMAGES[2:]}
+        write_distances(tmp_path / name, **ids, distance=distance, meta={"name": "x"})
+        if name == "a.npz":
+            with np.load(tmp_path / name) as content:
+                arrays = dict(content)
+        else:
+            arrays = {file.stem: np.load(file) for file in (tmp_path / name).glob("*.npy")}
+        assert arrays["distance"].tolist() == distance.tolist()
+        assert arrays["query"].tolist() == IMAGES[:2]
+        assert arrays["gallery"].tolist() == IMAGES[2:]
+    with pytest.raises(ValueError, match=r"shape \(2, 3\) for 3 x 3 images"):
+        write_distances(tmp_path / "b.npz", query=IMAGES[:3], gallery=IMAGES[2:], distance=distance)
+    with pytest.raises(BadUsage, match="a Parquet file holds no distance matrix"):
+        write_distances(tmp_path / "b.parquet", query=IMAGES[:2], gallery=IMAGES[2:], distance=distance)
 
 
 def test_parquet_written_in_blocks_reads_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Turns the feature files of other tools into submissions."""
