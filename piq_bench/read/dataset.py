@@ -12,6 +12,8 @@ from typing import Literal, TypeVar
 
 from piq_bench.errors import BadDataset, Problem, first_few, quoted
 from piq_bench.read.annotations import EMPTY_SET, LABEL_SEPARATOR, RESERVED, parse_table
+from piq_bench.read.layouts.labelled import find_labelled
+from piq_bench.read.layouts.labelled_rows import LabelledRows
 from piq_bench.read.market1501 import FOLDERS, is_market1501, read_market1501
 from piq_bench.read.market1501 import RULES as MARKET1501
 from piq_bench.read.rows import Rows, declare_identities
@@ -23,7 +25,7 @@ from piq_bench.records import CLASSIFICATION, RETRIEVAL, SAME_GROUP, Benchmark, 
 
 BUNDLED = "portrait-mini"
 MAX_INFERRED_LABELS = 1000  # a column with more distinct values is not taken for a task
-Layout = Literal["folder", "market1501", "table"]
+Layout = Literal["folder", "market1501", "table", "attributes"]
 T = TypeVar("T")
 
 
@@ -43,7 +45,9 @@ class Inspection:
     notes: tuple[Problem, ...]
 
 
-def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: bool = True) -> Benchmark:
+def read_benchmark(
+    path: Path | None, *, need_labels: bool = True, with_groups: bool = True, taxonomy: str | None = None
+) -> Benchmark:
     """Read a data set to score against.
 
     Args:
@@ -51,12 +55,15 @@ def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: 
         need_labels: whether labels and identities are required; without them only the format of a submission can be
             checked.
         with_groups: whether to read stored near-duplicate groups; false when they are about to be computed anew.
+        taxonomy: "portrait" to give labels of a public attribute data set the names of Portrait250K where they mean
+            exactly the same; None for its own names.
 
     Raises:
         BadDataset: with every problem found.
+        BadUsage: for a taxonomy that the data set cannot be read in.
         LimitExceeded: if a file is too large.
     """
-    inspection = inspect_dataset(path, need_labels=need_labels, with_groups=with_groups)
+    inspection = inspect_dataset(path, need_labels=need_labels, with_groups=with_groups, taxonomy=taxonomy)
     problems = list(inspection.integrity)
     if not inspection.benchmark.test_rows.size:
         found = "every image is in split train"
@@ -67,7 +74,9 @@ def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: 
     return inspection.benchmark
 
 
-def inspect_dataset(path: Path | None, *, need_labels: bool = True, with_groups: bool = True) -> Inspection:
+def inspect_dataset(
+    path: Path | None, *, need_labels: bool = True, with_groups: bool = True, taxonomy: str | None = None
+) -> Inspection:
     """Read a data set to describe it; like `read_benchmark`, but returns the problems that only prevent scoring.
 
     Raises:
@@ -76,6 +85,10 @@ def inspect_dataset(path: Path | None, *, need_labels: bool = True, with_groups:
     """
     root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else path
     try:
+        if root.exists() and (found := find_labelled(root, taxonomy)) is not None:
+            inner = found.root.parent if found.root.is_file() else found.root
+            reader = _Reader(found.root, inner, need_labels, with_groups)
+            return reader.read_labelled(found.read(found.root, taxonomy))
         if root.is_file():
             return _Reader(root, root.parent, need_labels, with_groups).read_bare_table()
         if root.is_dir():
@@ -132,6 +145,27 @@ class _Reader:
         elif vocabulary is not None:
             vocabulary = replace(vocabulary, tasks=tasks)
         return self._finish(rows, vocabulary, "market1501")
+
+    def read_labelled(self, labelled: LabelledRows) -> Inspection:
+        """Take over a public data set; a benchmark.toml may set all but its tasks."""
+        self.notes += labelled.all_notes()
+        rules = labelled.rules
+        if rules.exclude is not None:
+            rules = replace(rules, exclude=(SAME_GROUP, *rules.exclude))
+        vocabulary: Vocabulary | None = Vocabulary(labelled.name, "", "", (), Grouping(), has_tasks=False)
+        if (self.root / FILE).exists():
+            vocabulary = self._vocabulary()
+        if vocabulary is not None and vocabulary.has_tasks:
+            remedy = "remove [tasks], or write an annotations.csv with tasks of your own"
+            self.problems.append(Problem("fixed-tasks", FILE, f"{labelled.name} brings its own tasks", remedy))
+        if vocabulary is not None:
+            vocabulary = replace(
+                vocabulary,
+                tasks=labelled.tasks,
+                candidates=vocabulary.candidates.over(rules),
+                images_folder=vocabulary.images_folder or labelled.images_folder,
+            )
+        return self._finish(labelled.rows, vocabulary, "attributes")
 
     def read_bare_table(self) -> Inspection:
         """Read a table, with the benchmark.toml beside it if there is one; without a split, all images are in train."""
