@@ -173,7 +173,8 @@ def gender_of(values: IntArray, names: Sequence[str]) -> IntArray:
     """Portrait gender of each image from the attribute "Female": 0 is male, UNKNOWN is not annotated."""
     female, male = (PORTRAIT["gender"].labels.index(label) for label in ("female", "male"))
     label: IntArray = np.array([male, female, NOT_ANNOTATED])  # by value
-    return label[values[:, list(names).index("Female")].clip(ABSENT, UNKNOWN)]
+    gender: IntArray = label[values[:, list(names).index("Female")].clip(ABSENT, UNKNOWN)]
+    return gender
 
 
 def split_of(file: MatFile, where: str, parts: object, n_rows: int, names: Sequence[str]) -> IntArray:

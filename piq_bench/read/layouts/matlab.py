@@ -8,6 +8,7 @@ Format: MAT-File Format, The MathWorks.
 import io
 import math
 import struct
+import warnings
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,9 +148,13 @@ def load_mat(path: Path, names: Collection[str]) -> MatFile:
 
     try:
         stream: Any = io.BytesIO(content)  # the stubs know paths only
-        loaded = loadmat(stream, variable_names=sorted(names), simplify_cells=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that occur twice
+            loaded = loadmat(stream, variable_names=sorted(names), simplify_cells=True)
     except (MatReadError, ValueError, TypeError, KeyError, IndexError, EOFError, OSError, NotImplementedError) as error:
         checker.refuse(f"cannot be read: {printable(error)}", COMPLETE)
+    if not set(names) <= loaded.keys():
+        checker.refuse("cannot be read", COMPLETE)
     return MatFile(path, {name: loaded[name] for name in names})
 
 
@@ -222,14 +227,14 @@ class _Checker:
         if name not in self.names:
             return
         if packed:
-            whole = self._unpack(data, MAX_UNPACKED + 1 - self.n_bytes)
-            kind, n_bytes = self._words(whole, 0)
-            if kind != MATRIX or n_bytes != len(whole) - 8:
-                self.refuse(f"variable {quoted(name)} is damaged", COMPLETE)
-            data = whole[8:]
+            data = self._unpack(data, MAX_UNPACKED + 1 - self.n_bytes)
         self.n_bytes += len(data)
         if self.n_bytes > MAX_UNPACKED:
             raise _too_large(self.path, f"unpacks to more than {MAX_UNPACKED} bytes", f"at most {MAX_UNPACKED} bytes")
+        if packed:
+            if self._words(data, 0) != (MATRIX, len(data) - 8):
+                self.refuse(f"variable {quoted(name)} is damaged", COMPLETE)
+            data = data[8:]
         self._check_array(data, 0)
         self.found[name] = True
 
