@@ -16,6 +16,12 @@ NOT_DEFINED = "-"
 MAX_LABELS = 30  # rows of a task; if it has more labels, the most frequent are shown
 BAR = 16  # characters of the longest bar
 NAME = 28  # characters of an untrusted name
+LAYOUTS = {
+    "folder": "folder",
+    "market1501": "Market-1501 style folder",
+    "table": "bare table",
+    "attributes": "public data set in its own files",
+}
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,9 @@ def sections(stats: Stats) -> list[Section]:
 
 def summary(stats: Stats) -> list[tuple[str, str]]:
     """The data set, its layout and its fingerprint, as pairs of name and text."""
-    kind = {"folder": "folder", "market1501": "Market-1501 style folder", "table": "bare table"}[stats.layout]
     return [
         ("data set", printable(" ".join(filter(None, (stats.name, stats.version))))),
-        ("read as", kind),
+        ("read as", LAYOUTS[stats.layout]),
         ("fingerprint", stats.fingerprint),
     ]
 

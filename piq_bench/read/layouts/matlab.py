@@ -30,7 +30,9 @@ HEADER_BYTES = 128
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 MATRIX, COMPRESSED = 14, 15
-ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}  # by type of stored numbers
+INT8, INT32, UINT32 = 1, 5, 6
+ITEM_BYTES = {INT8: 1, 2: 1, 3: 2, 4: 2, INT32: 4, UINT32: 4, 7: 4, 9: 8, 12: 8, 13: 8}  # by type of stored numbers
+TEXT_TYPES = (INT8, 2, 4, 16, 17, 18)
 CELL, STRUCT, CHAR, NUMERIC = 1, 2, 4, range(6, 16)  # classes of arrays
 COMPLEX = 0x800
 COMPLETE = "a complete file: download or copy it again"
@@ -280,7 +282,7 @@ class _Checker:
         (flags_kind, flags), at = self._element(data, 0)
         (shape_kind, shape), at = self._element(data, at)
         (name_kind, _), at = self._element(data, at)
-        if (flags_kind, len(flags), shape_kind, name_kind) != (6, 8, 5, 1) or len(shape) % 4:
+        if (flags_kind, len(flags), shape_kind, name_kind) != (UINT32, 8, INT32, INT8) or len(shape) % 4:
             self.refuse("the header of an array is damaged", COMPLETE)
         lengths = struct.unpack(f"{self._order}{len(shape) // 4}i", shape)
         flag = self._words(flags, 0)[0]
@@ -291,21 +293,21 @@ class _Checker:
         if kind == CELL:
             at = self._check_children(data, at, size, depth)
         elif kind == STRUCT:
-            (_, width), at = self._element(data, at)
-            (_, names), at = self._element(data, at)
+            (width_kind, width), at = self._element(data, at)
+            (names_kind, names), at = self._element(data, at)
             n_chars = self._word.unpack(width)[0]
             n_fields = len(names) // n_chars if n_chars else 0
-            if not n_fields or len(names) % n_chars:
+            if (width_kind, names_kind) != (INT32, INT8) or not n_fields or len(names) % n_chars:
                 self.refuse("a structure has no fields", COMPLETE)
             at = self._check_children(data, at, size * n_fields, depth)
         elif kind == CHAR:
-            (_, text), at = self._element(data, at)
-            if size > len(text):
+            (stored, text), at = self._element(data, at)
+            if stored not in TEXT_TYPES or size > len(text):  # scipy crashes on other types
                 self.refuse(f"a text of {size} characters has {len(text)} bytes", COMPLETE)
         elif kind in NUMERIC:
             for _ in range(2 if flag & COMPLEX else 1):
                 (stored, values), at = self._element(data, at)
-                if size * ITEM_BYTES.get(stored, 0) != len(values):
+                if stored not in ITEM_BYTES or size * ITEM_BYTES[stored] != len(values):
                     self.refuse(f"an array of {size} numbers has {len(values)} bytes", COMPLETE)
         else:
             remedy = "only numbers, texts, cells and structures are read"

@@ -1,15 +1,19 @@
 """PETA, PA-100K and both releases of RAP are read by the protocol of their field."""
 
+import json
 from pathlib import Path
 
 import mat_builders as mat
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from piq_bench.cli import load_command
 from piq_bench.errors import BadDataset, BadUsage
 from piq_bench.read.dataset import Inspection, inspect_dataset, read_benchmark
 from piq_bench.read.layouts.peta import STANDARD
 from piq_bench.records import GALLERY, TRAIN, Benchmark
+from piq_bench.write.submission import write_submission
 
 
 def notes(inspection: Inspection) -> dict[str, str]:
@@ -85,7 +89,9 @@ def test_who_is_not_male_in_peta_is_female_only_if_said_so(tmp_path: Path) -> No
         (([1, 1], [2], [4]), "splits: train: names a row that is in a part already"),
     ],
 )
-def test_rows_of_peta_are_counted_from_1_and_in_one_part(tmp_path: Path, parts: tuple[list[int], ...], message: str) -> None:
+def test_rows_of_peta_are_counted_from_1_and_in_one_part(
+    tmp_path: Path, parts: tuple[list[int], ...], message: str
+) -> None:
     with pytest.raises(BadDataset, match=message.replace(": names", r":?\s+names")):
         read_benchmark(mat.write_peta(tmp_path, PETA, parts=parts))
 
@@ -218,6 +224,29 @@ def test_attribute_names_that_cannot_be_labels_are_refused(tmp_path: Path, bad: 
     names = mat.cells([bad, *mat.RAP_NAMES[1:]])
     with pytest.raises(BadDataset, match=r"cannot be label names|is no text"):
         read_benchmark(mat.write_rap2(tmp_path, RAP, [1, 3], attribute=names))
+
+
+def run(command: str, *options: object) -> Result:
+    return CliRunner().invoke(load_command(command), list(map(str, options)), catch_exceptions=False)
+
+
+def test_a_perfect_submission_scores_1_without_re_identification(tmp_path: Path) -> None:
+    benchmark = read_benchmark(mat.write_pa100k(tmp_path, PA100K))
+    rows = benchmark.test_rows
+    truth = {"attributes": benchmark.labels["attributes"][rows].astype(np.float32)}
+    meta = {"name": "perfect", "benchmark": benchmark.name}
+    write_submission(tmp_path / "perfect.npz", images=benchmark.images[rows], predictions=truth, meta=meta)
+    result = run("score", tmp_path / "perfect.npz", "--dataset", tmp_path, "--format", "json", "--bootstrap", 0)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["f1"] == {"attributes": 1.0}
+    assert json.loads(result.stdout)["piq"] == 1.0
+
+
+def test_statistics_say_how_the_data_set_was_read(tmp_path: Path) -> None:
+    result = run("stats", mat.write_peta(tmp_path, PETA))
+    assert result.exit_code == 0
+    assert "public data set in its own files" in result.stdout
+    assert "has 4 images, not 7600" in result.stdout
 
 
 def test_a_data_set_one_folder_deeper_is_found(tmp_path: Path) -> None:

@@ -96,6 +96,10 @@ LIES: dict[str, Callable[[], bytes]] = {
     "opaque": lambda: array(17, (1, 1), b""),
     "hidden rest": lambda: array(6, (1, 1), element(9, bytes(8)) + array(1, (HUGE, HUGE), b"")),
     "cell of text": lambda: array(1, (1, 1), element(1, b"text")),
+    "text of no type": lambda: array(4, (1, 8), element(141, b"8 bytes!")),
+    "numbers of no type": lambda: array(6, (1, 1), element(141, b"8 bytes!")),
+    "no numbers of no type": lambda: array(6, (HUGE, 1), element(141, b"")),
+    "short text of no type": lambda: array(4, (1, 2), struct.pack("<HH4s", 141, 2, b"bc")),
     "ends early": lambda: struct.pack("<II", 14, HUGE),
     "no variable": lambda: element(9, bytes(8)),
 }
