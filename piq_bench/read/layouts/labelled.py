@@ -1,10 +1,11 @@
 """Recognises public attribute data sets and tables of other libraries by their files, and reads them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 
 from piq_bench.errors import BadUsage, Problem, quoted
 from piq_bench.read.layouts import duke_attribute, market_attribute, oml, pa100k, peta, rap, wildlife
@@ -13,9 +14,9 @@ from piq_bench.read.market1501 import is_market1501
 from piq_bench.read.table import SUFFIXES
 from piq_bench.read.vocabulary import FILE
 
+JOINED = {"market_attribute": market_attribute, "duke_attribute": duke_attribute}
 READERS = {
-    "market_attribute": market_attribute,
-    "duke_attribute": duke_attribute,
+    **JOINED,
     "peta": peta,
     "pa100k": pa100k,
     "rap": rap,
@@ -60,8 +61,10 @@ def _find(path: Path) -> Found | None:
         return _recognised(path)
     if any((path / f"annotations{suffix}").exists() for suffix in SUFFIXES):
         return None
+    if is_market1501(path):  # whatever tables lie in it
+        return _recognised(path, JOINED)
     here = _recognised(path)
-    if here is not None or (path / FILE).exists() or is_market1501(path):
+    if here is not None or (path / FILE).exists():
         return here
     with os.scandir(path) as entries:
         folders = sorted(entry.name for entry in islice(entries, MAX_FOLDERS) if entry.is_dir())
@@ -69,6 +72,6 @@ def _find(path: Path) -> Found | None:
     return inside[0] if len(inside) == 1 else None
 
 
-def _recognised(path: Path) -> Found | None:
-    readers = ((name, reader) for name, reader in READERS.items() if reader.recognise(path))
-    return next((Found(name, path, reader.read) for name, reader in readers), None)
+def _recognised(path: Path, readers: Mapping[str, ModuleType] = READERS) -> Found | None:
+    names = (name for name, reader in readers.items() if reader.recognise(path))
+    return next((Found(name, path, readers[name].read) for name in names), None)

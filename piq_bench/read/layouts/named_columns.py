@@ -66,11 +66,12 @@ def checked_rows(
 
 
 def _header(file: Path) -> list[str]:
-    with file.open("rb") as stream:
-        first = stream.readline(HEADER_BYTES).decode("utf-8-sig", errors="replace")
+    """Names of a file's columns; none if it cannot be read, since it may be no part of the data set."""
     try:
+        with file.open("rb") as stream:
+            first = stream.readline(HEADER_BYTES).decode("utf-8-sig", errors="replace")
         return next(csv.reader([first]), [])
-    except csv.Error:
+    except (OSError, csv.Error):
         return []
 
 

@@ -7,12 +7,12 @@ import mat_builders as mat
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from folders import write_market
+from folders import write_csv, write_market
 
 from piq_bench.cli import load_command
 from piq_bench.errors import BadDataset
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
-from piq_bench.records import SAME_CAMERA, Benchmark, Rule
+from piq_bench.records import SAME_CAMERA, SAME_GROUP, Benchmark, Rule
 from piq_bench.write.submission import write_submission
 
 NAMES = {
@@ -86,6 +86,15 @@ def test_junk_distractors_and_people_without_a_colour_are_not_annotated(market: 
     notes = {note.where: note.found for note in found.notes}
     assert notes["market_attribute.mat: test.upper_colour"].startswith("1 people have no colour or several")
     assert notes["split query"] == "has 2 images, not 3368"
+
+
+def test_near_duplicates_are_excluded_beside_the_camera(market: Path) -> None:
+    tested = sorted(f"{part}/{name}" for part in ("query", "bounding_box_test") for name in NAMES[part])
+    rows = [(image, f"{1 << (8 * (i % 8)) | 1 << i:016x}", str(i)) for i, image in enumerate(tested)]
+    write_csv(market / "groups.csv", rows, ("image", "phash", "group"))
+    benchmark = read_benchmark(market)
+    assert benchmark.groups is not None
+    assert benchmark.exclude == (SAME_GROUP, SAME_CAMERA)
 
 
 @pytest.mark.parametrize("place", ["market_attribute.mat", "attribute/market_attribute.mat"])
