@@ -1,4 +1,4 @@
-"""Reads a data set into a checked `Benchmark`, from our folder, a Market-1501 style folder or a bare table.
+"""Reads a data set into a checked `Benchmark`: our folder, a Market-1501 style one, a bare table, or a public data set.
 
 Every rule is checked on every load, and all problems are raised together. Rows are sorted by image id, so that the
 order of rows in a file, its format and its line ends cannot change any later result.

@@ -150,7 +150,7 @@ def _part(
         found = f"people with the value 0, which is not annotated: {first_few(zeros, len(zeros))}"
         remedy = "their images do not count for the task"
         notes.append(Problem("not-annotated", f"{file.path.name}: {part}", found, remedy, len(zeros)))
-    labels = {name: np.where(values[name] > 0, values[name] - 1, NOT_ANNOTATED) for name in coding.labels}
+    labels = {name: values[name] - 1 for name in coding.labels}  # 0 becomes NOT_ANNOTATED
     for task, (prefix, colours) in coding.colours.items():
         has = np.column_stack([values[prefix + colour] == YES for colour in colours])  # (n_people, n_colours)
         n_set = has.sum(axis=1)

@@ -206,6 +206,15 @@ def test_rap_v2_takes_the_selected_attributes_counted_from_1(tmp_path: Path) -> 
     assert benchmark.name == "RAPv2"
 
 
+def test_rows_follow_their_images_when_the_files_order_is_another(tmp_path: Path) -> None:
+    names = ["d.png", "b.png", "e.png", "a.png", "c.png"]
+    benchmark = read_benchmark(mat.write_rap2(tmp_path, RAP, [2, 3, 4, 5, 6], name=mat.cells(names)))
+    assert benchmark.images.tolist() == sorted(names)
+    assert dict(zip(benchmark.images, benchmark.split, strict=True)) == dict(zip(names, [0, 0, 0, 2, 2], strict=True))
+    for name, row in zip(names, RAP, strict=True):
+        assert labels_of(benchmark, "attributes", name) == [mat.RAP_NAMES[i] for i in range(1, 6) if row[i] == 1]
+
+
 @pytest.mark.parametrize("selected", [[0, 1], [1, 7]])
 def test_rap_v2_refuses_attributes_that_are_not_there(tmp_path: Path, selected: list[int]) -> None:
     with pytest.raises(BadDataset, match="names attributes that are not there"):

@@ -88,6 +88,15 @@ def test_junk_distractors_and_people_without_a_colour_are_not_annotated(market: 
     assert notes["split query"] == "has 2 images, not 3368"
 
 
+def test_a_benchmark_toml_may_change_the_rules(market: Path) -> None:
+    toml = 'schema = "piq-bench/benchmark/1"\nname = "mine"\nversion = "1"\n[retrieval]\nexclude = [["camera"]]\n'
+    (market / "benchmark.toml").write_text(toml + "distractors = []\n", encoding="utf-8")
+    benchmark = read_benchmark(market)
+    assert benchmark.exclude == (Rule(("camera",)),)
+    assert "0000" in benchmark.identities
+    assert "-1" not in benchmark.identities  # junk stays as the data set has it
+
+
 def test_near_duplicates_are_excluded_beside_the_camera(market: Path) -> None:
     tested = sorted(f"{part}/{name}" for part in ("query", "bounding_box_test") for name in NAMES[part])
     rows = [(image, f"{1 << (8 * (i % 8)) | 1 << i:016x}", str(i)) for i, image in enumerate(tested)]
