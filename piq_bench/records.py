@@ -137,7 +137,7 @@ class Benchmark:
         groups: the stored near-duplicate groups; None where there are none.
         exclude_same_camera: whether gallery images of the query's own identity and camera are excluded (Market-1501).
         root: the folder that the data set was read from; in our layout image files are below `root / "images"`.
-        layout: layout of the files: "folder" (ours), "market1501", "table" or "attributes" (see read/layouts).
+        layout: layout of the files: "folder" (ours), "table", or the name of a public data set in `read.layouts`.
     """
 
     name: str
@@ -162,7 +162,7 @@ class Benchmark:
     persons: tuple[str, ...] = ()
     root: Path | None = None
     images_folder: str = "images"
-    layout: Literal["folder", "market1501", "table", "attributes"] = "folder"
+    layout: str = "folder"
 
     @property
     def retrieval_task(self) -> Task | None:

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from PIL import Image
 
-from piq_bench.demo.build import JPEG, REMARK, build_demo, new_folder
+from piq_bench.demo.build import JPEG, REMARK, build_demo
 from piq_bench.demo.film import shoot
 from piq_bench.demo.portrait import head_of
 from piq_bench.demo.random import Draws
@@ -21,7 +21,7 @@ from piq_bench.demo.tables import annotations_csv, benchmark_toml
 from piq_bench.images.folder import required_images_folder
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import Benchmark
-from piq_bench.write.files import write_text
+from piq_bench.write.files import new_folder, write_text
 from reference_model.checkpoint import FILE, load
 from reference_model.config import PRESETS, Configuration, small
 from reference_model.predict import Progress

@@ -6,6 +6,7 @@ at once.
 
 import os
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ COMMANDS = {
     "stats": "Describe a data set and check it.",
     "check": "Check the format of a submission; no labels are needed.",
     "template": "Write a valid example submission to start from.",
+    "import": "Write a public data set down as a folder of this project.",
     "groups": "Find and group the near-duplicate images of a data set.",
     "demo": "Draw a synthetic benchmark.",
     "grade": "Score a leaderboard entry again and check what it claims.",
@@ -63,7 +65,8 @@ def piq_stats() -> None:
 
 def load_command(name: str) -> click.Command:
     """Import one command."""
-    command = getattr(import_module(f"piq_bench.cli.{name}"), f"{name}_command")
+    module = f"{name}_" if iskeyword(name) else name  # a module that is called like a keyword cannot be imported
+    command = getattr(import_module(f"piq_bench.cli.{module}"), f"{name}_command")
     if not isinstance(command, click.Command):
         raise TypeError(f"piq_bench.cli.{name}.{name}_command is not a command")
     return command

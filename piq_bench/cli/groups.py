@@ -92,7 +92,8 @@ def groups_command(
         benchmark = read_benchmark(dataset, need_labels=False, with_groups=False)
         grouping = chosen_grouping(benchmark, threshold, similarity, mode)
         images_root = required_images_folder(benchmark)
-        path = checked_output(out or dataset / DEFAULT_OUT)
+        folder = benchmark.root if benchmark.root is not None and dataset.is_dir() else dataset  # may lie one deeper
+        path = checked_output(out or folder / DEFAULT_OUT)
         cache_path = path.with_name(path.name + CACHE_SUFFIX)
         try:
             with progress_bar("images", len(benchmark.test_rows)) as advance:

@@ -73,6 +73,7 @@ def score_command(
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
+        from piq_bench.read.layouts.known import TITLES
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
@@ -94,6 +95,8 @@ def score_command(
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
         benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
+        if (title := TITLES.get(benchmark.layout)) is not None:
+            click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         entry = read_submission(submission, benchmark, partial=partial)

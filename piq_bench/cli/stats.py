@@ -62,7 +62,7 @@ def stats_command(
 ) -> None:
     """Describe DATASET and check it.
 
-    DATASET is a folder with benchmark.toml and annotations, a Market-1501 style folder, or a table of labels. The
+    DATASET is a folder with benchmark.toml and annotations, a public data set, or a table of labels. The
     default is $PIQ_DATASET, or the bundled portrait-mini. The exit code is 4 if the data set is not fit for scoring.
     """
     with exit_codes():

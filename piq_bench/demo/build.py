@@ -8,13 +8,9 @@ Images are drawn by several processes into a temporary folder beside the target,
 interruption leaves nothing behind, and existing files are never deleted.
 """
 
-import os
-import shutil
 import signal
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,12 +22,12 @@ from piq_bench.demo.film import Frame, shoot
 from piq_bench.demo.portrait import draw
 from piq_bench.demo.sizes import MAX_IMAGES, MIN_IMAGES, sizes_for
 from piq_bench.demo.tables import annotations_csv, benchmark_toml
-from piq_bench.errors import BadUsage, Problem, quoted
+from piq_bench.errors import BadUsage, Problem
 from piq_bench.group.build import GroupReport, build_groups, write_groups
 from piq_bench.images.processes import available_cores
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
-from piq_bench.write.files import write_text
+from piq_bench.write.files import new_folder, write_text
 
 DEFAULT_IMAGES = 3000
 DEFAULT_SEED = 0
@@ -92,45 +88,6 @@ def build_demo(
         report = build_groups(read_benchmark(folder), folder / "images", workers=workers, advance=advance)
         write_groups(folder / "groups.csv", report)
         return BuiltBenchmark(name, frames, report, fingerprint(read_benchmark(folder)))
-
-
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """Gives a temporary folder beside `out` that becomes `out` at the end and is removed on any error.
-
-    Raises:
-        BadUsage: if `out` exists and is not an empty folder, or its parent cannot be written.
-    """
-    out = out.absolute()
-    refuse_occupied(out)
-    try:
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    except OSError as error:
-        found = f"{quoted(out.parent)}: {error.strerror or error}"
-        remedy = "name a new folder inside an existing one that can be written"
-        raise BadUsage(str(out), [Problem("cannot-write", "OUT", found, remedy)]) from error
-    try:
-        yield folder
-        umask = os.umask(0)
-        os.umask(umask)
-        folder.chmod(0o777 & ~umask)  # mkdtemp makes a private folder; give it the usual permissions
-        refuse_occupied(out)
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def refuse_occupied(out: Path) -> None:
-    """Refuses a path that is not free: a file, a link or a folder with content."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BadUsage(str(out), [Problem("not-a-folder", "OUT", "there is a file or a link", "name a new folder")])
-    if out.is_dir() and any(out.iterdir()):
-        found = f"the folder holds {quoted(sorted(out.iterdir())[0].name)}"
-        remedy = "name a new or empty folder; nothing is ever overwritten"
-        raise BadUsage(str(out), [Problem("not-empty", "OUT", found, remedy)])
 
 
 def draw_frames(seed: int, frames: list[Frame], folder: Path, workers: int, advance: Advance) -> None:

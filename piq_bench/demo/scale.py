@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from piq_bench.demo.build import new_folder
 from piq_bench.demo.film import Frame, Track, annotation_row, shoot
 from piq_bench.demo.random import Draws
 from piq_bench.demo.sizes import PORTRAIT250K, Sizes
@@ -27,7 +26,7 @@ from piq_bench.group.hashing import HashedImages
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import FloatArray
-from piq_bench.write.files import write_text
+from piq_bench.write.files import new_folder, write_text
 from piq_bench.write.submission import write_submission
 
 REMARK = "Made by `piq demo --preset portrait250k --no-images`: Portrait250K's sizes, nobody's portraits."

@@ -1,4 +1,4 @@
-"""Reads a data set into a checked `Benchmark`: our folder, a Market-1501 style one, a bare table, or a public data set.
+"""Reads a data set into a checked `Benchmark`, from our folder, a public data set's own folders or a bare table.
 
 Every rule is checked on every load, and all problems are raised together. Rows are sorted by image id, so that the
 order of rows in a file, its format and its line ends cannot change any later result.
@@ -8,14 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from piq_bench.errors import BadDataset, Problem, first_few, quoted
 from piq_bench.read.annotations import EMPTY_SET, LABEL_SEPARATOR, RESERVED, parse_table
 from piq_bench.read.layouts.labelled import find_labelled
 from piq_bench.read.layouts.labelled_rows import LabelledRows
-from piq_bench.read.market1501 import FOLDERS, is_market1501, read_market1501
-from piq_bench.read.market1501 import RULES as MARKET1501
+from piq_bench.read.layouts.layout import Layout
+from piq_bench.read.layouts.recognise import Found, nearest, recognise
+from piq_bench.read.layouts.rows import read_layout
 from piq_bench.read.rows import Rows, declare_identities
 from piq_bench.read.rules import CandidateRules, column_problems, ordered
 from piq_bench.read.table import SUFFIXES, Table, read_table
@@ -25,7 +26,7 @@ from piq_bench.records import CLASSIFICATION, RETRIEVAL, SAME_GROUP, Benchmark, 
 
 BUNDLED = "portrait-mini"
 MAX_INFERRED_LABELS = 1000  # a column with more distinct values is not taken for a task
-Layout = Literal["folder", "market1501", "table", "attributes"]
+NO_RULES = CandidateRules()
 T = TypeVar("T")
 
 
@@ -38,11 +39,15 @@ class Inspection:
         integrity: problems for which `read_benchmark` refuses the data set: identities in both train and test, queries
             without an image of the same identity in the gallery.
         notes: columns and files that were ignored.
+        rows: the rows as read, with the names of junk and distractors.
+        rules: the rules of the data set and of its layout.
     """
 
     benchmark: Benchmark
     integrity: tuple[Problem, ...]
     notes: tuple[Problem, ...]
+    rows: Rows
+    rules: CandidateRules
 
 
 def read_benchmark(
@@ -75,9 +80,21 @@ def read_benchmark(
 
 
 def inspect_dataset(
-    path: Path | None, *, need_labels: bool = True, with_groups: bool = True, taxonomy: str | None = None
+    path: Path | None,
+    *,
+    need_labels: bool = True,
+    with_groups: bool = True,
+    layout: Layout | None = None,
+    taxonomy: str | None = None,
 ) -> Inspection:
     """Read a data set to describe it; like `read_benchmark`, but returns the problems that only prevent scoring.
+
+    Args:
+        path: as for `read_benchmark`.
+        need_labels: as for `read_benchmark`.
+        with_groups: as for `read_benchmark`.
+        layout: the public data set that the folder holds; None to recognise it.
+        taxonomy: as for `read_benchmark`.
 
     Raises:
         BadDataset: if its files are not well-formed, with every problem found.
@@ -85,22 +102,30 @@ def inspect_dataset(
     """
     root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else path
     try:
-        if root.exists() and (found := find_labelled(root, taxonomy)) is not None:
-            inner = found.root.parent if found.root.is_file() else found.root
-            reader = _Reader(found.root, inner, need_labels, with_groups)
-            return reader.read_labelled(found.read(found.root, taxonomy))
+        if layout is None and root.exists() and (labelled := find_labelled(root, taxonomy)) is not None:
+            inner = labelled.root.parent if labelled.root.is_file() else labelled.root
+            reader = _Reader(labelled.root, inner, need_labels, with_groups)
+            return reader.read_labelled(labelled.layout, labelled.read(labelled.root, taxonomy))
         if root.is_file():
             return _Reader(root, root.parent, need_labels, with_groups).read_bare_table()
         if root.is_dir():
-            reader = _Reader(root, root, need_labels, with_groups)
-            if is_market1501(root) and not any((root / f"annotations{suffix}").exists() for suffix in SUFFIXES):
-                return reader.read_market1501_folder()
-            return reader.read_own_folder()
+            if layout is not None or not any((root / f"annotations{suffix}").exists() for suffix in SUFFIXES):
+                found = recognise(root, layout)
+                if found is not None:
+                    return _Reader(root, found.folder, need_labels, with_groups).read_public(found)
+            if layout is not None:
+                raise BadDataset(str(root), nearest(root, [layout]) or [_lacks_all(root, layout)])
+            return _Reader(root, root, need_labels, with_groups).read_own_folder()
         problem = Problem("missing-dataset", root.name, "no such file or folder", "check the path of the data set")
     except OSError as error:
         remedy = "check the path and its permissions"
         problem = Problem("unreadable-file", root.name, str(error.strerror or error), remedy)
     raise BadDataset(str(root), [problem])
+
+
+def _lacks_all(root: Path, layout: Layout) -> Problem:
+    found = f"has no folder of {layout.title}"
+    return Problem("unknown-layout", root.name, found, f"expected {', '.join(layout.needs)}")
 
 
 class _Reader:
@@ -124,13 +149,18 @@ class _Reader:
         read = self._try_read(lambda: read_table(file)) if file else None
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
+        if file is None:
+            self.problems += nearest(self.root)
         return self._finish(rows, vocabulary, "folder")
 
-    def read_market1501_folder(self) -> Inspection:
-        """Read the names of image files; a benchmark.toml may set the name of the data set and its grouping."""
-        rows, problems, notes = read_market1501(self.root)
+    def read_public(self, found: Found) -> Inspection:
+        """Read a public data set's names of images; a benchmark.toml may set its name, grouping and rules."""
+        rows, problems, notes = read_layout(found.layout, found.scanner)
         self.problems += problems
         self.notes += notes
+        if self.root != self.source:
+            text = f"{found.layout.title} lies in the folder {quoted(self.root.name)}"
+            self.notes.append(Problem("inner-folder", self.source.name, text, "pass that folder"))
         name = self.root.resolve().name
         tasks = tuple(task for task in DEFAULT_TASKS if task.kind == RETRIEVAL)
         vocabulary: Vocabulary | None = Vocabulary(name, "", "", tasks, Grouping(), has_tasks=False)
@@ -139,19 +169,21 @@ class _Reader:
         if vocabulary is not None and vocabulary.has_tasks:
             labelled = [task.name for task in vocabulary.tasks if task.kind == CLASSIFICATION]
             if labelled:
-                found = f"file names hold no labels for the tasks {first_few(labelled, len(labelled))}"
+                fault = f"file names hold no labels for the tasks {first_few(labelled, len(labelled))}"
                 remedy = "keep only the retrieval task, or add an annotations.csv"
-                self.problems.append(Problem("task-without-labels", FILE, found, remedy, len(labelled)))
+                self.problems.append(Problem("task-without-labels", FILE, fault, remedy, len(labelled)))
         elif vocabulary is not None:
             vocabulary = replace(vocabulary, tasks=tasks)
-        return self._finish(rows, vocabulary, "market1501")
+        standard = found.layout.rules
+        if rows is not None and standard.exclude is not None:
+            columns = {"identity", *rows.texts}  # columns that turned out to be empty are no columns
+            rules = tuple(rule for rule in standard.exclude if columns.issuperset(rule.columns))
+            standard = replace(standard, exclude=rules)
+        return self._finish(rows, vocabulary, found.layout.name, standard, ".")
 
-    def read_labelled(self, labelled: LabelledRows) -> Inspection:
+    def read_labelled(self, layout: str, labelled: LabelledRows) -> Inspection:
         """Take over a public data set; a benchmark.toml may set all but its tasks."""
         self.notes += labelled.all_notes()
-        rules = labelled.rules
-        if rules.exclude is not None:
-            rules = replace(rules, exclude=(SAME_GROUP, *rules.exclude))
         vocabulary: Vocabulary | None = Vocabulary(labelled.name, "", "", (), Grouping(), has_tasks=False)
         if (self.root / FILE).exists():
             vocabulary = self._vocabulary()
@@ -159,13 +191,8 @@ class _Reader:
             remedy = "remove [tasks], or write an annotations.csv with tasks of your own"
             self.problems.append(Problem("fixed-tasks", FILE, f"{labelled.name} brings its own tasks", remedy))
         if vocabulary is not None:
-            vocabulary = replace(
-                vocabulary,
-                tasks=labelled.tasks,
-                candidates=vocabulary.candidates.over(rules),
-                images_folder=vocabulary.images_folder or labelled.images_folder,
-            )
-        return self._finish(labelled.rows, vocabulary, "attributes")
+            vocabulary = replace(vocabulary, tasks=labelled.tasks)
+        return self._finish(labelled.rows, vocabulary, layout, labelled.rules, labelled.images_folder)
 
     def read_bare_table(self) -> Inspection:
         """Read a table, with the benchmark.toml beside it if there is one; without a split, all images are in train."""
@@ -205,7 +232,7 @@ class _Reader:
             remedy = f"keep one of them: {either}"
             self.problems.append(Problem("ambiguous-file", stem, "exists as CSV and as Parquet", remedy))
         elif required:
-            remedy = f"add {either} beside {FILE}, or pass a Market-1501 style folder with {', '.join(FOLDERS)}"
+            remedy = f"add {either} beside {FILE}, or pass a public data set: `piq import --help` lists them"
             self.problems.append(Problem("missing-file", stem, "there is no annotation table", remedy))
         return None
 
@@ -247,18 +274,25 @@ class _Reader:
 
         return self._try_read(lambda: read_groups(path, rows.images, rows.split, grouping))
 
-    def _finish(self, rows: Rows | None, vocabulary: Vocabulary | None, layout: Layout) -> Inspection:
+    def _finish(
+        self,
+        rows: Rows | None,
+        vocabulary: Vocabulary | None,
+        layout: str,
+        standard: CandidateRules = NO_RULES,
+        folder: str = "images",
+    ) -> Inspection:
         groups = None
         if rows is not None and vocabulary is not None and layout != "table" and not self.problems:
             groups = self._groups(rows, vocabulary.grouping)
-        standard, folder = (MARKET1501, ".") if layout == "market1501" else (CandidateRules(), "images")
+        as_read = rows
+        rules = vocabulary.candidates.over(standard) if vocabulary is not None else standard
         if rows is not None and vocabulary is not None:
-            rules = vocabulary.candidates.over(standard)
             rows = declare_identities(rows, rules.junk or (), rules.distractors or ())
             if self.complete:  # otherwise rows that could not be read would be missing from the check
                 file, identity, names = self.labels_file, rows.identity, rows.identities
                 self.integrity += identity_problems(file, rows.split, identity, names, rows.row_name)
-        if self.problems or rows is None or vocabulary is None:
+        if self.problems or rows is None or as_read is None or vocabulary is None:
             raise BadDataset(str(self.source), self.problems + self.integrity)
         benchmark = Benchmark(
             name=vocabulary.name,
@@ -278,21 +312,23 @@ class _Reader:
             camera=rows.camera,
             groups=groups,
             columns=rows.columns,
-            persons=vocabulary.candidates.persons,
+            persons=rules.persons,
             root=self.root,
             images_folder=vocabulary.images_folder or folder,
             layout=layout,
         )
-        benchmark = self._with_rules(benchmark, vocabulary.candidates.exclude, standard.exclude or ())
-        return Inspection(benchmark, tuple(self.integrity), tuple(self.notes))
+        benchmark = self._with_rules(benchmark, vocabulary.candidates.exclude, standard.exclude)
+        return Inspection(benchmark, tuple(self.integrity), tuple(self.notes), as_read, rules)
 
-    def _with_rules(self, benchmark: Benchmark, own: tuple[Rule, ...] | None, standard: tuple[Rule, ...]) -> Benchmark:
+    def _with_rules(
+        self, benchmark: Benchmark, own: tuple[Rule, ...] | None, standard: tuple[Rule, ...] | None
+    ) -> Benchmark:
         """The data set's own exclusion rules, or else those of its layout and the one for near-duplicates."""
         grouped = (SAME_GROUP,) if benchmark.groups is not None else ()
-        rules = (*grouped, *standard) if own is None else own
+        rules = (*grouped, *(standard or ())) if own is None else own
         if benchmark.groups is None:  # they may be made later: the score says that there are none
             rules = tuple(rule for rule in rules if "group" not in rule.columns)
         problems = column_problems(f"{FILE}: retrieval.exclude", rules, benchmark.rule_columns)
         if problems:
             raise BadDataset(str(self.source), problems)
-        return replace(benchmark, exclude=ordered(rules), rules_declared=own is not None or bool(standard))
+        return replace(benchmark, exclude=ordered(rules), rules_declared=own is not None or standard is not None)

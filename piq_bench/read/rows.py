@@ -37,6 +37,12 @@ class Rows:
     row_name: RowNamer
     columns: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
+    @property
+    def texts(self) -> dict[str, NDArray[np.object_]]:
+        """Every column of text but the identity, by name; those that the data set lacks are left out."""
+        given = {"source": self.source, "sequence": self.sequence, "camera": self.camera, **self.columns}
+        return {name: texts for name, texts in given.items() if texts is not None}
+
 
 def index_identities(names: Column) -> tuple[IntArray, tuple[str, ...]]:
     """Index of each row's name, NO_IDENTITY for the empty name, and the list of names, ascending."""

@@ -39,7 +39,7 @@ class CandidateRules:
             exclude=standard.exclude if self.exclude is None else self.exclude,
             junk=standard.junk if self.junk is None else self.junk,
             distractors=standard.distractors if self.distractors is None else self.distractors,
-            persons=self.persons,
+            persons=self.persons or standard.persons,
         )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from piq_bench.errors import BadDataset, Problem, printable, quoted
 from piq_bench.read.rules import EXAMPLE, CandidateRules, ordered, rule_of
-from piq_bench.read.validate import closest, expected, text_fault
+from piq_bench.read.validate import MAX_NAME, MAX_PATH, closest, expected, text_fault
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, Grouping, Rule, Task
 
 SCHEMA = "piq-bench/benchmark/1"
@@ -98,7 +98,7 @@ def inspect_vocabulary(path: Path) -> tuple[Vocabulary, list[Problem]]:
     vocabulary = Vocabulary(
         tasks=tasks if len(entries.problems) == n_before else (),
         name=entries.text(top, "", "name", required=True),
-        version=entries.text(top, "", "version", required=True),
+        version=entries.text(top, "", "version", required=True, may_be_empty=True),
         licence=entries.text(top, "", "licence", required=False),
         grouping=_grouping(entries, top.get("grouping", {})),
         has_tasks="tasks" in top,
@@ -149,8 +149,17 @@ class _Entries:
                 self.refuse("unknown-key", _join(key, name), "is not a known key", remedy)
         return value
 
-    def text(self, table: Mapping[str, object], key: str, name: str, *, required: bool) -> str:
-        """A text, which may be absent or empty only if it is not required."""
+    def text(
+        self,
+        table: Mapping[str, object],
+        key: str,
+        name: str,
+        *,
+        required: bool,
+        may_be_empty: bool = False,
+        most: int = MAX_NAME,
+    ) -> str:
+        """A text, which may be absent only if it is not required, and empty if that or `may_be_empty`."""
         if name not in table:
             if required:
                 self.refuse("missing-key", _join(key, name), "is missing", f'add {name} = "..."')
@@ -159,7 +168,7 @@ class _Entries:
         if not isinstance(value, str):
             self.refuse("toml-type", _join(key, name), f"is {_kind(value)}", f'a text in quotes: {name} = "..."')
             return ""
-        fault = text_fault(value) or ("it is empty" if required and not value else None)
+        fault = text_fault(value, most) or ("it is empty" if required and not value and not may_be_empty else None)
         if fault:
             remedy = "printable text without spaces at its ends"
             self.refuse("bad-text", _join(key, name), f"is {quoted(value)}: {fault}", remedy)
@@ -250,7 +259,7 @@ def _names(entries: _Entries, where: str, value: object) -> tuple[str, ...]:
 
 def _images_folder(entries: _Entries, content: object) -> str | None:
     table = entries.table(content, "images", ("root",))
-    return entries.text(table, "images", "root", required=False) or None
+    return entries.text(table, "images", "root", required=False, most=MAX_PATH) or None
 
 
 def _tasks(entries: _Entries, value: object) -> tuple[Task, ...]:

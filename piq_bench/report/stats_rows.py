@@ -10,18 +10,14 @@ from fractions import Fraction
 
 from piq_bench.describe.stats import Stats, TaskStats
 from piq_bench.errors import printable
+from piq_bench.read.layouts.known import TITLES
+from piq_bench.read.layouts.labelled import TITLES as LABELLED
 from piq_bench.records import SPLITS
 
 NOT_DEFINED = "-"
 MAX_LABELS = 30  # rows of a task; if it has more labels, the most frequent are shown
 BAR = 16  # characters of the longest bar
 NAME = 28  # characters of an untrusted name
-LAYOUTS = {
-    "folder": "folder",
-    "market1501": "Market-1501 style folder",
-    "table": "bare table",
-    "attributes": "public data set in its own files",
-}
 
 
 @dataclass(frozen=True)
@@ -54,9 +50,10 @@ def sections(stats: Stats) -> list[Section]:
 
 def summary(stats: Stats) -> list[tuple[str, str]]:
     """The data set, its layout and its fingerprint, as pairs of name and text."""
+    kind = {"folder": "folder", "table": "bare table", **TITLES, **LABELLED}.get(stats.layout, stats.layout)
     return [
         ("data set", printable(" ".join(filter(None, (stats.name, stats.version))))),
-        ("read as", LAYOUTS[stats.layout]),
+        ("read as", kind),
         ("fingerprint", stats.fingerprint),
     ]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from piq_bench.demo.build import JPEG, build_demo, new_folder
+from piq_bench.demo.build import JPEG, build_demo
 from piq_bench.demo.film import shoot
 from piq_bench.demo.portrait import draw
 from piq_bench.demo.sheet import COLUMNS, contact_sheet
@@ -22,6 +22,7 @@ from piq_bench.errors import BadUsage
 from piq_bench.group.hashing import hash_images
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
+from piq_bench.write.files import new_folder
 
 BUNDLED = Path(str(resources.files("piq_bench") / "data" / "portrait-mini"))
 

@@ -135,7 +135,7 @@ BAD = {
     ),
     "no annotations": Bad(
         "missing-file",
-        ["annotations.csv or annotations.parquet", "bounding_box_train"],
+        ["annotations.csv or annotations.parquet", "piq import --help"],
         spoil=lambda folder: (folder / "annotations.csv").unlink(),
     ),
     "no benchmark.toml": Bad("unreadable-file", ["benchmark.toml"], spoil=lambda f: (f / "benchmark.toml").unlink()),

@@ -15,12 +15,14 @@ import numpy as np
 from piq_bench.errors import BadDataset, Problem, first_few, quoted
 from piq_bench.read.layouts.labelled_rows import AS_RELEASED, PORTRAIT, LabelledRows
 from piq_bench.read.layouts.matlab import MatFile, load_mat
-from piq_bench.read.market1501 import is_market1501, read_market1501
+from piq_bench.read.layouts.recognise import nearest, recognise
+from piq_bench.read.layouts.rows import read_layout
 from piq_bench.read.rows import Rows
 from piq_bench.read.rules import CandidateRules
 from piq_bench.records import NOT_ANNOTATED, RETRIEVAL, TRAIN, IntArray, Task
 
 ASPECT = "attributes"
+FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 PARTS = ("train", "test")
 MAX_ENTRIES = 10_000  # of a folder that is searched for the file
 YES = 2  # of a colour
@@ -38,7 +40,6 @@ class Coding:
         several: tasks of which people may have several colours.
         portrait: by attribute and label, the label of the portrait taxonomy's task of that name.
         rules: who is a candidate.
-        official: number of images by split.
     """
 
     name: str
@@ -47,7 +48,6 @@ class Coding:
     colours: Mapping[str, tuple[str, tuple[str, ...]]]
     portrait: Mapping[str, Mapping[str, str]]
     rules: CandidateRules
-    official: Mapping[str, int]
     several: Collection[str] = field(default_factory=tuple)
 
     @property
@@ -67,7 +67,7 @@ class Coding:
 
 def find_file(folder: Path, name: str) -> Path | None:
     """The file of attributes in a folder of images, or in a folder of attributes inside or beside it."""
-    if not is_market1501(folder):
+    if not all((folder / name).is_dir() for name in FOLDERS):
         return None
     if (folder / name).is_file():
         return folder / name
@@ -93,7 +93,10 @@ def read_joined(folder: Path, taxonomy: str | None, coding: Coding) -> LabelledR
     """
     path = find_file(folder, coding.file)
     assert path is not None  # noqa: S101  (recognised before)
-    rows, problems, notes = read_market1501(folder)
+    found = recognise(folder)
+    if found is None:
+        raise BadDataset(str(folder), nearest(folder))
+    rows, problems, notes = read_layout(found.layout, found.scanner)
     if problems or rows is None:
         raise BadDataset(str(folder), problems)
     file = load_mat(path, [coding.variable])
@@ -110,8 +113,8 @@ def read_joined(folder: Path, taxonomy: str | None, coding: Coding) -> LabelledR
         notes += part_notes + _missing_notes(path.name, part, people, rows, of_part, missing, coding.rules)
         for task in tasks:
             labels[task.name][row_of >= 0] = values[task.name][row_of[row_of >= 0]]
-    found = f"the attributes of {quoted(path.name)} are joined to the images of {quoted(folder.resolve().name)}"
-    notes.append(Problem("recognised", path.name, found, f"move {path.name} away to score re-identification alone"))
+    text = f"the attributes of {quoted(path.name)} are joined to the images of {quoted(folder.resolve().name)}"
+    notes.append(Problem("recognised", path.name, text, f"move {path.name} away to score re-identification alone"))
     labelled = LabelledRows(
         name=coding.name,
         rows=replace(rows, labels=labels),
@@ -119,7 +122,6 @@ def read_joined(folder: Path, taxonomy: str | None, coding: Coding) -> LabelledR
         rules=coding.rules,
         images_folder=".",
         notes=tuple(notes),
-        official=coding.official,
     )
     return _as_portrait(labelled, coding) if taxonomy == "portrait" else labelled
 

@@ -32,7 +32,6 @@ CODING = Coding(
     several=("lower_colour",),
     portrait={"gender": {"male": "male", "female": "female"}},
     rules=CandidateRules(exclude=(SAME_CAMERA,)),
-    official={"train": 16_522, "query": 2_228, "gallery": 17_661},
 )
 
 

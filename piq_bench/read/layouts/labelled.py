@@ -10,18 +10,27 @@ from types import ModuleType
 from piq_bench.errors import BadUsage, Problem, quoted
 from piq_bench.read.layouts import duke_attribute, market_attribute, oml, pa100k, peta, rap, wildlife
 from piq_bench.read.layouts.labelled_rows import LabelledRows
-from piq_bench.read.market1501 import is_market1501
+from piq_bench.read.layouts.recognise import recognise
 from piq_bench.read.table import SUFFIXES
 from piq_bench.read.vocabulary import FILE
 
-JOINED = {"market_attribute": market_attribute, "duke_attribute": duke_attribute}
-READERS = {
-    **JOINED,
+ATTRIBUTE_FILES = {
+    "market-attribute": market_attribute,
+    "duke-attribute": duke_attribute,
     "peta": peta,
     "pa100k": pa100k,
     "rap": rap,
-    "oml": oml,
-    "wildlife": wildlife,
+}
+TABLES = {"oml": oml, "wildlife": wildlife}
+READERS = {**ATTRIBUTE_FILES, **TABLES}
+TITLES = {
+    "market-attribute": "Market-1501 with Market-1501_Attribute",
+    "duke-attribute": "DukeMTMC-reID with DukeMTMC-attribute",
+    "peta": "PETA",
+    "pa100k": "PA-100K",
+    "rap": "RAP",
+    "oml": "a table of OpenMetricLearning",
+    "wildlife": "a table of wildlife-datasets",
 }
 TAXONOMIES = ("portrait",)
 MAX_FOLDERS = 100  # looked into for a data set
@@ -61,14 +70,14 @@ def _find(path: Path) -> Found | None:
         return _recognised(path)
     if any((path / f"annotations{suffix}").exists() for suffix in SUFFIXES):
         return None
-    if is_market1501(path):  # whatever tables lie in it
-        return _recognised(path, JOINED)
     here = _recognised(path)
+    if here is not None and here.layout in TABLES and recognise(path) is not None:
+        return None  # a public data set in its own folders, whatever tables lie in it
     if here is not None or (path / FILE).exists():
         return here
     with os.scandir(path) as entries:
         folders = sorted(entry.name for entry in islice(entries, MAX_FOLDERS) if entry.is_dir())
-    inside = [found for name in folders if (found := _recognised(path / name)) is not None]
+    inside = [found for name in folders if (found := _recognised(path / name, ATTRIBUTE_FILES)) is not None]
     return inside[0] if len(inside) == 1 else None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from piq_bench.read.layouts.by_identity import Coding, find_file, read_joined
 from piq_bench.read.layouts.labelled_rows import LabelledRows
-from piq_bench.read.market1501 import RULES
+from piq_bench.read.layouts.market1501 import RULES
 
 NO_YES = ("no", "yes")
 CODING = Coding(
@@ -35,7 +35,6 @@ CODING = Coding(
         "age": {"young": "child", "teenager": "teenager", "adult": "adult", "old": "old"},
     },
     rules=RULES,
-    official={"train": 12_936, "query": 3_368, "gallery": 19_732},
 )
 
 

@@ -57,7 +57,7 @@ def test_peta_has_its_35_attributes_in_the_files_order(tmp_path: Path) -> None:
     assert labels_of(benchmark, "attributes", "00001.png") == ["hairLong", "personalMale"]
     assert labels_of(benchmark, "attributes", "00005.png") == ["carryingOther"]
     assert (benchmark.labels["attributes"][2] == 0).all()  # annotated, and none applies
-    assert (benchmark.name, benchmark.images_folder, benchmark.layout) == ("PETA", "images", "attributes")
+    assert (benchmark.name, benchmark.images_folder, benchmark.layout) == ("PETA", "images", "peta")
     assert benchmark.exclude == ()
     assert notes(found)["unofficial-count"] == "has 4 images, not 7600"
 
@@ -254,7 +254,7 @@ def test_a_perfect_submission_scores_1_without_re_identification(tmp_path: Path)
 def test_statistics_say_how_the_data_set_was_read(tmp_path: Path) -> None:
     result = run("stats", mat.write_peta(tmp_path, PETA))
     assert result.exit_code == 0
-    assert "public data set in its own files" in result.stdout
+    assert "read as     PETA" in result.stdout
     assert "has 4 images, not 7600" in result.stdout
 
 

@@ -109,7 +109,7 @@ def test_ids_and_paths_of_a_wildlife_table_are_unique(tmp_path: Path) -> None:
 
 
 def test_a_market_folder_stays_one_whatever_table_lies_in_it(tmp_path: Path) -> None:
-    names = {part: [f"000{i}_c{i}s1_000451_03.jpg"] for i, part in enumerate(("bounding_box_train", "query"))}
+    names = {part: [f"000{i}_c{i + 1}s1_000451_03.jpg"] for i, part in enumerate(("bounding_box_train", "query"))}
     folder = write_market(tmp_path / "market", {**names, "bounding_box_test": ["0001_c2s1_000451_03.jpg"]})
     write_csv(folder / "df.csv", ROWS, OML)
     assert read_benchmark(folder).layout == "market1501"

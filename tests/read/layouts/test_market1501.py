@@ -6,8 +6,8 @@ import pytest
 from folders import write_market
 
 from piq_bench.errors import BadDataset, LimitExceeded
-from piq_bench.read import market1501 as module
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
+from piq_bench.read.layouts import scan as module
 from piq_bench.records import SAME_CAMERA
 
 NAMES = {
@@ -61,7 +61,9 @@ def test_other_files_are_ignored_and_reported_unless_file_managers_left_them(tmp
     (folder / "query" / "readme.txt").touch()
     inspection = inspect_dataset(folder)
     assert [(note.code, note.where, note.found, note.count) for note in inspection.notes] == [
-        ("ignored-file", "query", "ignored: 'nested', 'readme.txt'", 2)
+        ("ignored-file", "query", "ignored: 'nested', 'readme.txt'", 2),
+        ("litter", folder.name, "3 entries that file managers left behind are passed over", 3),
+        ("other-sizes", "Market-1501", inspection.notes[2].found, 3),
     ]
     assert inspection.benchmark.images.size == 7
 
@@ -106,7 +108,11 @@ def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one" / "query").mkdir(parents=True)
     with pytest.raises(BadDataset) as refusal:
         read_benchmark(tmp_path / "one")
-    assert [problem.code for problem in refusal.value.problems] == ["missing-folder", "missing-folder", "no-rows"]
+    assert "has 'query' of Market-1501" in str(refusal.value)
+    assert "it lacks 'bounding_box_train', 'bounding_box_test'" in str(refusal.value)
+    with pytest.raises(BadDataset) as refusal:
+        read_benchmark(write_market(tmp_path / "empty", {}))
+    assert [problem.code for problem in refusal.value.problems] == ["no-rows"]
 
 
 def test_too_many_files_are_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
