@@ -44,7 +44,7 @@ def read(folder: Path, taxonomy: str | None) -> LabelledRows:
     }
     rows = checked_rows(path, table, problems, columns, FURTHER)
     found = "has no query and gallery images: all images are in train"
-    remedy = "to score on it, write it down as an annotations.csv with a column split: train, query or gallery"
+    remedy = "to score on it, write it down with `piq import auto` and change the column split of annotations.csv"
     return LabelledRows(
         name=path.stem,
         rows=rows,
