@@ -15,16 +15,24 @@ class ListsLayouts(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the layouts and their titles."""
         from piq_bench.read.layouts.known import TITLES
+        from piq_bench.read.layouts.labelled import TITLES as LABELLED
 
         with formatter.section("Layouts"):
-            formatter.write_dl([(AUTO, "the data set that PATH turns out to be"), *TITLES.items()])
+            formatter.write_dl(
+                [(AUTO, f"what PATH turns out to be, also {', '.join(LABELLED.values())}"), *TITLES.items()]
+            )
 
 
 @click.command("import", cls=ListsLayouts, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("layout")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder to write.")
-def import_command(layout: str, path: Path, out: Path) -> None:
+@click.option(
+    "--taxonomy",
+    type=click.Choice(["portrait"]),
+    help="Rename attributes of a public data set to those of Portrait250K, but only where they mean exactly the same.",
+)
+def import_command(layout: str, path: Path, out: Path, taxonomy: str | None) -> None:
     """Write the public data set in PATH down as a folder with benchmark.toml and annotations.csv.
 
     LAYOUT says which data set it is. Images stay where they are. The folder scores with the same numbers as PATH; its
@@ -33,13 +41,14 @@ def import_command(layout: str, path: Path, out: Path) -> None:
     with exit_codes():
         from piq_bench.read.layouts.import_ import import_dataset
         from piq_bench.read.layouts.known import TITLES
+        from piq_bench.read.layouts.labelled import TITLES as LABELLED
         from piq_bench.read.layouts.recognise import layout_named
 
-        found = import_dataset(path, out, None if layout == AUTO else layout_named(layout))
+        found = import_dataset(path, out, None if layout == AUTO else layout_named(layout), taxonomy)
         benchmark = found.benchmark
         for problem in found.integrity:
             click.echo(f"not fit for scoring: {problem.found} -> {problem.remedy}", err=True)
         for note in found.notes:
             click.echo(f"note: {note.where}: {note.found}", err=True)
-        title = TITLES.get(benchmark.layout, benchmark.layout)
+        title = {**TITLES, **LABELLED}.get(benchmark.layout, benchmark.layout)
         click.echo(f"wrote {out}: {benchmark.images.size} images, read as {title} ({benchmark.layout})")

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from piq_bench.errors import BadDataset, Problem, first_few, quoted
 from piq_bench.read.annotations import EMPTY_SET, LABEL_SEPARATOR, RESERVED, parse_table
+from piq_bench.read.layouts.labelled import find_labelled
+from piq_bench.read.layouts.labelled_rows import LabelledRows
 from piq_bench.read.layouts.layout import Layout
 from piq_bench.read.layouts.recognise import Found, nearest, recognise
 from piq_bench.read.layouts.rows import read_layout
@@ -48,7 +50,9 @@ class Inspection:
     rules: CandidateRules
 
 
-def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: bool = True) -> Benchmark:
+def read_benchmark(
+    path: Path | None, *, need_labels: bool = True, with_groups: bool = True, taxonomy: str | None = None
+) -> Benchmark:
     """Read a data set to score against.
 
     Args:
@@ -56,12 +60,15 @@ def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: 
         need_labels: whether labels and identities are required; without them only the format of a submission can be
             checked.
         with_groups: whether to read stored near-duplicate groups; false when they are about to be computed anew.
+        taxonomy: "portrait" to give labels of a public attribute data set the names of Portrait250K where they mean
+            exactly the same; None for its own names.
 
     Raises:
         BadDataset: with every problem found.
+        BadUsage: for a taxonomy that the data set cannot be read in.
         LimitExceeded: if a file is too large.
     """
-    inspection = inspect_dataset(path, need_labels=need_labels, with_groups=with_groups)
+    inspection = inspect_dataset(path, need_labels=need_labels, with_groups=with_groups, taxonomy=taxonomy)
     problems = list(inspection.integrity)
     if not inspection.benchmark.test_rows.size:
         found = "every image is in split train"
@@ -73,7 +80,12 @@ def read_benchmark(path: Path | None, *, need_labels: bool = True, with_groups: 
 
 
 def inspect_dataset(
-    path: Path | None, *, need_labels: bool = True, with_groups: bool = True, layout: Layout | None = None
+    path: Path | None,
+    *,
+    need_labels: bool = True,
+    with_groups: bool = True,
+    layout: Layout | None = None,
+    taxonomy: str | None = None,
 ) -> Inspection:
     """Read a data set to describe it; like `read_benchmark`, but returns the problems that only prevent scoring.
 
@@ -82,6 +94,7 @@ def inspect_dataset(
         need_labels: as for `read_benchmark`.
         with_groups: as for `read_benchmark`.
         layout: the public data set that the folder holds; None to recognise it.
+        taxonomy: as for `read_benchmark`.
 
     Raises:
         BadDataset: if its files are not well-formed, with every problem found.
@@ -89,6 +102,10 @@ def inspect_dataset(
     """
     root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else path
     try:
+        if layout is None and root.exists() and (labelled := find_labelled(root, taxonomy)) is not None:
+            inner = labelled.root.parent if labelled.root.is_file() else labelled.root
+            reader = _Reader(labelled.root, inner, need_labels, with_groups)
+            return reader.read_labelled(labelled.layout, labelled.read(labelled.root, taxonomy))
         if root.is_file():
             return _Reader(root, root.parent, need_labels, with_groups).read_bare_table()
         if root.is_dir():
@@ -163,6 +180,19 @@ class _Reader:
             rules = tuple(rule for rule in standard.exclude if columns.issuperset(rule.columns))
             standard = replace(standard, exclude=rules)
         return self._finish(rows, vocabulary, found.layout.name, standard, ".")
+
+    def read_labelled(self, layout: str, labelled: LabelledRows) -> Inspection:
+        """Take over a public data set; a benchmark.toml may set all but its tasks."""
+        self.notes += labelled.all_notes()
+        vocabulary: Vocabulary | None = Vocabulary(labelled.name, "", "", (), Grouping(), has_tasks=False)
+        if (self.root / FILE).exists():
+            vocabulary = self._vocabulary()
+        if vocabulary is not None and vocabulary.has_tasks:
+            remedy = "remove [tasks], or write an annotations.csv with tasks of your own"
+            self.problems.append(Problem("fixed-tasks", FILE, f"{labelled.name} brings its own tasks", remedy))
+        if vocabulary is not None:
+            vocabulary = replace(vocabulary, tasks=labelled.tasks)
+        return self._finish(labelled.rows, vocabulary, layout, labelled.rules, labelled.images_folder)
 
     def read_bare_table(self) -> Inspection:
         """Read a table, with benchmark.toml and groups beside it, if any; without a split, all images are in train."""

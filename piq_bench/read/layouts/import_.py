@@ -19,19 +19,20 @@ from piq_bench.write.files import new_folder
 OWN = ("folder", "table")
 
 
-def import_dataset(path: Path, out: Path, layout: Layout | None = None) -> Inspection:
+def import_dataset(path: Path, out: Path, layout: Layout | None = None, taxonomy: str | None = None) -> Inspection:
     """Read a public data set and write it to a new folder.
 
     Args:
         path: the public data set.
         out: the folder to write, whole or not at all.
         layout: the layout of the data set; None to recognise it.
+        taxonomy: as for `read_benchmark`.
 
     Raises:
         BadDataset: if it cannot be read.
         BadUsage: if it is no public data set, or `out` is not free.
     """
-    inspection = inspect_dataset(path, layout=layout)
+    inspection = inspect_dataset(path, layout=layout, taxonomy=taxonomy)
     benchmark, rows, rules = inspection.benchmark, inspection.rows, inspection.rules
     if benchmark.layout in OWN or benchmark.root is None:
         problem = Problem("own-layout", path.name, "is no public data set", "it is read as it is; nothing to import")

@@ -1,0 +1,86 @@
+"""Recognises public attribute data sets and tables of other libraries by their files, and reads them."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+
+from piq_bench.errors import BadUsage, Problem, quoted
+from piq_bench.read.layouts import duke_attribute, market_attribute, oml, pa100k, peta, rap, wildlife
+from piq_bench.read.layouts.labelled_rows import LabelledRows
+from piq_bench.read.layouts.recognise import recognise
+from piq_bench.read.table import SUFFIXES
+from piq_bench.read.vocabulary import FILE
+
+ATTRIBUTE_FILES = {
+    "market-attribute": market_attribute,
+    "duke-attribute": duke_attribute,
+    "peta": peta,
+    "pa100k": pa100k,
+    "rap": rap,
+}
+TABLES = {"oml": oml, "wildlife": wildlife}
+READERS = {**ATTRIBUTE_FILES, **TABLES}
+TITLES = {
+    "market-attribute": "Market-1501 with Market-1501_Attribute",
+    "duke-attribute": "DukeMTMC-reID with DukeMTMC-attribute",
+    "peta": "PETA",
+    "pa100k": "PA-100K",
+    "rap": "RAP",
+    "oml": "a table of OpenMetricLearning",
+    "wildlife": "a table of wildlife-datasets",
+}
+TAXONOMIES = ("portrait",)
+MAX_FOLDERS = 100  # looked into for a data set
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recognised data set.
+
+    Attributes:
+        layout: a key of READERS.
+        root: the folder or file that was recognised: the given one, or the only such folder in it.
+        read: reads it.
+    """
+
+    layout: str
+    root: Path
+    read: Callable[[Path, str | None], LabelledRows]
+
+
+def find_labelled(path: Path, taxonomy: str | None = None) -> Found | None:
+    """The data set that a file or folder is or that a folder in it is; None if its files are of none of READERS.
+
+    Raises:
+        BadUsage: for a taxonomy that is unknown, or for files that have none.
+    """
+    found = _find(path)
+    if taxonomy is not None and (taxonomy not in TAXONOMIES or found is None):
+        known = f"the taxonomies are {', '.join(TAXONOMIES)}, for data sets with attributes: {', '.join(READERS)}"
+        fault = "is unknown" if taxonomy not in TAXONOMIES else "cannot be applied to this data set"
+        raise BadUsage("taxonomy", [Problem("taxonomy", path.name, f"{quoted(taxonomy)} {fault}", known)])
+    return found
+
+
+def _find(path: Path) -> Found | None:
+    if not path.is_dir():
+        return _recognised(path)
+    if any((path / f"annotations{suffix}").exists() for suffix in SUFFIXES):
+        return None
+    here = _recognised(path)
+    if here is not None and here.layout in TABLES and recognise(path) is not None:
+        return None  # a public data set in its own folders, whatever tables lie in it
+    if here is not None or (path / FILE).exists():
+        return here
+    with os.scandir(path) as entries:
+        folders = sorted(entry.name for entry in islice(entries, MAX_FOLDERS) if entry.is_dir())
+    inside = [found for name in folders if (found := _recognised(path / name, ATTRIBUTE_FILES)) is not None]
+    return inside[0] if len(inside) == 1 else None
+
+
+def _recognised(path: Path, readers: Mapping[str, ModuleType] = READERS) -> Found | None:
+    names = (name for name, reader in readers.items() if reader.recognise(path))
+    return next((Found(name, path, readers[name].read) for name in names), None)
