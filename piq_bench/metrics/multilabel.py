@@ -1,8 +1,8 @@
 """Pure functions of labels and scores: what papers on pedestrian attributes report, such as mA and accuracy per image.
 
 Implementations differ where a rate has no case: a label that no image has, an image without a label. Here what has no
-case is left out of the mean and counted. Counts are whole numbers and shares are summed in one order, so every value
-has the same bits on every machine and in any order of images.
+case is left out of the mean and counted. Counts are whole numbers and shares are summed in one order, so their values
+have the same bits on every machine and in any order of images. Average precision is scikit-learn's.
 
 Li et al., A Richly Annotated Pedestrian Dataset for Person Retrieval in Real Surveillance Scenarios, TIP 2019.
 """
@@ -77,7 +77,7 @@ def image_metrics(truth: BoolArray, predicted: BoolArray) -> dict[str, Mean]:
 def average_precision(scores: EmbeddingArray | FloatArray, truth: BoolArray) -> float | None:
     """Average precision of a label's scores over images: sum over thresholds of precision times gained recall.
 
-    Images with equal scores share a threshold, so that no order of images matters; scikit-learn defines it in this way.
+    Images with equal scores share a threshold, so that no order of images matters.
 
     Args:
         scores: shape (n_images,), any floats without NaN; higher means rather yes.
@@ -89,16 +89,11 @@ def average_precision(scores: EmbeddingArray | FloatArray, truth: BoolArray) -> 
     >>> average_precision(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))  # 1/2 * 1 + 1/2 * 2/3
     0.8333333333333333
     """
-    n_true = int(truth.sum())
-    if not n_true:
+    if not truth.any():
         return None
-    order = np.argsort(scores)[::-1]
-    descending = scores[order]
-    last = np.append(np.flatnonzero(descending[1:] != descending[:-1]), scores.size - 1)  # of each run of equal scores
-    found = np.cumsum(truth[order])[last]
-    gained = np.diff(found, prepend=0)
-    terms = (gained * found) / (last + 1)  # whole numbers up to the division
-    return float(ordered_sum(terms)) / n_true
+    from sklearn.metrics import average_precision_score  # only here: importing it takes a second
+
+    return float(average_precision_score(truth, scores.astype(np.float64)))
 
 
 def _mean(values: FloatArray, n_all: int) -> Mean:

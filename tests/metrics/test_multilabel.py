@@ -152,9 +152,3 @@ def test_scikit_learn_agrees_where_it_defines_the_same(sklearn: Any, rows: Rows)
             n_hits, n_predicted, n_true = (np.array([has.sum()]) for has in (one & other, other, one))
             expected = sklearn.balanced_accuracy_score(one, other)
             assert mean_accuracy(n_hits, n_predicted, n_true, one.size)[0] == pytest.approx(expected)
-
-
-@given(rows=SCORED.filter(lambda rows: any(has for _, has in rows)))
-def test_scikit_learn_has_the_same_average_precision(sklearn: Any, rows: Scored) -> None:  # noqa: ANN401
-    scores, truth = np.array([score for score, _ in rows]), np.array([has for _, has in rows])
-    assert average_precision(scores, truth) == pytest.approx(sklearn.average_precision_score(truth, scores), rel=1e-9)
