@@ -17,6 +17,7 @@ from piq_bench.records import (
     NO_GROUP,
     NO_IDENTITY,
     QUERY,
+    SAME_GROUP,
     Benchmark,
     BoolArray,
     EmbeddingArray,
@@ -235,6 +236,7 @@ def _labels(size: Size, rng: np.random.Generator) -> tuple[Benchmark, IntArray, 
         sequence=None,
         camera=None,
         groups=Groups(grouping=grouping, phash=np.zeros(n_images, dtype=np.uint64), group=group),
+        exclude=(SAME_GROUP,),
     )
     return benchmark, full, group
 
