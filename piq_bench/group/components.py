@@ -5,8 +5,6 @@ A group's number is the row of its first image. Groups and numbers do not depend
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from piq_bench.group.nodes import Nodes, near_nodes
 from piq_bench.records import IntArray
@@ -35,6 +33,9 @@ class Forest:
     def merge(self) -> IntArray:
         """The component of each node, numbered from 0."""
         if self.pending:
+            from scipy.sparse import coo_array  # only here: reading stored groups should not wait for scipy
+            from scipy.sparse.csgraph import connected_components
+
             first = np.concatenate([left for left, _ in self.pending])
             second = np.concatenate([right for _, right in self.pending])
             self.pending, self.n_pending = [], 0
