@@ -16,6 +16,7 @@ from piq_bench.cli.options import (
     disclosure_option,
     engine_option,
     exclude_option,
+    follow_links_option,
     format_option,
 )
 from piq_bench.errors import exit_codes
@@ -39,6 +40,7 @@ from piq_bench.errors import exit_codes
     type=click.Path(path_type=Path),
     help="Score file to show for comparison in the HTML report. [default: the best reference entry, for portrait-mini]",
 )
+@follow_links_option
 @format_option
 @engine_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
@@ -55,6 +57,7 @@ def score_command(
     json_file: Path | None,
     html_file: Path | None,
     reference: Path | None,
+    follow_links: bool,
     layout: str,
     engine: str,
     partial: bool,
@@ -70,6 +73,8 @@ def score_command(
     from piq_bench.report.disclosure import disclosed, disclosed_json, redacted_problems
 
     with exit_codes(), redacted_problems(disclosure):
+        from dataclasses import replace
+
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
@@ -95,6 +100,7 @@ def score_command(
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
         benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
+        benchmark = replace(benchmark, follow_links=follow_links)
         if (title := TITLES.get(benchmark.layout)) is not None:
             click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
