@@ -189,6 +189,16 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert done.stdout == "False False\n"
 
 
+def test_the_public_names_are_listed_before_they_are_imported() -> None:
+    code = "import sys, piq_bench; names = dir(piq_bench); print(*names); assert 'numpy' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    names = done.stdout.split()
+    assert {"__version__", "evaluate", "score", "Result", *piq_bench.__all__} <= set(names)
+    assert len(names) == len(set(names))
+    for name in piq_bench.__all__:
+        assert getattr(piq_bench, name).__module__.startswith("piq_bench.")
+
+
 def test_reading_and_scoring_import_neither_pandas_nor_scikit_learn() -> None:
     options = ["x", str(ENTRY), "--bootstrap", "0", "--format", "json"]
     code = f"""import sys, piq_bench
