@@ -21,6 +21,8 @@ from piq_bench.cli.options import (
 )
 from piq_bench.errors import exit_codes
 
+MAX_DATA_NOTES = 5
+
 
 @click.command("piq-score", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("submission", type=click.Path(path_type=Path))
@@ -99,10 +101,13 @@ def score_command(
         elif reference is not None:
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
-        benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
+        data_notes: list[str] = []
+        benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
         benchmark = replace(benchmark, follow_links=follow_links)
         if (title := TITLES.get(benchmark.layout)) is not None:
             click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
+        if disclosure == "full":
+            tell_first(data_notes)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
@@ -147,3 +152,11 @@ def score_command(
             found = "PIQ is not reported" if result.piq is None else f"PIQ is {result.piq!r}"
             remedy = f"--min-piq asks for at least {min_piq!r}"
             raise GateNotMet(str(submission), [Problem("min-piq", "piq", found, remedy)])
+
+
+def tell_first(notes: list[str]) -> None:
+    """Print the first few notes on the data set to stderr, and how many more there are."""
+    for note in notes[:MAX_DATA_NOTES]:
+        tell_note(note)
+    if len(notes) > MAX_DATA_NOTES:
+        tell_note(f"{len(notes) - MAX_DATA_NOTES} more notes on the data set: piq-stats prints all of them")

@@ -51,7 +51,12 @@ class Inspection:
 
 
 def read_benchmark(
-    path: Path | None, *, need_labels: bool = True, with_groups: bool = True, taxonomy: str | None = None
+    path: Path | None,
+    *,
+    need_labels: bool = True,
+    with_groups: bool = True,
+    taxonomy: str | None = None,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> Benchmark:
     """Read a data set to score against.
 
@@ -62,6 +67,7 @@ def read_benchmark(
         with_groups: whether to read stored near-duplicate groups; false when they are about to be computed anew.
         taxonomy: "portrait" to give labels of a public attribute data set the names of Portrait250K where they mean
             exactly the same; None for its own names.
+        tell: called with each note on what was ignored, or differs from the official release.
 
     Raises:
         BadDataset: with every problem found.
@@ -76,6 +82,8 @@ def read_benchmark(
         problems.append(Problem("no-test-images", "split", found, remedy))
     if problems:
         raise BadDataset(str(path or BUNDLED), problems)
+    for note in inspection.notes:
+        tell(f"{note.where}: {note.found}")
     return inspection.benchmark
 
 
