@@ -341,6 +341,8 @@ class _Reader:
         rules = (*grouped, *(standard or ())) if own is None else own
         if benchmark.groups is None:  # they may be made later: the score says that there are none
             rules = tuple(rule for rule in rules if "group" not in rule.columns)
+        if not self.need_labels and not benchmark.identities:  # labels are held back, as in the kit of a challenge
+            rules = tuple(rule for rule in rules if set(benchmark.rule_columns).issuperset(rule.columns))
         problems = column_problems(f"{FILE}: retrieval.exclude", rules, benchmark.rule_columns)
         if problems:
             raise BadDataset(str(self.source), problems)
