@@ -50,3 +50,8 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The names of this module, with the public ones that are not imported yet."""
+    return sorted({*globals(), *__all__})

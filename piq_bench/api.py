@@ -20,9 +20,10 @@ from pyarrow import parquet
 
 from piq_bench.errors import BadDataset, BadInput, BadSubmission, BadUsage, Problem, printable, quoted
 from piq_bench.metrics.retrieval import AVERAGE_PRECISIONS
+from piq_bench.read.container import MATRICES, OF_MATRIX
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.rules import parse_rules, with_rules
-from piq_bench.read.submission import read_submission, without_other_columns
+from piq_bench.read.submission import read_submission, takes_matrix, without_other_columns
 from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA, TASK_NAME
 from piq_bench.records import GALLERY, QUERY, RETRIEVAL, Benchmark, Submission, Task
 from piq_bench.report.result import Result
@@ -58,8 +59,10 @@ def score(
     Args:
         submission: a path; or columns by name, as arrays or as a pandas table: `image`, the ids of every query and
             gallery image, in any order; a column per task with label names, label indices or scores of shape
-            (n, n_labels); and optionally `embedding`, of shape (n, dimension). In a table each row of a column may hold
-            a vector; columns that are not of the benchmark are ignored with a warning.
+            (n, n_labels); and optionally `embedding`, of shape (n, dimension). In place of an embedding: `distance` or
+            `similarity`, of shape (n_query, n_gallery), with `query` and `gallery`, the ids of its rows and columns;
+            without other tasks, `image` is then not needed. In a table each row of a column may hold a vector; columns
+            that are not of the benchmark are ignored with a warning.
         benchmark: a path, the result of `read_benchmark` or `make_benchmark`, or None for the bundled one.
         embedding: shape (n, dimension), float16 or float32; an alternative to the column of that name.
         meta: name of the submission, distance of its embedding ("cosine" or "euclidean"), and further entries.
@@ -205,7 +208,9 @@ def _read(
     if not isinstance(given, Mapping):  # a table of pandas, whose further columns are ignored as in a Parquet file
         columns = without_other_columns(columns, benchmark, tell)
     found = columns.pop("embedding", None) if embedding is None else embedding
-    if "image" not in columns:
+    matrix = {each: columns.pop(each) for each in OF_MATRIX if each in columns} if takes_matrix(benchmark) else {}
+    images = columns.pop("image", None)
+    if images is None and (columns or found is not None or not matrix):
         problem = Problem("missing-array", "image", "is missing", "the id of each row's image")
         raise BadSubmission(DEFAULT_NAME, [problem])
     about = {"name": DEFAULT_NAME, "benchmark": benchmark.name, **(meta or {})}
@@ -224,9 +229,10 @@ def _read(
         try:
             write_submission(
                 path,
-                images=[str(image) for image in columns.pop("image")],
+                images=None if images is None else [str(image) for image in images],
                 embedding=None if found is None else as_array(found),
                 predictions={task: as_array(values) for task, values in columns.items()},
+                matrix={each: _of_matrix(each, values) for each, values in matrix.items()},
                 meta=about,
             )
         except (TypeError, ValueError) as error:
@@ -236,6 +242,11 @@ def _read(
             return read_submission(path, benchmark, partial=partial, tell=tell)
         except BadInput as refusal:
             raise type(refusal)(name, refusal.problems) from None
+
+
+def _of_matrix(name: str, values: Any) -> Any:  # noqa: ANN401
+    """A matrix as an array, or the ids of its rows or columns as texts."""
+    return as_array(values) if name in MATRICES else np.array([str(image) for image in values], dtype=np.str_)
 
 
 def as_array(values: Any, *, keep_objects: bool = False) -> Any:  # noqa: ANN401

@@ -158,6 +158,7 @@ class Benchmark:
         persons: identities declared to be people although their names look like missing values.
         root: the folder that the data set was read from.
         images_folder: where image ids are found, relative to `root`.
+        follow_links: whether image files may be links that leave that folder.
         layout: layout of the files: "folder" (ours), "table", or the name of a public data set in `read.layouts`.
     """
 
@@ -183,6 +184,7 @@ class Benchmark:
     persons: tuple[str, ...] = ()
     root: Path | None = None
     images_folder: str = "images"
+    follow_links: bool = False
     layout: str = "folder"
 
     @property

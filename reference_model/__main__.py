@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from piq_bench.cli import output_file
+from piq_bench.cli.options import follow_links_option
 from piq_bench.errors import exit_codes
 from piq_bench.write.streams import accept_every_character
 
@@ -84,6 +85,7 @@ def main() -> None:
 @click.option("--resume", is_flag=True, help="Resume the interrupted run in --out with its own configuration.")
 @DEVICE
 @WORKERS
+@follow_links_option
 def train_command(
     dataset: Path,
     out: Path,
@@ -96,6 +98,7 @@ def train_command(
     resume: bool,
     device: str,
     workers: int | None,
+    follow_links: bool,
 ) -> None:
     """Train on the images of DATASET's split train; DATASET may have any layout that piq-bench reads.
 
@@ -103,6 +106,8 @@ def train_command(
     Started by torchrun, several processes train one model together.
     """
     with exit_codes(), torch_needed():
+        from dataclasses import replace
+
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadDataset
         from piq_bench.read.dataset import inspect_dataset
@@ -126,7 +131,7 @@ def train_command(
             echo(fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n")
             try:
                 train(
-                    inspection.benchmark,
+                    replace(inspection.benchmark, follow_links=follow_links),
                     configuration,
                     out,
                     device=place,
@@ -162,14 +167,24 @@ def train_command(
 @click.option("--batch-size", type=click.IntRange(1, 65536), default=256, show_default=True, help="Images per batch.")
 @DEVICE
 @WORKERS
+@follow_links_option
 def predict_command(
-    run: Path, dataset: Path, out: Path, name: str | None, batch_size: int, device: str, workers: int | None
+    run: Path,
+    dataset: Path,
+    out: Path,
+    name: str | None,
+    batch_size: int,
+    device: str,
+    workers: int | None,
+    follow_links: bool,
 ) -> None:
     """Predict the query and gallery images of DATASET and write a submission.
 
     RUN is a checkpoint or the folder of a run, which may hold one checkpoint per task.
     """
     with exit_codes(), torch_needed():
+        from dataclasses import replace
+
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import first_few
         from piq_bench.read.dataset import read_benchmark
@@ -184,7 +199,7 @@ def predict_command(
             if state.n_epochs < state.configuration.schedule.n_epochs:
                 done = f"{state.n_epochs} of {state.configuration.schedule.n_epochs} epochs"
                 click.echo(f"{path}: the run is not finished: {done}", err=True)
-        benchmark = read_benchmark(dataset, need_labels=False)
+        benchmark = replace(read_benchmark(dataset, need_labels=False), follow_links=follow_links)
         with memory(batch_size, "--batch-size"), compiler():
             predictions, meta = predict(
                 benchmark,

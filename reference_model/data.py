@@ -151,7 +151,10 @@ def targets_of(benchmark: Benchmark, rows: IntArray) -> tuple[dict[str, IntArray
 
 
 def _select_rows(benchmark: Benchmark, rows: IntArray) -> Benchmark:
-    """The benchmark reduced to some rows; near-duplicate groups cover query and gallery only and are dropped."""
+    """The benchmark reduced to some rows; near-duplicate groups cover query and gallery only and are dropped.
+
+    The rules that name them are dropped as well.
+    """
 
     def selected(column: NDArray[np.object_] | None) -> NDArray[np.object_] | None:
         return None if column is None else column[rows]
@@ -168,6 +171,8 @@ def _select_rows(benchmark: Benchmark, rows: IntArray) -> Benchmark:
         sequence=selected(benchmark.sequence),
         camera=selected(benchmark.camera),
         groups=None,
+        columns={name: values[rows] for name, values in benchmark.columns.items()},
+        exclude=tuple(rule for rule in benchmark.exclude if "group" not in rule.columns),
     )
 
 

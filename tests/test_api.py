@@ -189,6 +189,16 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert done.stdout == "False False\n"
 
 
+def test_the_public_names_are_listed_before_they_are_imported() -> None:
+    code = "import sys, piq_bench; names = dir(piq_bench); print(*names); assert 'numpy' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    names = done.stdout.split()
+    assert {"__version__", "evaluate", "score", "Result", *piq_bench.__all__} <= set(names)
+    assert len(names) == len(set(names))
+    for name in piq_bench.__all__:
+        assert getattr(piq_bench, name).__module__.startswith("piq_bench.")
+
+
 def test_reading_and_scoring_import_neither_pandas_nor_scikit_learn() -> None:
     options = ["x", str(ENTRY), "--bootstrap", "0", "--format", "json"]
     code = f"""import sys, piq_bench
@@ -253,3 +263,58 @@ def test_bfloat16_becomes_float32() -> None:
     plain = predictions()
     half = torch.tensor(plain["embedding"]).bfloat16()
     assert digest(plain | {"embedding": half}) == digest(plain | {"embedding": half.float().numpy()})
+
+
+def matrix(name: str = "distance") -> dict[str, object]:
+    images, splits = annotations()["image"], annotations()["split"]
+    queries = [image for image, split in zip(images, splits, strict=True) if split == "query"]
+    gallery = [image for image, split in zip(images, splits, strict=True) if split == "gallery"]
+    values = np.random.default_rng(0).integers(-9, 9, (len(queries), len(gallery))).astype(np.float32)
+    return {name: values, "query": queries, "gallery": np.array(gallery, dtype=object)}
+
+
+@pytest.mark.parametrize("name", ["distance", "similarity"])
+@pytest.mark.parametrize("with_tasks", [False, True])
+def test_a_matrix_in_memory_scores_as_one_in_a_file(tmp_path: Path, name: str, with_tasks: bool) -> None:
+    benchmark = piq_bench.make_benchmark(annotations(), TASKS)
+    tasks = {each: values for each, values in predictions().items() if each != "embedding"} if with_tasks else {}
+    given = matrix(name) | tasks
+    arrays = {each: np.asarray(values) for each, values in given.items()}
+    texts = {each: values.astype(str) for each, values in arrays.items() if values.dtype == object}
+    np.savez(tmp_path / "entry.npz", **(arrays | texts))  # type: ignore[arg-type]
+    options: dict[str, Any] = {"partial": not with_tasks, "n_resamples": 10}
+    found = piq_bench.score(given, benchmark, meta={"name": "entry"}, **options).to_dict()
+    expected = piq_bench.score(tmp_path / "entry.npz", benchmark, **options).to_dict()
+    for part in ("reid", "f1", "submission"):
+        assert found[part] == expected[part]
+    assert found["protocol"]["digest"] == expected["protocol"]["digest"]  # type: ignore[index]
+    assert found["submission"]["distance"] == "given"  # type: ignore[index]
+    assert (found["piq"] is not None) == with_tasks
+    negated = {**given, {"distance": "similarity", "similarity": "distance"}[name]: -arrays[name]}
+    del negated[name]
+    assert piq_bench.score(negated, benchmark, **options).to_dict()["reid"] == found["reid"]
+
+
+def test_a_matrix_in_memory_is_refused_with_the_messages_of_files() -> None:
+    benchmark = piq_bench.make_benchmark(annotations(), TASKS)
+    unnamed = {each: values for each, values in matrix().items() if each != "gallery"}
+    faults: dict[str, dict[str, object]] = {
+        "gallery is missing": unnamed,
+        "4 ids, but 'distance' has 3 rows": matrix() | {"distance": np.zeros((3, 8), dtype=np.float32)},
+        "has dtype <i8": matrix() | {"distance": np.zeros((4, 8), dtype=np.int64)},
+        "is submitted beside": matrix() | {"image": annotations()["image"], "embedding": np.ones((N, 2), np.float32)},
+        "image is missing": matrix() | {"age": ["child"] * N},
+        "'x.jpg'": matrix() | {"query": ["x.jpg", "03.jpg", "06.jpg", "09.jpg"]},
+    }
+    for text, given in faults.items():
+        with pytest.raises(BadSubmission) as refusal:
+            piq_bench.score(given, benchmark, partial=True)
+        assert text in " ".join(str(refusal.value).split()), str(refusal.value)
+
+
+def test_a_task_that_is_called_like_a_part_of_a_matrix_stays_a_task() -> None:
+    labels = {each: values for each, values in annotations().items() if each in ("image", "split", "identity")}
+    tasks = [TASKS[0], piq_bench.Task("distance", "appearance", labels=("near", "far"))]
+    benchmark = piq_bench.make_benchmark(labels | {"distance": ["near", "far"] * 6}, tasks)
+    given = {"image": labels["image"], "distance": ["near", "far"] * 6, "embedding": np.eye(N, dtype=np.float32)}
+    assert piq_bench.score(given, benchmark, n_resamples=0).score.f1 == {"distance": 1.0}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli.options import WORKERS_HELP, submission_file_option
+from piq_bench.cli.options import WORKERS_HELP, follow_links_option, submission_file_option
 from piq_bench.errors import exit_codes
 
 
@@ -13,16 +13,19 @@ from piq_bench.errors import exit_codes
 @submission_file_option
 @click.option("--name", default="colour-shape", show_default=True, help="Name of the submission.")
 @click.option("--workers", type=click.IntRange(1, 64), help=WORKERS_HELP)
-def baseline_command(dataset: Path, out: Path, name: str, workers: int | None) -> None:
+@follow_links_option
+def baseline_command(dataset: Path, out: Path, name: str, workers: int | None, follow_links: bool) -> None:
     """Write a baseline submission for DATASET, made from colour and shape statistics of its images without training."""
     with exit_codes():
+        from dataclasses import replace
+
         from piq_bench.baseline.colour_shape import answer
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import first_few
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.write.submission import write_submission
 
-        benchmark = read_benchmark(dataset)
+        benchmark = replace(read_benchmark(dataset), follow_links=follow_links)
         with progress_bar("images", benchmark.images.size) as advance:
             answers = answer(benchmark, workers=workers, advance=advance)
         write_submission(

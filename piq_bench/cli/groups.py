@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from piq_bench.cli import STDOUT, json_output
-from piq_bench.cli.options import WORKERS_HELP
+from piq_bench.cli.options import WORKERS_HELP, follow_links_option
 from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ HASHES = ("phash", "ahash", "dhash", "whash")
 @click.option(
     "--limit-pixels", type=click.IntRange(1), help="Refuse images with more pixels than this. [default: 50 million]"
 )
+@follow_links_option
 @click.option("--force", is_flag=True, help="Overwrite a groups file that this command did not write.")
 @click.option("--check", is_flag=True, help="Exit with 5 if there is a warning.")
 @click.option(
@@ -83,6 +84,7 @@ def groups_command(
     workers: int | None,
     keep_going: bool,
     limit_pixels: int | None,
+    follow_links: bool,
     force: bool,
     check: bool,
     json_file: Path | None,
@@ -92,6 +94,8 @@ def groups_command(
     Images are compared by a perceptual hash. The report shows what each threshold would do.
     """
     with exit_codes():
+        from dataclasses import replace
+
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
         from piq_bench.group.build import build_groups, write_groups
@@ -103,6 +107,7 @@ def groups_command(
         from piq_bench.write.files import write_text
 
         benchmark = read_benchmark(dataset, need_labels=False, with_groups=False)
+        benchmark = replace(benchmark, follow_links=follow_links)
         grouping = chosen_grouping(benchmark, hash_name, threshold, similarity, mode)
         images_root = required_images_folder(benchmark)
         folder = benchmark.root if benchmark.root is not None and dataset.is_dir() else dataset  # may lie one deeper

@@ -61,6 +61,12 @@ exclude_option = click.option(
     help="Exclude gallery images that agree with the query in these columns, such as identity+camera or sequence."
     " ~COLUMN asks for different values. Repeatable; adds to the benchmark's own rules.",
 )
+follow_links_option = click.option(
+    "--follow-links",
+    is_flag=True,
+    help="Read images through links that leave the image folder, as DVC and git-annex make them."
+    " For data that you trust.",
+)
 bootstrap_option = click.option(
     "--bootstrap",
     "n_resamples",

@@ -16,9 +16,12 @@ from piq_bench.cli.options import (
     disclosure_option,
     engine_option,
     exclude_option,
+    follow_links_option,
     format_option,
 )
 from piq_bench.errors import exit_codes
+
+MAX_DATA_NOTES = 5
 
 
 @click.command("piq-score", context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,6 +42,7 @@ from piq_bench.errors import exit_codes
     type=click.Path(path_type=Path),
     help="Score file to show for comparison in the HTML report. [default: the best reference entry, for portrait-mini]",
 )
+@follow_links_option
 @format_option
 @engine_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
@@ -55,6 +59,7 @@ def score_command(
     json_file: Path | None,
     html_file: Path | None,
     reference: Path | None,
+    follow_links: bool,
     layout: str,
     engine: str,
     partial: bool,
@@ -70,6 +75,8 @@ def score_command(
     from piq_bench.report.disclosure import disclosed, disclosed_json, redacted_problems
 
     with exit_codes(), redacted_problems(disclosure):
+        from dataclasses import replace
+
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
@@ -94,9 +101,13 @@ def score_command(
         elif reference is not None:
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
-        benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
+        data_notes: list[str] = []
+        benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
+        benchmark = replace(benchmark, follow_links=follow_links)
         if (title := TITLES.get(benchmark.layout)) is not None:
             click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
+        if disclosure == "full":
+            tell_first(data_notes)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
         entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
@@ -141,3 +152,11 @@ def score_command(
             found = "PIQ is not reported" if result.piq is None else f"PIQ is {result.piq!r}"
             remedy = f"--min-piq asks for at least {min_piq!r}"
             raise GateNotMet(str(submission), [Problem("min-piq", "piq", found, remedy)])
+
+
+def tell_first(notes: list[str]) -> None:
+    """Print the first few notes on the data set to stderr, and how many more there are."""
+    for note in notes[:MAX_DATA_NOTES]:
+        tell_note(note)
+    if len(notes) > MAX_DATA_NOTES:
+        tell_note(f"{len(notes) - MAX_DATA_NOTES} more notes on the data set: piq-stats prints all of them")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from piq_bench.cli import STDOUT, json_output, output_file, tell_note
-from piq_bench.cli.options import format_option
+from piq_bench.cli.options import follow_links_option, format_option
 from piq_bench.errors import exit_codes
 
 NARROWEST = 76
@@ -52,6 +52,7 @@ def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 @click.option(
     "--files/--no-files", default=True, show_default=True, help="Check for missing, empty and identical image files."
 )
+@follow_links_option
 def stats_command(
     dataset: Path | None,
     ks: tuple[Fraction, ...],
@@ -59,6 +60,7 @@ def stats_command(
     html_file: Path | None,
     layout: str,
     files: bool,
+    follow_links: bool,
 ) -> None:
     """Describe DATASET and check it.
 
@@ -67,6 +69,7 @@ def stats_command(
     """
     with exit_codes():
         import shutil
+        from dataclasses import replace
 
         from piq_bench.cli.progress import progress_bar
         from piq_bench.describe.stats import describe
@@ -85,9 +88,10 @@ def stats_command(
         for note in found.notes:
             if note.code == "index-column":
                 tell_note(f"{note.where}: {note.found}: {note.remedy}")
-        with progress_bar("image files", found.benchmark.images.size if files else 0) as advance:
+        benchmark = replace(found.benchmark, follow_links=follow_links)
+        with progress_bar("image files", benchmark.images.size if files else 0) as advance:
             stats = describe(
-                found.benchmark,
+                benchmark,
                 ks=ks,
                 integrity=found.integrity,
                 notes=found.notes,
@@ -99,7 +103,7 @@ def stats_command(
         elif json_file is not None:
             write_text(json_file, stats_json(stats))
         if html_file is not None:
-            write_text(html_file, stats_html(stats, found.benchmark))
+            write_text(html_file, stats_html(stats, benchmark))
         if layout == "table":
             width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
             text = stats_table(stats, width=width, colour=sys.stdout.isatty())

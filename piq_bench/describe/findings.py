@@ -128,15 +128,20 @@ def _queries_without_positive(benchmark: Benchmark) -> list[Finding]:
 
 
 def _nobody_queries(benchmark: Benchmark) -> list[Finding]:
-    """Queries that are searched for in vain: nobody, or taken out of retrieval."""
+    """Query and training images whose identity is declared to be junk or a distractor, although they need one."""
     findings = []
-    for name, mask in (("distractor", benchmark.distractor), ("junk", benchmark.junk)):
-        for split, code in (("query", QUERY), ("train", TRAIN)):
+    effects = (("query", QUERY, "they are no queries"), ("train", TRAIN, "they count as unlabelled"))
+    for name, key, mask in (
+        ("distractor", "distractors", benchmark.distractor),
+        ("junk", "junk", benchmark.junk),
+    ):
+        for split, code, effect in effects:
             rows = np.flatnonzero((benchmark.split == code) & mask)
             if rows.size:
                 text = (
-                    f"{rows.size} {split} images are declared as {name} and have no identity:"
-                    f" {_first_few(list(benchmark.images[rows]))}; if they show a person, declare others in [retrieval]"
+                    f"{rows.size} {split} images have an identity that is declared as {name}, so {effect}:"
+                    f" {_first_few(list(benchmark.images[rows]))};"
+                    f" if they show people to recognise, change {key} under [retrieval] in benchmark.toml"
                 )
                 findings.append(Finding(f"{name}-in-{split}", "warning", text))
     return findings
@@ -146,19 +151,32 @@ def _identity_names(benchmark: Benchmark) -> list[Finding]:
     findings = []
     missing = look_missing(benchmark.identities, benchmark.persons)
     if missing:
-        text = f"{len(missing)} identities look like missing values and count as people: {_first_few(missing)}"
+        text = (
+            f"{len(missing)} identities look like missing values but count as people: {_first_few(missing)};"
+            " declare them as junk, distractors or persons under [retrieval] in benchmark.toml"
+        )
         findings.append(Finding("identity-looks-missing", "warning", text))
     alike = [" = ".join(names) for names in look_alike(benchmark.identities)]
     if alike:
-        text = f"{len(alike)} sets of identities differ in spelling alone and count as different: {_first_few(alike)}"
+        text = (
+            f"{len(alike)} sets of identities differ in spelling alone but count as different people:"
+            f" {_first_few(alike)}; if they are the same person, correct the labels"
+        )
         findings.append(Finding("identities-alike", "warning", text))
     return findings
 
 
 def _unused_columns(benchmark: Benchmark) -> list[Finding]:
-    text = "no exclusion rule uses the column {!r}: images that agree in it stay candidates"
     severity: Severity = "note" if benchmark.rules_declared else "warning"
-    return [Finding("unused-rule-column", severity, text.format(name)) for name in unused_columns(benchmark)]
+    return [
+        Finding(
+            "unused-rule-column",
+            severity,
+            f"no exclusion rule uses the column {name!r}:"
+            f" gallery images with the same {name} as the query stay candidates",
+        )
+        for name in unused_columns(benchmark)
+    ]
 
 
 def _pairs(lists: Ragged, width: int) -> IntArray:

@@ -1,10 +1,9 @@
-"""Checks the image files of a data set: which are missing, empty, unreadable, or the same file under several names.
+"""Checks the image files of a data set: missing, linked, empty and unreadable ones, and one file under several names.
 
 Only bytes are compared here; near-duplicate groups find images that merely look alike. Files of different sizes differ;
 those of equal size are compared by SHA-256.
 """
 
-import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,12 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from piq_bench.errors import first_few
-from piq_bench.images.folder import images_folder
+from piq_bench.images.folder import LINK_REMEDIES, ImageFolder, Unreadable, images_folder
 from piq_bench.records import NO_IDENTITY, TRAIN, Benchmark, Finding, Severity
 from piq_bench.write.files import sha256_of
 
 N_WORKERS = 4  # threads; they wait for the disk, not for a processor
 BATCH_FILES = 1024
+DEFECTS = {  # by the code of `Unreadable`, as far as it has one: code and words of the finding
+    "missing-file": ("missing-image-file", "have no file"),
+    "broken-link": ("broken-image-link", "are links to files that do not exist"),
+    "outside": ("image-link-outside", "are links that leave the image folder"),
+    "empty": ("empty-image-file", "are empty files"),
+    "unreadable-file": ("unreadable-image-file", "cannot be read"),
+}
 
 
 def check_files(benchmark: Benchmark, *, advance: Callable[[int], None] | None = None) -> list[Finding]:
@@ -27,51 +33,41 @@ def check_files(benchmark: Benchmark, *, advance: Callable[[int], None] | None =
         benchmark: the data set; it may have no image files.
         advance: called with the number of images checked since the last call.
     """
-    folder = images_folder(benchmark)
-    if folder is None:
+    root = images_folder(benchmark)
+    if root is None:
         return [Finding("no-image-files", "note", "the data set has no folder of image files; none was checked")]
     advance = advance or (lambda images: None)
+    folder = ImageFolder(root, follow_links=benchmark.follow_links)
     by_size: dict[int, list[int]] = {}
-    missing, empty = [], []
+    defects: dict[str, list[int]] = {code: [] for code in DEFECTS}
     for row, image in enumerate(benchmark.images):
-        size = _size(folder / image)
-        if size is None:
-            missing.append(row)
-        elif size == 0:
-            empty.append(row)
-        else:
-            by_size.setdefault(size, []).append(row)
+        try:
+            size = folder.stat(image).st_size
+        except Unreadable as failure:
+            defects[failure.code if failure.code in DEFECTS else "missing-file"].append(row)
+            continue
+        (by_size.setdefault(size, []) if size else defects["empty"]).append(row)
     equal_size = [row for rows in by_size.values() if len(rows) > 1 for row in rows]
     advance(benchmark.images.size - len(equal_size))
     same, unreadable = _same_files(benchmark, folder, equal_size, advance)
+    defects["unreadable-file"] = sorted(defects["unreadable-file"] + unreadable)
     findings = []
-    for code, rows, what in (
-        ("missing-image-file", missing, "have no file"),
-        ("empty-image-file", empty, "are empty files"),
-        ("unreadable-image-file", unreadable, "cannot be read"),
-    ):
-        if rows:
-            text = f"{len(rows)} of {benchmark.images.size} images {what}: {_first_images(benchmark, rows)}"
-            findings.append(Finding(code, "warning", text))
+    for code, (finding, what) in DEFECTS.items():
+        if rows := defects[code]:
+            remedy = f"; {LINK_REMEDIES[code]}" if code in LINK_REMEDIES else ""
+            text = f"{len(rows)} of {benchmark.images.size} images {what}: {_first_images(benchmark, rows)}{remedy}"
+            findings.append(Finding(finding, "warning", text))
     return findings + _same_findings(benchmark, same)
 
 
-def _size(path: Path) -> int | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
 def _same_files(
-    benchmark: Benchmark, folder: Path, rows: Sequence[int], advance: Callable[[int], None]
+    benchmark: Benchmark, folder: ImageFolder, rows: Sequence[int], advance: Callable[[int], None]
 ) -> tuple[list[list[int]], list[int]]:
     """Sets of at least two rows whose files have the same bytes, and rows whose files cannot be read."""
 
     def content(row: int) -> str | None:
         try:
-            return sha256_of(folder / benchmark.images[row])
+            return sha256_of(Path(folder.root, benchmark.images[row]))
         except OSError:
             return None
 
@@ -86,7 +82,7 @@ def _same_files(
                 else:
                     by_content.setdefault(digest, []).append(row)
             advance(len(batch))
-    return sorted(sorted(same) for same in by_content.values() if len(same) > 1), sorted(unreadable)
+    return sorted(sorted(same) for same in by_content.values() if len(same) > 1), unreadable
 
 
 def _same_findings(benchmark: Benchmark, same: Sequence[Sequence[int]]) -> list[Finding]:

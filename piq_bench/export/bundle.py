@@ -31,8 +31,10 @@ from piq_bench.export.pages import Verbatim
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import BUNDLED, read_benchmark
 from piq_bench.read.litter import is_litter
+from piq_bench.read.submission import takes_matrix
 from piq_bench.read.vocabulary import FILE as VOCABULARY
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, SPLITS, TRAIN, Benchmark
+from piq_bench.report.rows import excluded_text
 from piq_bench.write.files import written_whole
 from piq_bench.write.template import write_template
 
@@ -190,12 +192,14 @@ def page_values(plan: Plan, host: str) -> dict[str, object]:
                 "gallery": int((phase.benchmark.split == GALLERY).sum()),
                 "train": int((phase.benchmark.split == TRAIN).sum()),
                 "fingerprint": phase.fingerprint,
+                "excluded": excluded_text(list(map(str, phase.benchmark.exclude))),
                 "grouping": None if phase.benchmark.groups is None else phase.benchmark.groups.grouping,
             }
             for phase in plan.phases
         ],
         "columns": plan.columns,
         "reid": plan.benchmark.retrieval_task,
+        "matrix": takes_matrix(plan.benchmark),
         "tasks": plan.benchmark.classification_tasks,
         "aspects": list(dict.fromkeys(task.aspect for task in plan.benchmark.tasks)),
         "per_day": plan.per_day,

@@ -36,6 +36,7 @@ from piq_bench.group.stored import (
 from piq_bench.group.sweep import HIGHEST_SHOWN, ImageRoles, Sweep, sweep
 from piq_bench.group.warnings import GroupWarning, warnings_of
 from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS
+from piq_bench.images.folder import LINK_REMEDIES
 from piq_bench.records import GALLERY, QUERY, Benchmark, BoolArray, Grouping, Groups, IntArray
 from piq_bench.write.files import write_text, written_whole
 
@@ -44,7 +45,7 @@ HIGHEST_QUALITY = 510  # of alternating black and white pixels
 REMEDIES = {
     "missing-file": "put every query and gallery image into the image folder",
     "bad-path": "an image id is a relative path below the image folder, with forward slashes",
-    "outside": "links may not leave the image folder",
+    **LINK_REMEDIES,
     "too-large": "shrink the image, or raise --limit-pixels",
 }
 REPLACE = "replace the file"
@@ -119,6 +120,7 @@ def build_groups(
         hash_name=grouping.hash,
         workers=workers,
         limit_pixels=limit_pixels,
+        follow_links=benchmark.follow_links,
         cache_path=cache_path,
         advance=advance,
     )

@@ -70,6 +70,7 @@ def hash_images(
     hash_name: str = PHASH,
     workers: int | None = None,
     limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+    follow_links: bool = False,
     cache_path: Path | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> HashedImages:
@@ -82,6 +83,7 @@ def hash_images(
         workers: number of processes; None chooses by free cores and number of images, 1 uses this process alone. With
             more, a script must guard its entry by `if __name__ == "__main__":`, as for any spawned process.
         limit_pixels: larger images are refused before they are decoded.
+        follow_links: whether links may lead out of the folder.
         cache_path: file of hashes from which an interrupted run resumes, removed by the caller; None keeps no hashes.
         advance: called with the number of images finished since the last call.
 
@@ -90,7 +92,7 @@ def hash_images(
         LimitExceeded: if a process dies, as when memory runs out.
     """
     software = hash_software(hash_name)
-    folder = ImageFolder(root)
+    folder = ImageFolder(root, follow_links=follow_links)
     advance = advance or (lambda images: None)
     results: dict[str, Hashed | Failure] = {}
     parameters: dict[str, object] = {"schema": "piq-bench/groups-cache/1", "limit_pixels": limit_pixels}
@@ -105,7 +107,7 @@ def hash_images(
         advance(n_resumed)
         if workers is None:
             workers = min(available_cores(), 1 + len(todo) // WORTH_A_PROCESS)
-        for chunk in hashed_chunks(todo, root, hash_name, limit_pixels, workers):
+        for chunk in hashed_chunks(todo, root, hash_name, limit_pixels, follow_links, workers):
             cache.add(result for result in chunk if isinstance(result, Hashed))
             results.update((result.image, result) for result in chunk)
             advance(len(chunk))
@@ -122,12 +124,12 @@ def unchanged(folder: ImageFolder, known: Hashed) -> bool:
 
 
 def hashed_chunks(
-    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, workers: int
+    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool, workers: int
 ) -> Iterator[list[Hashed | Failure]]:
     """Yields chunks of results in the order in which they are finished."""
     chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
     if workers == 1:
-        yield from (hash_chunk(chunk, root, hash_name, limit_pixels) for chunk in chunks)
+        yield from (hash_chunk(chunk, root, hash_name, limit_pixels, follow_links) for chunk in chunks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         running: set[Future[list[Hashed | Failure]]] = set()
@@ -135,7 +137,7 @@ def hashed_chunks(
             while True:
                 with interrupts_blocked():
                     for chunk in islice(chunks, workers * IN_FLIGHT - len(running)):
-                        running.add(pool.submit(hash_chunk, chunk, root, hash_name, limit_pixels))
+                        running.add(pool.submit(hash_chunk, chunk, root, hash_name, limit_pixels, follow_links))
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -149,9 +151,11 @@ def hashed_chunks(
             pool.shutdown(cancel_futures=True)  # waits for running chunks, which take a moment
 
 
-def hash_chunk(images: Sequence[str], root: Path, hash_name: str, limit_pixels: int) -> list[Hashed | Failure]:
+def hash_chunk(
+    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool
+) -> list[Hashed | Failure]:
     """Reads, decodes and shrinks images one by one, which keeps each in the processor's cache; hashes all at once."""
-    folder = ImageFolder(root)
+    folder = ImageFolder(root, follow_links=follow_links)
     results: list[Hashed | Failure] = []
     small = np.zeros((len(images), SIDE, SIDE), dtype=np.uint8)
     files: list[tuple[str, int, int, int]] = []  # image, size, time, hash of the bytes

@@ -1,4 +1,7 @@
-"""Finds and reads the image files of a data set: regular files below one folder, and nothing outside it."""
+"""Finds and reads the image files of a data set: regular files below one folder, and nothing outside it.
+
+Links that leave the folder, as DVC and git-annex make them, are followed only if a user asks for it.
+"""
 
 import os
 import stat
@@ -9,6 +12,10 @@ from piq_bench.errors import BadDataset, Problem
 from piq_bench.records import Benchmark
 
 MAX_FILE_BYTES = 1 << 28
+LINK_REMEDIES = {  # by the code of `Unreadable`
+    "outside": "if you trust this data set, use --follow-links",
+    "broken-link": "fetch the files, for example by `git annex get` or `dvc pull`, or mend the links",
+}
 
 
 def images_folder(benchmark: Benchmark) -> Path | None:
@@ -60,18 +67,20 @@ class ImageFolder:
 
     Args:
         root: the folder that image ids are relative to.
+        follow_links: whether links may lead out of the folder.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, follow_links: bool = False) -> None:
         self.root = os.path.realpath(root)
+        self.follow_links = follow_links
         self.parents: dict[str, bool] = {}  # whether each parent folder seen so far is below the root
 
     def stat(self, image: str) -> os.stat_result:
         """The status of an image file, which has its size and time.
 
         Raises:
-            Unreadable: if the id is no plain relative path, or the file is missing, not a regular file or outside the
-                folder.
+            Unreadable: if the id is no plain relative path, or the file is missing, not a regular file, or outside the
+                folder although links may not leave it.
         """
         path = PurePosixPath(image)
         if not path.parts or path.is_absolute() or str(path) != image or {"..", "."} & {*path.parts} or "\0" in image:
@@ -79,18 +88,29 @@ class ImageFolder:
         full = os.path.join(self.root, image)  # noqa: PTH118  (pathlib costs as much as the decoding of a header)
         try:
             link = os.lstat(full)
-            parent = os.path.dirname(full)  # noqa: PTH120
-            if parent not in self.parents:
-                self.parents[parent] = self.contains(parent)
-            if not self.parents[parent] or (stat.S_ISLNK(link.st_mode) and not self.contains(full)):
-                raise Unreadable("outside", "is a link that leaves the image folder")
             found = Path(full).stat() if stat.S_ISLNK(link.st_mode) else link
+            if not self.follow_links and not self.is_inside(full, is_link=found is not link):
+                raise Unreadable("outside", "is a link that leaves the image folder")
         except (OSError, ValueError) as error:
             missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            if missing and self.has_broken_link(path):
+                raise Unreadable("broken-link", "is a link to a file that does not exist") from error
             raise Unreadable("missing-file" if missing else "unreadable-file", error_text(error)) from error
         if not stat.S_ISREG(found.st_mode):  # opening a pipe would block
             raise Unreadable("not-a-file", "is no regular file")
         return found
+
+    def is_inside(self, full: str, *, is_link: bool) -> bool:
+        """Whether a file is below the root; the answer for its folder is remembered."""
+        parent = os.path.dirname(full)  # noqa: PTH120
+        if parent not in self.parents:
+            self.parents[parent] = self.contains(parent)
+        return self.parents[parent] and not (is_link and not self.contains(full))
+
+    def has_broken_link(self, image: PurePosixPath) -> bool:
+        """Whether an image, or a folder on the way to it, is a link to something that does not exist."""
+        paths = [Path(self.root, part) for part in (image, *image.parents[:-1])]
+        return any(path.is_symlink() and not path.exists() for path in paths)
 
     def contains(self, path: str) -> bool:
         """Whether a path is below the root once all links are followed."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from piq_bench.errors import BadDataset, LimitExceeded, Problem, first_few, printable
 from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS, decode, strict_decoding
-from piq_bench.images.folder import ImageFolder, Unreadable, required_images_folder
+from piq_bench.images.folder import LINK_REMEDIES, ImageFolder, Unreadable, required_images_folder
 from piq_bench.images.prefetch import in_order
 from piq_bench.images.processes import available_cores, interrupts_blocked
 from piq_bench.records import Benchmark, IntArray, Pixels
@@ -47,7 +48,8 @@ def map_images(
     images = [str(benchmark.images[row]) for row in rows]
     chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
     failures: list[tuple[str, Unreadable]] = []
-    for chunk, values in zip(chunks, _map_chunks(chunks, root, function, workers or available_cores()), strict=True):
+    work = partial(_map_chunk, root=root, function=function, follow_links=benchmark.follow_links)
+    for chunk, values in zip(chunks, _map_chunks(chunks, root, work, workers or available_cores()), strict=True):
         for image, value in zip(chunk, values, strict=True):
             if isinstance(value, Unreadable):
                 failures.append((image, value))
@@ -59,16 +61,19 @@ def map_images(
 
 
 def _map_chunks(
-    chunks: Sequence[Sequence[str]], root: Path, function: Callable[[Pixels], Array], workers: int
+    chunks: Sequence[Sequence[str]],
+    root: Path,
+    work: Callable[[Sequence[str]], list[Array | Unreadable]],
+    workers: int,
 ) -> Iterator[list[Array | Unreadable]]:
     if workers == 1 or len(chunks) <= 1:
-        yield from (_map_chunk(chunk, root, function) for chunk in chunks)
+        yield from map(work, chunks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
 
         def submit(chunk: Sequence[str]) -> Future[list[Array | Unreadable]]:
             with interrupts_blocked():  # submitting may start a process
-                return pool.submit(_map_chunk, chunk, root, function)
+                return pool.submit(work, chunk)
 
         try:
             yield from in_order(submit, chunks, IN_FLIGHT * workers)
@@ -78,9 +83,11 @@ def _map_chunks(
             raise LimitExceeded(str(root), [problem]) from error
 
 
-def _map_chunk(images: Sequence[str], root: Path, function: Callable[[Pixels], Array]) -> list[Array | Unreadable]:
+def _map_chunk(
+    images: Sequence[str], root: Path, function: Callable[[Pixels], Array], follow_links: bool
+) -> list[Array | Unreadable]:
     """The function's value for each image, or why it cannot be read."""
-    folder = ImageFolder(root)
+    folder = ImageFolder(root, follow_links=follow_links)
     values: list[Array | Unreadable] = []
     with strict_decoding():
         for image in images:
@@ -100,5 +107,6 @@ def _problems(failures: Sequence[tuple[str, Unreadable]]) -> list[Problem]:
     for code, found in sorted(by_code.items()):
         n = len(found)
         images = f"{n} image{'s' if n > 1 else ''}: {first_few(found, n)}"
-        problems.append(Problem(code, "images", images, f"fix or restore {'them' if n > 1 else 'it'}", n))
+        remedy = LINK_REMEDIES.get(code, f"fix or restore {'them' if n > 1 else 'it'}")
+        problems.append(Problem(code, "images", images, remedy, n))
     return problems

@@ -51,7 +51,12 @@ class Inspection:
 
 
 def read_benchmark(
-    path: Path | None, *, need_labels: bool = True, with_groups: bool = True, taxonomy: str | None = None
+    path: Path | None,
+    *,
+    need_labels: bool = True,
+    with_groups: bool = True,
+    taxonomy: str | None = None,
+    tell: Callable[[str], None] = lambda note: None,
 ) -> Benchmark:
     """Read a data set to score against.
 
@@ -62,6 +67,7 @@ def read_benchmark(
         with_groups: whether to read stored near-duplicate groups; false when they are about to be computed anew.
         taxonomy: "portrait" to give labels of a public attribute data set the names of Portrait250K where they mean
             exactly the same; None for its own names.
+        tell: called with each note on what was ignored, or differs from the official release.
 
     Raises:
         BadDataset: with every problem found.
@@ -76,6 +82,8 @@ def read_benchmark(
         problems.append(Problem("no-test-images", "split", found, remedy))
     if problems:
         raise BadDataset(str(path or BUNDLED), problems)
+    for note in inspection.notes:
+        tell(f"{note.where}: {note.found}")
     return inspection.benchmark
 
 
@@ -333,6 +341,8 @@ class _Reader:
         rules = (*grouped, *(standard or ())) if own is None else own
         if benchmark.groups is None:  # they may be made later: the score says that there are none
             rules = tuple(rule for rule in rules if "group" not in rule.columns)
+        if not self.need_labels and not benchmark.identities:  # labels are held back, as in the kit of a challenge
+            rules = tuple(rule for rule in rules if set(benchmark.rule_columns).issuperset(rule.columns))
         problems = column_problems(f"{FILE}: retrieval.exclude", rules, benchmark.rule_columns)
         if problems:
             raise BadDataset(str(self.source), problems)

@@ -101,7 +101,7 @@ def check_submission(
     meta = _meta(container, benchmark)
     distance: Literal["cosine", "euclidean"] = "euclidean" if meta.get("distance") == "euclidean" else "cosine"
     of_matrix = {}
-    if _takes_matrix(benchmark):
+    if takes_matrix(benchmark):
         of_matrix = {each: container.arrays.pop(each) for each in OF_MATRIX if each in container.arrays}
     images = read_texts(container, "image")
     name_row = row_namer(images)
@@ -150,7 +150,7 @@ def check_submission(
     )
 
 
-def _takes_matrix(benchmark: Benchmark) -> bool:
+def takes_matrix(benchmark: Benchmark) -> bool:
     """Whether a matrix can be submitted; tasks of a benchmark keep their names."""
     return benchmark.retrieval_task is not None and not {task.name for task in benchmark.tasks} & set(OF_MATRIX)
 
@@ -161,12 +161,12 @@ def _limits(benchmark: Benchmark) -> Limits:
         max_columns[EMBEDDING] = MAX_DIMENSION
     for task in benchmark.classification_tasks:
         max_columns[task.name] = max(MIN_COLUMN_LIMIT, len(task.labels))
-    takes_matrix = _takes_matrix(benchmark)
-    if takes_matrix:
+    has_matrix = takes_matrix(benchmark)
+    if has_matrix:
         n_query, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         max_columns |= dict.fromkeys(MATRICES, n_query + 2 * n_gallery + MIN_COLUMN_LIMIT)
         max_columns |= dict.fromkeys((QUERY_IDS, GALLERY_IDS), MIN_COLUMN_LIMIT)
-    return Limits(benchmark.test_rows.size, max_columns, takes_matrix)
+    return Limits(benchmark.test_rows.size, max_columns, has_matrix)
 
 
 def _check_names(container: Container, benchmark: Benchmark, limits: Limits, partial: bool) -> None:

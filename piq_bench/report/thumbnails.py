@@ -25,7 +25,7 @@ def thumbnails(benchmark: Benchmark, rows: Iterable[int]) -> dict[int, str]:
     addresses: dict[int, str] = {}
     if root is None:
         return addresses
-    folder = ImageFolder(root)
+    folder = ImageFolder(root, follow_links=benchmark.follow_links)
     with strict_decoding():
         for row in dict.fromkeys(rows):
             try:

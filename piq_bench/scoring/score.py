@@ -174,19 +174,23 @@ def require_numbers(score: Score) -> None:
 def _data_notes(benchmark: Benchmark) -> list[str]:
     """What about identities and columns casts doubt on a re-id score."""
     notes = [] if benchmark.rules_declared else [
-        f"no rule uses the column {name!r}: images that agree in it stay candidates; see [retrieval] exclude"
+        f"no exclusion rule uses the column {name!r}: gallery images with the same {name} as the query stay candidates;"
+        " to change this, set exclude under [retrieval] in benchmark.toml, or use --exclude"
         for name in unused_columns(benchmark)
     ]  # fmt: skip
     missing = look_missing(benchmark.identities, benchmark.persons)
     if missing:
         notes.append(
             f"identities that look like missing values count as people: {first_few(missing, len(missing))};"
-            " declare them as junk, distractors or persons"
+            " declare them as junk, distractors or persons under [retrieval] in benchmark.toml"
         )
     alike = look_alike(benchmark.identities)
     if alike:
         pairs = [" = ".join(names[:2]) for names in alike]
-        notes.append(f"identities that differ in spelling alone count as different: {first_few(pairs, len(pairs))}")
+        notes.append(
+            f"identities that differ in spelling alone count as different people: {first_few(pairs, len(pairs))};"
+            " if they are the same person, correct the labels"
+        )
     return notes
 
 

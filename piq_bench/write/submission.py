@@ -30,26 +30,32 @@ Array = NDArray[Any]
 def write_submission(
     path: Path,
     *,
-    images: Sequence[str] | NDArray[np.object_],
+    images: Sequence[str] | NDArray[np.object_] | None,
     embedding: EmbeddingArray | None = None,
     predictions: Mapping[str, Array] | None = None,
+    matrix: Mapping[str, Array] | None = None,
     meta: Mapping[str, object] | None = None,
 ) -> None:
     """Write a submission in the format given by the suffix: .npz, .parquet, or none for a folder.
 
     Args:
         path: the file or folder to write; a folder must not exist yet.
-        images: the image id of each row.
+        images: the image id of each row; None for a matrix alone.
         embedding: shape (n_rows, dimension); None without re-id.
         predictions: by task name, shape (n_rows,) or (n_rows, n_labels).
+        matrix: `distance` or `similarity`, shape (n_query, n_gallery), with `query` and `gallery`, the image ids of its
+            rows and columns, by these names; an alternative to the embedding, which no Parquet file can hold.
         meta: JSON values by key, such as name, benchmark and distance.
 
     Raises:
-        BadUsage: if the suffix is unknown or the folder exists.
+        BadUsage: if the suffix is unknown or not one of a matrix, or the folder exists.
         ValueError: if an array has not one row per image, or a task has a reserved name.
         TypeError: if an array holds Python objects.
     """
-    _write(path, _checked(images, embedding, predictions or {}), meta)
+    if matrix and path.suffix == ".parquet":
+        remedy = "end the name with .npz, or with nothing for a folder"
+        raise BadUsage(path.name, [Problem("suffix", path.name, "a Parquet file holds no distance matrix", remedy)])
+    _write(path, {**_checked(images, embedding, predictions or {}), **(matrix or {})}, meta)
 
 
 def write_distances(
@@ -76,10 +82,7 @@ def write_distances(
     ids = {name: np.asarray(list(images), dtype=np.str_) for name, images in (("query", query), ("gallery", gallery))}
     if distance.shape != (ids["query"].size, ids["gallery"].size):
         raise ValueError(f"distance has shape {distance.shape} for {ids['query'].size} x {ids['gallery'].size} images")
-    if path.suffix == ".parquet":
-        remedy = "end the name with .npz, or with nothing for a folder"
-        raise BadUsage(path.name, [Problem("suffix", path.name, "a Parquet file holds no distance matrix", remedy)])
-    _write(path, {**ids, "distance": distance}, meta)
+    write_submission(path, images=None, matrix={**ids, "distance": distance}, meta=meta)
 
 
 def _write(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, object] | None) -> None:
@@ -98,9 +101,15 @@ def _write(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, object] |
 
 
 def _checked(
-    images: Sequence[str] | NDArray[np.object_], embedding: EmbeddingArray | None, predictions: Mapping[str, Array]
+    images: Sequence[str] | NDArray[np.object_] | None,
+    embedding: EmbeddingArray | None,
+    predictions: Mapping[str, Array],
 ) -> dict[str, Array]:
     """All arrays by name, checked: arrays that cannot be written are a programming error, not a refusal."""
+    if images is None:
+        if embedding is not None or predictions:
+            raise ValueError("an embedding and predictions need the image id of each row")
+        return {}
     arrays: dict[str, Array] = {"image": np.asarray(list(images), dtype=np.str_)}
     if embedding is not None:
         arrays["embedding"] = embedding

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from folders import write_market
 
 from piq_bench.cli import load_command
 from piq_bench.read.dataset import read_benchmark
@@ -225,6 +226,39 @@ def test_an_unwritable_score_file_is_refused_before_scoring(dataset: Path, submi
     assert "Traceback" not in result.output
     assert "nowhere" in result.stderr
     assert result.stdout == ""
+
+
+def test_what_reading_passed_over_is_told_and_leaves_the_score_file_as_it_is(tmp_path: Path) -> None:
+    names = {"query": ["0001_c1s1_0.jpg"], "bounding_box_test": ["0001_c2s1_0.jpg", "0002_c2s1_0.jpg"]}
+    folder, entry = write_market(tmp_path / "market", names), tmp_path / "entry.npz"
+    benchmark = read_benchmark(folder)
+    write_submission(entry, images=benchmark.images, embedding=np.eye(3, dtype=np.float32))
+    quiet = run(entry, "--dataset", folder, "--format", "json")
+    for litter in (".DS_Store", "Thumbs.db", "readme.txt"):
+        (folder / "query" / litter).touch()
+    told = run(entry, "--dataset", folder, "--format", "json")
+    assert (quiet.exit_code, told.exit_code) == (0, 0), told.output
+    assert told.stdout == quiet.stdout
+    lines = told.stderr.splitlines()
+    assert lines[0].startswith("data set: recognised as ")
+    assert "note: query: ignored: 'readme.txt'" in lines[1:]
+    assert "note: market: 2 entries that file managers left behind are passed over" in lines[1:]
+    hidden = run(entry, "--dataset", folder, "--format", "json", "--disclosure", "score")
+    assert "note: " not in hidden.stderr
+
+
+def test_many_notes_on_the_data_set_are_counted(dataset: Path, submission: Path) -> None:
+    head, *lines = (dataset / "annotations.csv").read_text(encoding="utf-8").splitlines()
+    further = ",".join(f"remark{number}" for number in range(8))
+    text = "\n".join([f"{head},{further}", *(line + ",x" * 8 for line in lines)]) + "\n"
+    (dataset / "annotations.csv").write_text(text, encoding="utf-8")
+    done = run(submission, "--dataset", dataset)
+    assert done.exit_code == 0, done.output
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        *(f"note: annotations.csv: column 'remark{number}' is ignored" for number in range(5)),
+        "note: 3 more notes on the data set: piq-stats prints all of them",
+    ]
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -1,6 +1,7 @@
 """Image files: missing, empty and equal ones are found by their bytes."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,31 @@ def test_missing_and_empty_files_are_counted(tmp_path: Path) -> None:
         "missing-image-file": ("warning", "1 of 7 images have no file: 'b/04.jpg'"),
         "empty-image-file": ("warning", "2 of 7 images are empty files: 'a/01.jpg', 'a/02.jpg'"),
     }
+
+
+def test_links_out_of_the_folder_are_named_and_followed_on_request(tmp_path: Path) -> None:
+    contents = distinct()
+    cached = {image: contents.pop(image) for image in ("a/01.jpg", "a/02.jpg")}
+    folder = with_files(write_folder(tmp_path / "data"), contents)
+    for number, (image, content) in enumerate(cached.items()):
+        (tmp_path / f"{number}").write_bytes(content)
+        (folder / "images" / image).symlink_to(tmp_path / f"{number}")
+    (folder / "images" / "a" / "03.jpg").unlink()
+    (folder / "images" / "a" / "03.jpg").symlink_to(tmp_path / "not-fetched")
+    broken = (
+        "1 of 7 images are links to files that do not exist: 'a/03.jpg';"
+        " fetch the files, for example by `git annex get` or `dvc pull`, or mend the links"
+    )
+    assert found(folder) == {
+        "image-link-outside": (
+            "warning",
+            "2 of 7 images are links that leave the image folder: 'a/01.jpg', 'a/02.jpg';"
+            " if you trust this data set, use --follow-links",
+        ),
+        "broken-image-link": ("warning", broken),
+    }
+    benchmark = replace(inspect_dataset(folder).benchmark, follow_links=True)
+    assert [finding.text for finding in check_files(benchmark)] == [broken]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,33 @@
 """Data sets that form a challenge or do not, and bundles that are written whole or not at all."""
 
 import csv
+import json
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
-from export_builders import DATES, TOML, WITHOUT_REID, dataset
+from click.testing import CliRunner
+from export_builders import DATES, TOML, WITHOUT_REID, dataset, submission
 
+from piq_bench.cli import load_command
 from piq_bench.errors import BadDataset, BadInput, BadUsage
 from piq_bench.export import bundle
-from piq_bench.export.bundle import Plan, kit_files, make_plan, requirements, write_file, write_folder, zipped
+from piq_bench.export.bundle import (
+    Plan,
+    kit_files,
+    make_plan,
+    page_values,
+    reference_files,
+    requirements,
+    write_file,
+    write_folder,
+    zipped,
+)
+from piq_bench.export.host import score_upload
+from piq_bench.export.pages import html_page, markdown_page
 from piq_bench.read.dataset import read_benchmark
+from piq_bench.records import GALLERY, QUERY
 
 
 def planned(*datasets: Path | None, dates: tuple[datetime, ...] | None = None) -> Plan:
@@ -78,6 +95,78 @@ def test_a_kit_holds_neither_labels_nor_identities(tmp_path: Path) -> None:
     kit = read_benchmark(tmp_path, need_labels=False)
     assert kit.tasks == plan.benchmark.tasks and kit.identities == ()
     assert kit.images.tolist() == plan.benchmark.images.tolist()
+
+
+def with_rules(folder: Path) -> Path:
+    """A data set whose rules name columns of the annotations, with groups of another tool."""
+    rules = '[retrieval]\nexclude = [["group"], ["identity", "camera"], ["clothes"]]\n'
+    toml = f'{TOML}{rules}junk = ["zaphod5"]\ndistractors = ["zaphod4"]\n'
+    table = dataset(folder, toml=toml) / "annotations.csv"
+    head, *lines = table.read_text(encoding="utf-8").splitlines()
+    lines = [f"{line},c{number % 3},{number % 7}" for number, line in enumerate(lines)]
+    table.write_text("\n".join([f"{head},camera,clothes", *lines]) + "\n", encoding="utf-8")
+    groups = "image,group\np0/0.jpg,one\np0/1.jpg,one\np1/0.jpg,two\np2/3.jpg,two\n"
+    (folder / "groups.csv").write_text(groups, encoding="utf-8")
+    return folder
+
+
+def test_a_host_applies_the_rules_of_the_data_set(tmp_path: Path) -> None:
+    folder = with_rules(tmp_path / "a")
+    plan = planned(folder)
+    hosted = tmp_path / "hosted"
+    hosted.mkdir()
+    for name, content in reference_files(plan.phases[0]).items():
+        (hosted / name).write_bytes(content)
+    entry = submission(tmp_path / "entry.npz", folder)
+    options = ["--dataset", str(folder), "--format", "json", "--bootstrap", "10"]
+    done = CliRunner().invoke(load_command("score"), [str(entry), *options])
+    assert done.exit_code == 0, done.output
+    found, expected = score_upload(hosted, entry, plan.settings), json.loads(done.stdout)
+    assert expected["protocol"]["exclude"] == ["clothes", "group", "identity+camera"]
+    assert found.digest == expected["protocol"]["digest"]
+    (folder / "benchmark.toml").write_text(TOML.format(name="tiny"), encoding="utf-8")
+    without = json.loads(CliRunner().invoke(load_command("score"), [str(entry), *options]).stdout)
+    assert without["protocol"]["digest"] != found.digest
+
+
+def test_the_pages_tell_the_rules_and_that_a_matrix_may_be_submitted(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("markdown_it")
+    named = TOML.replace("[tasks.gender]", "[tasks.distance]")  # then that is the name of a task
+    table = dataset(tmp_path / "named", toml=named) / "annotations.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("gender", "distance", 1), encoding="utf-8")
+    expected = {
+        with_rules(tmp_path / "rules"): (True, "same clothes; near-duplicates of the query; same identity and camera"),
+        tmp_path / "named": (False, "none"),
+        dataset(tmp_path / "without", toml=WITHOUT_REID): (False, None),
+    }
+    for folder, (takes_matrix, excluded) in expected.items():
+        values = page_values(planned(folder), "EvalAI")
+        assert ("can submit a float16 or" in markdown_page("submission.md", values)) is takes_matrix
+        text = html_page(markdown_page("evaluation.md", values))
+        assert ("candidates</strong> in tiny 1: " in text) is (excluded is not None)
+        assert excluded is None or f"in tiny 1: {excluded}.</li>" in text
+
+
+def test_a_kit_checks_submissions_to_a_benchmark_whose_rules_need_labels(tmp_path: Path) -> None:
+    folder, kit = with_rules(tmp_path / "a"), tmp_path / "kit"
+    kit.mkdir()
+    for name, content in kit_files(planned(folder).phases[0]).items():
+        (kit / name).write_bytes(content)
+    target = read_benchmark(folder)
+    query, gallery = (target.images[target.split == split].astype(str) for split in (QUERY, GALLERY))
+    distance = np.zeros((query.size, gallery.size), dtype=np.float32)
+    matrix = {"distance": distance, "query": query, "gallery": gallery}
+    with np.load(kit / "submission.npz") as example:
+        by_row = {name: example[name] for name in example.files if name != "embedding"}
+    np.savez(tmp_path / "matrix.npz", **by_row, **matrix)
+    for entry in (kit / "submission.npz", tmp_path / "matrix.npz"):
+        done = CliRunner().invoke(load_command("check"), [str(entry), "--dataset", str(kit)])
+        assert done.exit_code == 0, done.output
+    toml = (folder / "benchmark.toml").read_text(encoding="utf-8")
+    (folder / "benchmark.toml").write_text(toml.replace('"clothes"', '"cloths"'), encoding="utf-8")
+    with pytest.raises(BadDataset, match="did you mean 'clothes'"):  # where there are labels, a rule may be misspelt
+        read_benchmark(folder, need_labels=False)
 
 
 def test_the_order_of_files_does_not_matter() -> None:

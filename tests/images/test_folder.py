@@ -44,6 +44,35 @@ def test_links_that_leave_the_folder_are_refused(folder: ImageFolder) -> None:
         assert caught.value.code == "outside"
 
 
+def test_links_that_leave_the_folder_are_followed_on_request(folder: ImageFolder) -> None:
+    root = Path(folder.root)
+    (root / "link.png").symlink_to("../secret.png")
+    (root / "up").symlink_to("..")
+    (root / "etc").symlink_to("/etc")
+    following = ImageFolder(root, follow_links=True)
+    assert [following.read(image).data for image in ("sub/a.png", "link.png", "up/secret.png")] == [
+        b"inside",
+        b"outside",
+        b"outside",
+    ]
+    for image, code in {"../secret.png": "bad-path", "etc": "not-a-file", "up/none.png": "missing-file"}.items():
+        with pytest.raises(Unreadable) as caught:
+            following.read(image)
+        assert caught.value.code == code, image
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_links_to_nowhere_are_told_from_missing_files(folder: ImageFolder, follow_links: bool) -> None:
+    root = Path(folder.root)
+    (root / "annexed.png").symlink_to("../.git/annex/objects/not/fetched")
+    (root / "cached").symlink_to("/no/such/folder")
+    (root / "twice.png").symlink_to("annexed.png")
+    for image in ("annexed.png", "cached/a.png", "cached/deep/a.png", "twice.png"):
+        with pytest.raises(Unreadable) as caught:
+            ImageFolder(root, follow_links=follow_links).read(image)
+        assert (caught.value.code, caught.value.found) == ("broken-link", "is a link to a file that does not exist")
+
+
 def test_what_is_no_regular_file_is_refused(folder: ImageFolder) -> None:
     root = Path(folder.root)
     os.mkfifo(root / "pipe.png")
@@ -55,7 +84,7 @@ def test_what_is_no_regular_file_is_refused(folder: ImageFolder) -> None:
         "empty.png": "empty-file",
         "none.png": "missing-file",
         "sub/a.png/b.png": "missing-file",
-        "dangling.png": "missing-file",
+        "dangling.png": "broken-link",
         "x" * 300: "unreadable-file",
     }
     for image, code in expected.items():

@@ -53,7 +53,7 @@ def notes(place: Path, dataset: Path, *options: str) -> list[str]:
 def test_doubts_are_told_on_every_score_and_by_stats(tmp_path: Path) -> None:
     folder = data(tmp_path / "a")
     found = notes(tmp_path, folder)
-    assert any("column 'camera'" in note for note in found)
+    assert any("column 'camera': gallery images with the same camera as the query" in note for note in found)
     assert any("missing values" in note and "'0000'" in note for note in found)
     assert any("spelling alone" in note and "P1 = p1" in note for note in found)
     codes = {finding.code: finding.severity for finding in find_findings(inspect_dataset(folder).benchmark)}
@@ -77,7 +77,11 @@ def test_queries_and_training_images_of_nobody_are_a_warning(tmp_path: Path) -> 
         "bounding_box_test": ["0000_c2_1.jpg", "2000_c3_1.jpg"],
     }
     findings = find_findings(inspect_dataset(write_market(tmp_path, names)).benchmark)
-    assert {"distractor-in-train", "distractor-in-query", "junk-in-query"} <= {finding.code for finding in findings}
+    texts = {finding.code: finding.text for finding in findings}
+    assert {"distractor-in-train", "distractor-in-query", "junk-in-query"} <= texts.keys()
+    assert "declared as distractor, so they count as unlabelled" in texts["distractor-in-train"]
+    assert "declared as junk, so they are no queries: 'query/-1_c2_1.jpg'" in texts["junk-in-query"]
+    assert "change junk under [retrieval] in benchmark.toml" in texts["junk-in-query"]
 
 
 def test_no_number_is_no_success(tmp_path: Path) -> None:

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from piq_bench.errors import BadDataset
-from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, TRAIN, Benchmark
+from piq_bench.read.rules import parse_rules, with_rules
+from piq_bench.records import (
+    GALLERY,
+    NO_GROUP,
+    NO_IDENTITY,
+    NOT_ANNOTATED,
+    QUERY,
+    TRAIN,
+    Benchmark,
+    Grouping,
+    Groups,
+)
+from piq_bench.retrieve.candidates import find_candidates, owners
 from reference_model import data
 
 
@@ -49,6 +61,25 @@ def test_people_and_scenes_held_out_are_not_trained_on(seed: int, share: float) 
         splits = tried.split[tried.identity == person].tolist()
         assert splits.count(QUERY) == (-(-len(splits) // data.QUERY_EVERY) if len(splits) > 1 else 0)
         assert splits.count(GALLERY) == len(splits) - splits.count(QUERY)
+
+
+def test_held_out_images_are_compared_by_the_rules_of_the_benchmark() -> None:
+    benchmark = drawn(3)
+    clothes = np.array([f"c{row % 4}" for row in range(benchmark.images.size)], dtype=object)
+    groups = Groups(Grouping(), np.zeros(clothes.size, dtype=np.uint64), np.full(clothes.size, NO_GROUP))
+    benchmark = replace(benchmark, columns={"clothes": clothes}, groups=groups, exclude=())
+    ruled = with_rules(benchmark, parse_rules(["group", "group+camera", "identity+clothes"]))
+    tried = data.held_out(ruled, 0.5, 0)
+    assert list(map(str, tried.exclude)) == ["identity+clothes"]
+    worn = dict(zip(benchmark.images, clothes, strict=True))
+    assert tried.columns["clothes"].tolist() == [worn[image] for image in tried.images]
+    candidates = find_candidates(tried)
+    owner = owners(candidates.ignored)
+    assert owner.size
+    for place, row in zip(owner, candidates.ignored.values, strict=True):
+        query, gallery = candidates.query[place], candidates.gallery[row]
+        assert tried.identity[query] == tried.identity[gallery]
+        assert worn[tried.images[query]] == worn[tried.images[gallery]]
 
 
 def test_the_same_seed_holds_out_the_same_images() -> None:

@@ -1,6 +1,7 @@
 """`python -m reference_model`: from a data set to a score, and the exit code of every failure."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,23 @@ def test_from_a_data_set_to_a_score(folder: Path, tmp_path: Path) -> None:
     found = CliRunner().invoke(load_command("score"), [str(entry), "--dataset", str(folder), "--format", "json"])
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["submission"]["name"] == "fss-br"
+
+
+def test_linked_images_are_read_on_request(folder: Path, tmp_path: Path) -> None:
+    linked, run = tmp_path / "linked", tmp_path / "run"
+    shutil.copytree(folder, linked, ignore=shutil.ignore_patterns("images"))
+    for path in filter(Path.is_file, (folder / "images").rglob("*")):
+        link = linked / path.relative_to(folder)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    train = ("train", linked, "--out", run, "--preset", "fss", *QUICK, *HERE)
+    refused = call(*train)
+    assert refused.exit_code == 4
+    assert "--follow-links" in refused.stderr
+    assert call(*train, "--follow-links").exit_code == 0
+    predict = ("predict", run, linked, "--out", tmp_path / "entry.npz", *HERE)
+    assert call(*predict).exit_code == 4
+    assert call(*predict, "--follow-links").exit_code == 0
 
 
 def test_a_run_is_resumed_by_its_folder_alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

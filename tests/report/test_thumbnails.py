@@ -57,6 +57,13 @@ def test_links_out_of_the_folder_are_not_followed(benchmark: Benchmark, tmp_path
     assert list(thumbnails(replace(benchmark, images=images), range(4))) == [2, 3]
 
 
+def test_links_out_of_the_folder_are_followed_on_request(benchmark: Benchmark, tmp_path: Path) -> None:
+    path = tmp_path / "images" / benchmark.images[0]
+    path.rename(tmp_path / "outside.jpg")
+    path.symlink_to(tmp_path / "outside.jpg")
+    assert list(thumbnails(replace(benchmark, follow_links=True), range(4))) == [0, 1, 2, 3]
+
+
 def test_grey_pictures_and_data_sets_without_pictures(benchmark: Benchmark, tmp_path: Path) -> None:
     Image.new("L", (10, 400), 99).save(tmp_path / "images" / benchmark.images[0])
     assert opened(thumbnails(benchmark, [0])[0]).size[1] == SIZE[1]
