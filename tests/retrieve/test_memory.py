@@ -13,7 +13,7 @@ from piq_bench.retrieve.similarity import Similarity
 def test_memory_follows_the_blocks_and_not_the_gallery() -> None:
     rng = np.random.default_rng(0)
     benchmark = builders.benchmark(rng, builders.Size(n_query=1, n_gallery=2), mode=None)
-    n_query, n_gallery = 1000, 10_000
+    n_query, n_gallery = 400, 10_000
     embedding = rng.standard_normal((n_query + n_gallery, 8)).astype(np.float32)
     submission = builders.submission(rng, benchmark, embedding)
     object.__setattr__(submission, "order", np.arange(n_query + n_gallery))
@@ -28,7 +28,7 @@ def test_memory_follows_the_blocks_and_not_the_gallery() -> None:
         np.zeros(n_query),
         excluded,
         np.arange(n_query + 1),
-        query_block=64,
+        query_block=16,
         gallery_block=512,
         threads=1,
     )
