@@ -22,7 +22,7 @@ from reference_model.schedule import Schedule
 if TYPE_CHECKING:
     import torch
 
-    from piq_bench.records import Score
+    from piq_bench.scoring.records import Score
     from reference_model.predict import Progress
 
 PREFIX = "reference-"  # of an entry's name

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from piq_bench.read.submission import read_submission
-from piq_bench.records import Benchmark, Score
+from piq_bench.records import Benchmark
 from piq_bench.report.json import score_document
 from piq_bench.report.rows import main_rows
 from piq_bench.retrieve.engines import choose
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 from piq_bench.write.files import write_text
 from piq_bench.write.submission import write_submission

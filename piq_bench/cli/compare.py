@@ -21,8 +21,9 @@ from piq_bench.cli.options import (
 from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
-    from piq_bench.records import Benchmark, Protocol
+    from piq_bench.records import Benchmark
     from piq_bench.scoring.compare import Comparison
+    from piq_bench.scoring.records import Protocol
 
 MAX_SCORE_FILE = 16 << 20
 
@@ -176,7 +177,8 @@ def read_origin(path: Path) -> tuple[str, "Protocol"]:
         OSError: if it cannot be read.
         ValueError: if it is not a score file.
     """
-    from piq_bench.records import Grouping, Protocol
+    from piq_bench.records import Grouping
+    from piq_bench.scoring.records import Protocol
 
     if not path.is_file() or path.stat().st_size > MAX_SCORE_FILE:
         raise ValueError(f"not a file of at most {MAX_SCORE_FILE} bytes")

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from piq_bench.errors import BadDataset, Problem, printable
-from piq_bench.records import RETRIEVAL, Benchmark, Interval, Score
+from piq_bench.records import RETRIEVAL, Benchmark
+from piq_bench.scoring.records import Interval, Score
 
 MAX_KEY = 36  # characters; Codabench cuts or refuses longer ones
 PER_CENT = 100.0

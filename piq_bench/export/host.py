@@ -17,10 +17,11 @@ from piq_bench.export.columns import PER_CENT, columns_of, half_widths, row_of
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.read.upload import find_submission
-from piq_bench.records import GALLERY, QUERY, Benchmark, Score, Submission
+from piq_bench.records import GALLERY, QUERY, Benchmark, Submission
 from piq_bench.report.disclosure import DISCLOSURES, disclosed, disclosed_document, redacted_problems
 from piq_bench.report.json import digest_of, score_document
 from piq_bench.retrieve.engines import choose
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import require_numbers, score
 
 SCHEMA = "piq-bench/host/1"

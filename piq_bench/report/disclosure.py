@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from piq_bench.errors import BadDataset, Problem
-from piq_bench.records import Score
 from piq_bench.report.json import FURTHER, score_document
+from piq_bench.scoring.records import Score
 
 DISCLOSURES = ("full", "public", "score")
 HIDDEN = {  # parts of the score file that each level leaves out

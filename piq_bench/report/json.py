@@ -16,7 +16,7 @@ from dataclasses import asdict
 import numpy as np
 
 from piq_bench import __version__
-from piq_bench.records import AttributeScore, Intervals, ReidScore, Score
+from piq_bench.scoring.records import AttributeScore, Intervals, ReidScore, Score
 
 SCHEMA = "piq-bench/score/1"
 FURTHER = "further_metrics"

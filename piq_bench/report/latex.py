@@ -1,8 +1,9 @@
 """Formats a Score as one LaTeX table with the columns of the paper's Table 4; needs no package."""
 
 from piq_bench.errors import printable
-from piq_bench.records import RETRIEVAL, Benchmark, Score
+from piq_bench.records import RETRIEVAL, Benchmark
 from piq_bench.report.rows import percent, span
+from piq_bench.scoring.records import Score
 
 ESCAPES = {
     "\\": r"\textbackslash{}",

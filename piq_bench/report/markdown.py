@@ -1,8 +1,9 @@
 """Formats a Score as Markdown, for a README, an issue or a CI summary."""
 
 from piq_bench.errors import printable
-from piq_bench.records import Benchmark, Score
+from piq_bench.records import Benchmark
 from piq_bench.report.rows import ATTRIBUTE_METRICS, attribute_rows, main_rows, metric_rows, summary
+from piq_bench.scoring.records import Score
 
 SPECIAL = "\\`*_{}[]<>()#+-.!|&~"
 

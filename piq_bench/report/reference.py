@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from piq_bench.errors import BadUsage, Problem, printable, quoted
-from piq_bench.records import Score
 from piq_bench.report.json import SCHEMA
+from piq_bench.scoring.records import Score
 
 BUNDLED = "reference.json"  # written by: piq-score ENTRY --disclosure score --bootstrap 0 --json FILE
 MAX_BYTES = 16 << 20

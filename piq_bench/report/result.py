@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from piq_bench.records import RETRIEVAL, Benchmark, Interval, Score
+from piq_bench.records import RETRIEVAL, Benchmark
 from piq_bench.report.json import score_document
 from piq_bench.report.rows import main_rows, summary
 from piq_bench.report.table import score_table
+from piq_bench.scoring.records import Interval, Score
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,8 @@ Rounding happens here: scores are printed in per cent with two decimals, as 100 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from piq_bench.records import RETRIEVAL, Benchmark, Grouping, Interval, Score
+from piq_bench.records import RETRIEVAL, Benchmark, Grouping
+from piq_bench.scoring.records import Interval, Score
 
 NOT_DEFINED = "-"
 METRIC_NAMES = {

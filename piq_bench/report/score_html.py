@@ -12,7 +12,7 @@ import numpy as np
 from piq_bench import __version__
 from piq_bench.errors import printable
 from piq_bench.metrics.piq import reid_score
-from piq_bench.records import GALLERY, NO_IDENTITY, RETRIEVAL, Benchmark, Interval, LabelScore, Score, Task
+from piq_bench.records import GALLERY, NO_IDENTITY, RETRIEVAL, Benchmark, Task
 from piq_bench.report.charts import (
     HEIGHT,
     WIDTH,
@@ -40,6 +40,7 @@ from piq_bench.report.rows import (
 )
 from piq_bench.report.thumbnails import thumbnails
 from piq_bench.scoring.drilldown import RANKS, Cmc, Drilldown, RankedQuery
+from piq_bench.scoring.records import Interval, LabelScore, Score
 
 N_LOSSES = 12
 N_IMPROVEMENTS = 16

@@ -16,10 +16,11 @@ import numpy as np
 
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
-from piq_bench.records import Benchmark, BoolArray, EmbeddingArray, IntArray, Score
+from piq_bench.records import Benchmark, BoolArray, EmbeddingArray, IntArray
 from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 from piq_bench.write.submission import write_submission
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from piq_bench.errors import printable
-from piq_bench.records import Benchmark, Score
+from piq_bench.records import Benchmark
 from piq_bench.report.json import digest_of
 from piq_bench.report.rows import (
     ATTRIBUTE_MEANS,
@@ -21,6 +21,7 @@ from piq_bench.report.rows import (
     percent,
     summary,
 )
+from piq_bench.scoring.records import Score
 
 WIDTH = 80
 STYLES = ("bold", "bold cyan", "")

@@ -8,16 +8,8 @@ import numpy as np
 from piq_bench.metrics.labels import chance_f1, confusion, f1, majority_f1, precision, recall
 from piq_bench.metrics.multilabel import Mean, average_precision, balanced_accuracy, image_metrics, mean_accuracy
 from piq_bench.metrics.sums import ordered_mean
-from piq_bench.records import (
-    NOT_ANNOTATED,
-    AttributeScore,
-    Benchmark,
-    BoolArray,
-    IntArray,
-    LabelScore,
-    Submission,
-    Task,
-)
+from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, IntArray, Submission, Task
+from piq_bench.scoring.records import AttributeScore, LabelScore
 from piq_bench.scoring.tally import LabelTally
 
 

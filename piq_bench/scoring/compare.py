@@ -23,10 +23,11 @@ import numpy as np
 from piq_bench.errors import BadUsage, Problem, printable, quoted
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.metrics.labels import macro_f1
-from piq_bench.records import Benchmark, BoolArray, FloatArray, Interval, Protocol, Submission
+from piq_bench.records import Benchmark, BoolArray, FloatArray, Submission
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
 from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, interval, resamples
+from piq_bench.scoring.records import Interval, Protocol
 from piq_bench.scoring.reid import score_reid
 from piq_bench.scoring.score import protocol_of
 from piq_bench.scoring.tally import LabelTally, ReidTally, piq_estimates, reid_estimates, tally_labels

@@ -14,21 +14,11 @@ import numpy as np
 from piq_bench.metrics.labels import macro_f1
 from piq_bench.metrics.piq import aspect_scores, piq, reid_score
 from piq_bench.metrics.retrieval import Rankings, cumulative_match
-from piq_bench.records import (
-    CLASSIFICATION,
-    GALLERY,
-    TRAIN,
-    Benchmark,
-    FloatArray,
-    IntArray,
-    LabelScore,
-    QueryScores,
-    Score,
-    Submission,
-)
+from piq_bench.records import CLASSIFICATION, GALLERY, TRAIN, Benchmark, FloatArray, IntArray, Submission
 from piq_bench.retrieve.candidates import find_candidates
 from piq_bench.retrieve.matrix import similarity_of
 from piq_bench.retrieve.neighbours import Neighbour, nearest
+from piq_bench.scoring.records import LabelScore, QueryScores, Score
 
 RANKS = tuple(range(1, 51))  # of the CMC curve
 N_CLASSES = 3  # classes of people by their number of images

@@ -9,24 +9,14 @@ import numpy as np
 
 from piq_bench.errors import first_few
 from piq_bench.metrics.retrieval import chance_average_precision, further_metrics, metrics_of
-from piq_bench.records import (
-    NO_IDENTITY,
-    QUERY,
-    TRAIN,
-    Benchmark,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    QueryScores,
-    ReidScore,
-    Submission,
-)
+from piq_bench.records import NO_IDENTITY, QUERY, TRAIN, Benchmark, BoolArray, FloatArray, IntArray, Submission
 from piq_bench.retrieve.candidates import Candidates, find_candidates
 from piq_bench.retrieve.contract import Engine
 from piq_bench.retrieve.matrix import MatrixSimilarity, similarity_of
 from piq_bench.retrieve.rankings import Retrieved, rank
 from piq_bench.retrieve.similarity import Similarity
 from piq_bench.scoring.bootstrap import Clusters
+from piq_bench.scoring.records import QueryScores, ReidScore
 from piq_bench.scoring.tally import ReidTally, point_estimates, reid_estimates, tally_reid
 
 FEW_DISTINCT_SHARE = 0.5  # of distinct rows, up to which an embedding is noted as degenerate

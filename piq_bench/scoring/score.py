@@ -8,11 +8,12 @@ from piq_bench.errors import BadDataset, Problem, first_few
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.identity_names import look_alike, look_missing
 from piq_bench.read.rules import unused_columns
-from piq_bench.records import Benchmark, FloatArray, Interval, Intervals, Protocol, Score, Submission
+from piq_bench.records import Benchmark, FloatArray, Submission
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
 from piq_bench.scoring.bootstrap import Clusters, clusters_of, interval, resamples
 from piq_bench.scoring.classify import describe_task
+from piq_bench.scoring.records import Interval, Intervals, Protocol, Score
 from piq_bench.scoring.reid import score_reid
 from piq_bench.scoring.tally import (
     LabelTally,

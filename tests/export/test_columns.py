@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from piq_bench.api import make_benchmark
 from piq_bench.errors import BadDataset
 from piq_bench.export.columns import MAX_KEY, columns_of, half_widths, row_of
-from piq_bench.records import Benchmark, Score, Task
+from piq_bench.records import Benchmark, Task
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 
 LABELS = ("a", "b")

@@ -16,7 +16,8 @@ from piq_bench.errors import BadDataset, BadUsage
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.read.vocabulary import DEFAULT_TASKS
-from piq_bench.records import Benchmark, Score
+from piq_bench.records import Benchmark
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 from piq_bench.write.submission import write_submission
 

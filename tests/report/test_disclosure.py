@@ -15,12 +15,12 @@ from piq_bench.cli.options import DISCLOSURES as CHOICES
 from piq_bench.cli.options import FORMATS
 from piq_bench.errors import BadDataset, BadSubmission, Problem
 from piq_bench.read.dataset import read_benchmark
-from piq_bench.records import Score
 from piq_bench.report.disclosure import DISCLOSURES, HIDDEN, disclosed, disclosed_json, redacted_problems
 from piq_bench.report.json import score_document, score_json
 from piq_bench.report.latex import score_latex
 from piq_bench.report.markdown import score_markdown
 from piq_bench.report.table import score_table
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 from piq_bench.write.submission import write_submission
 

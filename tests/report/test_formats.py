@@ -7,11 +7,12 @@ import builders
 import numpy as np
 import pytest
 
-from piq_bench.records import AttributeScore, Benchmark, Score
+from piq_bench.records import Benchmark
 from piq_bench.report.latex import score_latex
 from piq_bench.report.markdown import score_markdown
 from piq_bench.report.rows import AttributeRow, attribute_rows, left_out_lines, percent, span
 from piq_bench.report.table import score_table
+from piq_bench.scoring.records import AttributeScore, Score
 from piq_bench.scoring.score import score
 
 HOSTILE = [

@@ -14,9 +14,9 @@ from piq_bench.cli import load_command
 from piq_bench.errors import BadUsage
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
-from piq_bench.records import Score
 from piq_bench.report.json import score_document, score_json
 from piq_bench.report.reference import BUNDLED, reference_of
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 
 ROOT = Path(__file__).parents[2]

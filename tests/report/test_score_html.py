@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piq_bench.cli import load_command
-from piq_bench.records import Benchmark, Score
+from piq_bench.records import Benchmark
 from piq_bench.report.score_html import points_lost, score_html
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 
 pytest.importorskip("jinja2")

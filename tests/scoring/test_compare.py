@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.errors import BadUsage
-from piq_bench.records import Benchmark, BoolArray, FloatArray, Protocol
+from piq_bench.records import Benchmark, BoolArray, FloatArray
 from piq_bench.scoring import compare as comparing
 from piq_bench.scoring.bootstrap import Clusters, clusters_of, interval, resamples
 from piq_bench.scoring.compare import Comparison, Difference, Tallied, compare, holm, swaps, tallied
+from piq_bench.scoring.records import Protocol
 from piq_bench.scoring.score import score
 from piq_bench.scoring.tally import LabelTally, ReidTally
 

@@ -11,9 +11,10 @@ import pytest
 
 from piq_bench.errors import BadSubmission
 from piq_bench.read.submission import read_submission
-from piq_bench.records import Benchmark, EmbeddingArray, Score
+from piq_bench.records import Benchmark, EmbeddingArray
 from piq_bench.retrieve import cpu, plain
 from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 from piq_bench.write.submission import write_submission
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piq_bench.records import GALLERY, NOT_ANNOTATED, Benchmark, QueryScores, Score, Submission
+from piq_bench.records import GALLERY, NOT_ANNOTATED, Benchmark, Submission
 from piq_bench.scoring.drilldown import (
     FEWEST_PEOPLE,
     N_NEIGHBOURS,
@@ -21,6 +21,7 @@ from piq_bench.scoring.drilldown import (
     improvements_of,
     size_classes,
 )
+from piq_bench.scoring.records import QueryScores, Score
 from piq_bench.scoring.score import score
 
 SEEDS = st.integers(0, 10**6)
