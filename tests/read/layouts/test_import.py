@@ -1,0 +1,110 @@
+"""`piq import` takes every public data set by its name, and refuses what it cannot write down or does not find."""
+
+from pathlib import Path
+
+import mat_builders as mat
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from folders import write_csv, write_market
+from layout_builders import CELEB, MARKET
+
+from piq_bench.cli import load_command
+from piq_bench.errors import BadDataset, BadUsage
+from piq_bench.metrics.fingerprint import fingerprint
+from piq_bench.read.dataset import inspect_dataset, read_benchmark
+from piq_bench.read.layouts.labelled import EXPECTED, READERS, TITLES
+
+OML = ("label", "split", "is_query", "is_gallery", "path")
+ROWS = (("1", "train", "", "", "1.jpg"), ("2", "validation", "1", "", "2.jpg"), ("2", "validation", "", "1", "3.jpg"))
+PA100K = {part: np.ones((1, 26), dtype=np.int64) for part in ("train", "val", "test")}
+PEOPLE = {"bounding_box_train": "0002", "query": "0001", "bounding_box_test": "0001"}
+NAMES = {
+    folder: [f"{person}_c{camera}s1_000451_03.jpg"] for camera, (folder, person) in enumerate(PEOPLE.items(), start=1)
+}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(load_command("import"), [*map(str, arguments)])
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    """Market-1501 with attributes beside it."""
+    folder = write_market(tmp_path / "Market-1501", NAMES)
+    train, test = mat.people(mat.MARKET, ["0002"]), mat.people(mat.MARKET, ["0001"])
+    mat.write_market_attribute(tmp_path / "Market-1501_Attribute" / "market_attribute.mat", train, test)
+    return folder
+
+
+def test_data_sets_with_attributes_and_tables_have_names_too(market: Path, tmp_path: Path) -> None:
+    table = write_csv(tmp_path / "df.csv", ROWS, OML)
+    for layout, path in (("market-attribute", market), ("market-attribute", tmp_path), ("oml", table)):
+        out = tmp_path / f"{layout}-{path.name}"
+        assert run(layout, path, "--out", out).exit_code == 0
+        assert fingerprint(read_benchmark(out)) == fingerprint(read_benchmark(market if path == tmp_path else path))
+    help_text = run("--help").stdout
+    assert all(name in help_text for name in READERS)
+    assert READERS.keys() == TITLES.keys() == EXPECTED.keys()
+
+
+def test_a_layout_that_is_not_there_is_refused_with_what_it_needs(market: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadDataset, match=r"has no file of PA-100K\s+-> expected annotation\.mat"):
+        inspect_dataset(market, layout="pa100k")
+    with pytest.raises(BadUsage, match="did you mean 'pa100k'"):
+        inspect_dataset(market, layout="pa-100k")
+    assert run("oml", tmp_path / "nothing", "--out", tmp_path / "own").exit_code == 4
+
+
+def test_market1501_by_name_leaves_the_attributes_out_and_has_no_taxonomy(market: Path, tmp_path: Path) -> None:
+    assert [task.name for task in inspect_dataset(market, layout="market1501").benchmark.tasks] == ["reid"]
+    refused = run("market1501", market, "--out", tmp_path / "own", "--taxonomy", "portrait")
+    assert refused.exit_code == 2 and "'portrait' cannot be applied to this data set" in refused.stderr
+
+
+def test_data_sets_of_different_kinds_in_one_folder_are_ambiguous(tmp_path: Path) -> None:
+    CELEB.write(tmp_path / "data")
+    for name in ("A", "B"):
+        mat.write_pa100k(tmp_path / "data" / name, PA100K)
+        with pytest.raises(BadDataset, match=r"folders hold data sets: 'A'.*\s+-> pass one of them"):
+            read_benchmark(tmp_path / "data")
+    with pytest.raises(BadDataset, match="2 folders hold data sets: 'A', 'B'"):
+        inspect_dataset(tmp_path / "data", layout="pa100k")
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\u202eb", "a\udcff", " a"])
+def test_a_folder_whose_name_cannot_be_that_of_a_benchmark_has_the_title_of_its_layout(
+    name: str, tmp_path: Path
+) -> None:
+    folder = MARKET.write(tmp_path / "given").rename(tmp_path / name)
+    assert read_benchmark(folder).name == "Market-1501"
+    refused = run("auto", folder, "--out", tmp_path / "own")
+    if name.isprintable():
+        assert refused.exit_code == 0
+    else:
+        assert (refused.exit_code, "it has control characters" in refused.stderr) == (2, True)
+        assert not (tmp_path / "own").exists()
+    table = write_csv(tmp_path / f"{name[:100]}.csv", ROWS, OML)
+    assert read_benchmark(table).name in ("a table of OpenMetricLearning", name[:100])
+
+
+def test_messages_name_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("bounding_box_train", "query", "bounding_box_test"):
+        (tmp_path / "mine" / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "mine")
+    for path in (Path(), Path("..", "mine", "..", "mine"), Path("query", "..")):
+        with pytest.raises(BadDataset, match="mine  has no images"):
+            read_benchmark(path)
+
+
+def test_a_folder_of_many_tables_is_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from piq_bench.read.layouts import named_columns
+
+    monkeypatch.setattr(named_columns, "MAX_TABLES", 2)
+    write_csv(tmp_path / "df.csv", ROWS, OML)
+    (tmp_path / "other.csv").touch()
+    assert read_benchmark(tmp_path).layout == "oml"
+    (tmp_path / "third.csv").touch()
+    with pytest.raises(BadDataset, match="there is no annotation table"):
+        read_benchmark(tmp_path)
+    assert read_benchmark(tmp_path / "df.csv").layout == "oml"
