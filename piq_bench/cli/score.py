@@ -74,6 +74,7 @@ def score_command(
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.layouts.known import TITLES
+        from piq_bench.read.layouts.labelled import TITLES as LABELLED
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
@@ -95,7 +96,7 @@ def score_command(
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
         benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
-        if (title := TITLES.get(benchmark.layout)) is not None:
+        if (title := {**TITLES, **LABELLED}.get(benchmark.layout)) is not None:
             click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))

@@ -363,7 +363,7 @@ def _scoring_problems(benchmark: Benchmark) -> list[Problem]:
     """A challenge reports PIQ, which needs annotations for every task."""
     where = printable(benchmark.name)
     if benchmark.layout != "folder":
-        remedy = "a folder with benchmark.toml and annotations.csv or .parquet"
+        remedy = "a folder with benchmark.toml and annotations; `piq import auto` writes one of a public data set"
         return [Problem("layout", where, f"is a data set of layout {quoted(benchmark.layout)}", remedy)]
     rows, problems = benchmark.test_rows, []
     for task in benchmark.classification_tasks:

@@ -17,7 +17,7 @@ from piq_bench.read.layouts.labelled import EXPECTED, READERS, TITLES
 
 OML = ("label", "split", "is_query", "is_gallery", "path")
 ROWS = (("1", "train", "", "", "1.jpg"), ("2", "validation", "1", "", "2.jpg"), ("2", "validation", "", "1", "3.jpg"))
-PA100K = {part: np.ones((1, 26), dtype=np.int64) for part in ("train", "val", "test")}
+PA100K = {part: np.ones((1, 5), dtype=np.int64) for part in ("train", "val", "test")}
 PEOPLE = {"bounding_box_train": "0002", "query": "0001", "bounding_box_test": "0001"}
 NAMES = {
     folder: [f"{person}_c{camera}s1_000451_03.jpg"] for camera, (folder, person) in enumerate(PEOPLE.items(), start=1)
@@ -32,7 +32,7 @@ def run(*arguments: object) -> Result:
 def market(tmp_path: Path) -> Path:
     """Market-1501 with attributes beside it."""
     folder = write_market(tmp_path / "Market-1501", NAMES)
-    train, test = mat.people(mat.MARKET, ["0002"]), mat.people(mat.MARKET, ["0001"])
+    train, test = (mat.people(mat.MARKET, [name], upred=[2], downblue=[2]) for name in ("0002", "0001"))
     mat.write_market_attribute(tmp_path / "Market-1501_Attribute" / "market_attribute.mat", train, test)
     return folder
 
@@ -108,3 +108,32 @@ def test_a_folder_of_many_tables_is_not_searched(tmp_path: Path, monkeypatch: py
     with pytest.raises(BadDataset, match="there is no annotation table"):
         read_benchmark(tmp_path)
     assert read_benchmark(tmp_path / "df.csv").layout == "oml"
+
+
+def test_a_submission_to_the_folder_scores_the_same_on_the_import(market: Path, tmp_path: Path) -> None:
+    assert run("auto", market, "--out", tmp_path / "own").exit_code == 0
+    template = [*("--dataset", str(market)), "--out", str(tmp_path / "t.npz")]
+    assert CliRunner().invoke(load_command("template"), template).exit_code == 0
+    scores = []
+    for folder in (market, tmp_path / "own"):
+        arguments = [str(tmp_path / "t.npz"), "--dataset", str(folder), "--json", "-"]
+        scored = CliRunner().invoke(load_command("score"), arguments)
+        assert scored.exit_code == 0, scored.stderr
+        recognised = "data set: recognised as Market-1501 with Market-1501_Attribute (market-attribute)"
+        assert (recognised in scored.stderr) == (folder == market)
+        scores.append(scored.stdout)
+    assert scores[0] == scores[1]
+
+
+def test_features_alone_do_not_answer_a_data_set_of_attributes(tmp_path: Path) -> None:
+    folder = mat.write_pa100k(tmp_path / "PA-100K", PA100K)
+    np.save(tmp_path / "probabilities.npy", np.zeros((1, 5), dtype=np.float32))
+    arguments = [str(tmp_path / "probabilities.npy"), "--dataset", str(folder)]
+    for command, remedy in (("convert", "`piq template` writes an example"), ("score", "named like its task")):
+        refused = CliRunner().invoke(load_command(command), arguments)
+        assert remedy in refused.stderr, refused.stderr
+    (tmp_path / "own").mkdir()  # as the remedy says
+    np.save(tmp_path / "own" / "attributes.npy", np.zeros((1, 5), dtype=np.float32))
+    np.save(tmp_path / "own" / "image.npy", np.array(["000003.jpg"]))
+    arguments = [str(tmp_path / "own"), "--dataset", str(folder)]
+    assert CliRunner().invoke(load_command("check"), arguments).exit_code == 0
