@@ -7,6 +7,7 @@ from pathlib import Path
 from piq_bench.convert.features import MAX_ROWS, NAME_KEYS, as_texts, first_usual, refusal
 from piq_bench.convert.numpy_files import read_npy
 from piq_bench.errors import BadSubmission, printable
+from piq_bench.read.kinds import N_BYTES, kind_of
 from piq_bench.read.table import SUFFIXES, read_table
 
 MAX_BYTES = 1 << 30
@@ -20,7 +21,10 @@ def read_names(path: Path) -> Sequence[str]:
     """
     try:
         with path.open("rb") as stream:
-            start = stream.read(8)
+            start = stream.read(N_BYTES)
+        kind = kind_of(start)
+        if kind is not None and kind.hides_file:
+            raise refusal(path, "bad-names", kind.found, kind.remedy_for(path.name))
         if path.stat().st_size > MAX_BYTES:
             raise refusal(path, "too-large", f"has more than {MAX_BYTES} bytes", "expected a list of names")
         if start.startswith(b"\x93NUMPY"):

@@ -405,3 +405,22 @@ def test_other_formats_are_refused_with_what_is_read(case: Case, tmp_path: Path)
     assert "no such file" in refused(tmp_path / "nothing.npy", case)
     (tmp_path / "empty").mkdir()
     assert "no .npy files" in refused(tmp_path / "empty", case)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+        (b"<!doctype html><title>404, not found</title>\n", "the address gave a web page"),
+        (b"\x1f\x8b\x08\0", "gunzip"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mat", ".npz", ".csv", ""])
+def test_what_a_download_left_is_named_for_features_and_names(
+    content: bytes, remedy: str, suffix: str, case: Case, tmp_path: Path
+) -> None:
+    path = tmp_path / f"left{suffix}"
+    path.write_bytes(content)
+    assert remedy in refused(path, case)
+    np.save(tmp_path / "features.npy", np.eye(2))
+    assert remedy in refused(tmp_path / "features.npy", case, names=path)
