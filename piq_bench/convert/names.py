@@ -20,6 +20,8 @@ def read_names(path: Path) -> Sequence[str]:
         BadSubmission: if the file cannot be read as a list of names.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device could be read without an end
+            raise refusal(path, "unreadable", "is no file", "pass a file with one name for each row of features")
         with path.open("rb") as stream:
             start = stream.read(N_BYTES)
         kind = kind_of(start)
@@ -49,7 +51,7 @@ def read_names(path: Path) -> Sequence[str]:
 def _parse(content: str, *, is_json: bool) -> list[str] | None:
     if is_json:
         return as_texts(json.loads(content))
-    lines = content.splitlines()
+    lines = [line for line in content.split("\n") if line.strip()]
     return as_texts(lines) if len(lines) <= MAX_ROWS else None
 
 

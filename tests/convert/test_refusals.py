@@ -1,6 +1,7 @@
 """Names that fit nothing or too much, rows in another order, and hostile files are refused with their reason."""
 
 import json
+import os
 import pickle
 import struct
 import zipfile
@@ -424,3 +425,22 @@ def test_what_a_download_left_is_named_for_features_and_names(
     assert remedy in refused(path, case)
     np.save(tmp_path / "features.npy", np.eye(2))
     assert remedy in refused(tmp_path / "features.npy", case, names=path)
+
+
+def test_a_list_of_names_that_has_no_end_is_refused_at_once(case: Case, tmp_path: Path) -> None:
+    np.save(tmp_path / "features.npy", np.eye(2))
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        assert "is no file" in refused(tmp_path / "features.npy", case, names=path)
+
+
+def test_blank_lines_are_no_names_and_what_macos_leaves_is_no_feature(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("\ufeffa.jpg\r\n\n b.jpg\n\n", encoding="utf-8")
+    np.save(tmp_path / "features.npy", np.eye(2))
+    listed = read_features(tmp_path / "features.npy", tmp_path / "names.txt")
+    assert isinstance(listed, Features) and [name.strip() for name in listed.names] == ["a.jpg", "b.jpg"]
+    (tmp_path / "folder").mkdir()
+    np.save(tmp_path / "folder" / "a.npy", np.ones(2))
+    (tmp_path / "folder" / "._a.npy").write_bytes(b"\0\5\x16\7")
+    left = read_features(tmp_path / "folder", None)
+    assert isinstance(left, Features) and left.names == ["a"]
