@@ -1,16 +1,14 @@
 """Recognises public attribute data sets and tables of other libraries by their files, and reads them."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
 from piq_bench.errors import BadDataset, BadUsage, Problem, quoted
 from piq_bench.read.layouts import duke_attribute, market_attribute, oml, pa100k, peta, rap, wildlife
 from piq_bench.read.layouts.labelled_rows import LabelledRows
-from piq_bench.read.layouts.recognise import recognise, several
+from piq_bench.read.layouts.recognise import inner_folders, recognise, several
 from piq_bench.read.table import SUFFIXES
 from piq_bench.read.vocabulary import FILE
 
@@ -42,7 +40,6 @@ EXPECTED = {
     "wildlife": "a .csv file with the columns image_id, identity and path",
 }
 TAXONOMIES = ("portrait",)
-MAX_FOLDERS = 100  # looked into for a data set
 
 
 @dataclass(frozen=True)
@@ -118,11 +115,8 @@ def _find(path: Path) -> Found | None:
 
 def _inside(path: Path, readers: Mapping[str, ModuleType]) -> list[Found]:
     """The data sets in the folders of a folder."""
-    if not path.is_dir():
-        return []
-    with os.scandir(path) as entries:
-        folders = sorted(entry.name for entry in islice(entries, MAX_FOLDERS) if entry.is_dir())
-    return [found for name in folders if (found := _recognised(path / name, readers)) is not None]
+    folders = inner_folders(path) if path.is_dir() else []
+    return [found for folder in folders if (found := _recognised(folder, readers)) is not None]
 
 
 def _recognised(path: Path, readers: Mapping[str, ModuleType] = READERS) -> Found | None:

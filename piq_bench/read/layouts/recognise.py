@@ -61,7 +61,7 @@ def recognise(root: Path, layout: Layout | None = None) -> Found | None:
     """
     if found := _recognise_here(root, layout):
         return found
-    inside = [found for folder in _folders(root) if (found := _recognise_here(folder, layout))]
+    inside = [found for folder in inner_folders(root) if (found := _recognise_here(folder, layout))]
     if len(inside) > 1:
         raise several(root, [found.folder for found in inside])
     return inside[0] if inside else None
@@ -78,7 +78,7 @@ def several(root: Path, folders: Sequence[Path]) -> BadDataset:
 def nearest(root: Path, layouts: Iterable[Layout] = LAYOUTS) -> list[Problem]:
     """The data sets of which a folder has at least one folder or list, most complete first, and what it lacks."""
     partial = []
-    for folder in (root, *_folders(root)):
+    for folder in (root, *inner_folders(root)):
         for layout in layouts:
             present = [name for name in layout.needs if _has(folder, name)]
             absent = [name for name in layout.needs if name not in present]
@@ -112,7 +112,7 @@ def _may_be(layout: Layout, folder: Path) -> bool:
     return layout.automatic and (name is None or bool(name.fullmatch(folder.resolve().name)))
 
 
-def _folders(root: Path) -> list[Path]:
+def inner_folders(root: Path) -> list[Path]:
     """The folders in a folder, by name; none if it has more than MAX_ENTRIES entries."""
     with os.scandir(root) as found:
         entries = list(islice(found, MAX_ENTRIES + 1))

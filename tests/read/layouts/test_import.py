@@ -137,3 +137,15 @@ def test_features_alone_do_not_answer_a_data_set_of_attributes(tmp_path: Path) -
     np.save(tmp_path / "own" / "image.npy", np.array(["000003.jpg"]))
     arguments = [str(tmp_path / "own"), "--dataset", str(folder)]
     assert CliRunner().invoke(load_command("check"), arguments).exit_code == 0
+
+
+def test_whether_a_data_set_is_found_does_not_hang_on_the_order_of_a_folder(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"{number:03}").mkdir()
+    mat.write_pa100k(tmp_path / "PA-100K", PA100K)
+    mat.write_pa100k(tmp_path / "__MACOSX", PA100K)
+    assert read_benchmark(tmp_path).layout == "pa100k"
+    for number in range(200, 1000):
+        (tmp_path / f"{number:03}").mkdir()
+    with pytest.raises(BadDataset, match="there is no annotation table"):  # too many to search
+        read_benchmark(tmp_path)
