@@ -160,7 +160,7 @@ class _Reader:
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
         if file is None:
-            self.problems += nearest(self.root)
+            self.problems = nearest(self.root) + self.problems  # more likely an incomplete public data set
         return self._finish(rows, vocabulary, "folder")
 
     def read_public(self, found: Found) -> Inspection:

@@ -149,3 +149,12 @@ def test_whether_a_data_set_is_found_does_not_hang_on_the_order_of_a_folder(tmp_
         (tmp_path / f"{number:03}").mkdir()
     with pytest.raises(BadDataset, match="there is no annotation table"):  # too many to search
         read_benchmark(tmp_path)
+
+
+def test_an_incomplete_public_data_set_is_named_before_what_our_own_folders_need(tmp_path: Path) -> None:
+    (tmp_path / "bounding_box_train").mkdir()
+    (tmp_path / "query").mkdir()
+    with pytest.raises(BadDataset, match="to be read as market1501, it lacks 'bounding_box_test'") as refusal:
+        read_benchmark(tmp_path)
+    assert [problem.code for problem in refusal.value.problems][-2:] == ["unreadable-file", "missing-file"]
+    assert refusal.value.problems[0].code == "unknown-layout"
