@@ -148,7 +148,7 @@ def make_plan(
         raise BadDataset(", ".join(dict.fromkeys(benchmark.name for benchmark in benchmarks)), problems)
     first = benchmarks[0]
     columns = columns_of(first)
-    names = [f"{benchmark.name} {benchmark.version}" for benchmark in benchmarks]
+    names = [f"{benchmark.name} {benchmark.version}".strip() for benchmark in benchmarks]
     phases = tuple(
         Phase(
             codename=f"phase{number}",
