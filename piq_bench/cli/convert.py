@@ -1,5 +1,6 @@
 """`piq convert`: writes a submission from the features of another tool."""
 
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
@@ -96,7 +97,7 @@ def convert_command(
             )
         for note in result.notes:
             click.echo(f"note: {note}", err=True)
-        option = "" if dataset is None else f" --dataset {dataset}"
-        partial = " --partial" if benchmark.classification_tasks else ""
+        options = [] if dataset is None else ["--dataset", str(dataset)]
+        options += ["--partial"] if benchmark.classification_tasks else []
         size = f"{result.n_images} images, {result.dimension} values each"
-        click.echo(f"wrote {out}: {size}; try: piq-score {out}{option}{partial}")
+        click.echo(f"wrote {out}: {size}; try: {shlex.join(['piq-score', str(out), *options])}")

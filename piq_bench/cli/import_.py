@@ -18,9 +18,7 @@ class ListsLayouts(click.Command):
         from piq_bench.read.layouts.labelled import TITLES as LABELLED
 
         with formatter.section("Layouts"):
-            formatter.write_dl(
-                [(AUTO, f"what PATH turns out to be, also {', '.join(LABELLED.values())}"), *TITLES.items()]
-            )
+            formatter.write_dl([(AUTO, "what PATH turns out to be"), *TITLES.items(), *LABELLED.items()])
 
 
 @click.command("import", cls=ListsLayouts, context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,9 +40,8 @@ def import_command(layout: str, path: Path, out: Path, taxonomy: str | None) -> 
         from piq_bench.read.layouts.import_ import import_dataset
         from piq_bench.read.layouts.known import TITLES
         from piq_bench.read.layouts.labelled import TITLES as LABELLED
-        from piq_bench.read.layouts.recognise import layout_named
 
-        found = import_dataset(path, out, None if layout == AUTO else layout_named(layout), taxonomy)
+        found = import_dataset(path, out, None if layout == AUTO else layout, taxonomy)
         benchmark = found.benchmark
         for problem in found.integrity:
             click.echo(f"not fit for scoring: {problem.found} -> {problem.remedy}", err=True)

@@ -81,6 +81,7 @@ def score_command(
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.layouts.known import TITLES
+        from piq_bench.read.layouts.labelled import TITLES as LABELLED
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
         from piq_bench.records import GALLERY, QUERY
@@ -104,7 +105,7 @@ def score_command(
         data_notes: list[str] = []
         benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
         benchmark = replace(benchmark, follow_links=follow_links)
-        if (title := TITLES.get(benchmark.layout)) is not None:
+        if (title := {**TITLES, **LABELLED}.get(benchmark.layout)) is not None:
             click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
         if disclosure == "full":
             tell_first(data_notes)

@@ -1,11 +1,12 @@
 """`piq template`: writes a valid example submission to start from."""
 
+import shlex
 from pathlib import Path
 
 import click
 
 from piq_bench.cli.options import SEED, dataset_option, submission_file_option
-from piq_bench.errors import exit_codes
+from piq_bench.errors import exit_codes, printable
 
 
 @click.command("template")
@@ -27,4 +28,5 @@ def template_command(dataset: Path | None, out: Path, dimension: int, seed: int)
 
         benchmark = read_benchmark(dataset, need_labels=False)
         write_template(out, benchmark, dimension=dimension, seed=seed)
-        click.echo(f"wrote {out}: {benchmark.test_rows.size} images of {benchmark.name}; try: piq check {out}")
+        check = shlex.join(["piq", "check", str(out), *([] if dataset is None else ["--dataset", str(dataset)])])
+        click.echo(f"wrote {out}: {benchmark.test_rows.size} images of {printable(benchmark.name)}; try: {check}")

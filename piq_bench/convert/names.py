@@ -7,6 +7,7 @@ from pathlib import Path
 from piq_bench.convert.features import MAX_ROWS, NAME_KEYS, as_texts, first_usual, refusal
 from piq_bench.convert.numpy_files import read_npy
 from piq_bench.errors import BadSubmission, printable
+from piq_bench.read.kinds import N_BYTES, kind_of
 from piq_bench.read.table import SUFFIXES, read_table
 
 MAX_BYTES = 1 << 30
@@ -19,8 +20,13 @@ def read_names(path: Path) -> Sequence[str]:
         BadSubmission: if the file cannot be read as a list of names.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device could be read without an end
+            raise refusal(path, "unreadable", "is no file", "pass a file with one name for each row of features")
         with path.open("rb") as stream:
-            start = stream.read(8)
+            start = stream.read(N_BYTES)
+        kind = kind_of(start)
+        if kind is not None and kind.hides_file:
+            raise refusal(path, "bad-names", kind.found, kind.remedy_for(path.name))
         if path.stat().st_size > MAX_BYTES:
             raise refusal(path, "too-large", f"has more than {MAX_BYTES} bytes", "expected a list of names")
         if start.startswith(b"\x93NUMPY"):
@@ -45,7 +51,7 @@ def read_names(path: Path) -> Sequence[str]:
 def _parse(content: str, *, is_json: bool) -> list[str] | None:
     if is_json:
         return as_texts(json.loads(content))
-    lines = content.splitlines()
+    lines = [line for line in content.split("\n") if line.strip()]
     return as_texts(lines) if len(lines) <= MAX_ROWS else None
 
 

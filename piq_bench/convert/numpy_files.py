@@ -9,6 +9,7 @@ import numpy as np
 from piq_bench.convert.features import FEATURE_KEYS, MAX_DIMENSION, MAX_ROWS, NAME_KEYS, Features, refusal
 from piq_bench.errors import BadSubmission, Problem, first_few, printable
 from piq_bench.read.container import Container, Limits, unreadable
+from piq_bench.read.litter import is_litter
 from piq_bench.read.mapped import Array, map_array
 from piq_bench.read.npy import read_header, store_array
 from piq_bench.read.npy_folder import read_npy_folder
@@ -52,9 +53,10 @@ def read_image_folder(path: Path) -> Features:
     """
     try:
         with os.scandir(path) as entries:
-            files = sorted(entry.name for entry in entries if entry.name.endswith(".npy") and entry.is_file())
+            found = [entry.name for entry in entries if entry.name.endswith(".npy") and entry.is_file()]
     except OSError as error:
         raise unreadable(path, error) from None
+    files = sorted(name for name in found if not is_litter(name))
     if not files:
         remedy = "expected one .npy file for each image, or the arrays of a submission"
         raise refusal(path, "no-features", "holds no .npy files", remedy)
@@ -72,8 +74,8 @@ def read_image_folder(path: Path) -> Features:
         else:
             rows.append(np.array(values).ravel())  # a copy: the file is closed
     if wrong:
-        found = f"no vectors of one size: {first_few(wrong, len(wrong))}"
-        container.refuse("bad-shape", path.name, found, "expected shape (1, D) or (D,)", len(wrong))
+        fault = f"no vectors of one size: {first_few(wrong, len(wrong))}"
+        container.refuse("bad-shape", path.resolve().name, fault, "expected shape (1, D) or (D,)", len(wrong))
     if container.problems:
         raise BadSubmission(str(path), container.problems)
     return Features(np.stack(rows), [file.partition(".")[0] for file in files], stems=True)

@@ -20,6 +20,7 @@ from piq_bench.convert.names import read_names
 from piq_bench.convert.numpy_files import read_archive, read_image_folder, read_npy
 from piq_bench.errors import LimitExceeded, Problem
 from piq_bench.read.container import unreadable
+from piq_bench.read.kinds import N_BYTES, kind_of
 
 PICKLES = (".pkl", ".pickle", ".joblib")
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -67,6 +68,9 @@ def _content(path: Path) -> "dict[str, object] | np.ndarray":
     """Everything that a file holds, by key; a .npy file's array alone."""
     with path.open("rb") as stream:
         start = stream.read(512)
+    kind = kind_of(start[:N_BYTES])
+    if kind is not None and kind.hides_file:
+        raise refusal(path, "unknown-format", kind.found, kind.remedy_for(path.name))
     if start.startswith(b"\x93NUMPY"):
         return read_npy(path, FEATURE_KEYS[0])
     if start.startswith(b"PK"):

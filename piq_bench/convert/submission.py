@@ -63,11 +63,14 @@ def convert(
         BadUsage: if the benchmark has no re-id task, or a library is missing.
     """
     if benchmark.retrieval_task is None:
-        problem = Problem("no-retrieval-task", benchmark.name, "has no re-id task", "choose a benchmark with one")
+        remedy = "features answer re-id alone: store what was predicted for its tasks; `piq template` writes an example"
+        problem = Problem("no-retrieval-task", benchmark.name, "has no re-id task", remedy)
         raise BadUsage(str(source), [problem])
     values, rows, notes = _matched(source, benchmark, names, distance)
     images = benchmark.images[benchmark.test_rows]
     present = rows != NO_ROW
+    if not present.all():
+        notes.append(f"{int((~present).sum())} junk images have no features; they take no part")
     embedding = _embedding(source, values, rows[present], images[present], distance, notes)
     meta: dict[str, object] = {"name": name or source.stem, "benchmark": benchmark.name}
     if reranking is not None:
@@ -82,9 +85,7 @@ def convert(
         ids = images[present][order]
         write_distances(out, query=ids[:n_queries], gallery=ids[n_queries:], distance=final, meta=meta)
     else:
-        if not present.all():
-            embedding = _with_junk(embedding, present, notes)
-        write_submission(out, images=images, embedding=embedding, meta={**meta, "distance": distance})
+        write_submission(out, images=images[present], embedding=embedding, meta={**meta, "distance": distance})
     return Converted(int(present.sum()), embedding.shape[1], tuple(notes))
 
 
@@ -140,13 +141,3 @@ def _fault(code: str, what: str, wrong: BoolArray, images: Array, remedy: str) -
     n_wrong = int(wrong.sum())
     verb = "images have" if n_wrong > 1 else "image has"
     return Problem(code, "features", f"{n_wrong} {verb} {what}: {first_few(images[wrong], n_wrong)}", remedy, n_wrong)
-
-
-def _with_junk(embedding: EmbeddingArray, present: BoolArray, notes: list[str]) -> EmbeddingArray:
-    """The embedding with a unit vector for each missing junk image: submissions have a row for every image."""
-    complete = np.zeros((present.size, embedding.shape[1]), dtype=embedding.dtype)
-    complete[present] = embedding
-    complete[~present, 0] = 1
-    n_missing = int((~present).sum())
-    notes.append(f"{n_missing} junk images have no features; they take no part, and were given a unit vector")
-    return complete

@@ -150,7 +150,7 @@ def make_plan(
         raise BadDataset(", ".join(dict.fromkeys(benchmark.name for benchmark in benchmarks)), problems)
     first = benchmarks[0]
     columns = columns_of(first)
-    names = [f"{benchmark.name} {benchmark.version}" for benchmark in benchmarks]
+    names = [f"{benchmark.name} {benchmark.version}".strip() for benchmark in benchmarks]
     phases = tuple(
         Phase(
             codename=f"phase{number}",
@@ -367,7 +367,7 @@ def _scoring_problems(benchmark: Benchmark) -> list[Problem]:
     """A challenge reports PIQ, which needs annotations for every task."""
     where = printable(benchmark.name)
     if benchmark.layout != "folder":
-        remedy = "a folder with benchmark.toml and annotations.csv or .parquet"
+        remedy = "a folder with benchmark.toml and annotations; `piq import auto` writes one of a public data set"
         return [Problem("layout", where, f"is a data set of layout {quoted(benchmark.layout)}", remedy)]
     rows, problems = benchmark.test_rows, []
     for task in benchmark.classification_tasks:

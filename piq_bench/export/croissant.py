@@ -142,7 +142,7 @@ def croissant(benchmark: Benchmark, folder: Path, about: About) -> Json:
     """The content of the JSON-LD file."""
     annotations = _table(folder, "annotations")
     if benchmark.layout != "folder" or annotations is None:
-        remedy = "a folder with benchmark.toml and annotations.csv or .parquet"
+        remedy = "a folder with benchmark.toml and annotations; `piq import auto` writes one of a public data set"
         found = f"is a data set of layout {quoted(benchmark.layout)}"
         raise BadDataset(benchmark.name, [Problem("layout", "data set", found, remedy)])
     licence = about.licence or _licence(benchmark)

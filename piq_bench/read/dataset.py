@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from piq_bench.errors import BadDataset, Problem, first_few, quoted
 from piq_bench.read.annotations import EMPTY_SET, LABEL_SEPARATOR, RESERVED, parse_table
-from piq_bench.read.layouts.labelled import find_labelled
+from piq_bench.read.layouts.labelled import READERS, find_labelled
+from piq_bench.read.layouts.labelled import TITLES as LABELLED
 from piq_bench.read.layouts.labelled_rows import LabelledRows
 from piq_bench.read.layouts.layout import Layout
-from piq_bench.read.layouts.recognise import Found, nearest, recognise
+from piq_bench.read.layouts.recognise import Found, layout_named, nearest, recognise
 from piq_bench.read.layouts.rows import read_layout
 from piq_bench.read.rows import Rows, declare_identities
 from piq_bench.read.rules import CandidateRules, column_problems, ordered
@@ -92,7 +93,7 @@ def inspect_dataset(
     *,
     need_labels: bool = True,
     with_groups: bool = True,
-    layout: Layout | None = None,
+    layout: str | None = None,
     taxonomy: str | None = None,
 ) -> Inspection:
     """Read a data set to describe it; like `read_benchmark`, but returns the problems that only prevent scoring.
@@ -101,28 +102,32 @@ def inspect_dataset(
         path: as for `read_benchmark`.
         need_labels: as for `read_benchmark`.
         with_groups: as for `read_benchmark`.
-        layout: the public data set that the folder holds; None to recognise it.
+        layout: name of the public data set that the folder holds; None to recognise it.
         taxonomy: as for `read_benchmark`.
 
     Raises:
         BadDataset: if its files are not well-formed, with every problem found.
+        BadUsage: for an unknown layout, or a taxonomy that the data set cannot be read in.
         LimitExceeded: if a file is too large.
     """
+    wanted = None if layout is None or layout in READERS else layout_named(layout, READERS)
     root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else path
+    if root.name in ("", ".."):  # messages name the folder
+        root = root.resolve()
     try:
-        if layout is None and root.exists() and (labelled := find_labelled(root, taxonomy)) is not None:
+        if root.exists() and (labelled := find_labelled(root, taxonomy, layout)) is not None:
             inner = labelled.root.parent if labelled.root.is_file() else labelled.root
             reader = _Reader(labelled.root, inner, need_labels, with_groups)
             return reader.read_labelled(labelled.layout, labelled.read(labelled.root, taxonomy))
         if root.is_file():
             return _Reader(root, root.parent, need_labels, with_groups).read_bare_table()
         if root.is_dir():
-            if layout is not None or not any((root / f"annotations{suffix}").exists() for suffix in SUFFIXES):
-                found = recognise(root, layout)
+            if wanted is not None or not any((root / f"annotations{suffix}").exists() for suffix in SUFFIXES):
+                found = recognise(root, wanted)
                 if found is not None:
                     return _Reader(root, found.folder, need_labels, with_groups).read_public(found)
-            if layout is not None:
-                raise BadDataset(str(root), nearest(root, [layout]) or [_lacks_all(root, layout)])
+            if wanted is not None:
+                raise BadDataset(str(root), nearest(root, [wanted]) or [_lacks_all(root, wanted)])
             return _Reader(root, root, need_labels, with_groups).read_own_folder()
         problem = Problem("missing-dataset", root.name, "no such file or folder", "check the path of the data set")
     except OSError as error:
@@ -134,6 +139,11 @@ def inspect_dataset(
 def _lacks_all(root: Path, layout: Layout) -> Problem:
     found = f"has no folder of {layout.title}"
     return Problem("unknown-layout", root.name, found, f"expected {', '.join(layout.needs)}")
+
+
+def _valid_name(name: str, otherwise: str) -> str:
+    """The name of a folder or file, which can be any bytes, or another if it cannot be the name of a benchmark."""
+    return name if name and text_fault(name) is None else otherwise
 
 
 class _Reader:
@@ -158,7 +168,7 @@ class _Reader:
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
         if file is None:
-            self.problems += nearest(self.root)
+            self.problems = nearest(self.root) + self.problems  # more likely an incomplete public data set
         return self._finish(rows, vocabulary, "folder")
 
     def read_public(self, found: Found) -> Inspection:
@@ -169,7 +179,7 @@ class _Reader:
         if self.root != self.source:
             text = f"{found.layout.title} lies in the folder {quoted(self.root.name)}"
             self.notes.append(Problem("inner-folder", self.source.name, text, "pass that folder"))
-        name = self.root.resolve().name
+        name = _valid_name(self.root.resolve().name, found.layout.title)
         tasks = tuple(task for task in DEFAULT_TASKS if task.kind == RETRIEVAL)
         vocabulary: Vocabulary | None = Vocabulary(name, "", "", tasks, Grouping(), has_tasks=False)
         if (self.root / FILE).exists():
@@ -192,7 +202,8 @@ class _Reader:
     def read_labelled(self, layout: str, labelled: LabelledRows) -> Inspection:
         """Take over a public data set; a benchmark.toml may set all but its tasks."""
         self.notes += labelled.all_notes()
-        vocabulary: Vocabulary | None = Vocabulary(labelled.name, "", "", (), Grouping(), has_tasks=False)
+        name = _valid_name(labelled.name, LABELLED[layout])
+        vocabulary: Vocabulary | None = Vocabulary(name, "", "", (), Grouping(), has_tasks=False)
         if (self.root / FILE).exists():
             vocabulary = self._vocabulary()
         if vocabulary is not None and vocabulary.has_tasks:
@@ -210,7 +221,7 @@ class _Reader:
             vocabulary = self._vocabulary()
         else:
             tasks = self._inferred_tasks(read[0]) if read else ()
-            vocabulary = Vocabulary(self.source.stem, "", "", tasks, Grouping(), has_tasks=True)
+            vocabulary = Vocabulary(_valid_name(self.source.stem, "table"), "", "", tasks, Grouping(), has_tasks=True)
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=bool(tasks), need_split=False) if read else None
         return self._finish(rows, vocabulary, "table")

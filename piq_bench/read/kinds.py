@@ -49,7 +49,8 @@ MAGIC = {  # by the bytes that a file begins with
     b"MATLAB 7.3": Kind("is a MATLAB file of version 7.3", "write it again with save -v7; then " + CONVERT),
     b"\x89HDF\r\n\x1a\n": Kind("is an HDF5 file", f"open it with h5py and {SAVE}"),
     b"\x93NUMPY": Kind(
-        "is a single .npy array", "put it into a folder as embedding.npy, beside image.npy, and pass the folder"
+        "is a single .npy array",
+        "put it into a folder, beside image.npy, as embedding.npy or named like its task, and pass the folder",
     ),
     b"\x1f\x8b": Kind("is compressed with gzip", "unpack it: gunzip FILE", hides_file=True),
     b"BZh": Kind("is compressed with bzip2", "unpack it: bunzip2 FILE", hides_file=True),

@@ -291,7 +291,8 @@ def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
         container.refuse("bad-meta", "meta", f"distance is {quoted(meta['distance'])}", "cosine or euclidean")
     if isinstance(meta.get("benchmark"), str) and meta["benchmark"] != benchmark.name:
         problem = f"the submission is for benchmark {quoted(meta['benchmark'])}, but this is {quoted(benchmark.name)}"
-        container.refuse("wrong-benchmark", "meta", problem, "pass the submission's benchmark with --dataset")
+        remedy = "pass the submission's benchmark with --dataset, or correct benchmark in meta"
+        container.refuse("wrong-benchmark", "meta", problem, remedy)
     return meta
 
 

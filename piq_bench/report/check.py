@@ -15,7 +15,7 @@ def check_table(entry: Submission, benchmark: Benchmark) -> str:
     """The contents of a valid submission, one line each."""
     lines = [
         ("submission", entry.name),
-        ("benchmark", f"{benchmark.name} {benchmark.version}"),
+        ("benchmark", f"{benchmark.name} {benchmark.version}".strip()),
         ("images", str(entry.order.size)),
     ]
     if entry.embedding is not None:

@@ -48,7 +48,7 @@ def compare_html(comparison: Comparison) -> str:
             }
         )
     facts = [
-        ("benchmark", f"{comparison.benchmark['name']} {comparison.benchmark['version']}"),
+        ("benchmark", f"{comparison.benchmark['name']} {comparison.benchmark['version']}".strip()),
         ("fingerprint", comparison.benchmark["fingerprint"]),
         ("average precision", comparison.protocol.ap),
         ("left out", f"gallery images: {excluded_text(comparison.protocol.exclude)}"),

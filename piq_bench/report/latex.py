@@ -26,9 +26,9 @@ def score_latex(score: Score, benchmark: Benchmark) -> str:
             name = task.name
             columns.append((name, percent(score.f1.get(name)), span(ends.f1.get(name) if ends else None)))
     columns.append(("PIQ", percent(score.piq), span(ends.piq if ends else None)))
+    title = printable(f"{score.benchmark['name']} {score.benchmark['version']}".strip())
     lines = [
-        f"% {printable(score.benchmark['name'])} {printable(score.benchmark['version'])}, per cent;"
-        f" fingerprint {score.benchmark['fingerprint']}",
+        f"% {title}, per cent; fingerprint {score.benchmark['fingerprint']}",
         rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
         r"\hline",
         " & ".join(escaped(title) for title, _, _ in columns) + r" \\",

@@ -131,9 +131,10 @@ def left_out_lines(score: Score) -> list[str]:
 def summary(score: Score) -> list[tuple[str, str]]:
     """The submission, the benchmark and the scoring rules, as pairs of name and text."""
     submission, benchmark, protocol = score.submission, score.benchmark, score.protocol
+    title = f"{benchmark['name']} {benchmark['version']}".strip()  # a public data set has no version
     lines = [
         ("submission", f"{submission['name']} ({submission['images']} images)"),
-        ("benchmark", f"{benchmark['name']} {benchmark['version']}, fingerprint {benchmark['fingerprint'][:12]}"),
+        ("benchmark", f"{title}, fingerprint {benchmark['fingerprint'][:12]}"),
     ]
     if score.reid is not None:
         lines += [

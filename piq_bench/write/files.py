@@ -15,8 +15,17 @@ PIECE_BYTES = 1 << 20
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `path` to write to; it is renamed to `path` at the end and removed on any error."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    """Yield a temporary file beside `path` to write to; it is renamed to `path` at the end and removed on any error.
+
+    Raises:
+        BadUsage: if no file can be made there.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as error:
+        found = f"{quoted(path.parent)}: {error.strerror or error}"
+        problem = Problem("cannot-write", "OUT", found, "name a file in a folder that can be written")
+        raise BadUsage(str(path), [problem]) from error
     os.close(descriptor)
     temporary = Path(name)
     try:

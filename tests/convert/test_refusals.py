@@ -1,6 +1,7 @@
 """Names that fit nothing or too much, rows in another order, and hostile files are refused with their reason."""
 
 import json
+import os
 import pickle
 import struct
 import zipfile
@@ -405,3 +406,41 @@ def test_other_formats_are_refused_with_what_is_read(case: Case, tmp_path: Path)
     assert "no such file" in refused(tmp_path / "nothing.npy", case)
     (tmp_path / "empty").mkdir()
     assert "no .npy files" in refused(tmp_path / "empty", case)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+        (b"<!doctype html><title>404, not found</title>\n", "the address gave a web page"),
+        (b"\x1f\x8b\x08\0", "gunzip"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mat", ".npz", ".csv", ""])
+def test_what_a_download_left_is_named_for_features_and_names(
+    content: bytes, remedy: str, suffix: str, case: Case, tmp_path: Path
+) -> None:
+    path = tmp_path / f"left{suffix}"
+    path.write_bytes(content)
+    assert remedy in refused(path, case)
+    np.save(tmp_path / "features.npy", np.eye(2))
+    assert remedy in refused(tmp_path / "features.npy", case, names=path)
+
+
+def test_a_list_of_names_that_has_no_end_is_refused_at_once(case: Case, tmp_path: Path) -> None:
+    np.save(tmp_path / "features.npy", np.eye(2))
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        assert "is no file" in refused(tmp_path / "features.npy", case, names=path)
+
+
+def test_blank_lines_are_no_names_and_what_macos_leaves_is_no_feature(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("\ufeffa.jpg\r\n\n b.jpg\n\n", encoding="utf-8")
+    np.save(tmp_path / "features.npy", np.eye(2))
+    listed = read_features(tmp_path / "features.npy", tmp_path / "names.txt")
+    assert isinstance(listed, Features) and [name.strip() for name in listed.names] == ["a.jpg", "b.jpg"]
+    (tmp_path / "folder").mkdir()
+    np.save(tmp_path / "folder" / "a.npy", np.ones(2))
+    (tmp_path / "folder" / "._a.npy").write_bytes(b"\0\5\x16\7")
+    left = read_features(tmp_path / "folder", None)
+    assert isinstance(left, Features) and left.names == ["a"]

@@ -221,6 +221,9 @@ def test_missing_junk_is_no_problem(case: Case, tmp_path: Path) -> None:
         arguments = [str(tmp_path / f"{source}.npz"), "--dataset", str(case.folder), "--out", str(out)]
         result = CliRunner().invoke(load_command("convert"), arguments)
         assert result.exit_code == 0, result.output
+        assert ("note: 2 junk images have no features; they take no part" in result.stderr) == (source == "some")
+        with np.load(out) as content:
+            assert (len(content["image"]) == len(case.test_images)) == (source == "all")  # no row is made up
         scores.append(score(out, case)["reid"])
     assert scores[0] == scores[1]
 

@@ -84,7 +84,8 @@ def test_other_layouts_are_refused(tmp_path: Path) -> None:
     for name in ("bounding_box_train/0001_c1s1_000001_01.jpg", "query/0002_c1s1_000001_01.jpg"):
         (tmp_path / name).touch()
     (tmp_path / "bounding_box_test" / "0002_c2s1_000001_01.jpg").touch()
-    assert "layout 'market1501'" in refusal(tmp_path)
+    text = refusal(tmp_path)
+    assert "layout 'market1501'" in text and "`piq import auto` writes one" in text
 
 
 def test_a_kit_holds_neither_labels_nor_identities(tmp_path: Path) -> None:

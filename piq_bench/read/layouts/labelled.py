@@ -1,16 +1,14 @@
 """Recognises public attribute data sets and tables of other libraries by their files, and reads them."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
-from piq_bench.errors import BadUsage, Problem, quoted
+from piq_bench.errors import BadDataset, BadUsage, Problem, quoted
 from piq_bench.read.layouts import duke_attribute, market_attribute, oml, pa100k, peta, rap, wildlife
 from piq_bench.read.layouts.labelled_rows import LabelledRows
-from piq_bench.read.layouts.recognise import recognise
+from piq_bench.read.layouts.recognise import inner_folders, recognise, several
 from piq_bench.read.table import SUFFIXES
 from piq_bench.read.vocabulary import FILE
 
@@ -32,8 +30,16 @@ TITLES = {
     "oml": "a table of OpenMetricLearning",
     "wildlife": "a table of wildlife-datasets",
 }
+EXPECTED = {
+    "market-attribute": "market_attribute.mat in a folder of Market-1501 or beside it",
+    "duke-attribute": "duke_attribute.mat in a folder of DukeMTMC-reID or beside it",
+    "peta": "PETA.mat",
+    "pa100k": "annotation.mat",
+    "rap": "RAP_annotation.mat",
+    "oml": "a .csv file with the columns label, split, is_query, is_gallery and path",
+    "wildlife": "a .csv file with the columns image_id, identity and path",
+}
 TAXONOMIES = ("portrait",)
-MAX_FOLDERS = 100  # looked into for a data set
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,40 @@ class Found:
     read: Callable[[Path, str | None], LabelledRows]
 
 
-def find_labelled(path: Path, taxonomy: str | None = None) -> Found | None:
+def find_labelled(path: Path, taxonomy: str | None = None, layout: str | None = None) -> Found | None:
     """The data set that a file or folder is or that a folder in it is; None if its files are of none of READERS.
 
+    Args:
+        path: the file or folder.
+        taxonomy: the taxonomy that the data set must have; None for its own.
+        layout: the only layout that it may have, a name of any kind; None to recognise it.
+
     Raises:
+        BadDataset: if several folders hold data sets, or the files of `layout` are not there.
         BadUsage: for a taxonomy that is unknown, or for files that have none.
     """
-    found = _find(path)
+    found = _find(path) if layout is None else _find_as(path, layout)
     if taxonomy is not None and (taxonomy not in TAXONOMIES or found is None):
         known = f"the taxonomies are {', '.join(TAXONOMIES)}, for data sets with attributes: {', '.join(READERS)}"
         fault = "is unknown" if taxonomy not in TAXONOMIES else "cannot be applied to this data set"
         raise BadUsage("taxonomy", [Problem("taxonomy", path.name, f"{quoted(taxonomy)} {fault}", known)])
     return found
+
+
+def _find_as(path: Path, layout: str) -> Found | None:
+    """The data set of that layout, however its files are recognised; None if the layout is none of READERS."""
+    if layout not in READERS:
+        return None
+    readers = {layout: READERS[layout]}
+    if (here := _recognised(path, readers)) is not None:
+        return here
+    inside = _inside(path, readers)
+    if len(inside) > 1:
+        raise several(path, [found.root for found in inside])
+    if not inside:
+        found = f"has no file of {TITLES[layout]}"
+        raise BadDataset(str(path), [Problem("unknown-layout", path.name, found, f"expected {EXPECTED[layout]}")])
+    return inside[0]
 
 
 def _find(path: Path) -> Found | None:
@@ -75,10 +103,20 @@ def _find(path: Path) -> Found | None:
         return None  # a public data set in its own folders, whatever tables lie in it
     if here is not None or (path / FILE).exists():
         return here
-    with os.scandir(path) as entries:
-        folders = sorted(entry.name for entry in islice(entries, MAX_FOLDERS) if entry.is_dir())
-    inside = [found for name in folders if (found := _recognised(path / name, ATTRIBUTE_FILES)) is not None]
-    return inside[0] if len(inside) == 1 else None
+    inside = _inside(path, ATTRIBUTE_FILES)
+    if not inside:
+        return None
+    other = recognise(path)  # images of one data set and the attributes of another
+    folders = list(dict.fromkeys([*(found.root for found in inside), *([other.folder] if other else [])]))
+    if len(folders) > 1:
+        raise several(path, folders)
+    return inside[0]
+
+
+def _inside(path: Path, readers: Mapping[str, ModuleType]) -> list[Found]:
+    """The data sets in the folders of a folder."""
+    folders = inner_folders(path) if path.is_dir() else []
+    return [found for folder in folders if (found := _recognised(folder, readers)) is not None]
 
 
 def _recognised(path: Path, readers: Mapping[str, ModuleType] = READERS) -> Found | None:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from piq_bench.errors import BadDataset, LimitExceeded, Problem, first_few, printable, quoted
+from piq_bench.read.kinds import N_BYTES, kind_of
 from piq_bench.read.validate import MAX_NAME
 from piq_bench.records import IntArray
 
@@ -187,8 +188,11 @@ def _byte_order(path: Path, content: bytes) -> str:
     if content.startswith(HDF5_MARK) or content[512:520] == HDF5_MARK or version == 0x0200:
         problem = Problem("matlab-version", path.name, "is of MATLAB version 7.3, which is HDF5", SAVE_AGAIN)
     elif version != 0x0100 or len(content) < HEADER_BYTES:
-        remedy = f"a .mat file of version 5 to 7; {SAVE_AGAIN}"
-        problem = Problem("matlab-version", path.name, "is no MATLAB file of version 5 to 7", remedy)
+        found, remedy = "is no MATLAB file of version 5 to 7", f"a .mat file of version 5 to 7; {SAVE_AGAIN}"
+        kind = kind_of(content[:N_BYTES])
+        if kind is not None and kind.hides_file:
+            found, remedy = kind.found, kind.remedy_for(path.name)
+        problem = Problem("matlab-version", path.name, found, remedy)
     else:
         return order
     raise BadDataset(str(path), [problem])

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from piq_bench.errors import BadDataset, Problem, first_few
@@ -12,12 +13,18 @@ from piq_bench.read.rows import Rows
 from piq_bench.read.table import Table, read_table
 
 HEADER_BYTES = 1 << 16
+MAX_TABLES = 100  # in a folder that is searched for one
 SUFFIX = ".csv"
 
 
 def tables_with(path: Path, required: Collection[str], other: Collection[str] = ()) -> list[Path]:
     """The CSV file, or those directly in a folder, whose header has all required columns and none of the others."""
-    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path] if path.suffix == SUFFIX else []
+    if path.is_dir():
+        files = sorted(islice(path.glob(f"*{SUFFIX}"), MAX_TABLES + 1))
+        if len(files) > MAX_TABLES:  # results of some program
+            return []
+    else:
+        files = [path] if path.suffix == SUFFIX else []
     return [file for file in files if file.is_file() and _fits(_header(file), required, other)]
 
 

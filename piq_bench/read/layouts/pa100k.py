@@ -16,6 +16,7 @@ from piq_bench.records import GALLERY, TRAIN, IntArray
 FILE = "annotation.mat"
 PARTS = {"train": TRAIN, "val": TRAIN, "test": GALLERY}
 FOLDERS = ("data", "release_data/release_data")  # of images
+UNPACKED = "annotation"  # folder of the file, beside those of the images, if each archive was unpacked for itself
 
 
 def recognise(folder: Path) -> bool:
@@ -49,6 +50,7 @@ def read(folder: Path, taxonomy: str | None) -> LabelledRows:
             file.refuse("attributes", "lack 'Female'", AS_RELEASED)
         portrait["gender"] = gender_of(table, names), ["Female"]
     attributes = BinaryAttributes(file, images, table, names, np.array(split, dtype=np.int64))
-    found = next((name for name in FOLDERS if (folder / name).is_dir()), FOLDERS[0])
+    places = [*FOLDERS, *(f"../{name}" for name in FOLDERS if folder.resolve().name == UNPACKED)]
+    found = next((name for name in places if (folder / name).is_dir()), FOLDERS[0])
     official = {"train": 90_000, "gallery": 10_000}
     return attributes.labelled("PA-100K", portrait, images_folder=found, official=official)

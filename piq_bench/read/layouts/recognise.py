@@ -5,12 +5,12 @@ and the first of `LAYOUTS` among equals. The data set may also lie one folder de
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from piq_bench.errors import BadDataset, BadUsage, Problem, first_few, quoted
+from piq_bench.errors import BadDataset, BadUsage, Problem, first_few, printable, quoted
 from piq_bench.read.layouts.known import LAYOUTS
 from piq_bench.read.layouts.layout import Layout
 from piq_bench.read.layouts.rows import count_names
@@ -31,15 +31,19 @@ class Found:
     scanner: Scanner
 
 
-def layout_named(name: str) -> Layout:
+def layout_named(name: str, others: Iterable[str] = ()) -> Layout:
     """The layout of that name.
+
+    Args:
+        name: as users wrote it.
+        others: further names that would have been valid, for the message.
 
     Raises:
         BadUsage: if there is none.
     """
     names = [layout.name for layout in LAYOUTS]
     if name not in names:
-        problem = Problem("unknown-layout", "LAYOUT", f"is {quoted(name)}", expected(name, names))
+        problem = Problem("unknown-layout", "LAYOUT", f"is {quoted(name)}", expected(name, [*names, *others]))
         raise BadUsage(name, [problem])
     return LAYOUTS[names.index(name)]
 
@@ -57,19 +61,24 @@ def recognise(root: Path, layout: Layout | None = None) -> Found | None:
     """
     if found := _recognise_here(root, layout):
         return found
-    inside = [found for folder in _folders(root) if (found := _recognise_here(folder, layout))]
+    inside = [found for folder in inner_folders(root) if (found := _recognise_here(folder, layout))]
     if len(inside) > 1:
-        names = [found.folder.name for found in inside]
-        found_text = f"{len(names)} folders hold data sets: {first_few(names, len(names))}"
-        problem = Problem("several-datasets", root.name, found_text, f"pass one of them, such as {inside[0].folder}")
-        raise BadDataset(str(root), [problem])
+        raise several(root, [found.folder for found in inside])
     return inside[0] if inside else None
+
+
+def several(root: Path, folders: Sequence[Path]) -> BadDataset:
+    """The refusal of a folder in which several folders hold data sets."""
+    names = [folder.name for folder in folders]
+    found = f"{len(names)} folders hold data sets: {first_few(names, len(names))}"
+    remedy = f"pass one of them, such as {printable(folders[0])}"
+    return BadDataset(str(root), [Problem("several-datasets", root.name, found, remedy)])
 
 
 def nearest(root: Path, layouts: Iterable[Layout] = LAYOUTS) -> list[Problem]:
     """The data sets of which a folder has at least one folder or list, most complete first, and what it lacks."""
     partial = []
-    for folder in (root, *_folders(root)):
+    for folder in (root, *inner_folders(root)):
         for layout in layouts:
             present = [name for name in layout.needs if _has(folder, name)]
             absent = [name for name in layout.needs if name not in present]
@@ -103,7 +112,7 @@ def _may_be(layout: Layout, folder: Path) -> bool:
     return layout.automatic and (name is None or bool(name.fullmatch(folder.resolve().name)))
 
 
-def _folders(root: Path) -> list[Path]:
+def inner_folders(root: Path) -> list[Path]:
     """The folders in a folder, by name; none if it has more than MAX_ENTRIES entries."""
     with os.scandir(root) as found:
         entries = list(islice(found, MAX_ENTRIES + 1))

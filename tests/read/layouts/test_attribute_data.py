@@ -139,6 +139,16 @@ def test_pa100k_has_the_attributes_of_its_file(tmp_path: Path) -> None:
     assert benchmark.images_folder == "data"
 
 
+@pytest.mark.parametrize("images", ["data", "release_data/release_data"])
+def test_pa100k_may_have_its_labels_in_a_folder_beside_the_images(images: str, tmp_path: Path) -> None:
+    mat.write_pa100k(tmp_path / "annotation", PA100K)
+    (tmp_path / images).mkdir(parents=True)
+    for given in (tmp_path, tmp_path / "annotation"):
+        benchmark = read_benchmark(given)
+        assert benchmark.root is not None
+        assert (benchmark.root / benchmark.images_folder).resolve() == (tmp_path / images).resolve()
+
+
 def test_pa100k_maps_gender_and_keeps_its_ages(tmp_path: Path) -> None:
     (tmp_path / "release_data" / "release_data").mkdir(parents=True)
     benchmark = read_benchmark(mat.write_pa100k(tmp_path, PA100K), taxonomy="portrait")

@@ -51,7 +51,7 @@ def run(command: str, *arguments: object) -> Result:
 def inspected(miniature: Miniature, place: Path) -> Inspection:
     """Read a miniature; by itself, unless its layout must be asked for."""
     layout = layout_named(miniature.layout)
-    return inspect_dataset(miniature.write(place), layout=None if layout.automatic else layout)
+    return inspect_dataset(miniature.write(place), layout=None if layout.automatic else layout.name)
 
 
 def sorted_rows(miniature: Miniature) -> list[tuple[str, str, str, str]]:

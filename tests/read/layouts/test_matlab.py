@@ -194,3 +194,13 @@ def test_a_structure_that_lacks_a_field_is_refused_by_name(tmp_path: Path) -> No
     file = load_mat(save(tmp_path / "x.mat", {"s": {"train": 1}}), ["s"])
     with pytest.raises(BadDataset, match="has no field 'test'; it has 'train'"):
         file.fields(file.variables["s"], "s", ["train", "test"])
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [(b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"), (b"<!DOCTYPE html>\n", "gave a web page")],
+)
+def test_what_a_download_left_is_named(content: bytes, remedy: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mat").write_bytes(content)
+    with pytest.raises(BadDataset, match=remedy):
+        load_mat(tmp_path / "a.mat", ["a"])
