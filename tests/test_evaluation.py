@@ -292,7 +292,7 @@ def test_junk_and_distractors_are_compared_as_the_ids_are(form: str) -> None:
 
 def test_a_missing_name_among_texts_is_no_person_and_never_junk() -> None:
     data = problem(13)
-    names = ["", *(f"p{each}" for each in data.q_pids[1:])], [f"p{each}" for each in data.g_pids]
+    names: tuple[list[Any], list[Any]] = ["", *(f"p{p}" for p in data.q_pids[1:])], [f"p{p}" for p in data.g_pids]
     plain = piq_bench.evaluate(data.query, data.gallery, *names, n_resamples=0)
     for missing in (float("nan"), None):
         names[0][0] = missing
