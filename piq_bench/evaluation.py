@@ -4,7 +4,7 @@ Arrays or tensors, ids and cameras go in, no files. The numbers are those of a s
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -110,7 +110,7 @@ def evaluate(
         cams=None if query_cams is None and gallery_cams is None else (query_cams, gallery_cams),
         groups=groups,
     )
-    benchmark = _benchmark(given, columns, {str(name) for name in junk}, {str(name) for name in distractors})
+    benchmark = _benchmark(given, columns, _names(junk), _names(distractors))
     if exclude is not None:
         benchmark = with_rules(replace(benchmark, exclude=(), rules_declared=True), parse_rules(exclude))
     count, engine_name = choose(engine, given.n_query * given.n_gallery)
@@ -225,10 +225,17 @@ def _texts(values: Any) -> Texts:  # noqa: ANN401
     if values is None:
         return np.zeros(0, dtype=object)
     array = as_array(values, keep_objects=True).ravel()
+    if array.dtype.kind in "US" and isinstance(values, list | tuple):  # numpy makes the text "nan" of a NaN among texts
+        array = np.array(values, dtype=object).ravel()
     if array.dtype.kind == "O":
         return np.array([_text(value) for value in array] or [], dtype=object)
     distinct, place = np.unique(array, return_inverse=True)
     return np.array([_text(value) for value in distinct.tolist()], dtype=object)[place]
+
+
+def _names(values: Any) -> set[str]:  # noqa: ANN401
+    """Identities that are declared to be junk or distractors, named as `_texts` names them."""
+    return set(_texts([*values] if isinstance(values, Set) else values).tolist()) - {""}
 
 
 def _text(value: object) -> str:

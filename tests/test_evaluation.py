@@ -268,6 +268,41 @@ def test_names_of_people_are_compared_as_texts() -> None:
     assert found.score.reid is not None and found.score.reid.queries_unlabelled == 3
 
 
+@pytest.mark.parametrize("form", ["float", "bytes", "text", "array", "tensor", "set", "alone"])
+def test_junk_and_distractors_are_compared_as_the_ids_are(form: str) -> None:
+    data = problem(12)
+    data.g_pids[20:30], data.g_pids[30:40] = -1, 0
+    ids = data.q_pids, data.g_pids
+    forms: dict[str, Callable[[int], Any]] = {
+        "float": lambda name: [float(name)],
+        "bytes": lambda name: [str(name).encode()],
+        "text": str,
+        "array": lambda name: np.array([float(name)]),
+        "tensor": lambda name: pytest.importorskip("torch").tensor([name]),
+        "set": lambda name: {name},
+        "alone": int,
+    }
+    plain = piq_bench.evaluate(data.query, data.gallery, *ids, junk=[-1], distractors=[0], n_resamples=0)
+    result = piq_bench.evaluate(
+        data.query, data.gallery, *ids, junk=forms[form](-1), distractors=forms[form](0), n_resamples=0
+    )
+    assert result.benchmark.junk.sum() == 10 and result.benchmark.distractor.sum() == 10
+    assert reid(result) == reid(plain)
+
+
+def test_a_missing_name_among_texts_is_no_person_and_never_junk() -> None:
+    data = problem(13)
+    names: tuple[list[Any], list[Any]] = ["", *(f"p{p}" for p in data.q_pids[1:])], [f"p{p}" for p in data.g_pids]
+    plain = piq_bench.evaluate(data.query, data.gallery, *names, n_resamples=0)
+    for missing in (float("nan"), None):
+        names[0][0] = missing
+        found = piq_bench.evaluate(data.query, data.gallery, *names, junk=[missing], n_resamples=0)
+        assert found.score.reid is not None and found.score.reid.queries_unlabelled == 1
+        assert reid(found) == reid(plain) and not found.benchmark.junk.any()
+    mixed = [7, "p", 7.0, None, *names[0][4:]], ["7", "p", *names[1][2:]]
+    assert piq_bench.evaluate(data.query, data.gallery, *mixed, n_resamples=0).benchmark.identities[0] == "7"
+
+
 def test_the_summary_shows_the_means() -> None:
     data = problem(10)
     result = piq_bench.evaluate(data.query, data.gallery, data.q_pids, data.g_pids)

@@ -350,11 +350,12 @@ class _Reader:
         """The data set's own exclusion rules, or else those of its layout and the one for near-duplicates."""
         grouped = (SAME_GROUP,) if benchmark.groups is not None else ()
         rules = (*grouped, *(standard or ())) if own is None else own
-        if benchmark.groups is None:  # they may be made later: the score says that there are none
-            rules = tuple(rule for rule in rules if "group" not in rule.columns)
         if not self.need_labels and not benchmark.identities:  # labels are held back, as in the kit of a challenge
-            rules = tuple(rule for rule in rules if set(benchmark.rule_columns).issuperset(rule.columns))
-        problems = column_problems(f"{FILE}: retrieval.exclude", rules, benchmark.rule_columns)
+            rules = tuple(rule for rule in rules if {*benchmark.rule_columns, "group"}.issuperset(rule.columns))
+        known = tuple(dict.fromkeys((*benchmark.rule_columns, "group")))
+        problems = column_problems(f"{FILE}: retrieval.exclude", rules, known)
         if problems:
             raise BadDataset(str(self.source), problems)
+        if benchmark.groups is None:  # they may be made later: the score says that there are none
+            rules = tuple(rule for rule in rules if "group" not in rule.columns)
         return replace(benchmark, exclude=ordered(rules), rules_declared=own is not None or standard is not None)

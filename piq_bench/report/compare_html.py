@@ -10,7 +10,7 @@ from piq_bench import __version__
 from piq_bench.errors import printable
 from piq_bench.report.compare_rows import LEGEND, Row, identities_text, method_text, pair_rows, pair_title
 from piq_bench.report.html import render
-from piq_bench.report.rows import excluded_text
+from piq_bench.report.rows import excluded_text, fact
 from piq_bench.scoring.compare import Comparison, Pair
 
 HALF = 100.0  # half the width of a plot, whose zero is in the middle
@@ -54,7 +54,7 @@ def compare_html(comparison: Comparison) -> str:
         ("left out", f"gallery images: {excluded_text(comparison.protocol.exclude)}"),
         ("computed by", f"piq-bench {__version__}"),
     ]
-    shown = [(name, printable(text, NAME_WIDTH)) for name, text in facts]
+    shown = [(name, fact(name, text, NAME_WIDTH)) for name, text in facts]
     return render(
         "compare.html",
         pairs=pairs,

@@ -2,15 +2,16 @@
 
 from piq_bench.errors import printable
 from piq_bench.records import Benchmark
-from piq_bench.report.rows import ATTRIBUTE_METRICS, attribute_rows, main_rows, metric_rows, summary
+from piq_bench.report.rows import ATTRIBUTE_METRICS, RULES_LENGTH, attribute_rows, fact, main_rows, metric_rows, summary
 from piq_bench.scoring.records import Score
 
 SPECIAL = "\\`*_{}[]<>()#+-.!|&~"
+NAME = 200  # characters of an untrusted text
 
 
 def score_markdown(score: Score, benchmark: Benchmark) -> str:
     """The text to print."""
-    lines = [f"- **{name}**: {escaped(text)}" for name, text in summary(score)]
+    lines = [f"- **{name}**: {escaped(fact(name, text, NAME), RULES_LENGTH)}" for name, text in summary(score)]
     lines += ["", "| | score, % | interval, % | chance, % | majority, % |", "|---|---:|---:|---:|---:|"]
     for row in main_rows(score, benchmark):
         name = "&nbsp;" * 4 * row.level + (f"**{escaped(row.name)}**" if row.level < 2 else escaped(row.name))
@@ -33,6 +34,6 @@ def score_markdown(score: Score, benchmark: Benchmark) -> str:
     return "\n".join(lines) + "\n"
 
 
-def escaped(text: str) -> str:
+def escaped(text: str, limit: int = NAME) -> str:
     """Untrusted text, escaped for Markdown."""
-    return "".join(f"\\{c}" if c in SPECIAL else c for c in printable(text, 200))
+    return "".join(f"\\{c}" if c in SPECIAL else c for c in printable(text, limit))

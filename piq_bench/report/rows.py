@@ -6,6 +6,7 @@ Rounding happens here: scores are printed in per cent with two decimals, as 100 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from piq_bench.errors import printable
 from piq_bench.records import RETRIEVAL, Benchmark, Grouping
 from piq_bench.scoring.records import Interval, Score
 
@@ -30,6 +31,8 @@ ATTRIBUTE_KEYS = (  # of AttributeScore.values, in the same order; balanced accu
 OVER_LABELS = ("ma", "balanced_accuracy", "mean_average_precision")
 ATTRIBUTE_MEANS = "accuracy, precision, recall, F1: over images; mA, mean AP: over labels"
 GROUP = "near-duplicates of the query"
+RULES = "left out"  # name of the line with the exclusion rules
+RULES_LENGTH = 10_000  # characters; a result shows all its rules
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def summary(score: Score) -> list[tuple[str, str]]:
     if score.reid is not None:
         lines += [
             ("re-id", f"{score.reid.queries} queries of {score.reid.identities} identities, {protocol.ap} AP"),
-            ("left out", f"gallery images: {excluded_text(protocol.exclude)}"),
+            (RULES, f"gallery images: {excluded_text(protocol.exclude)}"),
         ]
         if protocol.grouping is not None:
             lines.append(("grouping", f"near-duplicates: {grouping_text(protocol.grouping)}"))
@@ -147,6 +150,11 @@ def summary(score: Score) -> list[tuple[str, str]]:
         ends = score.intervals
         lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} bootstrap resamples, seed {ends.seed}"))
     return lines
+
+
+def fact(name: str, text: str, limit: int) -> str:
+    """The text of a line of `summary` made safe, and cut to a limit unless it holds the exclusion rules."""
+    return printable(text, RULES_LENGTH if name == RULES else limit)
 
 
 def grouping_text(grouping: Grouping) -> str:

@@ -32,6 +32,7 @@ from piq_bench.report.reference import Reference
 from piq_bench.report.rows import (
     ATTRIBUTE_METRICS,
     attribute_rows,
+    fact,
     left_out_lines,
     main_rows,
     metric_rows,
@@ -95,7 +96,7 @@ def score_html(
         piq=percent(score.piq),
         piq_ends=[percent(end) for end in ends.piq] if ends and ends.piq else None,
         level=f"{100 * ends.level:g}%" if ends else "",
-        facts=[(term, printable(text, NAME)) for term, text in summary(score)],
+        facts=[(term, fact(term, text, NAME)) for term, text in summary(score)],
         rows=_tracks(score, benchmark, reference),
         reference=printable(reference.name, SHORT) if reference else None,
         guesses=bool(score.chance_f1) or bool(score.reid and score.reid.chance),

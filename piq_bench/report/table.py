@@ -1,6 +1,7 @@
 """Formats a Score as tables for a terminal of 80 columns."""
 
 import io
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console
@@ -15,6 +16,7 @@ from piq_bench.report.rows import (
     ATTRIBUTE_MEANS,
     ATTRIBUTE_METRICS,
     attribute_rows,
+    fact,
     left_out_lines,
     main_rows,
     metric_rows,
@@ -40,7 +42,8 @@ def score_table(score: Score, benchmark: Benchmark, *, colour: bool = False, dig
         file=io.StringIO(), width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=False
     )
     for name, text in summary(score):
-        console.print(Text(f"{name:11}{printable(text, WIDTH - 11)}"))
+        for place, line in enumerate(wrap(fact(name, text, WIDTH - 11), WIDTH - 11)):
+            console.print(Text(f"{'' if place else name:11}{line}"))
     console.print(_main(score, benchmark))
     if score.reid is not None:
         console.print(_retrieval(score))

@@ -6,6 +6,7 @@ candidate live here and nowhere else; engines only receive the gallery images to
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -60,13 +61,12 @@ def find_candidates(benchmark: Benchmark) -> Candidates:
     gallery = np.flatnonzero((benchmark.split == GALLERY) & ~benchmark.junk)
     same_identity = _matches(benchmark.identity[query], benchmark.identity[gallery])
     ignored = duplicates = _empty(query.size)
-    plain = [rule for rule in benchmark.exclude if "group" not in rule.columns]
+    plain = _needed([rule for rule in benchmark.exclude if "group" not in rule.columns])
+    for rule in plain:
+        ignored = union(ignored, _rule_matches(benchmark, rule, query, gallery))
     for rule in benchmark.exclude:
-        matches = _rule_matches(benchmark, rule, query, gallery)
-        if rule in plain:
-            ignored = _union(ignored, matches)
-        else:
-            duplicates = _union(duplicates, matches)
+        if "group" in rule.columns:
+            duplicates = union(duplicates, _rule_matches(benchmark, rule, query, gallery))
     return Candidates(
         query=query,
         gallery=gallery,
@@ -80,6 +80,42 @@ def find_candidates(benchmark: Benchmark) -> Candidates:
 def owners(lists: Ragged) -> IntArray:
     """Shape (n_values,); the query whose list holds each value."""
     return np.repeat(np.arange(len(lists)), np.diff(lists.start))
+
+
+def union(one: Ragged, other: Ragged) -> Ragged:
+    """For each query the values of both lists, each once.
+
+    Queries are merged one by one: a rule such as "same camera" excludes a share of the gallery for each of them, and
+    arrays of all these pairs would need many times the memory of the lists.
+    """
+    if one.values.size == 0 or other.values.size == 0:
+        return one if other.values.size == 0 else other
+    start = one.start + other.start
+    bounds = zip(*(each.tolist() for each in (one.start, other.start, start)), strict=True)
+    values = np.empty(start[-1], dtype=np.int32)
+    is_new = np.ones(values.size, dtype=bool)
+    sizes = []
+    for (a, b, first), (a_end, b_end, last) in pairwise(bounds):
+        own = values[first:last]
+        own[: a_end - a] = one.values[a:a_end]
+        if b < b_end:
+            own[a_end - a :] = other.values[b:b_end]
+            own.sort()
+            np.not_equal(own[1:], own[:-1], out=is_new[first + 1 : last])
+        sizes.append(np.count_nonzero(is_new[first:last]))
+    n_values = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    return Ragged(n_values, values if n_values[-1] == values.size else values[is_new])
+
+
+def _needed(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules without those that another one makes needless, as "camera" makes "identity+camera"."""
+    return [
+        rule
+        for rule in rules
+        if not any(
+            other != rule and {*other.agree} <= {*rule.agree} and {*other.differ} <= {*rule.differ} for other in rules
+        )
+    ]
 
 
 def _rule_matches(benchmark: Benchmark, rule: Rule, query: IntArray, gallery: IntArray) -> Ragged:
@@ -166,9 +202,3 @@ def _empty(n_queries: int) -> Ragged:
 
 def _keep(lists: Ragged, kept: BoolArray) -> Ragged:
     return _lists(owners(lists)[kept], lists.values[kept], len(lists))
-
-
-def _union(one: Ragged, other: Ragged) -> Ragged:
-    if one.values.size == 0 or other.values.size == 0:
-        return one if other.values.size == 0 else other
-    return _ragged(np.concatenate([owners(one), owners(other)]), np.concatenate([one.values, other.values]), len(one))

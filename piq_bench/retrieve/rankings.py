@@ -14,7 +14,7 @@ import numpy as np
 
 from piq_bench.metrics.retrieval import Rankings
 from piq_bench.records import BoolArray, FloatArray, Int32Array, IntArray
-from piq_bench.retrieve.candidates import Candidates, Ragged, owners
+from piq_bench.retrieve.candidates import Candidates, Ragged, owners, union
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.matrix import MatrixSimilarity, read_ranks
 from piq_bench.retrieve.similarity import Similarity
@@ -107,7 +107,7 @@ def rank(
     is_positive[is_positive] = positives.values[found[is_positive]] == duplicates.values[is_positive]
     near_query, near = of_query[~is_positive], duplicates.values[~is_positive]
     excluded = _merge_values(positives, near_query, near)
-    excluded = _merge_values(excluded, owners(candidates.ignored), candidates.ignored.values)
+    excluded = union(excluded, candidates.ignored)
     if isinstance(similarity, MatrixSimilarity):
         near_lists = Ragged(np.searchsorted(near_query, np.arange(queries.size + 1)), near)
         exact, near_exact, others = read_ranks(

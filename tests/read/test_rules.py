@@ -43,6 +43,7 @@ def test_rules_junk_and_distractors_are_read(tmp_path: Path) -> None:
         ('exclude = ["camera"]', "is no list of lists"),
         ('exclude = [["camera", 1]]', "rule 1 is no list of texts"),
         ('exclude = [["identity", "kamera"]]', "no column 'kamera'"),
+        ('exclude = [["group", "kamera"]]', "no column 'kamera'"),
         ('exclude = [["~camera"]]', "rule 1 names no column that must agree"),
         ('exclude = [["camera", "~camera"]]', "'camera' both to agree and to differ"),
         ('exclude = [["camera", "~group"]]', "asks near-duplicate groups to differ"),

@@ -10,7 +10,8 @@ import pytest
 from piq_bench.records import Benchmark
 from piq_bench.report.latex import score_latex
 from piq_bench.report.markdown import score_markdown
-from piq_bench.report.rows import AttributeRow, attribute_rows, left_out_lines, percent, span
+from piq_bench.report.rows import AttributeRow, attribute_rows, excluded_text, left_out_lines, percent, span
+from piq_bench.report.score_html import score_html
 from piq_bench.report.table import score_table
 from piq_bench.scoring.records import AttributeScore, Score
 from piq_bench.scoring.score import score
@@ -45,6 +46,16 @@ def test_the_table_holds_no_control_characters_and_fits(scored: tuple[Score, Ben
     assert max(map(len, text.splitlines())) <= 80
     if name.startswith("[bold]"):
         assert name in text
+
+
+@pytest.mark.parametrize("exclude", [("group", "identity+camera"), tuple(f"column{i}+~other{i}" for i in range(10))])
+def test_every_exclusion_rule_is_shown_whole(scored: tuple[Score, Benchmark], exclude: tuple[str, ...]) -> None:
+    result, benchmark = scored
+    result = dataclasses.replace(result, protocol=dataclasses.replace(result.protocol, exclude=exclude))
+    table = score_table(result, benchmark)
+    assert max(map(len, table.splitlines())) <= 80
+    for text in (table, score_markdown(result, benchmark).replace("\\", ""), score_html(result, benchmark)):
+        assert excluded_text(exclude) in " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", HOSTILE)

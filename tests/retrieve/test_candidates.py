@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, SAME_CAMERA, SAME_GROUP, Benchmark, Groups, Rule
-from piq_bench.retrieve.candidates import Ragged, find_candidates
+from piq_bench.retrieve.candidates import Ragged, find_candidates, union
 
 COLUMNS = ("identity", "group", "camera", "sequence", "source", "clothes", "tracklet")
 CLOTH_CHANGING = (SAME_CAMERA, Rule(("identity", "clothes")))  # LTCC as its code bases have it: camera or clothes
@@ -121,3 +121,24 @@ def test_a_rule_about_groups_waits_for_groups() -> None:
     assert "group" not in replace(benchmark, groups=None).rule_columns
     with pytest.raises(KeyError, match="colour"):
         benchmark.codes("colour")
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(0, 9)), st.sets(st.integers(0, 9)))))
+def test_the_union_of_lists_is_that_of_sets(pairs: list[tuple[set[int], set[int]]]) -> None:
+    def ragged(sets: list[set[int]]) -> Ragged:
+        values = [value for each in sets for value in sorted(each)]
+        return Ragged(np.cumsum([0, *map(len, sets)]), np.array(values, dtype=np.int32))
+
+    found = union(ragged([one for one, _ in pairs]), ragged([other for _, other in pairs]))
+    assert [found[query].tolist() for query in range(len(found))] == [sorted(one | other) for one, other in pairs]
+    assert found.values.dtype == np.int32
+
+
+@pytest.mark.parametrize("rule", [SAME_CAMERA, Rule(("camera",), ("clothes",)), Rule(("camera", "group"))])
+def test_a_rule_that_another_one_contains_changes_nothing(rule: Rule) -> None:
+    for seed in range(5):
+        both = random_benchmark(seed, "components", (Rule(("camera",)), rule))
+        one = replace(both, exclude=(Rule(("camera",)),))
+        for name in ("positives", "ignored", "duplicates"):
+            first, second = (getattr(find_candidates(each), name) for each in (both, one))
+            assert lists(first, np.arange(99)) == lists(second, np.arange(99))

@@ -1,12 +1,16 @@
-"""The plain engine never holds a Q x G matrix, whatever its size."""
+"""The plain engine never holds a Q x G matrix, whatever its size; a rule holds little more than whom it excludes."""
 
 import tracemalloc
+from collections.abc import Callable
 
 import builders
 import numpy as np
 
+from piq_bench.records import SAME_CAMERA, FloatArray, IntArray, Rule
 from piq_bench.retrieve import plain
-from piq_bench.retrieve.candidates import Ragged
+from piq_bench.retrieve.candidates import Ragged, find_candidates
+from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.rankings import rank
 from piq_bench.retrieve.similarity import Similarity
 
 
@@ -35,3 +39,27 @@ def test_memory_follows_the_blocks_and_not_the_gallery() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < n_query * n_gallery * 4 / 20  # a matrix of float32 would take 20 times as much
+
+
+def test_a_rule_that_excludes_half_the_gallery_needs_a_few_bytes_for_each_pair() -> None:
+    rng = np.random.default_rng(1)
+    size = builders.Size(n_query=500, n_gallery=1500, n_identities=80)
+    benchmark = builders.benchmark(rng, size, mode=None, exclude=(Rule(("camera",)), SAME_CAMERA))  # two cameras
+    similarity = Similarity.of(builders.submission(rng, benchmark))
+    n_excluded = []
+
+    def engine(
+        similarity: Similarity, queries: IntArray, gallery: IntArray, points: FloatArray, excluded: Ragged,
+        point_start: IntArray, *, advance: Callable[[int], None],
+    ) -> Counts:  # fmt: skip
+        n_excluded.append(excluded.values.size)
+        return Counts.zero(points.size)
+
+    test_row = np.cumsum(benchmark.split > 0) - 1
+    rank(similarity, find_candidates(benchmark), test_row, engine)  # where numba is loaded, it compiles now
+    tracemalloc.start()
+    rank(similarity, find_candidates(benchmark), test_row, engine)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert n_excluded[0] > size.n_query * size.n_gallery / 3
+    assert peak < 30 * n_excluded[0]
