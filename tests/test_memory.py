@@ -21,7 +21,7 @@ def test_scoring_takes_no_more_memory_per_image_than_five_million_may(everyday: 
         write(folder, sizes, csv=not everyday, shuffled=not everyday)
         peaks.append(score(folder).peak_bytes)
     n_more = LARGE.n_images - SMALL.n_images
-    if peaks[1] - peaks[0] >= n_more * FULL_BYTES / FULL_IMAGES:  # that process may have compiled: the next one does not
+    if peaks[1] - peaks[0] >= n_more * FULL_BYTES / FULL_IMAGES:  # it may have compiled: measure once more
         peaks[1] = score(folder).peak_bytes
     assert n_more * LARGE.dimension * 2 > n_more * FULL_BYTES / FULL_IMAGES  # embeddings in memory would take more
     assert peaks[1] - peaks[0] < n_more * FULL_BYTES / FULL_IMAGES
