@@ -8,7 +8,8 @@ from benchmarks.five_million import Sizes, score, write
 
 FULL_BYTES = 3 << 30
 FULL_IMAGES = Sizes().n_images
-SMALL, LARGE = Sizes(70_000, 20, 384), Sizes(130_000, 20, 384)  # both large enough for a compiler to be loaded
+# Both large enough for a compiler to be loaded, and so far apart that the 40 MB by which its peak varies do not matter.
+SMALL, LARGE = Sizes(70_000, 20, 384), Sizes(190_000, 20, 384)
 
 
 @pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="peak memory is measured by wait4")
@@ -21,7 +22,5 @@ def test_scoring_takes_no_more_memory_per_image_than_five_million_may(everyday: 
         write(folder, sizes, csv=not everyday, shuffled=not everyday)
         peaks.append(score(folder).peak_bytes)
     n_more = LARGE.n_images - SMALL.n_images
-    if peaks[1] - peaks[0] >= n_more * FULL_BYTES / FULL_IMAGES:  # it may have compiled: measure once more
-        peaks[1] = score(folder).peak_bytes
     assert n_more * LARGE.dimension * 2 > n_more * FULL_BYTES / FULL_IMAGES  # embeddings in memory would take more
     assert peaks[1] - peaks[0] < n_more * FULL_BYTES / FULL_IMAGES
