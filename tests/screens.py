@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Dialog, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page, Request
 
 SCREENS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
@@ -33,28 +34,43 @@ class Visit:
     messages: list[str]
 
 
+@cache
+def page_on(browser: Browser, screen: str) -> Page:
+    """One page for all visits on a screen: a new one costs three times as much as a visit."""
+    return browser.new_context(**SCREENS[screen]).new_page()
+
+
 @contextmanager
 def visit(browser: Browser, path: Path, screen: str = "light") -> Iterator[Visit]:
     """Open a file on a screen."""
-    context = browser.new_context(**SCREENS[screen])
-    page = context.new_page()
+    page = page_on(browser, screen)
+    page.set_viewport_size(SCREENS[screen]["viewport"])
+    page.emulate_media(media="screen")
     visit = Visit(page, [], [])
 
     def record_request(request: Request) -> None:
         if request.url != path.as_uri() and not request.url.startswith("data:"):
             visit.requests.append(request.url)
 
+    def record_message(message: ConsoleMessage) -> None:
+        visit.messages.append(message.text)
+
+    def record_error(error: Error) -> None:
+        visit.messages.append(str(error))
+
     def dismiss(dialog: Dialog) -> None:
         visit.messages.append(dialog.message)
         dialog.dismiss()
 
-    page.on("request", record_request)
-    page.on("console", lambda message: visit.messages.append(message.text))
-    page.on("pageerror", lambda error: visit.messages.append(str(error)))
-    page.on("dialog", dismiss)
-    page.goto(path.as_uri())
-    yield visit
-    context.close()
+    listeners = {"request": record_request, "console": record_message, "pageerror": record_error, "dialog": dismiss}
+    for event, listener in listeners.items():
+        page.on(event, listener)  # type: ignore[call-overload]
+    try:
+        page.goto(path.as_uri())
+        yield visit
+    finally:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
 
 
 def overhang(page: Page) -> int:

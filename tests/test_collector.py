@@ -1,11 +1,10 @@
 """Predictions collected batch by batch get the same score as a submission file."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ranks import run_ranks
 
 import piq_bench
 from piq_bench.errors import BadSubmission
@@ -78,17 +77,10 @@ def test_batches_that_do_not_fit_are_refused(benchmark: Benchmark) -> None:
 
 
 def test_processes_combine_their_predictions(tmp_path: Path) -> None:
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", THREE_PROCESSES, str(rank), str(tmp_path / "meeting")],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[1],
-        )
-        for rank in range(3)
-    ]
-    digests = {process.communicate(timeout=120)[0] for process in running}
-    assert [process.returncode for process in running] == [0, 0, 0]
+    imports = ["piq_bench.collector", "piq_bench.scoring.score"]
+    ended = run_ranks(tmp_path, 3, THREE_PROCESSES, str(tmp_path / "meeting"), imports=imports)
+    assert [process.code for process in ended] == [0, 0, 0], ended
+    digests = {process.stdout for process in ended}
     images = [f"{i}.jpg" for i in range(6)]
     labels = {"image": images, "split": ["query", "gallery"] * 3, "age": ["child", "old", "old"] * 2}
     target = piq_bench.make_benchmark(labels, [piq_bench.Task("age", "appearance", labels=("child", "old"))])

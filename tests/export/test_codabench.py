@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,9 @@ class FakeWorker:
         (task_index,) = self.competition["phases"][phase]["tasks"]
         task = next(task for task in self.competition["tasks"] if task["index"] == task_index)
         app = self.root / "app"
-        shutil.rmtree(app, ignore_errors=True)
-        shutil.copytree(self.files / task["scoring_program"], app / "program")
+        shutil.rmtree(app / "input", ignore_errors=True)
+        shutil.rmtree(app / "output", ignore_errors=True)
+        shutil.copytree(self.files / task["scoring_program"], app / "program", dirs_exist_ok=True)  # keeps its bytecode
         shutil.copytree(self.files / task["reference_data"], app / "input" / "ref")
         unzip(upload, app / "input" / "res")
         (app / "input" / "res" / "metadata").write_text("exitCode: null\n", encoding="utf-8")  # of its prediction step
@@ -85,9 +86,23 @@ def worker(home: Path, first: Path, second: Path) -> FakeWorker:
     return FakeWorker(home / "bundle.zip", home / "worker")
 
 
-def test_every_column_holds_the_number_of_the_evaluator(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
-    entry = submission(tmp_path / "mine.npz", first)
-    run = worker.run(0, zip_of(tmp_path / "upload.zip", {"mine.npz": entry}))
+@pytest.fixture(scope="module")
+def entry(home: Path, first: Path) -> Path:
+    """A valid submission to the first phase."""
+    return submission(home / "mine.npz", first)
+
+
+@pytest.fixture(scope="module")
+def scored(worker: FakeWorker, home: Path, entry: Path) -> Run:
+    """The run of the valid submission."""
+    run = worker.run(0, zip_of(home / "upload.zip", {"mine.npz": entry}))
+    return replace(run, output=Path(shutil.copytree(run.output, home / "output")))
+
+
+def test_every_column_holds_the_number_of_the_evaluator(
+    worker: FakeWorker, first: Path, entry: Path, scored: Run
+) -> None:
+    run = scored
     assert (run.status, run.code) == ("Finished", 0), run.stderr
     assert run.stderr == ""
     benchmark = read_benchmark(first)
@@ -174,23 +189,25 @@ def test_tasks_that_differ_from_the_leaderboard_are_an_error(worker: FakeWorker,
     assert "export again" in run.stderr
 
 
-@pytest.mark.parametrize("level", ["score", "public"])
-def test_nothing_that_leaves_the_host_names_people(level: str, home: Path, first: Path, tmp_path: Path) -> None:
-    write_codabench(tmp_path / "bundle.zip", plan(first, disclosure=level), IMAGE)
+def public_text(run: Run) -> str:
+    """All that leaves the host."""
+    return run.stdout + run.stderr + "".join(path.read_text(encoding="utf-8") for path in run.output.iterdir())
+
+
+def test_nothing_that_leaves_the_host_names_people(scored: Run, first: Path, entry: Path, tmp_path: Path) -> None:
+    write_codabench(tmp_path / "bundle.zip", plan(first, disclosure="public"), IMAGE)
     worker = FakeWorker(tmp_path / "bundle.zip", tmp_path / "worker")
-    run = worker.run(0, zip_of(tmp_path / "upload.zip", {"mine.npz": submission(tmp_path / "mine.npz", first)}))
-    assert run.status == "Finished"
-    public = run.stdout + run.stderr + "".join(path.read_text(encoding="utf-8") for path in run.output.iterdir())
-    assert PERSON not in public and "p0/0.jpg" not in public
-    if level == "score":
-        document = json.loads((run.output / "piq-score.json").read_text(encoding="utf-8"))
-        assert not {"labels", "confusion", "baselines", "notes"} & set(document)
+    public = worker.run(0, zip_of(tmp_path / "upload.zip", {"mine.npz": entry}))
+    assert public.status == scored.status == "Finished"
+    for run in (public, scored):
+        assert PERSON not in public_text(run) and "p0/0.jpg" not in public_text(run)
+    document = json.loads((scored.output / "piq-score.json").read_text(encoding="utf-8"))
+    assert document["disclosure"] == "score"
+    assert not {"labels", "confusion", "baselines", "notes"} & set(document)
 
 
-def test_the_page_needs_no_script_and_loads_nothing(worker: FakeWorker, first: Path, tmp_path: Path) -> None:
-    entry = submission(tmp_path / "mine.npz", first)
-    run = worker.run(0, zip_of(tmp_path / "upload.zip", {"mine.npz": entry}))
-    page = (run.output / "detailed_results.html").read_text(encoding="utf-8")
+def test_the_page_needs_no_script_and_loads_nothing(scored: Run) -> None:
+    page = (scored.output / "detailed_results.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     for word in ("<script", "http://", "https://", " src=", "onload"):
         assert word not in page

@@ -1,14 +1,13 @@
 """Heads and objective: only a task's own slice and its annotated images affect it."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
+from ranks import run_ranks
 
 from piq_bench.errors import BadUsage
 from piq_bench.read.vocabulary import DEFAULT_TASKS
@@ -213,13 +212,12 @@ def test_losses_use_the_options_of_the_configuration(
 
 TWO = (Task("age", "a", labels=("x", "y", "z")), Task("mood", "b", labels=("u", "v"), multi_label=True))
 PROGRAM = """
-import os
 import sys
 import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-sys.path[:0] = sys.argv[5:]
+sys.path.insert(0, sys.argv[5])
 import test_heads
 
 rank, store, batch, out = int(sys.argv[1]), *sys.argv[2:5]
@@ -234,7 +232,6 @@ found = test_heads.cost_and_gradients(DistributedDataParallel(linear), linear, i
 torch.save(found, f"{out}{rank}")
 distributed.barrier()
 distributed.destroy_process_group()
-os._exit(0)  # gloo's threads, which DistributedDataParallel keeps alive, must not meet an interpreter that shuts down
 """
 
 
@@ -256,9 +253,9 @@ def test_two_processes_have_the_cost_and_the_gradients_of_one_with_all_images(tm
     mood[:6] = -1  # nor has the first process any of this task
     torch.save((inputs, weight, [age, mood]), tmp_path / "batch")
     files = [str(tmp_path / name) for name in ("store", "batch", "found")]
-    here = [str(Path(__file__).parent), str(Path.cwd()), *sys.path]
-    processes = [subprocess.Popen([sys.executable, "-c", PROGRAM, str(rank), *files, *here]) for rank in range(2)]
-    assert [process.wait(timeout=100) for process in processes] == [0, 0]
+    imports = ["torch._dynamo", "reference_model.objective", "pytest"]
+    ended = run_ranks(tmp_path, 2, PROGRAM, *files, str(Path(__file__).parent), imports=imports)
+    assert [process.code for process in ended] == [0, 0], ended
     linear = torch.nn.Linear(4, 10, bias=False, dtype=torch.float64)
     with torch.no_grad():
         linear.weight.copy_(weight)

@@ -1,9 +1,6 @@
 """Metric losses: Batch Rank and triplets against loops over pairs, degenerate batches, and several processes."""
 
 import math
-import os
-import subprocess
-import sys
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -12,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ranks import run_ranks
 
 torch = pytest.importorskip("torch")
 losses = pytest.importorskip("reference_model.losses")
@@ -240,7 +238,6 @@ def test_degenerate_batches_have_finite_losses_and_gradients(
 # Several processes
 
 PROGRAM = """
-import os
 import sys
 import torch
 from torch import distributed
@@ -266,19 +263,15 @@ if rank == 0:
     torch.save(found, out)
 distributed.barrier()
 distributed.destroy_process_group()
-os._exit(0)  # gloo's threads, which DistributedDataParallel keeps alive, must not meet an interpreter that shuts down
 """
 
 
 def test_two_processes_have_the_loss_and_the_gradient_of_one_with_all_samples(tmp_path: Path) -> None:
     inputs, target, weight = features_of(11, 12, 4), classes_of(11, 12), features_of(12, 5, 4)
     torch.save((inputs, target, weight), tmp_path / "batch")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))}
     files = [str(tmp_path / name) for name in ("store", "batch", "found")]
-    processes = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM, str(rank), *files], env=environment) for rank in range(2)
-    ]
-    assert [process.wait(timeout=100) for process in processes] == [0, 0]
+    ended = run_ranks(tmp_path, 2, PROGRAM, *files, imports=["torch._dynamo", "reference_model.losses"])
+    assert [process.code for process in ended] == [0, 0], ended
     for name, found in torch.load(tmp_path / "found", weights_only=True).items():
         one = weight.clone().requires_grad_()
         features = inputs @ one.T

@@ -3,11 +3,8 @@
 import csv
 import io
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 import training_builders
+from ranks import run_ranks
 
 from piq_bench.errors import BadDataset, LimitExceeded
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
@@ -99,7 +97,8 @@ def test_every_row_learns_within_three_steps(name: str, benchmark: Benchmark) ->
 
 
 def test_a_tiny_model_overfits_64_images_in_all_eight_tasks(benchmark: Benchmark, tmp_path: Path) -> None:
-    settings = ["schedule.n_epochs=60", "schedule.n_warm_up=0", "schedule.milestones=[50]", "schedule.base_rate=5e-3"]
+    settings = ["schedule.n_epochs=30", "schedule.n_warm_up=0", "schedule.milestones=[25]", "schedule.base_rate=1e-2"]
+    settings += [QUICK, "multi_label=sum"]
     configuration = config.changed(config.tiny(config.PRESETS["fss"]), [*STILL, *settings])
     state = run(benchmark, configuration, tmp_path / "run")
     material = materials.prepare(benchmark, configuration, workers=1)
@@ -346,31 +345,28 @@ def test_pretrained_weights_are_loaded_and_named(benchmark: Benchmark, whole_run
     assert torch.equal(other.model["backbone.conv1.weight"], state["conv1.weight"])
 
 
-def test_two_processes_train_one_model(folder: Path, tmp_path: Path) -> None:
+PROGRAM = """
+import os, runpy, sys
+rank, port, *sys.argv[1:] = sys.argv[1:]
+os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank}
+os.environ["LOCAL_WORLD_SIZE"] = "2"  # so that one decodes for both
+runpy.run_module("reference_model", run_name="__main__")
+"""
+
+
+def test_two_processes_train_one_model(folder: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    printed = tmp_path_factory.mktemp("printed")
     settings = ["schedule.n_epochs=1", "sampling.batch_size=16", "held_out=0.25"]
-    command = [sys.executable, "-m", "reference_model", "train", str(folder), "--out", str(tmp_path / "run")]
+    command = ["train", str(folder), "--out", str(tmp_path / "run")]
     command += ["--preset", "fss-br-uncertainty", "--tiny", "--device", "cpu", "--workers", "1"]
     command += [part for setting in settings for part in ("--set", setting)]
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]  # free a moment later
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    shared["LOCAL_WORLD_SIZE"] = "2"  # so that one decodes for both
-    started = [
-        subprocess.Popen(
-            command,
-            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},
-            cwd=Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in ("0", "1")
-    ]
-    ended = [process.communicate(timeout=60) for process in started]
-    assert [process.returncode for process in started] == [0, 0], ended
-    assert ended[0][0].startswith("wrote ")
-    assert ended[1][0] == ""
-    assert not any("Warning" in errors for _, errors in ended), ended
+    ended = run_ranks(printed, 2, PROGRAM, str(port), *command, imports=["torch._dynamo", "reference_model.train"])
+    assert [process.code for process in ended] == [0, 0], ended
+    assert ended[0].stdout.startswith("wrote ")
+    assert ended[1].stdout == ""
+    assert not any("Warning" in process.stderr for process in ended), ended
     state = checkpoints.load(tmp_path / "run")
     assert state.facts["n_processes"] == 2
     assert {path.name for path in tmp_path.rglob("*")} == {"run", "checkpoint.pt", "config.json", "log.csv"}

@@ -38,7 +38,7 @@ def test_an_empty_folder_fills_with_entries_that_pass_grading(tmp_path: Path, mo
     for module in (config, pretraining):
         monkeypatch.setattr(module, "small", config.tiny)
     lines: list[str] = []
-    options = {"n_pretraining_images": 2 * MIN_IMAGES, "n_images": MIN_IMAGES, "workers": 1, "device": CPU}
+    options = {"n_pretraining_images": MIN_IMAGES + 20, "n_images": MIN_IMAGES, "workers": 1, "device": CPU}
     options |= {"progress": predicting.no_progress, "echo": lines.append}
     scores = baselines.make_baselines(tmp_path, ["fss", "sim-mtl"], **options)
     assert list(scores) == ["fss", "sim-mtl"]
