@@ -14,7 +14,6 @@ of the smaller bound, everything is counted again with the proven one.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from math import sqrt
 from os import cpu_count
 from queue import SimpleQueue
 
@@ -26,6 +25,7 @@ from piq_bench.retrieve import kernel, plain
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.definition import column_buffer, images_of, stored_vectors
+from piq_bench.retrieve.products import ROUNDING, Bound, Factors, Multiplier, fastest
 from piq_bench.retrieve.similarity import Similarity
 
 ENGINE = "cpu (numba)"
@@ -39,11 +39,8 @@ POINTS_AT_ONCE = 1 << 25  # of all threads together
 N_BUCKETS = 2048
 SAMPLE = 256  # gallery images from which the spread of products is estimated
 SPREADS = 4.5  # mean absolute deviations above the mean; few products are larger
-ROUNDING = 2.0**-24  # relative error of one float32 operation
 ROUNDING64 = 2.0**-53  # relative error of one float64 operation
 MARGIN = 1.05  # covers products of rounding errors and the rounding of the bound itself
-ROUNDINGS_AT_ZERO = 4.0  # tried for unit vectors with product 0: terms cancel, so partial sums and errors are small
-EXTRA_ROUNDINGS = 16.0  # tried in addition to the root of the dimension
 GUARD = 0.5  # largest error that may be observed, as a share of the tried bound
 LARGEST_NORM = 2.0**40  # norms between its inverse and this cannot make a float32 product overflow or underflow
 
@@ -60,6 +57,7 @@ def count_ranks(
     gallery_block: int = GALLERY_BLOCK,
     threads: int | None = None,
     guarded: bool = True,
+    multiplier: Multiplier | None = None,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Counts:
     """Count the gallery images above and equal to each point of each query.
@@ -75,6 +73,7 @@ def count_ranks(
         gallery_block: largest number of gallery images per matrix product.
         threads: number of threads; one per core if None.
         guarded: try a smaller error bound than the proven one first.
+        multiplier: how to multiply; the fastest on this machine if None.
         advance: called with the number of queries finished since the last call.
     """
     counts = Counts.zero(points.size)
@@ -89,13 +88,15 @@ def count_ranks(
                 similarity, queries, gallery, points, excluded, point_start, threads=threads, advance=advance
             )
     stored = np.argsort(similarity.order[gallery], kind="stable")  # gallery indices in the order of the file
+    is_cosine, dimension = similarity.distance == "cosine", similarity.dimension
     job = _Job(
         similarity,
         gallery[stored],
         _places(stored, excluded),
-        similarity.distance == "cosine",
+        is_cosine,
+        multiplier or fastest(with_points.size * gallery.size, is_cosine=is_cosine, dimension=dimension),
         query_block,
-        max(1, min(gallery_block, BLOCK_VALUES // similarity.dimension)),
+        max(1, min(gallery_block, BLOCK_VALUES // dimension, kernel.MOST_IMAGES)),
         threads or cpu_count() or 1,
     )
     advance(queries.size - with_points.size)
@@ -107,10 +108,12 @@ def count_ranks(
         progress = _Progress(part.size, advance)
         vectors = stored_vectors(job.similarity, queries[part])
         factors = _query_factors(job, vectors, similarity.norm[queries[part]])
-        for proven in (False, True) if guarded else (True,):
-            kernel_points = _points(job, queries[part], vectors, points[own], start, span, factors, proven=proven)
+        sample = _sample(job, vectors, similarity.norm[queries[part]], factors)
+        proven, tried = job.multiplier.proven, job.multiplier.tried(sample.largest_error)
+        for bound in (tried, proven) if guarded and tried is not proven else (proven,):
+            kernel_points = _points(job, queries[part], vectors, points[own], start, span, sample.ceiling, bound)
             own_counts = Counts(counts.above[own], counts.tied[own])
-            if _count(job, kernel_points, factors, own_counts, progress, guarded=not proven):
+            if _count(job, kernel_points, factors, own_counts, progress, guarded=bound is not proven):
                 break
         progress.finish()
     return counts
@@ -125,6 +128,7 @@ class _Job:
         gallery: shape (n_gallery,); test rows in the order in which they are stored; an image's place is its index.
         excluded: shape (n_excluded,); places of excluded images, ascending within a query.
         is_cosine: whether the distance is cosine; otherwise it is euclidean.
+        multiplier: how to multiply.
         query_block: largest number of queries per product.
         gallery_block: largest number of gallery images per product.
         threads: number of threads.
@@ -134,18 +138,15 @@ class _Job:
     gallery: IntArray
     excluded: Int32Array
     is_cosine: bool
+    multiplier: Multiplier
     query_block: int
     gallery_block: int
     threads: int
 
-    @property
-    def n_terms(self) -> int:
-        """Number of terms of a product."""
-        return self.similarity.dimension + (0 if self.is_cosine else 1)
-
     def query_rows(self, n_queries: int) -> int:
         """Queries per product, nearly the same for all: a product of few queries takes longer per query."""
-        return -(-n_queries // -(-n_queries // self.query_block))
+        n_rows, step = -(-n_queries // -(-n_queries // self.query_block)), self.multiplier.rows_together
+        return -(-n_rows // step) * step
 
 
 class _Progress:
@@ -197,9 +198,8 @@ def _points(
     exact: FloatArray,
     start: IntArray,
     excluded: tuple[IntArray, IntArray],
-    factors: Float32Array,
-    *,
-    proven: bool,
+    ceiling: Float32Array,
+    bound: Bound,
 ) -> kernel.Points:
     """The points in the units of products, and the error bounds of products.
 
@@ -210,21 +210,14 @@ def _points(
     """
     dimension = job.similarity.dimension
     norm = job.similarity.norm[queries]
-    if job.is_cosine:
-        size = size64 = np.ones(norm.size)
-        target = exact
-    else:
+    size = size64 = _sizes(job, norm)
+    target = exact
+    if not job.is_cosine:
         longest = float(job.similarity.norm[job.gallery].max())
-        size, size64 = norm * longest + longest**2 / 2.0, norm**2 + longest**2
+        size64 = norm**2 + longest**2
         target = (exact + np.repeat(norm**2, np.diff(start))) / 2.0
-    at_zero, per_unit = dimension + 8.0, 0.0  # numbers of roundings
-    tried = sqrt(dimension) + EXTRA_ROUNDINGS
-    if not proven and tried < at_zero:
-        at_zero = tried
-        if job.is_cosine:
-            at_zero, per_unit = ROUNDINGS_AT_ZERO, tried - ROUNDINGS_AT_ZERO
-    reach = MARGIN * ROUNDING * at_zero * size
-    slope = np.full(norm.size, MARGIN * ROUNDING * (per_unit + 1.0))  # 1: ends of intervals are rounded too
+    reach = MARGIN * ROUNDING * bound.at_zero * size
+    slope = np.full(norm.size, MARGIN * ROUNDING * (bound.per_unit + 1.0))  # 1: ends of intervals are rounded too
     reach64 = 2.0 * MARGIN * (dimension + 8.0) * ROUNDING64 * size64  # the definition has errors too
     needs_32_bits = int(np.diff(start).max()) >= 1 << 15
     shape = (queries.size, N_BUCKETS + 2)
@@ -245,50 +238,62 @@ def _points(
         excluded_first=excluded[0],
         excluded_last=excluded[1],
     )
-    ceiling = _ceiling(job, factors)
     _for_ranges(job, queries.size, lambda first, last: kernel.fill_tables(points, ceiling, first, last))
     return points
 
 
-def _query_factors(job: _Job, vectors: Float32Array, norm: FloatArray) -> Float32Array:
-    """Shape (n_queries, n_terms); left factors: unit vectors, or vectors with a 1 to pair with half square norms."""
-    factors = np.empty((norm.size, job.n_terms), dtype=np.float32)
-
-    def write(first: int, last: int) -> None:
-        if job.is_cosine:
-            kernel.unit_rows(vectors[first:last], norm[first:last], factors[first:last])
-        else:
-            factors[first:last, :-1] = vectors[first:last]
-            factors[first:last, -1] = 1.0
-
-    _for_ranges(job, norm.size, write)
-    return factors
-
-
-def _image_factors(job: _Job, images: kernel.Images, buffer: Float32Array) -> Float32Array:
-    """Shape (n_images, n_terms); right factors, written into the first rows of `buffer`."""
-    factors = buffer[: images.norm.size]
+def _sizes(job: _Job, norm: FloatArray) -> FloatArray:
+    """Shape (n_queries,); the largest magnitude of a query's products, of which errors are a share."""
     if job.is_cosine:
-        kernel.unit_rows(images.vectors, images.norm, factors)
-    else:
-        factors[:, :-1] = images.vectors
-        factors[:, -1] = images.norm**2 / -2.0
+        return np.ones(norm.size)
+    longest = float(job.similarity.norm[job.gallery].max())
+    return np.asarray(norm * longest + longest**2 / 2.0)
+
+
+def _query_factors(job: _Job, vectors: Float32Array, norm: FloatArray) -> Factors:
+    """Left factors of the queries."""
+    factors = job.multiplier.query_factors(norm.size)
+    _for_ranges(job, norm.size, lambda first, last: job.multiplier.fill_queries(factors, vectors, norm, first, last))
     return factors
 
 
-def _ceiling(job: _Job, factors: Float32Array) -> Float32Array:
-    """Shape (n_queries,); a value that the products of few images exceed, estimated from a sample."""
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Products of the queries with some gallery images.
+
+    Attributes:
+        ceiling: shape (n_queries,); a value that the products of few images exceed.
+        largest_error: of some of the products, in roundings.
+    """
+
+    ceiling: Float32Array
+    largest_error: float
+
+
+def _sample(job: _Job, vectors: Float32Array, norm: FloatArray, factors: Factors) -> _Sample:
+    """Multiply the queries with some images, spread over the gallery; compute some products in float64 as well."""
     rows = job.gallery[:: -(-job.gallery.size // SAMPLE)]
-    sample = images_of(job.similarity, rows, column_buffer(0, job.similarity.dimension))
-    buffer = np.empty((rows.size, job.n_terms), dtype=np.float32)
-    products = factors @ _image_factors(job, sample, buffer).T
+    images = images_of(job.similarity, rows, column_buffer(0, job.similarity.dimension))
+    image_factors = job.multiplier.image_factors(rows.size)
+    job.multiplier.fill_images(image_factors, images)
+    buffer = job.multiplier.buffer(norm.size, rows.size)
+    products = job.multiplier.multiply(factors, 0, norm.size, image_factors, rows.size, buffer)
+    products = products[: norm.size, : rows.size]
+    some = slice(None, None, -(-norm.size // SAMPLE))
+    left, right = vectors[some].astype(np.float64), images.vectors.astype(np.float64)
+    if job.is_cosine:
+        exact = (left / norm[some, None]) @ (right / images.norm[:, None]).T
+    else:
+        exact = left @ right.T - images.norm**2 / 2.0
+    errors = np.abs(products[some] - exact) / _sizes(job, norm[some])[:, None]
     mean = products.mean(axis=1)
     products -= mean[:, None]
-    return np.asarray(mean + np.float32(SPREADS) * np.abs(products, out=products).mean(axis=1))
+    ceiling = mean + np.float32(SPREADS) * np.abs(products, out=products).mean(axis=1)
+    return _Sample(np.asarray(ceiling), float(errors.max()) / ROUNDING)
 
 
 def _count(
-    job: _Job, points: kernel.Points, factors: Float32Array, found: Counts, progress: _Progress, *, guarded: bool
+    job: _Job, points: kernel.Points, factors: Factors, found: Counts, progress: _Progress, *, guarded: bool
 ) -> bool:
     """Write the counts above and equal to each point; return False if an error of a product exceeds the guard."""
     counts = np.zeros((job.threads, points.exact.size + points.norm.size), dtype=np.int32)
@@ -347,14 +352,14 @@ class _Worker:
     """One thread's counts and buffers, and the block of images that it counted last."""
 
     def __init__(
-        self, job: _Job, points: kernel.Points, factors: Float32Array, counts: Int32Array, tied: Int32Array
+        self, job: _Job, points: kernel.Points, factors: Factors, counts: Int32Array, tied: Int32Array
     ) -> None:
         self.job, self.points, self.factors, self.counts, self.tied = job, points, factors, counts, tied
         n_queries, dimension = points.vectors.shape
         self.n_rows = job.query_rows(n_queries)
-        self.products = np.empty(self.n_rows * job.gallery_block, dtype=np.float32)
+        self.products = job.multiplier.buffer(self.n_rows, job.gallery_block)
         self.columns = column_buffer(job.gallery_block, dimension)
-        self.image_factors = np.empty((job.gallery_block, job.n_terms), dtype=np.float32)
+        self.image_factors = job.multiplier.image_factors(job.gallery_block)
         self.block = slice(0, 0)
 
     def count(self, block: slice, part: slice) -> float:
@@ -362,15 +367,15 @@ class _Worker:
         job, points = self.job, self.points
         if block != self.block:
             self.images = images_of(job.similarity, job.gallery[block], self.columns, block.start)
-            self.unit, self.block = _image_factors(job, self.images, self.image_factors).T, block
+            job.multiplier.fill_images(self.image_factors, self.images)
+            self.block = block
         n_images = self.images.norm.size
         worst = 0.0
         for first in range(part.start, part.stop, self.n_rows):
             n_rows = min(self.n_rows, part.stop - first)
-            products = self.products[: n_rows * n_images].reshape(n_rows, n_images)
-            np.matmul(self.factors[first : first + n_rows], self.unit, out=products)
+            products = job.multiplier.multiply(self.factors, first, n_rows, self.image_factors, n_images, self.products)
             error, _, _ = kernel.count_block(
-                products, points, first, self.images, job.is_cosine, self.counts, self.tied
+                products, n_rows, points, first, self.images, job.is_cosine, self.counts, self.tied
             )
             worst = max(worst, error)
         return worst

@@ -13,29 +13,39 @@ This is the one module over 450 lines. Compiled functions that call each other m
 does not notice a change to a compiled function imported from another file, and would keep using the old code.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from llvmlite import binding, ir
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 
-UnsignedArray = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
+Node = Any  # numba's and llvmlite's objects, which have no types
+UnsignedArray = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 
 LANES = 64  # images whose definitions are summed side by side, enough to hide the latency of an addition
 SIDE = 16  # values of an image that are transposed into columns at a time
 TERMS = 4  # terms of a definition added per pass: fewer loads and stores of the sums
 FEW_POINTS = 4096  # with fewer points, computing all their error intervals pays off
 SAMPLED = 8  # one in this many blocks is sampled for each query
-RUN = 128  # values mapped at a time: they stay in the first-level cache
+RUN = 1024  # values listed at a time: they stay in the first-level cache
+BUCKET_BITS = 12  # of a listed number; its other 20 bits are the index of a value
+MOST_BUCKETS, MOST_IMAGES = (1 << BUCKET_BITS) - 2, 1 << (32 - BUCKET_BITS)
+VECTOR = 16  # float32 values in a register of 512 bits
 AT_ONCE = 4  # neighbouring values that are counted in separate counters
 WORD = 8  # marks that are tested at once
 FIRST = 512  # first values of a row, which estimate how many are above the lowest point
 MANY = 0.3  # share of them from which on all values are looked up in place
 LEAST_WIDTH = np.float32(2.0**-100)  # range that a query's points are given if they are all equal
 F32 = np.float32
+U32 = np.uint32
 U64 = np.uint64
+ONE, TWO, THREE, SHIFT, BUCKET = U64(1), U64(2), U64(3), U32(BUCKET_BITS), U32((1 << BUCKET_BITS) - 1)
 HALF, LOWER_HALF = U64(32), U64(0xFFFFFFFF)  # of a 64-bit number
 AROUND = 1.001  # covers the growth of a point's interval where its target is not the product itself
 
@@ -52,9 +62,9 @@ class Points(NamedTuple):
         reach: shape (n_queries,); error bound of a product whose value is zero.
         slope: shape (n_queries,); growth of the bound per unit of the value.
         reach64: shape (n_queries,); error bound of float64 products.
-        table: shape (n_queries, n_buckets + 2), uint16 or uint32; how many points are below each bucket; the highest
-            bit marks buckets that overlap the interval of a point: a product below the interval is below the point,
-            and a product above it is above the point.
+        table: shape (n_queries, n_buckets + 2), uint16 or uint32; twice the number of points below each bucket, plus 1
+            for buckets that overlap the interval of a point: a product below the interval is below the point, and a
+            product above it is above the point.
         base: shape (n_queries,); the product at which bucket 1 begins.
         scale: shape (n_queries,); buckets per unit.
         excluded: shape (n_excluded,), int32; places of images that are not counted, ascending within a query.
@@ -118,7 +128,6 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
     base, scale = points.base, points.scale
     n_buckets = points.table.shape[1] - 2
     top = F32(n_buckets)
-    mark = 1 << (8 * points.table.itemsize - 1)
     for query in range(first_query, last_query):
         target = points.target[points.start[query] : points.start[query + 1]]
         reach, slope = points.reach[query], points.slope[query]
@@ -133,13 +142,13 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
             begin = _bucket(_low(target[point], reach, slope), base[query], scale[query], top)
             end = _bucket(_high(target[point], reach, slope), base[query], scale[query], top)
             while filled < begin:
-                row[filled] = point
+                row[filled] = 2 * point
                 filled += 1
             while filled <= end:
-                row[filled] = point | mark
+                row[filled] = 2 * point + 1
                 filled += 1
         while filled < n_buckets + 2:
-            row[filled] = target.size
+            row[filled] = 2 * target.size
             filled += 1
 
 
@@ -158,6 +167,7 @@ def _high(target: float, reach: float, slope: float) -> np.float32:
 @njit(nogil=True, cache=True)
 def count_block(
     products: Float32Array,
+    n_rows: int,
     points: Points,
     first_query: int,
     images: Images,
@@ -168,7 +178,8 @@ def count_block(
     """Count a block of images around the points of a block of queries.
 
     Args:
-        products: shape (n_rows, n_images), float32; overwritten.
+        products: shape (n_rows or more, n_images or more), float32; overwritten.
+        n_rows: number of queries.
         points: the points of all queries.
         first_query: the query of the first row.
         images: the block of images.
@@ -181,24 +192,20 @@ def count_block(
         The largest error of a product that was sampled or computed again, as a share of its bound; the number of open
         products that were computed again; and the number of those that needed the definition.
     """
-    n_rows, n_images = products.shape
-    dimension = images.vectors.shape[1]
+    n_images, dimension = images.vectors.shape
     n_buckets = points.table.shape[1] - 2
     top = F32(n_buckets)
-    mark = 1 << (8 * points.table.itemsize - 1)
     table = np.empty_like(points.table[0])
     apart = np.zeros((AT_ONCE, FEW_POINTS), np.int32)
     low, high = np.empty(FEW_POINTS + 1, np.float32), np.empty(FEW_POINTS + 1, np.float32)
-    bucket = np.empty(RUN, np.uint16)
-    is_above = np.zeros(-(-n_images // WORD) * WORD, np.uint8)
-    words = is_above.view(np.uint64)
-    picked = np.empty(words.size + 1, np.int32)
-    everything, kept = np.arange(n_images, dtype=np.int32), np.empty(n_images + WORD, np.int32)
+    above = np.empty(RUN + VECTOR, np.uint32)  # values of a run: index and bucket, in one number
+    undecided = np.empty(n_images + 1, np.uint32)  # the same of values whose bucket is marked
     listed = np.empty(n_images + 1, np.uint64)  # index of a value and number of points surely below it, in one number
+    is_above, picked = np.zeros(RUN, np.uint8), np.empty(RUN // WORD + 1, np.int32)
     worst, n_again, n_defined = 0.0, 0, 0
     for row in range(n_rows):
         query = first_query + row
-        products_of_row = products[row]
+        products_of_row = products[row, :n_images]
         reach, slope = points.reach[query], points.slope[query]
         first, last = points.start[query], points.start[query + 1]
         count = counts[first + query : last + query + 1]
@@ -218,32 +225,27 @@ def count_block(
             products_of_row[points.excluded[index] - images.first] = -np.inf
             index += 1
 
-        values, place = products_of_row, everything
-        if _share_above(values[:FIRST], points.base[query]) < MANY:
-            _mark(values, points.base[query], is_above)
-            n_picked = _pick(words, picked)
-            if n_picked == 0:
-                continue
-            place = kept[: _keep(picked[:n_picked], is_above, kept)]
-            values = values[: place.size]
-            _move(products_of_row, place, values)
-
+        values, base, scale = products_of_row, points.base[query], points.scale[query]
+        is_many = _share_above(values[:FIRST], base) >= MANY
         _copy(points.table[query], table)  # read once in order, since it is in no cache
         n_open = 0
         n_points = last - first
         is_short = n_points < FEW_POINTS
         one, two, three, four = (apart[0], apart[1], apart[2], apart[3]) if is_short else (count, count, count, count)
-        for run in range(0, values.size, RUN):
-            own = bucket[: min(RUN, values.size - run)]
-            _to_buckets(values[run : run + RUN], points.base[query], points.scale[query], top, own)
-            n_open = _look_up(own, table, U64(mark), one, two, three, four, U64(run), listed, U64(n_open))
+        for run in range(0, n_images, RUN):
+            n_above = _list_above(
+                values, run, min(run + RUN, n_images), base, scale, top, is_many, above, is_above, picked
+            )
+            n_open = _look_up(above, n_above, table, one, two, three, four, undecided, n_open)
         if is_short:
             for index in range(n_points + 1):
                 count[index] += one[index] + two[index] + three[index] + four[index]
                 one[index] = two[index] = three[index] = four[index] = 0
         if n_open == 0:
             continue
-
+        for index in range(n_open):
+            one_open = undecided[U64(index)]
+            listed[U64(index)] = (U64(one_open >> SHIFT) << HALF) | U64(table[U64(one_open & BUCKET)] >> 1)
         target, reach64 = points.target[first:last], points.reach64[query]
         if is_short:
             n_open = _count_by_interval(values, target, reach, slope, count, listed, n_open, low, high)
@@ -251,7 +253,7 @@ def count_block(
         for index in range(n_open):
             found, below = _signed(listed[index] >> HALF), _signed(listed[index] & LOWER_HALF)
             count[below] -= np.int32(1)
-            image, value = _signed(place[found]), np.float64(values[found])
+            image, value = found, np.float64(values[found])
             around = AROUND * (reach + slope * abs(value))
             below = _skip(target, below, value - around)
             if below < n_points and target[below] - around <= value:
@@ -299,97 +301,173 @@ def _share_above(values: Float32Array, base: np.float32) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _mark(values: Float32Array, base: np.float32, is_above: UnsignedArray) -> None:
-    """Mark the values that are not below `base`. Written so that the compiler vectorizes the loop."""
-    for index in range(values.size):
-        is_above[index] = np.uint8(values[index] >= base)
+def _pick_above(
+    values: Float32Array,
+    first: int,
+    last: int,
+    base: np.float32,
+    scale: np.float32,
+    top: np.float32,
+    is_many: bool,
+    above: UnsignedArray,
+    is_above: UnsignedArray,
+    picked: Int32Array,
+) -> int:
+    """List index and bucket of the values from `first` to `last` that are not below `base`; return their number.
 
+    If they are many, the others are listed as well, in bucket 0: that takes less time than to leave them out.
 
-@njit(nogil=True, cache=True)
-def _pick(words: UnsignedArray, picked: Int32Array) -> int:
-    """List the words that have a mark; return their number. Without a branch, which would be unpredictable."""
+    Args:
+        values: shape (n_images,); products.
+        first: index of the first value.
+        last: the first index after the values.
+        base: see `Points`.
+        scale: see `Points`.
+        top: number of buckets.
+        is_many: whether many values are expected.
+        above: shape (RUN + VECTOR,), uint32, written.
+        is_above: shape (RUN,); a buffer.
+        picked: shape (RUN // WORD + 1,); a buffer.
+    """
+    if is_many:
+        for index in range(last - first):  # the compiler vectorizes this loop and the next one
+            above[index] = U32(first + index) << SHIFT | U32(_bucket(values[first + index], base, scale, top))
+        return last - first
+    is_above[last - first :] = 0
+    for index in range(last - first):
+        is_above[index] = np.uint8(values[first + index] >= base)
+    words = is_above.view(np.uint64)
     n_picked = U64(0)
-    for index in range(words.size):
+    for index in range(words.size):  # without branches, which would be unpredictable
         picked[n_picked] = index
         n_picked += U64(words[U64(index)] != U64(0))
-    return int(n_picked)
-
-
-@njit(nogil=True, cache=True)
-def _keep(picked: Int32Array, is_above: UnsignedArray, kept: Int32Array) -> int:
-    """List the marked values of the picked words; return their number. Also without a branch."""
-    n_kept = U64(0)
-    for index in range(picked.size):
-        first = U64(picked[U64(index)]) * U64(WORD)
+    n_above = U64(0)
+    for index in range(n_picked):
+        place = U64(picked[U64(index)]) * U64(WORD)
         for lane in range(WORD):
-            kept[n_kept] = first + U64(lane)
-            n_kept += U64(is_above[first + U64(lane)])
-    return int(n_kept)
+            above[n_above] = U32(place) + U32(lane)
+            n_above += U64(is_above[place + U64(lane)])
+    for index in range(n_above):
+        place = U64(first) + U64(above[U64(index)])
+        above[U64(index)] = U32(place) << SHIFT | U32(_bucket(values[place], base, scale, top))
+    return _signed(n_above)
+
+
+def _splat(builder: Node, number: Node, vector: Node) -> Node:
+    """A vector whose lanes are all the same number."""
+    lanes = ir.VectorType(ir.IntType(32), VECTOR)
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(lanes.element, 0))
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), ir.Constant(lanes, [0] * VECTOR))
+
+
+@intrinsic
+def _compress(
+    typing: Node, values: Node, first: Node, base: Node, scale: Node, top: Node, above: Node, n_above: Node
+) -> tuple[Node, Callable[..., Node]]:
+    """List those of VECTOR values from `first` on that are not below `base`, as `_pick_above` does, with AVX-512."""
+    signature = types.uint64(values, types.uint64, types.float32, types.float32, types.float32, above, types.uint64)
+
+    def generate(context: Node, builder: Node, signature: Node, given: Node) -> Node:
+        values, first, base, scale, top, above, n_above = given
+        floats = ir.VectorType(ir.FloatType(), VECTOR)
+        numbers = ir.VectorType(ir.IntType(32), VECTOR)
+        mask = ir.VectorType(ir.IntType(1), VECTOR)
+        source = context.make_array(signature.args[0])(context, builder, values).data
+        target = context.make_array(signature.args[5])(context, builder, above).data
+        value = builder.load(builder.bitcast(builder.gep(source, [first]), floats.as_pointer()))
+        value.align = 4
+        is_above = builder.fcmp_ordered(">=", value, _splat(builder, base, floats))
+        place = builder.fmul(builder.fsub(value, _splat(builder, base, floats)), _splat(builder, scale, floats))
+        highest = _splat(builder, top, floats)
+        place = builder.select(builder.fcmp_ordered("<", place, highest), place, highest)
+        bucket = builder.fptosi(builder.fadd(place, ir.Constant(floats, [1.0] * VECTOR)), numbers)
+        index = _splat(builder, builder.trunc(first, numbers.element), numbers)
+        index = builder.add(index, ir.Constant(numbers, list(range(VECTOR))))
+        both = builder.or_(builder.shl(index, ir.Constant(numbers, [BUCKET_BITS] * VECTOR)), bucket)
+        compress = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module, ir.FunctionType(numbers, [numbers, numbers, mask]), "llvm.x86.avx512.mask.compress.v16i32"
+        )
+        front = builder.call(compress, [both, ir.Constant(numbers, [0] * VECTOR), is_above])
+        stored = builder.store(front, builder.bitcast(builder.gep(target, [n_above]), numbers.as_pointer()))
+        stored.align = 4
+        bits = ir.IntType(VECTOR)
+        found = builder.call(builder.module.declare_intrinsic("llvm.ctpop", [bits]), [builder.bitcast(is_above, bits)])
+        return builder.add(n_above, builder.zext(found, ir.IntType(64)))
+
+    return signature, generate
 
 
 @njit(nogil=True, cache=True)
-def _move(source: Float32Array, place: Int32Array, target: Float32Array) -> None:
-    """Same as `target[:] = source[place]`; places ascend, so both may be the same memory."""
-    for index in range(place.size):
-        target[U64(index)] = source[U64(place[U64(index)])]
+def _compress_above(
+    values: Float32Array,
+    first: int,
+    last: int,
+    base: np.float32,
+    scale: np.float32,
+    top: np.float32,
+    is_many: bool,
+    above: UnsignedArray,
+    is_above: UnsignedArray,
+    picked: Int32Array,
+) -> int:
+    """Same as `_pick_above`, but never lists a value below `base`; with AVX-512 only."""
+    n_above = U64(0)
+    whole = first + (last - first) // VECTOR * VECTOR
+    for index in range(first, whole, VECTOR):
+        n_above = _compress(values, U64(index), base, scale, top, above, n_above)  # type: ignore[call-arg]
+    for index in range(whole, last):
+        above[n_above] = U32(index) << SHIFT | U32(_bucket(values[index], base, scale, top))
+        n_above += U64(values[index] >= base)
+    return _signed(n_above)
 
 
-@njit(nogil=True, cache=True)
-def _to_buckets(
-    values: Float32Array, base: np.float32, scale: np.float32, top: np.float32, bucket: UnsignedArray
-) -> None:
-    """Write the bucket of each value. Written so that the compiler vectorizes the loop."""
-    for index in range(values.size):
-        bucket[index] = _bucket(values[index], base, scale, top)
+def _has_avx512() -> bool:
+    """Whether the compiler may use AVX-512: numba compiles for this processor unless it is told of another one."""
+    return getattr(config, "CPU_NAME", None) is None and bool(binding.get_host_cpu_features().get("avx512f"))
+
+
+_list_above = _compress_above if _has_avx512() else _pick_above
 
 
 @njit(nogil=True, cache=True)
 def _look_up(
-    bucket: UnsignedArray,
+    above: UnsignedArray,
+    n_above: int,
     table: UnsignedArray,
-    mark: np.uint64,
     one: Int32Array,
     two: Int32Array,
     three: Int32Array,
     four: Int32Array,
-    first: np.uint64,
-    listed: UnsignedArray,
-    n_open: np.uint64,
+    undecided: UnsignedArray,
+    n_open: int,
 ) -> int:
-    """Count the points below each value; append the values that their bucket leaves open to the first `n_open` listed.
+    """Count the points below each listed value; append those of marked buckets to `undecided`; return their number.
 
-    `first` is the index of the first value. Neighbouring values are counted in separate counters: most of them add to
-    the same few, and adding to a number that was just written is slow.
+    Neighbouring values are counted in separate counters: most of them add to the same few, and adding to a number that
+    was just written is slow.
     """
-    whole = bucket.size - bucket.size % AT_ONCE
+    n_listed = U64(n_open)
+    whole = n_above - n_above % AT_ONCE
     for index in range(0, whole, AT_ONCE):
         place = U64(index)
-        n_open = _look_up_one(bucket, place, table, mark, one, first, listed, n_open)
-        n_open = _look_up_one(bucket, place + U64(1), table, mark, two, first, listed, n_open)
-        n_open = _look_up_one(bucket, place + U64(2), table, mark, three, first, listed, n_open)
-        n_open = _look_up_one(bucket, place + U64(3), table, mark, four, first, listed, n_open)
-    for index in range(whole, bucket.size):
-        n_open = _look_up_one(bucket, U64(index), table, mark, one, first, listed, n_open)
-    return int(n_open)
+        n_listed = _look_up_one(above[place], table, one, undecided, n_listed)
+        n_listed = _look_up_one(above[place + ONE], table, two, undecided, n_listed)
+        n_listed = _look_up_one(above[place + TWO], table, three, undecided, n_listed)
+        n_listed = _look_up_one(above[place + THREE], table, four, undecided, n_listed)
+    for index in range(whole, n_above):
+        n_listed = _look_up_one(above[U64(index)], table, one, undecided, n_listed)
+    return _signed(n_listed)
 
 
 @njit(nogil=True, cache=True, inline="always")
 def _look_up_one(
-    bucket: UnsignedArray,
-    image: np.uint64,
-    table: UnsignedArray,
-    mark: np.uint64,
-    count: Int32Array,
-    first: np.uint64,
-    listed: UnsignedArray,
-    n_open: np.uint64,
+    listed: np.uint32, table: UnsignedArray, count: Int32Array, undecided: UnsignedArray, n_open: np.uint64
 ) -> np.uint64:
-    """Look up one value; return the number of listed ones. Without a branch: listed values are counted as well."""
-    entry = U64(table[U64(bucket[image])])
-    below = entry & (mark - U64(1))
-    count[below] += np.int32(1)
-    listed[n_open] = ((first + image) << HALF) | below
-    return n_open + U64(entry >= mark)
+    """Look up one value; return the number of undecided ones. Without a branch: those are counted as well."""
+    entry = U64(table[U64(listed & BUCKET)])
+    count[entry >> ONE] += np.int32(1)
+    undecided[n_open] = listed
+    return n_open + (entry & ONE)
 
 
 @njit(nogil=True, cache=True)
@@ -431,7 +509,7 @@ def _count_by_interval(
         count[below] += np.int32(1)
         listed[n_left] = (image << HALF) | below
         n_left += is_left
-    return int(n_left)
+    return _signed(n_left)
 
 
 @njit(nogil=True, cache=True, inline="always")

@@ -10,11 +10,13 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from piq_bench.records import EmbeddingArray, IntArray
-from piq_bench.retrieve import cpu, definition, kernel, plain
+from piq_bench.retrieve import amx, cpu, definition, kernel, plain
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.products import Blas, Tiles
 from piq_bench.retrieve.similarity import Similarity
 
+WAYS = (Blas, Tiles) if amx.is_available() else (Blas,)
 Distance = Literal["cosine", "euclidean"]
 Make = Callable[[np.random.Generator, int, int], EmbeddingArray]
 
@@ -89,8 +91,13 @@ def test_counts_equal_those_of_the_plain_engine(make: Make, dimension: int, dist
     similarity = similarity_of(make(np.random.default_rng(dimension), 150, dimension), distance)
     job = Job(similarity, 20, 9)
     expected = plain.count_ranks(*job.given)
-    assert equal(cpu.count_ranks(*job.given, guarded=guarded), expected)
-    assert equal(cpu.count_ranks(*job.given, guarded=guarded, query_block=3, gallery_block=37, threads=2), expected)
+    for way in WAYS:
+        multiplier = way(is_cosine=distance == "cosine", dimension=dimension)
+        assert equal(cpu.count_ranks(*job.given, guarded=guarded, multiplier=multiplier), expected)
+        found = cpu.count_ranks(
+            *job.given, guarded=guarded, multiplier=multiplier, query_block=3, gallery_block=37, threads=2
+        )
+        assert equal(found, expected)
 
 
 def test_blocks_threads_and_passes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,9 +139,9 @@ def test_an_error_beyond_the_tried_bound_makes_it_count_again_with_the_proven_on
     proven = []
     points_of = cpu._points
 
-    def watched(*given: object, **options: bool) -> kernel.Points:
-        proven.append(options["proven"])
-        return points_of(*given, **options)  # type: ignore[arg-type]
+    def watched(job: cpu._Job, *given: object) -> kernel.Points:
+        proven.append(given[-1] is job.multiplier.proven)
+        return points_of(job, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(cpu, "_points", watched)
     assert equal(cpu.count_ranks(*job.given), plain.count_ranks(*job.given))
