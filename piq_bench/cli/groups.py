@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import STDOUT, json_output
+from piq_bench.cli import STDOUT, Command, json_output
 from piq_bench.cli.options import WORKERS_HELP, follow_links_option
 from piq_bench.errors import exit_codes
 
@@ -20,7 +20,7 @@ MODES = ("components", "neighbours")
 HASHES = ("phash", "ahash", "dhash", "whash")
 
 
-@click.command("piq-groups", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("piq-groups", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--out",

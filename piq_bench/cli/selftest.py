@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import Command, output_file
 from piq_bench.cli.options import ENGINES
 from piq_bench.errors import EXIT_INTERNAL, exit_codes
 
 
-@click.command("selftest")
+@click.command("selftest", cls=Command)
 @click.option(
     "--update",
     type=click.Path(path_type=Path),
