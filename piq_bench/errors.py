@@ -129,21 +129,33 @@ RESOURCES = {
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
     errno.ENFILE: "too many files are open on this machine: end other programs",
 }
-SIGNS_OF_NO_MEMORY = ("failed to map segment", "cannot allocate memory", "cannot map zero-fill", "cannot apply addit")
+SIGNS_OF_NO_MEMORY = (
+    "failed to map segment",
+    "cannot allocate memory",
+    "memoryerror",
+    "bad_alloc",
+    "malloc of size",  # pyarrow
+    "dctx create failed",  # zstd
+    "failed to launch worker thread",
+)
+
+
+def lacks_memory(error: BaseException | str) -> bool:
+    """Whether an error, or the last words of a process, mean that memory ran out."""
+    text = str(error).casefold()
+    return isinstance(error, MemoryError) or any(sign in text for sign in SIGNS_OF_NO_MEMORY)
 
 
 def _exhausted(error: Exception) -> str | None:
     """What this machine has run out of, if that is what an error means; libraries wrap such errors in others."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, MemoryError):
-            return OUT_OF_MEMORY
         if isinstance(cause, OSError) and cause.errno in RESOURCES:
             place = f" ({printable(cause.filename, MAX_SOURCE)})" if cause.filename else ""
             return f"{RESOURCES[cause.errno]}{place}"
         if isinstance(cause, RuntimeError) and str(cause) == "can't start new thread":
             return RESOURCES[errno.EAGAIN]
-        if isinstance(cause, ImportError) and any(sign in str(cause).casefold() for sign in SIGNS_OF_NO_MEMORY):
+        if isinstance(cause, MemoryError) or (isinstance(cause, ImportError) and lacks_memory(cause)):
             return OUT_OF_MEMORY
         cause = cause.__cause__ or cause.__context__
     return None

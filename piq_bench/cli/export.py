@@ -153,6 +153,9 @@ def croissant_command(dataset: Path, out: Path | None, published: datetime, forc
             remedy = "--person NAME or --organisation NAME"
             raise BadUsage("croissant", [Problem("no-creator", "creator", "no creator is named", remedy)])
         path = dataset / NAME if out is None else out
+        if out is None and path.is_symlink():
+            found = "is a link, which may lead anywhere"
+            raise BadUsage(str(path), [Problem("link", path.name, found, "remove it, or name another file by --out")])
         benchmark = read_benchmark(dataset)
         for note in write_croissant(
             path, benchmark, dataset, About(published=published.date(), **options), force=force

@@ -16,10 +16,10 @@ does not notice a change to a compiled function imported from another file, and 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
+from piq_bench.retrieve.numba_cache import njit
 
 UnsignedArray = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
 
@@ -96,7 +96,7 @@ class Images(NamedTuple):
     first: int
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.float32) -> np.int32:
     """The bucket of a value, from 0, below all points, to top + 1; never falls when the value rises."""
     place = (value - base) * scale
@@ -105,7 +105,7 @@ def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.floa
     return np.int32(place + F32(1.0))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_query: int) -> None:
     """Fill in the tables of some queries.
 
@@ -143,19 +143,19 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
             filled += 1
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _low(target: float, reach: float, slope: float) -> np.float32:
     """Lower end of a point's interval: products below it are below the point."""
     return F32(target - (reach + slope * abs(target)))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _high(target: float, reach: float, slope: float) -> np.float32:
     """Upper end of a point's interval: products above it are above the point."""
     return F32(target + (reach + slope * abs(target)))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def count_block(
     products: Float32Array,
     points: Points,
@@ -289,7 +289,7 @@ def count_block(
     return worst, n_again, n_defined
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _share_above(values: Float32Array, base: np.float32) -> float:
     """Share of the values that are not below `base`."""
     n_above = np.int32(0)
@@ -298,14 +298,14 @@ def _share_above(values: Float32Array, base: np.float32) -> float:
     return float(n_above / values.size)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _mark(values: Float32Array, base: np.float32, is_above: UnsignedArray) -> None:
     """Mark the values that are not below `base`. Written so that the compiler vectorizes the loop."""
     for index in range(values.size):
         is_above[index] = np.uint8(values[index] >= base)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _pick(words: UnsignedArray, picked: Int32Array) -> int:
     """List the words that have a mark; return their number. Without a branch, which would be unpredictable."""
     n_picked = U64(0)
@@ -315,7 +315,7 @@ def _pick(words: UnsignedArray, picked: Int32Array) -> int:
     return int(n_picked)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _keep(picked: Int32Array, is_above: UnsignedArray, kept: Int32Array) -> int:
     """List the marked values of the picked words; return their number. Also without a branch."""
     n_kept = U64(0)
@@ -327,14 +327,14 @@ def _keep(picked: Int32Array, is_above: UnsignedArray, kept: Int32Array) -> int:
     return int(n_kept)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _move(source: Float32Array, place: Int32Array, target: Float32Array) -> None:
     """Same as `target[:] = source[place]`; places ascend, so both may be the same memory."""
     for index in range(place.size):
         target[U64(index)] = source[U64(place[U64(index)])]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _to_buckets(
     values: Float32Array, base: np.float32, scale: np.float32, top: np.float32, bucket: UnsignedArray
 ) -> None:
@@ -343,7 +343,7 @@ def _to_buckets(
         bucket[index] = _bucket(values[index], base, scale, top)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _look_up(
     bucket: UnsignedArray,
     table: UnsignedArray,
@@ -373,7 +373,7 @@ def _look_up(
     return int(n_open)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _look_up_one(
     bucket: UnsignedArray,
     image: np.uint64,
@@ -392,7 +392,7 @@ def _look_up_one(
     return n_open + U64(entry >= mark)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _count_by_interval(
     values: Float32Array,
     target: FloatArray,
@@ -434,20 +434,20 @@ def _count_by_interval(
     return int(n_left)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _signed(number: np.uint64) -> int:
     """A signed copy: an unsigned number mixed with signed ones would become a float."""
     return int(np.int64(number))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _copy(source: UnsignedArray | Float32Array, target: UnsignedArray | Float32Array) -> None:
     """Same as `target[: source.size] = source`, which numba does not vectorize."""
     for index in range(source.size):
         target[index] = source[index]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int:
     """The first index from `low` to before `high` whose place is not below `place`, or `high`."""
     while low < high:
@@ -459,7 +459,7 @@ def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int
     return low
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _product(vector: Float32Array, norm: float, images: Images, image: int, is_cosine: bool) -> float:
     """A product computed in float64."""
     dot, other_norm = _dot(vector, images.vectors[image]), float(images.norm[image])
@@ -468,7 +468,7 @@ def _product(vector: Float32Array, norm: float, images: Images, image: int, is_c
     return dot - other_norm * other_norm / 2.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
     """The first index from `first` on whose target is not below the bound; usually it is near."""
     step = 1
@@ -486,7 +486,7 @@ def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
     return low
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@njit(nogil=True, fastmath={"reassoc", "contract"})
 def _dot(one: Float32Array, other: Float32Array) -> float:
     """Sum of products in float64, in whatever order is fastest."""
     total = 0.0
@@ -495,7 +495,7 @@ def _dot(one: Float32Array, other: Float32Array) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     """Fill in what the definition sums for LANES images side by side: values, divided by their norm under cosine."""
     columns = images.columns[group]
@@ -511,7 +511,7 @@ def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     images.built[group] = True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatArray) -> None:
     """Write into `sums` the similarities by definition of one image, shape (dimension,), with LANES in `columns`."""
     sums[:] = 0.0
@@ -538,7 +538,7 @@ def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatAr
                 sums[lane] -= difference * difference
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def write_definitions(
     query_vectors: Float32Array,
     query_norm: FloatArray,
@@ -574,7 +574,7 @@ def write_definitions(
                 values[first_value[row] + first + lane] = sums[lane]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def unit_rows(vectors: Float32Array, norm: FloatArray, unit: Float32Array) -> None:
     """Write each row divided by its norm, in float64, which holds all norms of float32 rows and their inverses."""
     for row in range(vectors.shape[0]):
@@ -583,7 +583,7 @@ def unit_rows(vectors: Float32Array, norm: FloatArray, unit: Float32Array) -> No
             written[index] = F32(np.float64(vector[index]) * inverse)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def measure_rows(
     vectors: Float32Array, bits: UnsignedArray, multiplier: UnsignedArray, norm: FloatArray, hashed: UnsignedArray
 ) -> None:
@@ -609,7 +609,7 @@ def measure_rows(
         hashed[row] = code
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def sum_counts(
     counts: Int32Array,
     ties: Int32Array,

@@ -82,8 +82,12 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
+def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
     """Gives a temporary folder beside `out` that becomes `out` at the end and is removed on any error.
+
+    Args:
+        out: the folder to write.
+        replace: whether a folder with content may be replaced; the caller has made sure that it is ours.
 
     Raises:
         BadUsage: if `out` exists and is not an empty folder, or its parent cannot be written.
@@ -92,7 +96,8 @@ def new_folder(out: Path) -> Iterator[Path]:
     remedy = "name a new folder inside an existing one that can be written"
     with _refusals(out, remedy):
         out = out.absolute()
-        refuse_occupied(out)
+        if not replace:
+            refuse_occupied(out)
         _mode(out, 0o777)  # a name that is too long is found out now
         _clear_abandoned(out)
         folder, lock = _locked(out, is_folder=True)
@@ -102,6 +107,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         os.umask(umask)
         with _refusals(out, remedy):
             folder.chmod(0o777 & ~umask)  # the temporary folder is private; give it the usual permissions
+            if replace and out.is_dir():
+                out.rename(folder.with_suffix(".old"))
             refuse_occupied(out)
             if out.exists():
                 out.rmdir()
@@ -110,6 +117,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             except OSError:
                 refuse_occupied(out)  # another process was faster
                 raise
+            shutil.rmtree(folder.with_suffix(".old"), ignore_errors=True)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         _refuse_no_room(out, error)
