@@ -107,17 +107,20 @@ def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
         os.umask(umask)
         with _refusals(out, remedy):
             folder.chmod(0o777 & ~umask)  # the temporary folder is private; give it the usual permissions
+            old = folder.with_suffix(".old")
             if replace and out.is_dir():
-                out.rename(folder.with_suffix(".old"))
+                out.rename(old)
             refuse_occupied(out)
-            if out.exists():
-                out.rmdir()
             try:
+                if out.exists():
+                    out.rmdir()
                 folder.rename(out)
             except OSError:
+                if old.is_dir() and not out.exists():
+                    old.rename(out)
                 refuse_occupied(out)  # another process was faster
                 raise
-            shutil.rmtree(folder.with_suffix(".old"), ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         _refuse_no_room(out, error)

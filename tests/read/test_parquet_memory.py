@@ -4,12 +4,14 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from piq_bench.errors import LimitExceeded
 from piq_bench.read import parquet
 from piq_bench.read.container import Limits
-from piq_bench.read.unpack_parquet import pa, pq, unpack
+from piq_bench.read.unpack_parquet import unpack
 
 LIMITS = Limits(n_rows=2, max_columns={"image": 1, "embedding": 8})
 

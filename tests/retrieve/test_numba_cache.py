@@ -1,6 +1,7 @@
 """Compiled functions work wherever their cache can or cannot be kept."""
 
 import errno
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(caching.InTreeCacheLocator, "ensure_cache_path", refuse)
     monkeypatch.setattr(caching.UserWideCacheLocator, "ensure_cache_path", refuse)
     monkeypatch.setattr(numba_cache.CONFIG, "CACHE_DIR", "")
-    monkeypatch.setattr(numba_cache.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     numba_cache._temporary_folder.cache_clear()
     return tmp_path
 
