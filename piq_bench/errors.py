@@ -146,6 +146,21 @@ def lacks_memory(error: BaseException | str) -> bool:
     return isinstance(error, MemoryError) or any(sign in text for sign in SIGNS_OF_NO_MEMORY)
 
 
+SIGNS_OF_NO_ROOM = (
+    "no space left on device",
+    "file too large",
+    "disk quota exceeded",
+    " requested and ",  # numpy: "1400 requested and 391 written"
+)
+
+
+def shortage(last_words: str) -> str | None:
+    """What a process had run out of when it ended, by its last words; None if they say nothing of that kind."""
+    if lacks_memory(last_words):
+        return OUT_OF_MEMORY
+    return RESOURCES[errno.ENOSPC] if any(sign in last_words.casefold() for sign in SIGNS_OF_NO_ROOM) else None
+
+
 def _exhausted(error: Exception) -> str | None:
     """What this machine has run out of, if that is what an error means; libraries wrap such errors in others."""
     cause: BaseException | None = error
@@ -153,6 +168,8 @@ def _exhausted(error: Exception) -> str | None:
         if isinstance(cause, OSError) and cause.errno in RESOURCES:
             place = f" ({printable(cause.filename, MAX_SOURCE)})" if cause.filename else ""
             return f"{RESOURCES[cause.errno]}{place}"
+        if isinstance(cause, OSError) and cause.errno is None and shortage(str(cause)):
+            return shortage(str(cause))
         if isinstance(cause, RuntimeError) and str(cause) == "can't start new thread":
             return RESOURCES[errno.EAGAIN]
         if isinstance(cause, MemoryError) or (isinstance(cause, ImportError) and lacks_memory(cause)):

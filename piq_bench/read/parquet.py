@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from piq_bench.errors import BadSubmission, LimitExceeded, Problem, lacks_memory
+from piq_bench.errors import BadSubmission, LimitExceeded, Problem, lacks_memory, shortage
 from piq_bench.read.container import MAX_MEMORY_BYTES, OF_MATRIX, Container, Limits
 
 REPORT = "report.json"
@@ -61,6 +61,9 @@ def read_parquet(path: Path, limits: Limits) -> Container:
             raise LimitExceeded(str(path), [problem]) from None
         if child.returncode != 0 and (lacks_memory(child.stderr) or child.returncode == -signal.SIGKILL):
             raise LimitExceeded(str(path), [_no_memory(path)])
+        if child.returncode != 0 and (reason := shortage(child.stderr)) is not None:
+            remedy = "name another folder by TMPDIR, or pass a .npz file"
+            raise LimitExceeded(str(path), [Problem("no-room", path.name, reason, remedy)])
         if child.returncode == 1:  # a bug in our own code
             raise RuntimeError(child.stderr)
         report = Path(folder, REPORT)

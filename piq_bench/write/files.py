@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from piq_bench.errors import BadInput, BadUsage, LimitExceeded, Problem, printable, quoted
+from piq_bench.errors import BadInput, BadUsage, LimitExceeded, Problem, printable, quoted, shortage
 from piq_bench.write.locks import locked_now
 
 PIECE_BYTES = 1 << 20
@@ -152,7 +152,7 @@ def sha256_of(path: Path) -> str:
 def refusal_of(path: Path, error: OSError, remedy: str) -> BadInput:
     """The refusal for a file or folder that cannot be written."""
     reason = printable(error.strerror or error)
-    if error.errno in NO_ROOM:
+    if error.errno in NO_ROOM or error.errno is None:
         remedy = "free some space, raise the limit, or write to another disk; nothing was replaced"
         return LimitExceeded(str(path), [Problem("no-room", "OUT", reason, remedy)])
     return BadUsage(str(path), [Problem("cannot-write", "OUT", f"{quoted(path.parent)}: {reason}", remedy)])
@@ -171,7 +171,7 @@ def _refuse_no_room(path: Path, error: BaseException) -> None:
     """Raises a refusal if an error, or the one that caused it, means that there is no room."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(error, BadInput):
-        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+        if isinstance(cause, OSError) and (cause.errno in NO_ROOM or (cause.errno is None and shortage(str(cause)))):
             raise refusal_of(path, cause, "") from error
         cause = cause.__cause__ or cause.__context__
 

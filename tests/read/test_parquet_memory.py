@@ -47,3 +47,12 @@ def test_a_process_that_dies_for_want_of_memory_is_a_limit(
     )
     with pytest.raises(LimitExceeded, match="ulimit -v"):
         parquet.read_parquet(file, LIMITS)
+
+
+def test_a_full_folder_for_temporary_files_is_a_limit(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "OSError: 1400 requested and 391 written"
+    monkeypatch.setattr(
+        subprocess, "run", lambda *arguments, **options: SimpleNamespace(returncode=1, stderr=words, stdout="")
+    )
+    with pytest.raises(LimitExceeded, match="TMPDIR"):
+        parquet.read_parquet(file, LIMITS)
