@@ -121,7 +121,7 @@ def kill_many(case: Case, place: Path, kills: int, *, number: int = signal.SIGKI
         found = tree(folder, case.outputs)
         report.torn += (case.is_repeatable and is_torn(found, expected)) or not case.is_sound(folder)
         if found != expected:
-            finish_over(case, folder)
+            seconds = min(seconds, finish_over(case, folder))  # the first run found cold caches
         report.differ += case.is_repeatable and tree(folder, case.outputs) != expected
         names = {output.rstrip("/").split("/")[0] for output in case.outputs} | before
         report.left += any(path.name not in names for path in folder.iterdir()) or any(folder.rglob(".piq-*"))
@@ -129,12 +129,12 @@ def kill_many(case: Case, place: Path, kills: int, *, number: int = signal.SIGKI
     return report
 
 
-def finish_over(case: Case, folder: Path) -> None:
+def finish_over(case: Case, folder: Path) -> float:
     """Run the command again after a kill; a folder that the killed run has finished is removed first."""
     for output in case.outputs:
         if output.endswith("/"):
             shutil.rmtree(folder / output, ignore_errors=True)
-    finish(case, folder)
+    return finish(case, folder)
 
 
 def alive_after(session: int) -> bool:
@@ -229,7 +229,21 @@ def cases(place: Path) -> dict[str, Case]:
         ),
         "board": Case(["board", "entries", *tiny], with_graded, ["entries/leaderboard.md", "entries/board/board.csv"]),
         "train": Case(
-            ["train", str(data), "--tiny", "--epochs", "1", "--out", "run", "--device", "cpu", "--workers", "1"],
+            [
+                "train",
+                str(data),
+                "--preset",
+                "sim-mtl",
+                "--tiny",
+                "--epochs",
+                "1",
+                "--out",
+                "run",
+                "--device",
+                "cpu",
+                "--workers",
+                "1",
+            ],
             lambda folder: None,
             ["run/"],
             module="reference_model",
