@@ -4,6 +4,7 @@ A stage that finds a problem continues checking, collects every `Problem`, and r
 and CI may rely on the exit codes; commands return no others.
 """
 
+import errno
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -118,6 +119,65 @@ def first_few(values: Iterable[object], total: int, shown: int = N_OFFENDERS_SHO
     return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
 
 
+OUT_OF_MEMORY = "out of memory: free some, raise the limit (ulimit -v), or use a machine that has more"
+RESOURCES = {
+    errno.ENOSPC: "the disk is full: free some space, also in the folder for temporary files (TMPDIR)",
+    errno.EDQUOT: "the disk quota is used up: free some space, also in the folder for temporary files (TMPDIR)",
+    errno.EFBIG: "a file would be larger than is allowed: raise the limit (ulimit -f)",
+    errno.ENOMEM: OUT_OF_MEMORY,
+    errno.EAGAIN: "no process or thread can be started: raise the limit (ulimit -u), or use --workers 1",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine: end other programs",
+}
+SIGNS_OF_NO_MEMORY = (
+    "failed to map segment",
+    "cannot allocate memory",
+    "memoryerror",
+    "bad_alloc",
+    "malloc of size",  # pyarrow
+    "dctx create failed",  # zstd
+    "failed to launch worker thread",
+)
+
+
+def lacks_memory(error: BaseException | str) -> bool:
+    """Whether an error, or the last words of a process, mean that memory ran out."""
+    text = str(error).casefold()
+    return isinstance(error, MemoryError) or any(sign in text for sign in SIGNS_OF_NO_MEMORY)
+
+
+SIGNS_OF_NO_ROOM = (
+    "no space left on device",
+    "file too large",
+    "disk quota exceeded",
+    " requested and ",  # numpy: "1400 requested and 391 written"
+)
+
+
+def shortage(last_words: str) -> str | None:
+    """What a process had run out of when it ended, by its last words; None if they say nothing of that kind."""
+    if lacks_memory(last_words):
+        return OUT_OF_MEMORY
+    return RESOURCES[errno.ENOSPC] if any(sign in last_words.casefold() for sign in SIGNS_OF_NO_ROOM) else None
+
+
+def _exhausted(error: Exception) -> str | None:
+    """What this machine has run out of, if that is what an error means; libraries wrap such errors in others."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in RESOURCES:
+            place = f" ({printable(cause.filename, MAX_SOURCE)})" if cause.filename else ""
+            return f"{RESOURCES[cause.errno]}{place}"
+        if isinstance(cause, OSError) and cause.errno is None and shortage(str(cause)):
+            return shortage(str(cause))
+        if isinstance(cause, RuntimeError) and str(cause) == "can't start new thread":
+            return RESOURCES[errno.EAGAIN]
+        if isinstance(cause, MemoryError) or (isinstance(cause, ImportError) and lacks_memory(cause)):
+            return OUT_OF_MEMORY
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """Turn a user's mistake into its message on stderr and its exit code; our own bugs keep their traceback."""
@@ -126,8 +186,11 @@ def exit_codes() -> Iterator[None]:
     except BadInput as refusal:
         print(refusal, file=sys.stderr)
         sys.exit(refusal.exit_code)
-    except MemoryError:
-        print("out of memory: free some, or use a machine that has more", file=sys.stderr)
+    except (MemoryError, OSError, ImportError, RuntimeError) as error:
+        reason = _exhausted(error)
+        if reason is None:
+            raise
+        print(reason, file=sys.stderr)
         sys.exit(EXIT_LIMIT)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

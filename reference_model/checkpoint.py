@@ -86,13 +86,14 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
             torch.save(plain, stream)
             stream.flush()
             os.fsync(stream.fileno())
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+    except (OSError, RuntimeError, BadUsage, LimitExceeded) as error:  # torch reports a full disk as a RuntimeError
         raise unwritable(path, error) from None
 
 
 def unwritable(path: Path, error: Exception) -> LimitExceeded:
     """The error for a file of a run that cannot be written."""
-    found = f"cannot be written: {printable(error)}"
+    reason = error.problems[0].found if isinstance(error, BadInput) else printable(error)
+    found = f"cannot be written: {reason}"
     place = next(place for place in path.absolute().parents if place.is_dir())
     free = f"{shutil.disk_usage(place).free / MIB:,.1f} MiB are free there"
     remedy = f"{free}; make room, then continue with --resume, or start again if no epoch was finished"

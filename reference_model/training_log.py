@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from piq_bench.errors import BadUsage, LimitExceeded
 from piq_bench.write.files import write_text
 from reference_model.checkpoint import unwritable
 from reference_model.config import Configuration, to_json
@@ -51,5 +52,5 @@ def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
-    except OSError as error:
+    except (OSError, BadUsage, LimitExceeded) as error:
         raise unwritable(path, error) from None

@@ -13,9 +13,7 @@ width of the entry's 95% interval.
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from piq_bench.errors import BadUsage, LimitExceeded, Problem, printable
 from piq_bench.write.files import written_whole
+from piq_bench.write.locks import exclusive_lock
 
 FILE = "ledger.jsonl"
 MAX_BYTES = 64 << 20
@@ -117,19 +116,40 @@ def count_scorings(lines: Sequence[Line], fingerprint: str) -> int:
     return sum(line.fingerprint == fingerprint for line in lines)
 
 
-def check_budget(path: Path, fingerprint: str, budget: int | None) -> None:
+def unfinished_line(lines: Sequence[Line], entry: str, fingerprint: str, published: str | None) -> Line | None:
+    """The line of a grading that ended, as by a power failure, before it wrote the result; None if there is none.
+
+    Args:
+        lines: all lines.
+        entry: id of the entry.
+        fingerprint: fingerprint of the benchmark.
+        published: SHA-256 of the score in the entry's result (`published_digest`); None if there is no valid result.
+    """
+    own = [line for line in lines if (line.entry, line.fingerprint) == (entry, fingerprint)]
+    return own[-1] if own and own[-1].told not in (None, published) else None
+
+
+def check_budget(
+    path: Path, fingerprint: str, budget: int | None, *, entry: str = "", published: str | None = None
+) -> None:
     """Check before scoring that the budget of a benchmark allows one more scoring.
+
+    An unfinished grading of the entry may be repeated: its line is already counted.
 
     Args:
         path: file of the ledger.
         fingerprint: fingerprint of the benchmark.
         budget: largest number of scorings of one benchmark; None for no limit.
+        entry: id of the entry to be scored.
+        published: SHA-256 of the score in its result; None if there is none.
 
     Raises:
         LimitExceeded: if the budget is used up.
         BadUsage: if the ledger was edited.
     """
-    _check_budget(path, read_ledger(path), fingerprint, budget)
+    lines = read_ledger(path)
+    if unfinished_line(lines, entry, fingerprint, published) is None:
+        _check_budget(path, lines, fingerprint, budget)
 
 
 def best_of(lines: Sequence[Line], fingerprint: str) -> float | None:
@@ -152,28 +172,39 @@ def new_best(best: float | None, ladder: LadderEntry) -> float | None:
 
 
 def record(
-    path: Path, scoring: Scoring, *, ladder: LadderEntry | None = None, budget: int | None = None
+    path: Path,
+    scoring: Scoring,
+    *,
+    ladder: LadderEntry | None = None,
+    budget: int | None = None,
+    published: str | None = None,
 ) -> tuple[Line, str]:
     """Append a scoring to the ledger. The caller publishes nothing about the scoring before this returns.
+
+    Nothing is appended if the entry's last line records this very scoring and its result was never written.
 
     Args:
         path: file of the ledger; created if it does not exist.
         scoring: the scoring to record.
         ladder: PIQ and step of the entry, to apply the Ladder; None to grade without it.
         budget: largest number of scorings of one benchmark; None for no limit.
+        published: SHA-256 of the score in the entry's result as it is now; None if there is none.
 
     Returns:
-        The new line, and its SHA-256.
+        The line, and its SHA-256.
 
     Raises:
         LimitExceeded: if other runs have used up the budget in the meantime.
         BadUsage: if the ledger was edited.
     """
-    with _exclusive_lock(path.parent):
+    with exclusive_lock(path.parent):
         text = _text(path)
         lines = _checked(path, text)
-        _check_budget(path, lines, scoring.fingerprint, budget)
         raw_lines = _split(text)
+        unfinished = unfinished_line(lines, scoring.entry, scoring.fingerprint, published)
+        if unfinished is not None and _records(unfinished, scoring):
+            return unfinished, _hash(raw_lines[unfinished.number - 1])
+        _check_budget(path, lines, scoring.fingerprint, budget)
         best = best_of(lines, scoring.fingerprint) if ladder is not None else None
         decision: Literal["accepted", "refused", "best", "not better"] = "accepted"
         reason = "scored again; every compared claim holds and no copy was found"
@@ -205,6 +236,12 @@ def record(
         with written_whole(path) as temporary:
             temporary.write_text(f"{text}{raw}\n", encoding="ascii", newline="\n")
     return line, _hash(raw)
+
+
+def _records(line: Line, scoring: Scoring) -> bool:
+    """Whether a line records exactly this scoring, accepted."""
+    recorded = (line.content, line.digest, line.told, line.decision)
+    return recorded == (scoring.content, scoring.digest, scoring.published, "accepted")
 
 
 def _text(path: Path) -> str:
@@ -264,19 +301,3 @@ def _split(text: str) -> list[str]:
 
 def _hash(line: str) -> str:
     return hashlib.sha256(line.encode("ascii")).hexdigest()
-
-
-@contextmanager
-def _exclusive_lock(folder: Path) -> Iterator[None]:
-    """Keep other processes from recording in this folder, on systems that have file locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: only one grader may run at a time there
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

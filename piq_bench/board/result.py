@@ -113,3 +113,12 @@ def published_digest(score: Mapping[str, Any]) -> str:
     parts = {key: score[key] for key in keys[: keys.index(DIGESTED_UP_TO)]} if DIGESTED_UP_TO in keys else dict(score)
     parts["protocol"] = {key: value for key, value in score["protocol"].items() if key != "digest"}
     return digest(parts)
+
+
+def valid_published_digest(path: Path) -> str | None:
+    """`published_digest` of a result that the grader wrote; None if there is no valid one."""
+    try:
+        document = read_result(path)
+    except (OSError, ValueError):
+        return None
+    return None if document is None else published_digest(document["score"])

@@ -4,7 +4,24 @@ A command is imported only when it is called, and nothing heavier than click is 
 at once.
 """
 
+import sys
+from types import TracebackType
+
+
+def end_quietly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an error that nothing caught; Ctrl-C while click is imported is none. The status stays that of SIGINT."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if sys.excepthook is sys.__excepthook__:  # nobody else has set it
+    sys.excepthook = end_quietly
+
+# ruff: noqa: E402  (what follows may be interrupted)
 import os
+import stat
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
@@ -13,8 +30,11 @@ from typing import Any
 import click
 
 from piq_bench import __version__
+from piq_bench.errors import BadUsage, Problem, exit_codes, printable, quoted
 from piq_bench.write.streams import accept_every_character
 
+READ = {"benchmark.toml", "annotations.csv", "annotations.parquet", "meta.json", "metadata.toml", "submission.ref.toml"}
+READ_SUFFIXES = {".npy", ".npz", ".mat"}
 STDOUT = Path("-")  # the value of --json that prints the document
 COMMANDS = {
     "score": "Score a submission and print the result.",
@@ -34,13 +54,29 @@ COMMANDS = {
 }
 
 
+class Command(click.Command):
+    """A command that refuses, before any work, options that name one file twice or write over what is read."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
+        """Run the command."""
+        with exit_codes():
+            refuse_clashes(ctx)
+            return super().invoke(ctx)
+
+
 class LazyCommands(click.Group):
     """A group that imports a command when it is called: command NAME is `NAME_command` in `piq_bench.cli.NAME`."""
 
     def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401  as in click
         """Run a command, with output that no text can break."""
         accept_every_character()
-        return super().main(*args, **extra)
+        with exit_codes():
+            return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
+        """Import and run a command; click would answer Ctrl-C in its own way."""
+        with exit_codes():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of COMMANDS."""
@@ -65,13 +101,15 @@ def piq() -> None:
 def piq_score() -> None:
     """Entry point of `piq-score`, the same command as `piq score`."""
     accept_every_character()
-    load_command("score").main(prog_name="piq-score")
+    with exit_codes():
+        load_command("score").main(prog_name="piq-score")
 
 
 def piq_stats() -> None:
     """Entry point of `piq-stats`, the same command as `piq stats`."""
     accept_every_character()
-    load_command("stats").main(prog_name="piq-stats")
+    with exit_codes():
+        load_command("stats").main(prog_name="piq-stats")
 
 
 def load_command(name: str) -> click.Command:
@@ -97,8 +135,67 @@ def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | No
     """Callback of an option that names an output file: refuse a path that cannot be written before any work is done."""
     if value == STDOUT:
         raise click.BadParameter("'-' is no name of a file; only --json can print to standard output", ctx, parameter)
-    if value is not None and value.is_dir():
+    if value is None:
+        return None
+    try:
+        mode = value.stat().st_mode if value.exists() else stat.S_IFREG
+    except (OSError, ValueError) as error:  # such as a name that is too long
+        reason = printable(getattr(error, "strerror", None) or error)
+        raise click.BadParameter(f"{quoted(value)}: {reason}", ctx, parameter) from None
+    if stat.S_ISDIR(mode):
         raise click.BadParameter(f"{str(value)!r} is a folder; name a file", ctx, parameter)
-    if value is not None and not (value.parent.is_dir() and os.access(value.parent, os.W_OK)):
-        raise click.BadParameter(f"{str(value.parent)!r} is not a folder that can be written to", ctx, parameter)
+    if stat.S_ISREG(mode):
+        folder = Path(os.path.realpath(value)).parent  # a link is followed
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise click.BadParameter(f"{str(folder)!r} is not a folder that can be written to", ctx, parameter)
     return value
+
+
+def refuse_clashes(ctx: click.Context) -> None:
+    """Refuse outputs that are the same file, or a file that the command reads.
+
+    Raises:
+        BadUsage: naming every clash.
+    """
+    outputs: list[tuple[str, Path]] = []
+    inputs: list[tuple[str, Path]] = []
+    for parameter in ctx.command.params:
+        value = ctx.params.get(parameter.name or "")
+        is_output = parameter.name == "out" or parameter.callback in (output_file, json_output)
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, Path) and path != STDOUT:
+                name = parameter.opts[0] if isinstance(parameter, click.Option) else str(parameter.human_readable_name)
+                (outputs if is_output else inputs).append((name, path))
+    problems = []
+    for place, (name, path) in enumerate(outputs):
+        for other, taken in outputs[:place]:
+            if is_same(path, taken):
+                found = f"names the same file as {other}: {quoted(path)}"
+                problems.append(Problem("same-file", name, found, "name another file"))
+        for other, read in inputs:
+            if is_same(path, read) or is_part(path, read):
+                found = f"would write over what {other} reads: {quoted(path)}"
+                problems.append(Problem("input-file", name, found, "name another file"))
+    if problems:
+        raise BadUsage(ctx.info_name or "piq", problems)
+
+
+def is_same(first: Path, second: Path) -> bool:
+    """Whether two paths are one regular file or folder, which need not exist yet."""
+    try:
+        if first.exists() and not (first.is_file() or first.is_dir()):
+            return False  # a device or a pipe can take several outputs
+        same = first.exists() and second.exists() and first.samefile(second)
+        return same or os.path.realpath(first) == os.path.realpath(second)
+    except (OSError, ValueError):
+        return False
+
+
+def is_part(path: Path, folder: Path) -> bool:
+    """Whether a path is a file in a folder that is read, by the names that readers look for."""
+    try:
+        if not (path.is_file() and folder.is_dir() and is_same(path.parent, folder)):
+            return False
+    except (OSError, ValueError):
+        return False
+    return path.name in READ or path.suffix in READ_SUFFIXES

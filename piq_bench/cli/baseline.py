@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from piq_bench.cli import Command
 from piq_bench.cli.options import WORKERS_HELP, follow_links_option, submission_file_option
 from piq_bench.errors import exit_codes
 
 
-@click.command("baseline")
+@click.command("baseline", cls=Command)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @submission_file_option
 @click.option("--name", default="colour-shape", show_default=True, help="Name of the submission.")

@@ -1,10 +1,12 @@
 """`piq board`: writes the leaderboard of graded entries."""
 
 import json
+import os
 from pathlib import Path
 
 import click
 
+from piq_bench.cli import Command
 from piq_bench.cli.options import dataset_option
 from piq_bench.errors import exit_codes
 
@@ -12,7 +14,7 @@ MARKDOWN = "leaderboard.md"
 JSON_SCHEMA = "metadata.schema.json"
 
 
-@click.command("board", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("board", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("submissions", type=click.Path(path_type=Path, file_okay=False))
 @dataset_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 5 if a leaderboard file is out of date.")
@@ -31,10 +33,13 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         from piq_bench.board.metadata import json_schema
         from piq_bench.board.rank import build_boards, removed_entries
         from piq_bench.cli.progress import progress_bar
-        from piq_bench.errors import GateNotMet, Problem
+        from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
-        from piq_bench.write.files import write_text
+        from piq_bench.write.files import refusal_of, write_texts
 
+        if not check and submissions.is_dir() and not os.access(submissions, os.W_OK):
+            found = "is a folder that cannot be written to"
+            raise BadUsage(str(submissions), [Problem("cannot-write", "SUBMISSIONS", found, "use --check, or a copy")])
         benchmark = read_benchmark(dataset)
         with progress_bar("entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
@@ -53,7 +58,10 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
                 raise GateNotMet(str(submissions), [Problem("stale", name, found, "run it again") for name in stale])
             click.echo("the leaderboard is up to date")
             return
-        (submissions / GENERATED).mkdir(exist_ok=True)
-        for name, text in files.items():
-            write_text(submissions / name, text)
+        folder = submissions / GENERATED
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise refusal_of(folder, error, "make this folder, or remove what is there") from None
+        write_texts({submissions / name: text for name, text in files.items()})
         click.echo(f"wrote {submissions / MARKDOWN} and {len(files) - 1} files beside it")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import tell_note
+from piq_bench.cli import Command, tell_note
 from piq_bench.cli.options import FORMAT_HELP, PARTIAL_HELP, dataset_option
 from piq_bench.errors import exit_codes
 
 
-@click.command("check")
+@click.command("check", cls=Command)
 @click.argument("submission", type=click.Path(path_type=Path))
 @dataset_option
 @click.option("--partial", is_flag=True, help=PARTIAL_HELP)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import STDOUT, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_SCORE_FILE = 16 << 20
 
 
-@click.command("compare", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("compare", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path))
 @dataset_option
 @click.option(

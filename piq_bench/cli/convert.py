@@ -7,13 +7,14 @@ from typing import Literal
 
 import click
 
+from piq_bench.cli import Command
 from piq_bench.cli.options import dataset_option, submission_file_option
 from piq_bench.errors import exit_codes
 
 RERANKING_OPTIONS = ("k1", "k2", "weight")
 
 
-@click.command("convert")
+@click.command("convert", cls=Command)
 @click.argument("source", type=click.Path(path_type=Path))
 @dataset_option
 @submission_file_option

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import Command, output_file
 from piq_bench.cli.options import SEED, WORKERS_HELP
 from piq_bench.errors import exit_codes
 
 PRESETS = ("portrait250k",)
 
 
-@click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("demo", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--images", "n_images", type=int, default=3000, show_default=True, help="Number of images to draw.")
 @click.option(

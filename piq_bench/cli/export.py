@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import Command, output_file
 from piq_bench.cli.options import DISCLOSURE_HELP, FORCE_HELP, bootstrap_option
 from piq_bench.errors import exit_codes
 
@@ -18,7 +18,7 @@ DISCLOSURES = ("score", "public", "full")
 DATE_FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S")
 DATE = click.DateTime(["%Y-%m-%d"])
 DAYS = 90  # length of a phase if no dates are given
-Command = TypeVar("Command", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @click.group("export", context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +26,7 @@ def export_command() -> None:
     """Export a benchmark to challenge hosts (Codabench, EvalAI), to Croissant and to the Hugging Face hub."""
 
 
-def challenge_options(command: Command) -> Command:
+def challenge_options(command: Function) -> Function:
     """Add the options that both hosts share."""
     options = (
         click.option(
@@ -80,7 +80,7 @@ def challenge_options(command: Command) -> Command:
     return command
 
 
-@export_command.command("codabench", short_help="Write a Codabench competition: a zip to upload.")
+@export_command.command("codabench", cls=Command, short_help="Write a Codabench competition: a zip to upload.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -105,7 +105,7 @@ def codabench_command(out: Path, image: str, force: bool, **options: Any) -> Non
         click.echo(f"wrote {out}: {_summary(plan)}; build and push the image first, see image/README.md in it")
 
 
-@export_command.command("evalai", short_help="Write an EvalAI challenge, and a worker that scores.")
+@export_command.command("evalai", cls=Command, short_help="Write an EvalAI challenge, and a worker that scores.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("evalai"), show_default=True, help="New folder to write."
 )
@@ -121,7 +121,7 @@ def evalai_command(out: Path, upload_labels: bool, force: bool, **options: Any) 
         click.echo(f"wrote {out}: {_summary(plan)}; README.md in it says what to upload and what to run")
 
 
-@export_command.command("croissant", short_help="Describe a data set in Croissant 1.1.")
+@export_command.command("croissant", cls=Command, short_help="Describe a data set in Croissant 1.1.")
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -153,6 +153,9 @@ def croissant_command(dataset: Path, out: Path | None, published: datetime, forc
             remedy = "--person NAME or --organisation NAME"
             raise BadUsage("croissant", [Problem("no-creator", "creator", "no creator is named", remedy)])
         path = dataset / NAME if out is None else out
+        if out is None and path.is_symlink():
+            found = "is a link, which may lead anywhere"
+            raise BadUsage(str(path), [Problem("link", path.name, found, "remove it, or name another file by --out")])
         benchmark = read_benchmark(dataset)
         for note in write_croissant(
             path, benchmark, dataset, About(published=published.date(), **options), force=force
@@ -161,7 +164,7 @@ def croissant_command(dataset: Path, out: Path | None, published: datetime, forc
         click.echo(f"wrote {path}")
 
 
-@export_command.command("hf-eval", short_help="Write a score for a model's page on the Hugging Face hub.")
+@export_command.command("hf-eval", cls=Command, short_help="Write a score for a model's page on the Hugging Face hub.")
 @click.argument("score_file", metavar="SCORE", type=click.Path(path_type=Path))
 @click.option("--dataset-id", required=True, help="Name of the benchmark's data set on the hub: owner/name.")
 @click.option(

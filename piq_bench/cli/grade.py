@@ -1,13 +1,15 @@
 """`piq grade`: scores a leaderboard entry again and checks its claims, on the command line or in CI."""
 
+import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import Command, output_file
 from piq_bench.cli.options import bootstrap_option, dataset_option, disclosure_option
 from piq_bench.errors import BadUsage, GateNotMet, Problem, exit_codes, printable
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from piq_bench.board.ledger import LadderEntry, Line, Scoring
 
 
-@click.command("grade", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("grade", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("entry", required=False, type=click.Path(path_type=Path))
 @dataset_option
 @click.option("--base", help="Commit or branch that a pull request merges into; with --head, instead of ENTRY.")
@@ -75,13 +77,13 @@ def grade_command(
         from piq_bench.board.grade import grade, result_json
         from piq_bench.board.pull_request import FOLDER, arrived_entry
         from piq_bench.board.reference import fetch as fetch_predictions
-        from piq_bench.board.result import published_digest
+        from piq_bench.board.result import published_digest, valid_published_digest
         from piq_bench.cli.progress import progress_bar
         from piq_bench.metrics.fingerprint import fingerprint
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.records import GALLERY, QUERY
         from piq_bench.retrieve.engines import choose
-        from piq_bench.write.files import write_text
+        from piq_bench.write.files import written_whole
 
         refuse_conflicting_options(
             entry, base, head, write=write, fetch=fetch, recorded=ledger is not None, budget=budget, ladder=ladder
@@ -96,9 +98,14 @@ def grade_command(
             others = entries_in(graded.folder.resolve().parent)
         if ledger is None and write:
             ledger = graded.folder.resolve().parent / book.FILE
-        benchmark = read_benchmark(dataset)
+        if write:
+            refuse_unwritable(graded.result)
         if ledger is not None:
-            book.check_budget(ledger, fingerprint(benchmark), budget)
+            refuse_unwritable(ledger)
+        benchmark = read_benchmark(dataset)
+        before = valid_published_digest(graded.result) if write else None
+        if ledger is not None:
+            book.check_budget(ledger, fingerprint(benchmark), budget, entry=graded.id, published=before)
         predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         engine, engine_name = choose("auto", n_queries * n_gallery)
@@ -115,20 +122,32 @@ def grade_command(
                 advance=advance,
             )
         problems = failures(result, claims=not ladder)
-        if ledger is not None:  # before any result is shown
-            attempt = ladder_entry_of(result) if ladder else None
-            published = disclosed_document(result.document, disclosure) if write and not problems else None
-            scoring = scoring_of(result, problems, None if published is None else published_digest(published))
-            line, digest = book.record(ledger, scoring, ladder=attempt, budget=budget)
-            print_ledger_line(line, digest)
+        target = None if problems else graded.result if write else result_file
+        recorded = None
+        with ExitStack() as whole:  # the result is complete before the ledger changes, and appears only afterwards
+            if target is not None:
+                temporary = whole.enter_context(written_whole(target))
+                temporary.write_text(result_json(result, disclosure), encoding="utf-8", newline="\n")
+            if ledger is not None:
+                attempt = ladder_entry_of(result) if ladder else None
+                published = disclosed_document(result.document, disclosure) if write and not problems else None
+                scoring = scoring_of(result, problems, None if published is None else published_digest(published))
+                recorded = book.record(ledger, scoring, ladder=attempt, budget=budget, published=before)
+        if recorded is not None:
+            print_ledger_line(*recorded)
         if not ladder:
             print_grade(result)
         if problems:
             raise GateNotMet(result.entry, problems)
-        target = graded.result if write else result_file
         if target is not None:
-            write_text(target, result_json(result, disclosure))
             click.echo(f"wrote {target}")
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Refuse, before any scoring, a link or a file in a folder that cannot be written to."""
+    found = "is a link" if path.is_symlink() else "is in a folder that cannot be written to"
+    if path.is_symlink() or not os.access(path.absolute().parent, os.W_OK):
+        raise BadUsage(str(path), [Problem("cannot-write", path.name, found, "a file in a folder that can be written")])
 
 
 def refuse_conflicting_options(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import STDOUT, json_output
+from piq_bench.cli import STDOUT, Command, json_output
 from piq_bench.cli.options import WORKERS_HELP, follow_links_option
 from piq_bench.errors import exit_codes
 
@@ -20,7 +20,7 @@ MODES = ("components", "neighbours")
 HASHES = ("phash", "ahash", "dhash", "whash")
 
 
-@click.command("piq-groups", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("piq-groups", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -113,6 +113,7 @@ def groups_command(
         folder = benchmark.root if benchmark.root is not None and dataset.is_dir() else dataset  # may lie one deeper
         path = checked_output(out or folder / DEFAULT_OUT, force=force)
         cache_path = path.with_name(path.name + CACHE_SUFFIX)
+        refuse_links([*([path] if out is None else []), cache_path])
         try:
             with progress_bar("images", len(benchmark.test_rows)) as advance:
                 report = build_groups(
@@ -189,6 +190,19 @@ def checked_output(path: Path, *, force: bool) -> Path:
     if problem:
         raise BadUsage("options", [problem])
     return path
+
+
+def refuse_links(paths: list[Path]) -> None:
+    """Refuse to write through links that came with the data: they may lead anywhere."""
+    from piq_bench.errors import BadUsage, Problem, quoted
+
+    problems = [
+        Problem("link", "--out", f"{quoted(path)} is a link", "remove it, or name another file by --out")
+        for path in paths
+        if path.is_symlink()
+    ]
+    if problems:
+        raise BadUsage("options", problems)
 
 
 def note_other_grouping(benchmark: "Benchmark", report: "GroupReport") -> None:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from piq_bench.cli import Command
 from piq_bench.errors import exit_codes
 
 AUTO = "auto"
 
 
-class ListsLayouts(click.Command):
+class ListsLayouts(Command):
     """Lists the names of all layouts at the end of its help."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import STDOUT, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -24,7 +24,7 @@ from piq_bench.errors import exit_codes
 MAX_DATA_NOTES = 5
 
 
-@click.command("piq-score", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("piq-score", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("submission", type=click.Path(path_type=Path))
 @dataset_option
 @click.option(

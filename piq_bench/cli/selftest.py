@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import Command, output_file
 from piq_bench.cli.options import ENGINES
 from piq_bench.errors import EXIT_INTERNAL, exit_codes
 
 
-@click.command("selftest")
+@click.command("selftest", cls=Command)
 @click.option(
     "--update",
     type=click.Path(path_type=Path),
@@ -24,7 +24,7 @@ def selftest_command(update: Path | None, engine: str) -> None:
     """Check that this installation gives the official scores, to the last digit.
 
     It scores built-in submissions (perfect, random, constant, tied and others) and compares the digests of their score
-    files with the official ones.
+    files with the official ones. Then each engine that --engine may choose counts a large job.
     """
     with exit_codes():
         from rich import box
@@ -32,6 +32,7 @@ def selftest_command(update: Path | None, engine: str) -> None:
         from rich.table import Table
 
         from piq_bench.cli.progress import progress_bar
+        from piq_bench.report.engine_proof import prove_engines
         from piq_bench.report.rows import percent
         from piq_bench.report.selftest import SUBMISSIONS, official_text, run_selftest
         from piq_bench.retrieve.engines import choose
@@ -50,8 +51,13 @@ def selftest_command(update: Path | None, engine: str) -> None:
         Console(width=80).print(table)
         if update is not None:
             write_text(update, official_text(checks))
-        elif not all(check.passed for check in checks):
+            return
+        proofs = prove_engines(engine)
+        for proof in proofs:
+            verdict = "equal" if proof.passed else "DIFFER"
+            click.echo(f"{proof.engine}: counts of {proof.n_pairs:,} pairs, {proof.digest[:16]}, {verdict}")
+        if not (all(check.passed for check in checks) and all(proof.passed for proof in proofs)):
             click.echo("this installation does not give the official scores: please report it", err=True)
             sys.exit(EXIT_INTERNAL)
-        else:
-            click.echo(f"this installation gives the official scores; engine: {name}")
+        engines = ", ".join(dict.fromkeys([name, *(proof.engine for proof in proofs)]))
+        click.echo(f"this installation gives the official scores; engines: {engines}")

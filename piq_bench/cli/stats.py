@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import STDOUT, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
 from piq_bench.cli.options import follow_links_option, format_option
 from piq_bench.errors import exit_codes
 
@@ -27,7 +27,7 @@ def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     return tuple(dict.fromkeys(found))
 
 
-@click.command("piq-stats", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("piq-stats", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("dataset", required=False, envvar="PIQ_DATASET", type=click.Path(path_type=Path))
 @click.option(
     "--k",

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from piq_bench.cli import Command
 from piq_bench.cli.options import SEED, dataset_option, submission_file_option
 from piq_bench.errors import exit_codes, printable
 
 
-@click.command("template")
+@click.command("template", cls=Command)
 @dataset_option
 @submission_file_option
 @click.option(

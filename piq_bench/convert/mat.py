@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 
 from piq_bench.convert.features import MAX_ROWS, refusal
-from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable
+from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, shortage
 from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_TEXT_WIDTH
 from piq_bench.read.unpack_parquet import limit_memory
 
@@ -63,6 +63,8 @@ def read_mat(path: Path) -> dict[str, object]:
         except subprocess.TimeoutExpired:
             problem = Problem("too-slow", path.name, f"was not read within {MAX_SECONDS} s", "pass a .npz file instead")
             raise LimitExceeded(str(path), [problem]) from None
+        if child.returncode != 0 and (reason := shortage(child.stderr)) is not None:
+            raise LimitExceeded(str(path), [Problem("no-room", path.name, reason, "pass a .npz file instead")])
         if child.returncode == 1:  # a bug in our own code
             raise RuntimeError(child.stderr)
         if child.returncode != 0 or not Path(folder, REPORT).is_file():

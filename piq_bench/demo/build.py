@@ -5,14 +5,13 @@ The benchmark bundled with the package is the one that the defaults give:
     piq demo portrait-mini && rm -r portrait-mini/images && cp portrait-mini/* piq_bench/data/portrait-mini/
 
 Images are drawn by several processes into a temporary folder beside the target, which is renamed at the end: an
-interruption leaves nothing behind, and existing files are never deleted.
+interruption leaves nothing behind, and existing files are never deleted. What a killed run leaves, the next run clears.
 """
 
-import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from piq_bench.demo.film import Frame, shoot
 from piq_bench.demo.portrait import draw
 from piq_bench.demo.sizes import MAX_IMAGES, MIN_IMAGES, sizes_for
 from piq_bench.demo.tables import annotations_csv, benchmark_toml
-from piq_bench.errors import BadUsage, Problem
+from piq_bench.errors import BadUsage, LimitExceeded, Problem
 from piq_bench.group.build import GroupReport, build_groups, write_groups
-from piq_bench.images.processes import available_cores
+from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.write.files import new_folder, write_text
@@ -100,18 +99,19 @@ def draw_frames(seed: int, frames: list[Frame], folder: Path, workers: int, adva
         for job in jobs:
             advance(draw_to_files(seed, job, folder))
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=ignore_interrupts) as pool:
+    with process_pool(workers) as pool:
         try:
-            for future in as_completed([pool.submit(draw_to_files, seed, job, folder) for job in jobs]):
+            with interrupts_blocked():
+                running = [pool.submit(draw_to_files, seed, job, folder) for job in jobs]
+            for future in as_completed(running):
                 advance(future.result())
+        except BrokenProcessPool as error:
+            remedy = "free some memory or use --workers 1, and run again"
+            problem = Problem("process-died", "images", "a process that draws died", remedy)
+            raise LimitExceeded(str(folder), [problem]) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def ignore_interrupts() -> None:
-    """Makes a worker process ignore Ctrl-C, which its parent handles."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def draw_to_files(seed: int, frames: list[Frame], folder: Path) -> int:

@@ -6,6 +6,7 @@ the frame, with weights that depend on the difficulty.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,9 @@ def build_scale_set(
         advance(STEPS["groups"])
         scratch = folder / "embedding.npy"
         embedding = open_memmap(scratch, mode="w+", dtype=np.dtype(dtype), shape=(len(test), dimension))
+        with scratch.open("r+b") as stream:  # without the space, writing to the map would kill this process
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, scratch.stat().st_size)
         n_blocks = -(-len(test) // ROWS_PER_STEP)
         for block, (start, rows) in enumerate(embeddings(seed, test, difficulty, dimension)):
             embedding[start : start + len(rows)] = rows

@@ -9,7 +9,6 @@ import csv
 import io
 import os
 import re
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ from piq_bench.read.submission import takes_matrix
 from piq_bench.read.vocabulary import FILE as VOCABULARY
 from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, SPLITS, TRAIN, Benchmark
 from piq_bench.report.rows import excluded_text
-from piq_bench.write.files import written_whole
+from piq_bench.write.files import new_folder, written_whole
 from piq_bench.write.template import write_template
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip file can hold
@@ -309,19 +308,11 @@ def write_folder(path: Path, files: Mapping[str, bytes], *, force: bool, mark: s
         BadUsage: if the path exists and `force` is not set, or if it cannot be written.
     """
     _refuse(path, force=force and path.is_dir() and not path.is_symlink() and (path / mark).is_file())
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
+    with new_folder(path, replace=force) as temporary:
         for name, content in files.items():
             target = temporary / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        temporary.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _refuse(path: Path, *, force: bool) -> None:

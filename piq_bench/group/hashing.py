@@ -6,11 +6,10 @@ Worker processes get lists of file names and return numbers; no pixels are sent 
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from piq_bench.group.phash import DEFINITION, phash, quality
 from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS, decode, strict_decoding
 from piq_bench.images.folder import ImageFolder, Unreadable
 from piq_bench.images.lanczos import SIDE, shrink
-from piq_bench.images.processes import available_cores, interrupts_blocked
+from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
 from piq_bench.records import BoolArray, FloatArray
 
 CHUNK = 128  # files that a process gets at a time: 0.1 s of work
@@ -131,7 +130,7 @@ def hashed_chunks(
     if workers == 1:
         yield from (hash_chunk(chunk, root, hash_name, limit_pixels, follow_links) for chunk in chunks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         running: set[Future[list[Hashed | Failure]]] = set()
         try:
             while True:

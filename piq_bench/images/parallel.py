@@ -1,10 +1,9 @@
 """Applies a function to the images of a data set in several processes; names all images that cannot be read."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from piq_bench.errors import BadDataset, LimitExceeded, Problem, first_few, prin
 from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS, decode, strict_decoding
 from piq_bench.images.folder import LINK_REMEDIES, ImageFolder, Unreadable, required_images_folder
 from piq_bench.images.prefetch import in_order
-from piq_bench.images.processes import available_cores, interrupts_blocked
+from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
 from piq_bench.records import Benchmark, IntArray, Pixels
 
 CHUNK = 64  # images that a process gets at a time
@@ -69,7 +68,7 @@ def _map_chunks(
     if workers == 1 or len(chunks) <= 1:
         yield from map(work, chunks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
 
         def submit(chunk: Sequence[str]) -> Future[list[Array | Unreadable]]:
             with interrupts_blocked():  # submitting may start a process

@@ -1,9 +1,12 @@
-"""Says how many worker processes fit this machine, and starts them so that Ctrl-C reaches their parent alone."""
+"""Starts worker processes: as many as fit this machine. Ctrl-C reaches their parent alone, and none outlives it."""
 
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process
+from threading import Thread
 
 
 def available_cores() -> int:
@@ -22,3 +25,20 @@ def interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def process_pool(workers: int) -> ProcessPoolExecutor:
+    """A pool of processes that end when this process does, even if it is killed."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
+
+
+def end_with_parent() -> None:
+    """Ends this worker once its parent has ended; without this it would wait for work for ever."""
+    Thread(target=_watch, daemon=True).start()
+
+
+def _watch() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])  # a pipe that the system closes when the parent ends
+        os._exit(1)

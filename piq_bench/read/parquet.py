@@ -4,6 +4,7 @@ A damaged or hostile file may crash the Parquet library; then only that process 
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from piq_bench.errors import BadSubmission, LimitExceeded, Problem
+from piq_bench.errors import BadSubmission, LimitExceeded, Problem, lacks_memory, shortage
 from piq_bench.read.container import MAX_MEMORY_BYTES, OF_MATRIX, Container, Limits
 
 REPORT = "report.json"
@@ -58,6 +59,11 @@ def read_parquet(path: Path, limits: Limits) -> Container:
             found = f"was not unpacked within {MAX_SECONDS} s"
             problem = Problem("too-slow", path.name, found, "pass a .npz file instead")
             raise LimitExceeded(str(path), [problem]) from None
+        if child.returncode != 0 and (lacks_memory(child.stderr) or child.returncode == -signal.SIGKILL):
+            raise LimitExceeded(str(path), [_no_memory(path)])
+        if child.returncode != 0 and (reason := shortage(child.stderr)) is not None:
+            remedy = "name another folder by TMPDIR, or pass a .npz file"
+            raise LimitExceeded(str(path), [Problem("no-room", path.name, reason, remedy)])
         if child.returncode == 1:  # a bug in our own code
             raise RuntimeError(child.stderr)
         report = Path(folder, REPORT)
@@ -78,10 +84,13 @@ def _load(path: Path, folder: Path, report: dict[str, Any]) -> Container:
     """Load what the other process left in `folder`."""
     problems = [Problem(**problem) for problem in report["problems"]]
     if report["too_large"]:
-        found = f"takes more than {MAX_MEMORY_BYTES} bytes of memory"
-        too_large = Problem("too-large", path.name, found, "pass a folder instead")
-        raise LimitExceeded(str(path), problems or [too_large])
+        raise LimitExceeded(str(path), problems or [_no_memory(path)])
     if problems and not report["names"]:
         raise BadSubmission(str(path), problems)
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in report["arrays"]}
     return Container(arrays, report["meta"], problems, set(report["names"]), report["notes"], is_table=True)
+
+
+def _no_memory(path: Path) -> Problem:
+    found = f"needs more memory to be unpacked than there is, or than {MAX_MEMORY_BYTES} bytes"
+    return Problem("too-large", path.name, found, "raise the limit (ulimit -v), or pass a folder instead")

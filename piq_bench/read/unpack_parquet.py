@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from piq_bench.errors import BadInput, BadSubmission, LimitExceeded, Problem, printable, quoted
+from piq_bench.errors import BadInput, BadSubmission, LimitExceeded, Problem, lacks_memory, printable, quoted
 from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH, Container, Limits, shape_fault
 from piq_bench.read.mapped import Array
 from piq_bench.read.parquet import REPORT
@@ -64,6 +64,8 @@ def unpack(path: Path, limits: Limits) -> Container:
             for name in names:
                 _read_column(file, name, limits, container)
     except (pa.ArrowException, OSError, ValueError) as error:
+        if lacks_memory(error):
+            raise MemoryError from None
         remedy = "the file is truncated or damaged: write it again"
         raise BadSubmission(str(path), [Problem("not-an-archive", path.name, printable(error), remedy)]) from None
     return container
@@ -154,6 +156,8 @@ def _read_column(file: pq.ParquetFile, name: str, limits: Limits, container: Con
             raise pa.ArrowInvalid(f"{len(content)} values for {file.metadata.num_rows} rows")
         array = _to_array(content, name, container)
     except (pa.ArrowException, OSError, ValueError) as error:
+        if lacks_memory(error):
+            raise MemoryError from None
         container.refuse("damaged", name, f"cannot be unpacked: {printable(error)}", "write the file again")
         return
     if array is None:

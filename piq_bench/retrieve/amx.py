@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
 from piq_bench.records import Float32Array, FloatArray
+from piq_bench.retrieve.numba_cache import njit
 
 Node = Any  # numba's and llvmlite's objects, which have no types
 Halves = NDArray[np.uint16]  # bits of bfloat16 numbers
@@ -72,13 +73,13 @@ def product_buffer(n_rows: int, n_images: int) -> Float32Array:
     return aligned((-(-n_rows // PANEL) * PANEL, -(-n_images // PANEL) * PANEL + TILE), np.float32)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _split(bits: np.uint32) -> np.uint32:
     """Bits of the nearest bfloat16 number, as those of a float32: ties to even."""
     return (bits + SEVEN + (bits >> HALF & ONE)) & SIGN
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def fill_rows(vectors: Float32Array, norm: FloatArray, first: int, last: int, written: Halves) -> None:
     """Write rows `first` to `last`, each divided by its norm, into panels of queries."""
     value = np.empty(1, np.float32)
@@ -95,7 +96,7 @@ def fill_rows(vectors: Float32Array, norm: FloatArray, first: int, last: int, wr
             panel[index // STEP, 2 + half, line, index % STEP] = _split(bits[0]) >> HALF
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def fill_columns(vectors: Float32Array, norm: FloatArray, written: Halves) -> None:
     """Write all rows, each divided by its norm, into panels of images: pairs of values of 16 images side by side."""
     value = np.empty(1, np.float32)
@@ -115,7 +116,7 @@ def fill_columns(vectors: Float32Array, norm: FloatArray, written: Halves) -> No
                 panel[2 + half, pair, lane + side] = _split(bits[0]) >> HALF
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def multiply(
     queries: Halves,
     first: int,

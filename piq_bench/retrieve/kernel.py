@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import config, njit, types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
+from piq_bench.retrieve.numba_cache import njit
 
 Node = Any  # numba's and llvmlite's objects, which have no types
 UnsignedArray = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
@@ -106,7 +107,7 @@ class Images(NamedTuple):
     first: int
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.float32) -> np.int32:
     """The bucket of a value, from 0, below all points, to top + 1; never falls when the value rises."""
     place = (value - base) * scale
@@ -115,7 +116,7 @@ def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.floa
     return np.int32(place + F32(1.0))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_query: int) -> None:
     """Fill in the tables of some queries.
 
@@ -152,19 +153,19 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
             filled += 1
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _low(target: float, reach: float, slope: float) -> np.float32:
     """Lower end of a point's interval: products below it are below the point."""
     return F32(target - (reach + slope * abs(target)))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _high(target: float, reach: float, slope: float) -> np.float32:
     """Upper end of a point's interval: products above it are above the point."""
     return F32(target + (reach + slope * abs(target)))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def count_block(
     products: Float32Array,
     n_rows: int,
@@ -291,7 +292,7 @@ def count_block(
     return worst, n_again, n_defined
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _share_above(values: Float32Array, base: np.float32) -> float:
     """Share of the values that are not below `base`."""
     n_above = np.int32(0)
@@ -300,7 +301,7 @@ def _share_above(values: Float32Array, base: np.float32) -> float:
     return float(n_above / values.size)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _pick_above(
     values: Float32Array,
     first: int,
@@ -397,7 +398,7 @@ def _compress(
     return signature, generate
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _compress_above(
     values: Float32Array,
     first: int,
@@ -429,7 +430,7 @@ def _has_avx512() -> bool:
 _list_above = _compress_above if _has_avx512() else _pick_above
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _look_up(
     above: UnsignedArray,
     n_above: int,
@@ -459,7 +460,7 @@ def _look_up(
     return _signed(n_listed)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _look_up_one(
     listed: np.uint32, table: UnsignedArray, count: Int32Array, undecided: UnsignedArray, n_open: np.uint64
 ) -> np.uint64:
@@ -470,7 +471,7 @@ def _look_up_one(
     return n_open + (entry & ONE)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _count_by_interval(
     values: Float32Array,
     target: FloatArray,
@@ -512,20 +513,20 @@ def _count_by_interval(
     return _signed(n_left)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _signed(number: np.uint64) -> int:
     """A signed copy: an unsigned number mixed with signed ones would become a float."""
     return int(np.int64(number))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _copy(source: UnsignedArray | Float32Array, target: UnsignedArray | Float32Array) -> None:
     """Same as `target[: source.size] = source`, which numba does not vectorize."""
     for index in range(source.size):
         target[index] = source[index]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int:
     """The first index from `low` to before `high` whose place is not below `place`, or `high`."""
     while low < high:
@@ -537,7 +538,7 @@ def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int
     return low
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _product(vector: Float32Array, norm: float, images: Images, image: int, is_cosine: bool) -> float:
     """A product computed in float64."""
     dot, other_norm = _dot(vector, images.vectors[image]), float(images.norm[image])
@@ -546,7 +547,7 @@ def _product(vector: Float32Array, norm: float, images: Images, image: int, is_c
     return dot - other_norm * other_norm / 2.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
     """The first index from `first` on whose target is not below the bound; usually it is near."""
     step = 1
@@ -564,7 +565,7 @@ def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
     return low
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@njit(nogil=True, fastmath={"reassoc", "contract"})
 def _dot(one: Float32Array, other: Float32Array) -> float:
     """Sum of products in float64, in whatever order is fastest."""
     total = 0.0
@@ -573,7 +574,7 @@ def _dot(one: Float32Array, other: Float32Array) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     """Fill in what the definition sums for LANES images side by side: values, divided by their norm under cosine."""
     columns = images.columns[group]
@@ -589,7 +590,7 @@ def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     images.built[group] = True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatArray) -> None:
     """Write into `sums` the similarities by definition of one image, shape (dimension,), with LANES in `columns`."""
     sums[:] = 0.0
@@ -616,7 +617,7 @@ def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatAr
                 sums[lane] -= difference * difference
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def write_definitions(
     query_vectors: Float32Array,
     query_norm: FloatArray,
@@ -652,7 +653,7 @@ def write_definitions(
                 values[first_value[row] + first + lane] = sums[lane]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def unit_rows(vectors: Float32Array, norm: FloatArray, unit: Float32Array) -> None:
     """Write each row divided by its norm, in float64, which holds all norms of float32 rows and their inverses."""
     for row in range(vectors.shape[0]):
@@ -661,7 +662,7 @@ def unit_rows(vectors: Float32Array, norm: FloatArray, unit: Float32Array) -> No
             written[index] = F32(np.float64(vector[index]) * inverse)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def measure_rows(
     vectors: Float32Array, bits: UnsignedArray, multiplier: UnsignedArray, norm: FloatArray, hashed: UnsignedArray
 ) -> None:
@@ -687,7 +688,7 @@ def measure_rows(
         hashed[row] = code
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def sum_counts(
     counts: Int32Array,
     ties: Int32Array,

@@ -4,8 +4,6 @@ The bytes depend only on the arrays, so there are no time stamps. An embedding o
 """
 
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 
 from piq_bench.errors import BadUsage, Problem
 from piq_bench.records import EmbeddingArray
-from piq_bench.write.files import written_whole
+from piq_bench.write.files import new_folder, written_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,17 +150,11 @@ def _write_npy(stream: IO[bytes], values: Array) -> None:
 def _write_folder(path: Path, arrays: Mapping[str, Array], meta: str) -> None:
     if path.exists():
         raise BadUsage(path.name, [Problem("exists", path.name, "already exists", "choose a new folder")])
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
+    with new_folder(path) as temporary:
         for name, values in arrays.items():
             with (temporary / f"{name}.npy").open("wb") as stream:
                 _write_npy(stream, values)
         (temporary / "meta.json").write_text(meta + "\n", encoding="utf-8", newline="\n")
-        temporary.chmod(0o755)
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _write_parquet(path: Path, arrays: Mapping[str, Array], meta: str) -> None:

@@ -1,3 +1,4 @@
+import errno
 from collections.abc import Callable
 
 import click
@@ -30,6 +31,10 @@ PROBLEM = [Problem("some-code", "array", "row 3: got 7", "expected 0 to 2")]
         (GateNotMet("x", PROBLEM), 5),
         (LimitExceeded("x", PROBLEM), 6),
         (MemoryError(), 6),
+        (OSError(errno.ENOSPC, "No space left on device"), 6),
+        (OSError("1400 requested and 391 written"), 6),
+        (ImportError("libcrypto.so.3: failed to map segment from shared object"), 6),
+        (RuntimeError("can't start new thread"), 6),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -46,6 +51,8 @@ def test_every_failure_has_its_exit_code(error: BaseException, code: int, capsys
 def test_a_bug_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError), exit_codes():
         raise ZeroDivisionError
+    with pytest.raises(FileNotFoundError), exit_codes():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

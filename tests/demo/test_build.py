@@ -115,7 +115,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from piq_bench.cli import piq; piq()", "demo", str(tmp_path / "out")]
     with subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 30
-        while not any(tmp_path.glob(".out.*/images/*/*.jpg")) and time.monotonic() < deadline:
+        while not any(tmp_path.glob(".piq-*/images/*/*.jpg")) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not (tmp_path / "out").exists()  # half of it is never under its name
         process.send_signal(signal.SIGINT)

@@ -1,0 +1,146 @@
+"""Commands where something is closed, full, read-only or named twice: a sentence and the right exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import board_builders
+import pytest
+from click.testing import CliRunner
+
+from piq_bench.board import ledger
+from piq_bench.cli import piq
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.write import files
+
+PIQ = "from piq_bench.cli import piq; piq.main(prog_name='piq')"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("machines")
+    benchmark = board_builders.dataset(folder / "tiny")
+    board_builders.entry(folder / "entries" / "good", benchmark, noise=0.3)
+    return folder
+
+
+def call(place: Path, *words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(piq, [*map(str, words), "--dataset", str(place / "tiny")])
+    assert "Traceback" not in done.output and not isinstance(done.exception, OSError)
+    return done.exit_code, done.stderr
+
+
+def shell(place: Path, redirections: str, words: str = "check entries/good/submission.npz --dataset tiny") -> int:
+    """The exit code of a command whose streams a shell has redirected; its messages go to the file "messages"."""
+    script = f'"{sys.executable}" -c "{PIQ}" {words} {redirections}'
+    environment = {key: value for key, value in os.environ.items() if key != "HOME"}
+    return subprocess.run(["bash", "-c", script], cwd=place, env=environment, check=False).returncode
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    ("redirections", "code", "words"),
+    [
+        (">/dev/full 2>messages", 6, "No space left on device"),
+        (">&- 2>messages", 2, "standard output: refused"),
+        (">printed 2>/dev/full", 0, ""),
+        (">printed 2>&-", 0, ""),
+        ("2>messages | head -c 1 >/dev/null; exit ${PIPESTATUS[0]}", 0, ""),
+    ],
+)
+def test_streams_that_take_nothing(place: Path, redirections: str, code: int, words: str) -> None:
+    (place / "messages").write_text("", encoding="utf-8")
+    assert shell(place, redirections) == code
+    messages = (place / "messages").read_text(encoding="utf-8")
+    assert words in messages and "Traceback" not in messages and "Exception" not in messages
+    if ">printed" in redirections:
+        assert "valid" in (place / "printed").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("redirections", ["2>&-", "2>/dev/full"])
+def test_a_refusal_that_cannot_be_told_keeps_its_code_and_stays_off_standard_output(
+    place: Path, redirections: str
+) -> None:
+    assert shell(place, f">printed {redirections}", "check nowhere.npz --dataset tiny") == 3
+    assert not (place / "printed").read_text(encoding="utf-8")
+
+
+def test_an_interrupt_while_modules_are_imported_shows_no_traceback(place: Path) -> None:
+    for delay in (0.05, 0.3):
+        with subprocess.Popen(
+            [sys.executable, "-c", "import piq_bench.cli; print('.', flush=True); piq_bench.cli.piq()", "selftest"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        assert "Traceback" not in errors
+        assert process.returncode in (130, -signal.SIGINT)
+
+
+def test_an_output_is_neither_an_input_nor_another_output(place: Path) -> None:
+    entry = place / "entries" / "good" / "submission.npz"
+    before = entry.read_bytes()
+    clashes = [
+        ("score", entry, "--json", entry),
+        ("score", entry, "--json", place / "a", "--html", place / "tiny" / ".." / "a"),
+        ("score", entry, "--json", place / "tiny" / "annotations.csv"),
+        ("convert", entry, "--out", entry),
+        ("grade", entry.parent, "--out", place / "a", "--ledger", place / "a"),
+    ]
+    for words in clashes:
+        code, message = call(place, *words)
+        assert code == 2
+        assert "[same-file]" in message or "[input-file]" in message
+    assert entry.read_bytes() == before
+    assert not (place / "a").exists()
+    code, _ = call(place, "score", entry, "--bootstrap", 0, "--json", os.devnull, "--html", os.devnull)
+    assert code == 0 and not Path(os.devnull).is_file()
+
+
+def test_a_name_that_is_too_long_is_refused_before_any_work(place: Path) -> None:
+    code, message = call(place, "score", "nowhere", "--json", place / ("x" * 300))
+    assert code == 2 and "File name too long" in message
+
+
+def test_a_full_disk_spends_no_budget(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    entry = tmp_path / "entries" / "good"
+    board_builders.entry(entry, read_benchmark(place / "tiny"), noise=0.3)
+    book = entry.parent / ledger.FILE
+    words = ("grade", entry, "--write", "--bootstrap", 9, "--budget", 1)
+    locked = files._locked
+
+    def full(path: Path, **options: bool) -> object:
+        if path.name == "result.json":
+            raise OSError(28, "No space left on device")
+        return locked(path, **options)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(files, "_locked", full)
+        code, message = call(place, *words)
+    assert code == 6 and "No space left" in message
+    assert not book.exists() and not (entry / "result.json").exists()
+    assert call(place, *words)[0] == 0
+    line, result = book.read_bytes(), (entry / "result.json").read_bytes()
+    (entry / "result.json").unlink()  # as if the power had failed between the ledger and the result
+    assert call(place, *words)[0] == 0
+    assert book.read_bytes() == line and (entry / "result.json").read_bytes() == result
+    assert call(place, *words)[0] == 6  # a finished grading is not repeated
+
+
+def test_a_link_in_place_of_a_result_is_not_followed(place: Path, tmp_path: Path) -> None:
+    entry = tmp_path / "entries" / "good"
+    board_builders.entry(entry, read_benchmark(place / "tiny"), noise=0.3)
+    (tmp_path / "precious").write_text("text", encoding="utf-8")
+    (entry / "result.json").symlink_to(tmp_path / "precious")
+    code, _ = call(place, "grade", entry, "--write", "--bootstrap", 0)
+    assert code in (2, 3)
+    assert (tmp_path / "precious").read_text(encoding="utf-8") == "text"

@@ -1,0 +1,58 @@
+"""A Parquet file that memory does not suffice for is a limit; it is not called damaged."""
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from piq_bench.errors import LimitExceeded
+from piq_bench.read import parquet
+from piq_bench.read.container import Limits
+from piq_bench.read.unpack_parquet import unpack
+
+LIMITS = Limits(n_rows=2, max_columns={"image": 1, "embedding": 8})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "entry.parquet"
+    pq.write_table(pa.table({"image": ["a", "b"]}), path)
+    return path
+
+
+@pytest.mark.parametrize("error", [pa.ArrowMemoryError("malloc of size 64 failed"), pa.ArrowInvalid("std::bad_alloc")])
+def test_memory_that_runs_out_in_the_library_is_no_damage(
+    file: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def read(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("piq_bench.read.unpack_parquet._to_array", read)
+    with pytest.raises(MemoryError):
+        unpack(file, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(1, "ImportError: libarrow.so: failed to map segment"), (-6, "terminate called: std::bad_alloc"), (-9, "")],
+)
+def test_a_process_that_dies_for_want_of_memory_is_a_limit(
+    file: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    monkeypatch.setattr(
+        subprocess, "run", lambda *arguments, **options: SimpleNamespace(returncode=code, stderr=words, stdout="")
+    )
+    with pytest.raises(LimitExceeded, match="ulimit -v"):
+        parquet.read_parquet(file, LIMITS)
+
+
+def test_a_full_folder_for_temporary_files_is_a_limit(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "OSError: 1400 requested and 391 written"
+    monkeypatch.setattr(
+        subprocess, "run", lambda *arguments, **options: SimpleNamespace(returncode=1, stderr=words, stdout="")
+    )
+    with pytest.raises(LimitExceeded, match="TMPDIR"):
+        parquet.read_parquet(file, LIMITS)
