@@ -55,7 +55,7 @@ def modules() -> list[ModuleType]:
 
 def shrink(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> set[str]:
     """Set all block constants, and the defaults of parameters made from them; return the constants' names."""
-    shrunk = set()
+    shrunk: set[str] = set()
     for module in modules():
         own = {name: int(rng.integers(SMALLEST.get(name, 1), 51)) for name in sorted(BLOCKS & vars(module).keys())}
         for function in vars(module).values():

@@ -179,9 +179,9 @@ def test_latex_and_frames_and_notebooks_hold_each_number_in_its_column(made: tup
     html = Result(score, benchmark)._repr_html_()
     for name, (value, interval, *guesses) in cells.items():
         key = {"macro Rank-1": "macro_rank1", "macro mAP": "macro_map"}.get(name, name)
-        row = frame.loc[key]
+        row = frame.to_dict("index")[key]
         assert [percent(row["score"]), span((row["low"], row["high"]))] == [value, interval]
-        found = [percent(guess) for guess in row[["chance", "majority"]] if not np.isnan(guess)]
+        found = [percent(guess) for guess in (row["chance"], row["majority"]) if not np.isnan(guess)]
         assert found == guesses
         assert "</td><td>".join([name, value, interval, *guesses, *[""] * (2 - len(guesses))]) in html
     assert "<th>score</th><th>interval</th><th>chance</th><th>majority</th>" in html
