@@ -214,7 +214,9 @@ def test_an_interrupted_run_exits_with_130_and_the_next_one_resumes(tmp_path: Pa
     for i in range(n):
         small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         small.save(root / "images" / f"{i:04d}.jpg")
-    program = "from piq_bench.cli import piq\nif __name__ == '__main__': piq()"
+    # Where a shell has started these tests in the background, Ctrl-C is ignored, and a child inherits that.
+    program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program += "from piq_bench.cli import piq\nif __name__ == '__main__': piq()"
     command = [sys.executable, "-c", program, "groups", str(root)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     cache = root / "groups.csv.hashed"

@@ -112,7 +112,9 @@ def test_a_parent_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_interruption_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from piq_bench.cli import piq; piq()", "demo", str(tmp_path / "out")]
+    # Where a shell has started these tests in the background, Ctrl-C is ignored, and a child inherits that.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", program + "from piq_bench.cli import piq; piq()", "demo", str(tmp_path / "out")]
     with subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 30
         while not any(tmp_path.glob(".piq-*/images/*/*.jpg")) and time.monotonic() < deadline:

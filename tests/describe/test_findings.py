@@ -54,7 +54,7 @@ def test_broken_rules_between_rows_are_errors(tmp_path: Path) -> None:
     assert "'p1' is in train (line 2 ('a/01.jpg')) and in gallery (line 7 ('b/03.jpg'))" in text
     assert "no identity of train" in text
     severity, text = found(write_folder(tmp_path, changed(3, identity="p9")))["query-not-in-gallery"]
-    assert severity == "error"
+    assert (severity, "'p9'" in text) == ("error", True)
 
 
 def test_unused_columns_are_notes(tmp_path: Path) -> None:

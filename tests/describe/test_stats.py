@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from builders import Size, benchmark
 from folders import shared_data
+from group_builders import Row, benchmark_of
 
 from piq_bench.describe.stats import Stats, describe
 from piq_bench.metrics.fingerprint import fingerprint
@@ -128,3 +129,29 @@ def test_real_data_counted_from_its_lines(name: str) -> None:
 
 def described(folder: Path) -> Stats:
     return describe(read_benchmark(folder))
+
+
+def test_market_1501_has_the_long_tail_scores_that_were_published() -> None:
+    """From its counts: how many identities of a split have how many images, as the names of its files say."""
+    table = Path(__file__).parents[1] / "data" / "market1501_counts.csv"
+    sizes: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for line in table.read_text(encoding="utf-8").splitlines()[1:]:
+        split, n_images, n_identities = line.split(",")
+        sizes[split] += [int(n_images)] * int(n_identities)
+    assert {split: (len(own), sum(own)) for split, own in sizes.items()} == {
+        "train": (751, 12_936),
+        "query": (750, 3_368),
+        "gallery": (750, 13_115),  # without junk and distractors
+    }
+    rows = [
+        Row(f"{split}/{person}/{i}.jpg", split, f"{split == 'train'}{person}")
+        for split in SPLITS
+        for person, size in enumerate(sizes[split])
+        for i in range(size)
+    ]
+    stats = describe(benchmark_of(rows), ks=[Fraction("0.2")])
+    found = {split: stats.splits[split].lts[Fraction("0.2")] for split in SPLITS}
+    assert found == {"train": Fraction(300, 751), "query": Fraction(23, 30), "gallery": Fraction(67, 150)}
+    published = {"train": 0.400, "query": 0.766, "gallery": 0.446}  # Table 3 of Portrait Interpretation and a Benchmark
+    for split, printed in published.items():  # rounded or cut to three places
+        assert abs(float(found[split] or 0) - printed) < 0.001

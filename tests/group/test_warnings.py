@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from piq_bench.group.sweep import Level, Sweep
-from piq_bench.group.warnings import warnings_of
+from piq_bench.group.warnings import mostly_chained, warnings_of
 from piq_bench.records import Grouping
 
 CALM = {
@@ -71,3 +74,9 @@ def test_an_odd_threshold_has_the_warnings_of_the_even_one_below() -> None:
     assert [warning.code for warning in warnings_of(sweep, Grouping(threshold=7))] == ["giant-group"]
     with pytest.raises(ValueError, match="no threshold 9"):
         warnings_of(sweep, Grouping(threshold=9))
+
+
+@pytest.mark.parametrize(("beyond", "warns"), [(0, False), (4, False), (5, False), (6, True), (10, True)])
+def test_groups_are_mostly_chained_from_more_than_half_of_their_pairs(beyond: int, warns: bool) -> None:
+    level = cast("Level", SimpleNamespace(pairs_beyond=beyond, same_group_pairs=10))
+    assert (mostly_chained(level) is not None) == warns
