@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from piq_bench.errors import BadInput, BadSubmission, LimitExceeded, Problem, printable, quoted
-from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH, Container, Limits, shape_fault
+from piq_bench.limits import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH
+from piq_bench.read.container import Container, Limits, shape_fault
 from piq_bench.read.mapped import Array
 from piq_bench.read.parquet import REPORT
 from piq_bench.write.submission import META_KEY
