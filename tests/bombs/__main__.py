@@ -18,7 +18,7 @@ from bombs.files import BOMBS, Bomb, read, size
 from piq_bench.errors import BadInput
 from piq_bench.images.folder import Unreadable
 
-PROMISES = ((1_500, 200, 5.0), (130_000, 500, 10.0))  # bytes of the file, MB, seconds
+PROMISES = ((1_500, 200, 5.0), (1 << 20, 500, 10.0))  # upper bytes of the file, MB, seconds
 GIVE_UP = 30  # seconds
 
 

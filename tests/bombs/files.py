@@ -264,7 +264,27 @@ def gif(folder: Path) -> None:
     """A GIF of 50 million pixels and no content, in 43 bytes."""
     size = struct.pack("<HH", 7_000, 7_000)
     head = b"GIF89a" + size + b"\x80\x00\x00" + b"\0\0\0\xff\xff\xff" + b"!\xf9\x04\x01\0\0\0\0\0"
-    picture(folder, head + b",\0\0\0\0" + size + b"\0" + b"\x02\x02\x44\x01\0;")
+    picture(folder, head + b",\0\0\0\0\1\0\1\0\0" + b"\x02\x02\x44\x01\0;")
+
+
+def largest_webp(folder: Path) -> None:
+    """A WebP of as many transparent pixels as 100 kB may have, most of which follow the picture."""
+    picture(folder, saved("RGBA", (4_800, 4_900), "WEBP", lossless=True).ljust(100_000, b"\0"))
+
+
+def smallest_webp(folder: Path) -> None:
+    """A WebP of as many transparent pixels as any file may have."""
+    picture(folder, saved("RGBA", (2_000, 2_000), "WEBP", lossless=True))
+
+
+def largest_deep_png(folder: Path) -> None:
+    """A PNG of as many pixels of 16 bits as 100 kB may have."""
+    picture(folder, saved("I;16", (4_800, 4_900), "PNG").ljust(100_000, b"\0"))
+
+
+def small_tiff_of_large_tiles(folder: Path) -> None:
+    """The same as `tiff_of_large_tiles` in 1 kB."""
+    tiff_of_large_tiles(folder, 1 << 20)
 
 
 def webp(folder: Path) -> None:
@@ -291,9 +311,9 @@ def flat_tiff(folder: Path) -> None:
     picture(folder, saved("1", (7_000, 7_000), "TIFF", compression="group4"))
 
 
-def tiff_of_large_tiles(folder: Path) -> None:
-    """A TIFF of 10 x 10 pixels in one tile of 20,000 x 20,000, packed twice by deflate."""
-    tile = zlib.compress(bytes(64 << 20))
+def tiff_of_large_tiles(folder: Path, n_bytes: int = 64 << 20) -> None:
+    """A TIFF of 10 x 10 pixels in one tile of 20,000 x 20,000, of which `n_bytes` are there."""
+    tile = zlib.compress(bytes(n_bytes))
     tags = [(256, 10), (257, 10), (258, 8), (259, 8), (262, 1), (277, 1), (322, 20_000), (323, 20_000)]
     tags += [(324, 8 + 2 + 12 * 9 + 4), (325, len(tile))]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value + 12 * (tag == 324)) for tag, value in tags)
@@ -361,6 +381,10 @@ BOMBS: dict[str, Bomb] = {
         nested_meta,
         gif,
         webp,
+        largest_webp,
+        smallest_webp,
+        largest_deep_png,
+        small_tiff_of_large_tiles,
         flat_tiff,
         tiff_of_large_tiles,
         jpeg_of_many_scans,
