@@ -24,6 +24,7 @@ PLAIN_FILE = "100644"
 MODES = {"120000": "is a link", "160000": "is a submodule", "100755": "is executable"}
 CHANGES = {"M": "changes a file", "D": "deletes a file", "T": "changes the type of a file"}
 SECONDS = 120
+N_ENTRIES_LOOKED_UP = 5
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,13 @@ def arrived_entry(repository: Path, base: str, head: str, folder: Path) -> Path:
     problems = [problem for change in changes if (problem := _misfit(change)) is not None]
     names = sorted({change.path.split("/")[1] for change in changes if change.path.startswith(f"{FOLDER}/")})
     if len(names) != 1:
-        found = f"touches {len(names)} entries: {', '.join(map(printable, names[:5]))}" if names else "adds no entry"
+        found = (
+            f"touches {len(names)} entries: {', '.join(map(printable, names[:N_ENTRIES_LOOKED_UP]))}"
+            if names
+            else "adds no entry"
+        )
         problems.append(Problem("one-entry", FOLDER, found, "one new entry, in a folder of its own"))
-    for name in names:
+    for name in names[:N_ENTRIES_LOOKED_UP]:  # each starts a process
         if _git(repository, "ls-tree", base, f"{FOLDER}/{name}"):
             problems.append(Problem("not-new", printable(name), "exists already", "entries are never edited"))
     folded = Counter(change.path.casefold() for change in changes)

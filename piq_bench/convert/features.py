@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from piq_bench.errors import BadSubmission, Problem, first_few, printable, quoted
-from piq_bench.read.container import MAX_TEXT_WIDTH
+from piq_bench.limits import MAX_TEXT_WIDTH
 from piq_bench.read.mapped import Array
 
 KINDS = ("image", "img", "file")

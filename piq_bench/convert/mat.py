@@ -20,7 +20,7 @@ import numpy as np
 
 from piq_bench.convert.features import MAX_ROWS, refusal
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, shortage
-from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_TEXT_WIDTH
+from piq_bench.limits import MAX_MEMORY_BYTES, MAX_TEXT_WIDTH
 from piq_bench.read.unpack_parquet import limit_memory
 
 PACKED = 15  # the data type of a packed variable

@@ -11,7 +11,7 @@ import numpy as np
 
 from piq_bench.convert.features import NAME_KEYS, refusal
 from piq_bench.errors import BadSubmission, printable, quoted
-from piq_bench.read.container import MAX_MEMORY_BYTES
+from piq_bench.limits import MAX_MEMORY_BYTES
 from piq_bench.read.mapped import Array
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit

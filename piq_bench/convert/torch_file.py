@@ -13,7 +13,7 @@ import numpy as np
 
 from piq_bench.convert.features import refusal
 from piq_bench.errors import BadUsage, Problem, printable
-from piq_bench.read.container import MAX_MEMORY_BYTES
+from piq_bench.limits import MAX_MEMORY_BYTES
 from piq_bench.read.mapped import Array
 
 if TYPE_CHECKING:

@@ -11,17 +11,21 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from piq_bench.images.folder import Unreadable, error_text
+from piq_bench.limits import MAX_IMAGE_PIXELS as DEFAULT_LIMIT_PIXELS
+from piq_bench.limits import MAX_JPEG_SCANS, most_pixels
 from piq_bench.records import Pixels
 
 # Decoders that run inside this process; Pillow would hand EPS to Ghostscript.
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF", "GIF")
 MAX_SIDE = 65_535  # that of JPEG; the table of resize weights grows with the side
-DEFAULT_LIMIT_PIXELS = 50_000_000
 WHITE = 255
 SIXTEEN_BIT = 65_535
+TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of a TIFF
+STRIP_PIXELS = 1 << 18  # pixels converted at once
+START_OF_SCAN = b"\xff\xda"
 
 PLAIN_MODES = frozenset({"L", "RGB"})
 ALPHA_MODES = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
@@ -44,6 +48,7 @@ def decode(data: bytes, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Pixels:
             width, height = image.size
             if width * height > limit_pixels or max(width, height) > MAX_SIDE:
                 raise Unreadable("too-large", f"has {width} x {height} pixels, more than the limit")
+            _refuse_bombs(image, data)
             image.load()
             return eight_bit_pixels(image)
     except Unreadable:
@@ -56,7 +61,35 @@ def decode(data: bytes, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Pixels:
         raise Unreadable("damaged-image", f"cannot be decoded: {error_text(error)}") from error
 
 
+def _refuse_bombs(image: Image.Image, data: bytes) -> None:
+    """Refuses what would take memory or time out of proportion to the file, judged by its header."""
+    width, height = image.size
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # a tile may be larger than the picture
+        width, height = (
+            max(side, image.tag_v2.get(tag, 0)) for side, tag in ((width, TILE_WIDTH), (height, TILE_LENGTH))
+        )
+    if width * height > most_pixels(len(data)):
+        found = f"has {width} x {height} pixels in {len(data)} bytes, as in a decompression bomb"
+        raise Unreadable("too-large", found)
+    if image.format == "JPEG" and data.count(START_OF_SCAN) > MAX_JPEG_SCANS:
+        raise Unreadable("too-large", f"has more than {MAX_JPEG_SCANS} scans, each of which takes time")
+
+
 def eight_bit_pixels(image: Image.Image) -> Pixels:
+    """Converts to grey or colour in 8 bits, strip by strip, since a conversion needs up to 40 bytes for a pixel."""
+    width, height = image.size
+    step = max(1, STRIP_PIXELS // width)
+    if height <= step:
+        return converted(image)
+    first = converted(image.crop((0, 0, width, step)))
+    pixels = np.empty((height, *first.shape[1:]), np.uint8)
+    pixels[:step] = first
+    for top in range(step, height, step):
+        pixels[top : top + step] = converted(image.crop((0, top, width, min(height, top + step))))
+    return pixels
+
+
+def converted(image: Image.Image) -> Pixels:
     """Converts to grey or colour in 8 bits, without Pillow's own conversions of alpha and depth."""
     mode = image.mode
     if mode in DEEP_MODES:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from piq_bench.errors import BadDataset, Problem
+from piq_bench.limits import MAX_IMAGE_BYTES as MAX_FILE_BYTES
 from piq_bench.records import Benchmark
 
-MAX_FILE_BYTES = 1 << 28
 LINK_REMEDIES = {  # by the code of `Unreadable`
     "outside": "if you trust this data set, use --follow-links",
     "broken-link": "fetch the files, for example by `git annex get` or `dvc pull`, or mend the links",

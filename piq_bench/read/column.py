@@ -132,6 +132,30 @@ def arrow_column(values: "pa.ChunkedArray") -> Column:
     return Column(object_array(distinct.to_pylist()), codes)
 
 
+def dictionary_column(values: "pa.ChunkedArray") -> Column:
+    """A column from dictionary-encoded Parquet text; null becomes the empty text.
+
+    Texts of the dictionary that no row has are dropped, and each text stays once.
+    """
+    import pyarrow as pa
+
+    chunks = values.unify_dictionaries().chunks
+    known = chunks[0].dictionary.cast(pa.large_string()).to_pylist() if chunks else []
+    null = len(known)
+    parts = [chunk.indices.fill_null(null).to_numpy(zero_copy_only=False) for chunk in chunks]
+    codes = np.concatenate([np.zeros(0, dtype=np.int32), *parts]).astype(np.int32, copy=False)
+    used = np.flatnonzero(np.bincount(codes, minlength=null + 1))
+    number: dict[str, int] = {}
+    new_codes = np.zeros(null + 1, dtype=np.int32)
+    for code in used.tolist():
+        text = known[code] if code < null else None
+        new_codes[code] = number.setdefault(text or "", len(number))
+    texts = object_array(list(number))
+    if MAX_DISTINCT < len(number) > codes.size // 2:
+        return Column(texts[new_codes[codes]])
+    return Column(texts, new_codes[codes])
+
+
 def _encode(values: "pa.ChunkedArray") -> "tuple[pa.Array, NDArray[np.int32]]":
     """The distinct texts, and the index of each row's text among them."""
     import pyarrow as pa

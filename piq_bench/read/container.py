@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from piq_bench.errors import BadSubmission, Problem, first_few, printable
+from piq_bench.limits import MAX_META_BYTES, MAX_TEXT_WIDTH
 from piq_bench.read.mapped import Array
 
-MAX_MEMORY_BYTES = 8 << 30  # per array held in memory; the embedding or matrix of a folder stays on disk
 DISTANCE, SIMILARITY = "distance", "similarity"
 MATRICES = (DISTANCE, SIMILARITY)
 QUERY_IDS, GALLERY_IDS = "query", "gallery"
 OF_MATRIX = (*MATRICES, QUERY_IDS, GALLERY_IDS)  # arrays whose rows are not those of `image`
 MAX_UNKNOWN_MEMBERS = 16  # files or columns besides the benchmark's arrays; each is named in the report
-MAX_META_BYTES = 64 << 10
-MAX_TEXT_WIDTH = 1024  # characters of one image id or label
 MEMBER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.npy")
 
 

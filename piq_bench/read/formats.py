@@ -9,13 +9,12 @@ import stat
 from pathlib import Path
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem
+from piq_bench.limits import MAX_FILE_BYTES
 from piq_bench.read.container import Container, Limits, unreadable
 from piq_bench.read.kinds import N_BYTES, kind_of
 from piq_bench.read.npy_folder import read_npy_folder
 from piq_bench.read.npz import read_npz
 from piq_bench.read.parquet import read_parquet
-
-MAX_FILE_BYTES = 32 << 30
 
 
 def read_container(path: Path, limits: Limits) -> Container:

@@ -41,6 +41,11 @@ class Header:
         """Size of all values together."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def n_text_bytes(self) -> int:
+        """Size of all values in memory, where a byte of text becomes a character of four bytes."""
+        return self.n_value_bytes * (4 if self.dtype.kind == "S" else 1)
+
 
 def read_header(stream: IO[bytes], n_file_bytes: int, name: str, limits: Limits, container: Container) -> Header | None:
     """Read and check the header of one array; None, with a problem in `container`, if the array is refused.

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
+from piq_bench.limits import MAX_MEMORY_BYTES, MAX_META_BYTES
 from piq_bench.read.container import (
     MATRICES,
-    MAX_MEMORY_BYTES,
-    MAX_META_BYTES,
     MEMBER_NAME,
     OF_MATRIX,
     Container,

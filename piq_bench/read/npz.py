@@ -10,7 +10,8 @@ from typing import IO
 import numpy as np
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
-from piq_bench.read.container import MAX_MEMORY_BYTES, MEMBER_NAME, Container, Limits
+from piq_bench.limits import MAX_MEMORY_BYTES, most_bytes
+from piq_bench.read.container import MEMBER_NAME, Container, Limits
 from piq_bench.read.kinds import PYTORCH, is_checkpoint_member
 from piq_bench.read.litter import is_litter
 from piq_bench.read.npy import read_header, store_array
@@ -18,10 +19,6 @@ from piq_bench.read.npy import read_header, store_array
 PIECE_BYTES = 1 << 20
 # The zip directory of a submission is far shorter. Without this limit zipfile would read one of gigabytes into memory.
 MAX_READ_BYTES = PIECE_BYTES
-# Above this size an array that is packed more than MAX_RATIO times smaller is refused as a zip bomb. Deflate reaches at
-# most 1032; embeddings of any model stay far below 200.
-UNPACKED_FREELY_BYTES = 64 << 20
-MAX_RATIO = 200
 # What zipfile raises on damaged files, besides its own error.
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError)
 
@@ -71,7 +68,8 @@ def _accepted_members(
     """The members that may be read; the others become problems."""
     litter = [member.filename for member in members if any(map(is_litter, member.filename.split("/")))]
     container.ignore_litter(litter)
-    members = [member for member in members if member.filename not in {*litter}]
+    ignored = {*litter}
+    members = [member for member in members if member.filename not in ignored]
     if len(members) > limits.max_members:
         problem = f"{len(members)} files inside, but at most {limits.max_members} are allowed"
         raise BadSubmission(str(path), [Problem("too-many-members", path.name, problem, "one NAME.npy for each array")])
@@ -108,8 +106,8 @@ def _read_member(
                 problem = f"has {header.n_value_bytes} bytes, the limit in memory is {MAX_MEMORY_BYTES}"
                 remedy = f"pass a folder: its {name}.npy is read from disk"
                 raise LimitExceeded(str(path), [Problem("too-large", name, problem, remedy)])
-            if header.n_value_bytes > max(UNPACKED_FREELY_BYTES, MAX_RATIO * member.compress_size):
-                problem = f"{member.compress_size} bytes unpack to {header.n_value_bytes}, as in a zip bomb"
+            if header.n_text_bytes > most_bytes(member.compress_size):
+                problem = f"{member.compress_size} bytes unpack to {header.n_text_bytes}, as in a zip bomb"
                 remedy = "check that the values are not all the same; if they are meant so, pass a folder"
                 container.refuse("zip-bomb", name, problem, remedy)
                 return

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, lacks_memory, shortage
-from piq_bench.read.container import MAX_MEMORY_BYTES, OF_MATRIX, Container, Limits
+from piq_bench.limits import MAX_MEMORY_BYTES
+from piq_bench.read.container import OF_MATRIX, Container, Limits
 
 REPORT = "report.json"
 MAX_SECONDS = 600

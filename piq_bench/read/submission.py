@@ -15,12 +15,11 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
+from piq_bench.limits import MAX_MEMORY_BYTES, MAX_META_BYTES
 from piq_bench.read.alignment import NOT_FOUND
 from piq_bench.read.container import (
     GALLERY_IDS,
     MATRICES,
-    MAX_MEMORY_BYTES,
-    MAX_META_BYTES,
     OF_MATRIX,
     QUERY_IDS,
     Container,

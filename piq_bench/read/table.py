@@ -26,7 +26,12 @@ from piq_bench.errors import (
     printable,
     quoted,
 )
-from piq_bench.read.column import Column, ColumnBuilder, arrow_column
+from piq_bench.limits import MAX_LINE_BYTES as MAX_LINE
+from piq_bench.limits import MAX_TABLE_BYTES as MAX_BYTES
+from piq_bench.limits import MAX_TABLE_COLUMNS as MAX_COLUMNS
+from piq_bench.limits import MAX_TABLE_ROWS as MAX_ROWS
+from piq_bench.limits import ROW_VALUES, VALUE_BYTES, most_bytes
+from piq_bench.read.column import Column, ColumnBuilder, arrow_column, dictionary_column
 from piq_bench.read.kinds import N_BYTES, kind_of
 
 if TYPE_CHECKING:
@@ -35,10 +40,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-MAX_BYTES = 2 << 30
-MAX_ROWS = 20_000_000
-MAX_COLUMNS = 1000
-MAX_LINE = 1 << 20  # bytes
 BATCH_ROWS = 256  # fits the processor's cache: twice as fast as 8192
 SUFFIXES = (".csv", ".parquet")
 PARQUET_KEY = b"piq-bench"
@@ -59,6 +60,7 @@ class Table:
         unit: what `lines` counts: "line" or "row".
         comment: text of a CSV file's first line after "#", or of a Parquet file's metadata key "piq-bench", else None.
         notes: columns without a name that were ignored.
+        n_bytes: size of the file; what it may unpack to follows from it.
         untyped: by name of each column that is neither text nor whole numbers, the problem that this is for its user.
     """
 
@@ -69,6 +71,7 @@ class Table:
     comment: str | None = None
     notes: tuple[Problem, ...] = ()
     untyped: Mapping[str, Problem] = field(default_factory=dict)
+    n_bytes: int = MAX_BYTES
 
     @property
     def n_rows(self) -> int:
@@ -218,7 +221,15 @@ def _parse_csv(
     by_name = {name: column.build() for name, column in reversed(list(zip(header, columns, strict=True))) if name}
     is_contiguous = len(lines) > 0 and lines[-1] - lines[0] == len(lines) - 1
     numbers = range(lines[0], lines[-1] + 1) if is_contiguous else lines
-    return Table(path.name, {name: by_name[name] for name in header if name}, numbers, "line", remark, notes), problems
+    return Table(
+        path.name,
+        {name: by_name[name] for name in header if name},
+        numbers,
+        "line",
+        remark,
+        notes,
+        n_bytes=path.stat().st_size,
+    ), problems
 
 
 def _unnamed_columns(
@@ -313,13 +324,17 @@ def _read_parquet(path: Path, any_type: bool, refusal: type[BadInput]) -> tuple[
     try:
         with pq.ParquetFile(path) as file:
             n_rows = file.metadata.num_rows
-            _check_parquet_size(path, file.metadata)
             header = list(file.schema_arrow.names)
             problems = _header_problems(path, header, refusal)
+            texts = [entry.name for entry in file.schema_arrow if _is_text(entry.type)]
+            _check_parquet_size(path, file.metadata)
             remark = (file.schema_arrow.metadata or {}).get(PARQUET_KEY)
+            types = list(file.schema_arrow)
+        # Texts stay dictionary-encoded, so that a text of a megabyte repeated in every row is held only once.
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
             columns: dict[str, Column] = {}
             untyped: dict[str, Problem] = {}
-            for entry in file.schema_arrow:
+            for entry in types:
                 if not _is_text(entry.type):
                     found = f"column {quoted(entry.name)} is of type {quoted(entry.type)}"
                     problem = Problem("column-type", path.name, found, "text or whole numbers")
@@ -335,12 +350,15 @@ def _read_parquet(path: Path, any_type: bool, refusal: type[BadInput]) -> tuple[
                         remedy = "the file is damaged: write it again"
                         raise refusal(str(path), [Problem("parquet", path.name, found, remedy)])
         comment = None if remark is None else remark.decode("utf-8")
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+    except MemoryError:  # which Arrow's own is as well
+        raise
+    except (pa.ArrowException, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file cannot be read; its content may be fine
         remedy = "a complete Parquet file with columns of text in UTF-8"
         raise refusal(str(path), [Problem("parquet", path.name, quoted(error), remedy)]) from None
-    return Table(path.name, columns, range(1, n_rows + 1), "row", comment, untyped=untyped), problems
+    n_bytes = path.stat().st_size
+    return Table(path.name, columns, range(1, n_rows + 1), "row", comment, untyped=untyped, n_bytes=n_bytes), problems
 
 
 def _check_parquet_size(path: Path, metadata: "pq.FileMetaData") -> None:
@@ -350,6 +368,11 @@ def _check_parquet_size(path: Path, metadata: "pq.FileMetaData") -> None:
     n_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if n_bytes > MAX_BYTES:
         raise _too_large(path, f"unpacks to {n_bytes} bytes", f"at most {MAX_BYTES} bytes")
+    n_file_bytes = path.stat().st_size
+    n_needed = metadata.num_rows * (metadata.num_columns + ROW_VALUES) * VALUE_BYTES
+    if max(n_needed, n_bytes) > most_bytes(n_file_bytes):
+        found = f"{n_file_bytes} bytes unpack to {max(n_needed, n_bytes)}, as in a decompression bomb"
+        raise _too_large(path, found, f"at most {most_bytes(n_file_bytes)} bytes; or write the table as .csv")
 
 
 def _is_text(kind: "pa.DataType") -> bool:
@@ -366,4 +389,6 @@ def _texts(file: "pq.ParquetFile", name: str) -> Column:
 
     content = file.read([name]).column(0)
     content.validate(full=True)  # finds text that is not UTF-8 and offsets outside the data
+    if pa.types.is_dictionary(content.type):
+        return dictionary_column(content)
     return arrow_column(content.cast(pa.large_string()))

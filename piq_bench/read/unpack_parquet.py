@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from piq_bench.errors import BadInput, BadSubmission, LimitExceeded, Problem, lacks_memory, printable, quoted
-from piq_bench.read.container import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH, Container, Limits, shape_fault
+from piq_bench.limits import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH, most_bytes
+from piq_bench.read.container import Container, Limits, shape_fault
 from piq_bench.read.mapped import Array
 from piq_bench.read.parquet import REPORT
 from piq_bench.write.submission import META_KEY
@@ -127,8 +128,9 @@ def _is_small_enough(path: Path, metadata: pq.FileMetaData, name: str, limits: L
         remedy = f"expected one row for each of the {limits.n_rows} query and gallery images"
         container.refuse("bad-shape", name, problem, remedy)
         return False
-    if max(n_bytes, n_values * MAX_NUMBER_BYTES) > MAX_MEMORY_BYTES:
-        problem = f"unpacks to {max(n_bytes, n_values * MAX_NUMBER_BYTES)} bytes, the limit is {MAX_MEMORY_BYTES}"
+    most = min(MAX_MEMORY_BYTES, most_bytes(path.stat().st_size))
+    if max(n_bytes, n_values * MAX_NUMBER_BYTES) > most:
+        problem = f"unpacks to {max(n_bytes, n_values * MAX_NUMBER_BYTES)} bytes, the limit is {most}"
         raise LimitExceeded(str(path), [Problem("too-large", name, problem, "pass a folder instead")])
     return True
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piq_bench.errors import BadSubmission, Problem, first_few, printable, quoted
+from piq_bench.limits import MAX_UPLOAD_ENTRIES as MAX_ENTRIES
+from piq_bench.limits import most_bytes
 from piq_bench.read.kinds import PYTORCH, is_checkpoint_member
 from piq_bench.read.litter import is_litter
-from piq_bench.read.npz import MAX_RATIO, UNPACKED_FREELY_BYTES, ZIP_ERRORS, BoundedReader
+from piq_bench.read.npz import ZIP_ERRORS, BoundedReader
 from piq_bench.read.validate import path_fault
 from piq_bench.write.files import PIECE_BYTES
 
-MAX_ENTRIES = 2000  # files and folders in an upload
 MAX_DEPTH = 6
 MAX_UNPACKED_BYTES = 8 << 30
 REMEDY = "upload one submission.npz, or a zip or folder that contains exactly one .npz"
@@ -155,7 +156,7 @@ def _packing_problems(member: zipfile.ZipInfo) -> Iterator[Problem]:
     if size > MAX_UNPACKED_BYTES:
         found = f"has {size} bytes, the limit is {MAX_UNPACKED_BYTES}"
         yield Problem("file-too-large", where, found, "store the embedding as float16")
-    elif size > max(UNPACKED_FREELY_BYTES, MAX_RATIO * packed):
+    elif size > most_bytes(packed):
         yield Problem("zip-bomb", where, f"{packed} bytes unpack to {size}, as in a zip bomb", "upload the .npz itself")
 
 

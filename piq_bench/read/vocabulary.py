@@ -6,6 +6,7 @@ Portrait250K. The paper shows their label names only in a figure, so the names h
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Literal
 
 from piq_bench.errors import BadDataset, Problem, printable, quoted
 from piq_bench.group.hashes import HASHES
+from piq_bench.limits import MAX_LABELS, MAX_TASKS
 from piq_bench.read.kinds import N_BYTES, PAGE, POINTER, kind_of
 from piq_bench.read.rules import EXAMPLE, CandidateRules, ordered, rule_of
 from piq_bench.read.validate import MAX_NAME, MAX_PATH, closest, expected, text_fault
@@ -273,10 +275,13 @@ def _tasks(entries: _Entries, value: object) -> tuple[Task, ...]:
     if not value:
         remedy = "define at least one [tasks.NAME], or leave out [tasks] to get the default tasks"
         entries.refuse("no-tasks", "tasks", "has no task", remedy)
+    if len(value) > MAX_TASKS:
+        entries.refuse("too-many-tasks", "tasks", f"has {len(value)} tasks", f"at most {MAX_TASKS}")
+        return ()
     tasks = tuple(_task(entries, name, content) for name, content in value.items())
-    folded = [name.casefold() for name in value]
+    folded = Counter(name.casefold() for name in value)
     for name in value:
-        if folded.count(name.casefold()) > 1:
+        if folded[name.casefold()] > 1:
             entries.refuse(
                 "task-name", f"tasks.{name}", "differs from another task only in case", "choose another name"
             )
@@ -318,10 +323,13 @@ def _labels(entries: _Entries, key: str, table: Mapping[str, object], multi_labe
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
         entries.refuse("toml-type", where, "is not a list of texts", 'a list of texts: ["...", "..."]')
         return ()
+    if len(value) > MAX_LABELS:
+        entries.refuse("too-many-labels", where, f"has {len(value)} labels", f"at most {MAX_LABELS}")
+        return ()
     faults = {label: fault for label in value if (fault := _label_fault(label)) is not None}
     for label, fault in faults.items():
         entries.refuse("label-name", where, f"{quoted(label)}: {fault}", "printable text without '|', other than '-'")
-    repeated = sorted({label for label in value if value.count(label) > 1})
+    repeated = sorted(label for label, n in Counter(value).items() if n > 1)
     if repeated:
         entries.refuse(
             "label-name", where, f"{', '.join(map(quoted, repeated[:3]))} occurs twice", "list each label once"

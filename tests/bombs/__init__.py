@@ -1,0 +1,1 @@
+"""Small files that would cost much to read, and the measurement of what they cost."""

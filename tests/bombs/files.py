@@ -1,0 +1,394 @@
+"""Builds small files that once took gigabytes or minutes to read.
+
+A bomb is a function of an empty folder, into which it writes. `read` reads what it finds there as a command would.
+"""
+
+import io
+import itertools
+import string
+import struct
+import subprocess
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+HEAD = 'schema = "piq-bench/benchmark/1"\nname = "t"\nversion = "1"\n'
+REID = '[tasks.reid]\naspect = "reid"\nkind = "retrieval"\n'
+MARKS = '[tasks.marks]\naspect = "a"\nmulti_label = true\nlabels = [%s]\n'
+N_IMAGES = 4000  # of the benchmark that submissions are read against
+Bomb = Callable[[Path], None]
+
+
+def read(folder: Path) -> None:
+    """Reads the picture, upload, branch, submission or data set in a folder.
+
+    Raises:
+        BadInput: if it is refused.
+        Unreadable: if it is a picture that is refused.
+    """
+    from piq_bench.board.pull_request import arrived_entry
+    from piq_bench.images.decode import decode, strict_decoding
+    from piq_bench.images.lanczos import shrink
+    from piq_bench.read.dataset import inspect_dataset, read_benchmark
+    from piq_bench.read.submission import read_submission
+    from piq_bench.read.upload import find_submission
+
+    files = {path.name: path for path in folder.iterdir()}
+    if "picture" in files:
+        with strict_decoding():
+            shrink(decode(files["picture"].read_bytes()))
+    elif "upload.zip" in files:
+        find_submission(files["upload.zip"], folder)
+    elif ".git" in files:
+        arrived_entry(folder, "master", "b", folder / "entry")
+    elif names := [name for name in files if name.startswith("submission.")]:
+        read_submission(files[names[0]], read_benchmark(folder), partial=True)
+    else:
+        inspect_dataset(folder)
+
+
+def size(folder: Path) -> int:
+    """Bytes of what a stranger sent; the benchmark of a submission is the user's own."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in [path for path in files if path.stem == "submission"] or files)
+
+
+def words() -> Iterator[str]:
+    """Yields texts of four letters, all different."""
+    return map("".join, itertools.product(string.ascii_lowercase, repeat=4))
+
+
+def listed(n_words: int) -> str:
+    """The first words as the values of a list in TOML."""
+    return ",".join(f'"{word}"' for word in itertools.islice(words(), n_words))
+
+
+def data_set(folder: Path, toml: str, table: str = "image,split\na.jpg,query\nb.jpg,gallery\n") -> None:
+    """Writes a data set; an empty table is left out."""
+    (folder / "benchmark.toml").write_text(toml, encoding="utf-8")
+    if table:
+        (folder / "annotations.csv").write_text(table, encoding="utf-8")
+
+
+def submission(folder: Path, name: str, toml: str = HEAD + REID) -> Path:
+    """Writes a benchmark of N_IMAGES images; gives where the submission goes."""
+    rows = "".join(f"{row:04}.jpg,{('query', 'gallery')[row % 2]},{row // 2}\n" for row in range(N_IMAGES))
+    data_set(folder, toml, f"image,split,identity\n{rows}")
+    return folder / name
+
+
+def image_ids() -> list[str]:
+    """The image ids of the benchmark of `submission`."""
+    return [f"{row:04}.jpg" for row in range(N_IMAGES)]
+
+
+# Text
+
+
+def long_image_id(folder: Path) -> None:
+    """One image id of 100,000 letters."""
+    data_set(folder, HEAD + REID, f"image,split\n{'a' * 100_000},train\n")
+
+
+def long_image_id_with_dots(folder: Path) -> None:
+    """One image id of letters and dots, which end in a character that no path has."""
+    data_set(folder, HEAD + REID, f"image,split\n{'a.' * 50_000}\\,train\n")
+
+
+def many_labels(folder: Path) -> None:
+    """14,000 labels of one task."""
+    data_set(folder, HEAD + f'[tasks.gender]\naspect = "a"\nlabels = [{listed(14_000)}]\n')
+
+
+def many_tasks(folder: Path) -> None:
+    """2,400 tasks, whose columns are all missing."""
+    tasks = (f'[tasks.{word}]\naspect="a"\nlabels=["x","y"]\n' for word in itertools.islice(words(), 2_400))
+    data_set(folder, HEAD + "".join(tasks))
+
+
+def many_unknown_keys(folder: Path) -> None:
+    """12,000 keys that benchmark.toml does not have."""
+    data_set(folder, HEAD + "".join(f"{word}=1\n" for word in itertools.islice(words(), 12_000)))
+
+
+def many_columns(folder: Path) -> None:
+    """1,000 columns and 1,000 tasks of other names."""
+    names = list(itertools.islice(words(), 2_000))
+    tasks = "".join(f'[tasks.{word}]\naspect="a"\nlabels=["x","y"]\n' for word in names[:1_000])
+    data_set(folder, HEAD + tasks, ",".join(["image", "split", *names[1_002:]]) + "\na.jpg,query" + "," * 998)
+
+
+def many_labels_of_many_images(folder: Path) -> None:
+    """7,000 labels of a task that takes several, and 4,000 images: 28 million decisions."""
+    rows = "".join(f"{row},query,{word}\n" for row, word in enumerate(itertools.islice(words(), 4_000)))
+    data_set(folder, HEAD + MARKS % listed(7_000), f"image,split,marks\n{rows}")
+
+
+def many_wrong_labels(folder: Path) -> None:
+    """8,000 labels that the task does not have."""
+    rows = "".join(f"{row},query,{word}\n" for row, word in enumerate(itertools.islice(words(), 8_000)))
+    data_set(folder, HEAD + MARKS % '"zzzz"', f"image,split,marks\n{rows}")
+
+
+def many_wrong_splits(folder: Path) -> None:
+    """10,000 splits that do not exist."""
+    rows = "".join(f"{row},{word}\n" for row, word in enumerate(itertools.islice(words(), 10_000)))
+    data_set(folder, HEAD + REID, f"image,split\n{rows}")
+
+
+# Parquet
+
+
+def constant_table(folder: Path) -> None:
+    """Annotations of 20 million rows that are all the same, as run lengths."""
+    parquet_table(folder, ["image", "split", "identity"], 20_000_000)
+
+
+def parquet_table(folder: Path, names: list[str], n_rows: int) -> None:
+    """Writes annotations in which each column holds one text in all rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int8)), pa.array(["a"]))
+    table = pa.table(dict.fromkeys(names, column))
+    pq.write_table(table, folder / "annotations.parquet", compression="zstd", row_group_size=n_rows)
+    data_set(folder, HEAD + REID, "")
+
+
+def wide_table(folder: Path) -> None:
+    """Annotations of a million rows in 200 columns."""
+    parquet_table(folder, ["image", "split", *(f"c{number}" for number in range(198))], 1_000_000)
+
+
+def long_text_in_table(folder: Path) -> None:
+    """Annotations whose only text of 1 MB stands in 3,000 rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3_000, np.int8)), pa.array(["a" * (1 << 20)]))
+    table = pa.table({"image": column, "split": column})
+    pq.write_table(table, folder / "annotations.parquet", compression="zstd")
+    data_set(folder, HEAD + REID, "")
+
+
+def long_texts_in_table(folder: Path) -> None:
+    """Annotations of 1,500 texts of 1 MB each, packed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = pa.array([f"{'a' * (1 << 20)}{number}" for number in range(1_500)])
+    table = pa.table({"image": texts})
+    pq.write_table(table, folder / "annotations.parquet", compression="zstd", use_dictionary=False)
+    data_set(folder, HEAD + REID, "")
+
+
+def constant_embedding(folder: Path) -> None:
+    """A submission of 4,000 x 65,536 equal numbers, as run lengths."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = submission(folder, "submission.parquet")
+    values = pa.array(np.ones(N_IMAGES * 65_536, np.float16))
+    table = pa.table({"image": image_ids(), "embedding": pa.FixedSizeListArray.from_arrays(values, 65_536)})
+    pq.write_table(table, path, compression="zstd")
+
+
+def wide_texts_in_submission(folder: Path) -> None:
+    """A submission with one label of 1,024 letters, in each of its rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tasks = "".join(f'[tasks.t{number}]\naspect = "a"\nlabels = ["x", "y"]\n' for number in range(100))
+    path = submission(folder, "submission.parquet", HEAD + tasks)
+    table = pa.table({"image": image_ids()} | {f"t{number}": ["x" * 1024] * N_IMAGES for number in range(100)})
+    pq.write_table(table, path, compression="zstd")
+
+
+# Zip
+
+
+def long_names_in_zip(folder: Path) -> None:
+    """An upload that holds four names of 24,000 letters."""
+    with zipfile.ZipFile(folder / "upload.zip", "w") as archive:
+        for number in range(4):
+            archive.writestr("a" * 24_000 + str(number), b"")
+
+
+def litter_in_zip(folder: Path) -> None:
+    """A submission beside 1,900 files that a file manager left behind."""
+    path = submission(folder, "submission.npz")
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(800):
+            archive.writestr(f"__MACOSX/{number}", b"")
+
+
+def zeros_in_zip(folder: Path) -> None:
+    """A submission of 80 MB of zeros, packed a thousand times smaller."""
+    path = submission(folder, "submission.npz")
+    np.savez_compressed(path, image=np.array(image_ids()), embedding=np.zeros((N_IMAGES, 10_000), np.float16))
+
+
+def wide_bytes_in_zip(folder: Path) -> None:
+    """A submission of image ids of 1,024 bytes each, which need four times as much as text."""
+    path = submission(folder, "submission.npz")
+    ids = np.array([("a" * 1024).encode()] + [b""] * (2 * N_IMAGES - 1))
+    np.savez_compressed(path, image=ids, embedding=np.zeros((N_IMAGES, 10), np.float16))
+
+
+def nested_header(folder: Path) -> None:
+    """A .npy header of 4,096 brackets."""
+    path = submission(folder, "submission.npz")
+    header = b"(" * 2040 + b")" * 2040
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("image.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+
+
+def nested_meta(folder: Path) -> None:
+    """A meta of 60,000 brackets."""
+    path = submission(folder, "submission.npz")
+    np.savez_compressed(path, image=np.array(image_ids()), meta=np.array("[" * 60_000))
+
+
+# Pictures
+
+
+def picture(folder: Path, data: bytes) -> None:
+    """Writes a picture."""
+    (folder / "picture").write_bytes(data)
+
+
+def gif(folder: Path) -> None:
+    """A GIF of 50 million pixels and no content, in 43 bytes."""
+    size = struct.pack("<HH", 7_000, 7_000)
+    head = b"GIF89a" + size + b"\x80\x00\x00" + b"\0\0\0\xff\xff\xff" + b"!\xf9\x04\x01\0\0\0\0\0"
+    picture(folder, head + b",\0\0\0\0\1\0\1\0\0" + b"\x02\x02\x44\x01\0;")
+
+
+def largest_webp(folder: Path) -> None:
+    """A WebP of as many transparent pixels as 100 kB may have, most of which follow the picture."""
+    picture(folder, saved("RGBA", (4_800, 4_900), "WEBP", lossless=True).ljust(100_000, b"\0"))
+
+
+def smallest_webp(folder: Path) -> None:
+    """A WebP of as many transparent pixels as any file may have."""
+    picture(folder, saved("RGBA", (2_000, 2_000), "WEBP", lossless=True))
+
+
+def largest_deep_png(folder: Path) -> None:
+    """A PNG of as many pixels of 16 bits as 100 kB may have."""
+    picture(folder, saved("I;16", (4_800, 4_900), "PNG").ljust(100_000, b"\0"))
+
+
+def small_tiff_of_large_tiles(folder: Path) -> None:
+    """The same as `tiff_of_large_tiles` in 1 kB."""
+    tiff_of_large_tiles(folder, 1 << 20)
+
+
+def webp(folder: Path) -> None:
+    """A WebP of 50 million transparent pixels of one colour."""
+    picture(folder, saved("RGBA", (7_000, 7_000), "WEBP", lossless=True))
+
+
+def png_of(mode: str, side: int = 7_000) -> Bomb:
+    """A PNG of pixels of one colour."""
+    return lambda folder: picture(folder, saved(mode, (side, side), "PNG"))
+
+
+def saved(mode: str, size: tuple[int, int], kind: str, **options: object) -> bytes:
+    """A picture of one colour, as a file."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.new(mode, size, 1).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def flat_tiff(folder: Path) -> None:
+    """A TIFF of 49 million black or white pixels, packed by Group 4."""
+    picture(folder, saved("1", (7_000, 7_000), "TIFF", compression="group4"))
+
+
+def tiff_of_large_tiles(folder: Path, n_bytes: int = 64 << 20) -> None:
+    """A TIFF of 10 x 10 pixels in one tile of 20,000 x 20,000, of which `n_bytes` are there."""
+    tile = zlib.compress(bytes(n_bytes))
+    tags = [(256, 10), (257, 10), (258, 8), (259, 8), (262, 1), (277, 1), (322, 20_000), (323, 20_000)]
+    tags += [(324, 8 + 2 + 12 * 9 + 4), (325, len(tile))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value + 12 * (tag == 324)) for tag, value in tags)
+    picture(folder, b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + tile)
+
+
+def jpeg_of_many_scans(folder: Path) -> None:
+    """A progressive JPEG of 20 million pixels, whose last scan is repeated 5,000 times."""
+    data = saved("L", (4_500, 4_500), "JPEG", progressive=True, quality=1)
+    last = data.rfind(b"\xff\xda")
+    scan = data[last:-2]
+    scan = scan if len(scan) < 2_000 else scan[:1_000]
+    picture(folder, data[:-2] + scan * (95_000 // len(scan)) + b"\xff\xd9")
+
+
+def long_png_text(folder: Path) -> None:
+    """A PNG of one pixel with 100 packed texts of 1 MB."""
+    data = saved("L", (1, 1), "PNG")
+    body = b"zTXta\0\0" + zlib.compress(b"a" * 1_000_000)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    picture(folder, data[:33] + chunk * (95_000 // len(chunk)) + data[33:])
+
+
+# git
+
+
+def pull_request(folder: Path) -> None:
+    """A branch that adds 2,000 entries."""
+
+    def git(*arguments: str, content: bytes = b"") -> str:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments]
+        return subprocess.run(command, cwd=folder, input=content, capture_output=True, check=True).stdout.decode()
+
+    git("init", "-q", "-b", "master")
+    git("commit", "-q", "--allow-empty", "-m", "base")
+    files = "".join(f"M 644 inline submissions/e{number}/a\ndata 1\na\n" for number in range(2_000))
+    head = f"commit refs/heads/b\ncommitter a <a@b.c> 0 +0000\ndata 1\na\nfrom {git('rev-parse', 'HEAD')}{files}"
+    git("fast-import", "--quiet", content=head.encode())
+    (folder / "entry").mkdir()
+
+
+BOMBS: dict[str, Bomb] = {
+    bomb.__name__: bomb
+    for bomb in (
+        long_image_id,
+        long_image_id_with_dots,
+        many_labels,
+        many_tasks,
+        many_unknown_keys,
+        many_columns,
+        many_labels_of_many_images,
+        many_wrong_labels,
+        many_wrong_splits,
+        constant_table,
+        wide_table,
+        long_text_in_table,
+        long_texts_in_table,
+        constant_embedding,
+        wide_texts_in_submission,
+        long_names_in_zip,
+        litter_in_zip,
+        zeros_in_zip,
+        wide_bytes_in_zip,
+        nested_header,
+        nested_meta,
+        gif,
+        webp,
+        largest_webp,
+        smallest_webp,
+        largest_deep_png,
+        small_tiff_of_large_tiles,
+        flat_tiff,
+        tiff_of_large_tiles,
+        jpeg_of_many_scans,
+        long_png_text,
+        pull_request,
+    )
+} | {f"png_of_{mode.replace(';', '_')}": png_of(mode) for mode in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16")}
