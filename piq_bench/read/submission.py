@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -335,7 +335,7 @@ def _embedding(container: Container, distance: str, name_row: RowNamer) -> Embed
     values = container.arrays[EMBEDDING]
     if values.dtype.kind == "f" and values.dtype.itemsize == 8 and values.size * 4 <= MAX_MEMORY_BYTES:
         container.notes.append("the embedding is float64 and was taken as float32")
-        values = container.arrays[EMBEDDING] = _as_float32(values)
+        values = container.arrays[EMBEDDING] = _in_memory(values, np.dtype(np.float32))
     if values.dtype.kind != "f" or values.dtype.itemsize not in (2, 4):
         remedy = "write float16 or float32: embedding.astype(numpy.float32)"
         container.refuse("bad-dtype", EMBEDDING, f"has dtype {values.dtype.str}", remedy)
@@ -365,12 +365,12 @@ def _embedding(container: Container, distance: str, name_row: RowNamer) -> Embed
         problem = rows_with(zero, name_row, lambda _: "all values are 0")
         remedy = "a zero vector has no direction: correct it, or set distance to euclidean in meta"
         container.refuse("zero-vector", EMBEDDING, problem, remedy, int(zero.sum()))
-    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    return values if values.dtype.isnative else _in_memory(values, values.dtype.newbyteorder("="))
 
 
-def _as_float32(values: Array) -> EmbeddingArray:
-    """The values rounded to float32, in memory; too large ones become infinite, for which they are refused."""
-    rounded = np.empty(values.shape, dtype=np.float32)
+def _in_memory(values: Array, dtype: np.dtype[Any]) -> EmbeddingArray:
+    """The values in memory and in another type; too large ones become infinite, for which they are refused."""
+    rounded = np.empty(values.shape, dtype=dtype)
     with np.errstate(over="ignore"):
         for first, block in row_blocks(values):
             rounded[first : first + block.shape[0]] = block
