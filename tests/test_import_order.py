@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "piq_bench"
 STAGES = [
-    {"records", "errors"},
+    {"records", "errors", "documents"},
     {"metrics", "write"},
     {"images"},
     {"group"},

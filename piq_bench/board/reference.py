@@ -5,7 +5,6 @@ only by https, and the download is kept only if its size and hash match.
 """
 
 import hashlib
-import tomllib
 import urllib.request
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
+from piq_bench.documents import parse_toml
 from piq_bench.errors import BadSubmission, Problem, printable, quoted
 from piq_bench.read.validate import closest
 from piq_bench.write.files import PIECE_BYTES, written_whole
@@ -61,10 +61,10 @@ def read_reference(path: Path) -> Reference:
                     )
                 ],
             )
-        found = Reference.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        found = Reference.model_validate(parse_toml(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
         raise BadSubmission(str(path), [_problem(details) for details in error.errors(include_url=False)]) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         problem = Problem("unreadable", path.name, printable(error), "a TOML file in UTF-8")
         raise BadSubmission(str(path), [problem]) from None
     problems = []

@@ -5,8 +5,6 @@
 """
 
 import hashlib
-import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
 from piq_bench.read.alignment import NOT_FOUND
 from piq_bench.read.container import (
@@ -265,14 +264,8 @@ def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
         container.refuse("bad-meta", "meta", "is larger than 64 KiB", remedy)
         return {}
     try:
-        meta = json.loads(
-            text,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-            object_pairs_hook=_unique_keys,
-        )
-        json.dumps(meta, ensure_ascii=False).encode("utf-8")  # fails on half a surrogate pair, which cannot be printed
-    except (ValueError, RecursionError) as error:
+        meta = parse_json(text)
+    except ValueError as error:
         container.refuse("bad-meta", "meta", f"is not valid JSON: {printable(error)}", remedy)
         return {}
     if not isinstance(meta, dict):
@@ -294,24 +287,6 @@ def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
         remedy = "pass the submission's benchmark with --dataset, or correct benchmark in meta"
         container.refuse("wrong-benchmark", "meta", problem, remedy)
     return meta
-
-
-def _refuse_constant(text: str) -> object:
-    raise ValueError(f"{text} is not a JSON number")
-
-
-def _finite_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large for a number")
-    return value
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        raise ValueError("a key occurs twice")
-    return dict(pairs)
 
 
 def _check_rows(container: Container, name: str, benchmark: Benchmark, n_rows: int) -> None:

@@ -5,12 +5,13 @@ Portrait250K. The paper shows their label names only in a figure, so the names h
 """
 
 import re
-import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from piq_bench.documents import parse_toml
 from piq_bench.errors import BadDataset, Problem, printable, quoted
 from piq_bench.group.hashes import HASHES
 from piq_bench.read.kinds import N_BYTES, PAGE, POINTER, kind_of
@@ -120,13 +121,13 @@ def _read_toml(path: Path) -> dict[str, object]:
             found = f"has more than {MAX_BYTES} bytes"
             problem = Problem("toml-syntax", path.name, found, f"a file of at most {MAX_BYTES} bytes")
         else:
-            return tomllib.loads(raw.decode("utf-8").removeprefix("\ufeff"))
+            return parse_toml(raw.decode("utf-8").removeprefix("\ufeff"))
     except OSError as error:
         problem = Problem("unreadable-file", path.name, str(error.strerror or error), f"add a readable {FILE}")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         problem = Problem("encoding", path.name, f"line {line} is not UTF-8", "save the file as UTF-8")
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except ValueError as error:
         problem = Problem("toml-syntax", path.name, printable(error), "correct the syntax: see https://toml.io")
     raise BadDataset(str(path), [problem])
 
@@ -274,9 +275,9 @@ def _tasks(entries: _Entries, value: object) -> tuple[Task, ...]:
         remedy = "define at least one [tasks.NAME], or leave out [tasks] to get the default tasks"
         entries.refuse("no-tasks", "tasks", "has no task", remedy)
     tasks = tuple(_task(entries, name, content) for name, content in value.items())
-    folded = [name.casefold() for name in value]
+    folded = Counter(name.casefold() for name in value)
     for name in value:
-        if folded.count(name.casefold()) > 1:
+        if folded[name.casefold()] > 1:
             entries.refuse(
                 "task-name", f"tasks.{name}", "differs from another task only in case", "choose another name"
             )
@@ -321,7 +322,7 @@ def _labels(entries: _Entries, key: str, table: Mapping[str, object], multi_labe
     faults = {label: fault for label in value if (fault := _label_fault(label)) is not None}
     for label, fault in faults.items():
         entries.refuse("label-name", where, f"{quoted(label)}: {fault}", "printable text without '|', other than '-'")
-    repeated = sorted({label for label in value if value.count(label) > 1})
+    repeated = sorted(label for label, n in Counter(value).items() if n > 1)
     if repeated:
         entries.refuse(
             "label-name", where, f"{', '.join(map(quoted, repeated[:3]))} occurs twice", "list each label once"
