@@ -159,7 +159,7 @@ def json_bytes(draw: Random, content: object) -> bytes:
     return changed_bytes(draw, raw, 1) if draw.random() < 0.2 else raw
 
 
-def _places(tree: Any) -> list[tuple[Any, Any]]:
+def _places(tree: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401  (a JSON value)
     found, boxes = [], [tree]
     while boxes:
         box = boxes.pop()
