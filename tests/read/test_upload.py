@@ -137,7 +137,7 @@ def test_names_that_leave_the_zip_are_refused(name: str, npz: Path, given: Path,
 
 
 def test_a_member_without_a_name_is_refused(given: Path, place: Path) -> None:
-    with zipfile.ZipFile(given, "w") as archive:
+    with zipfile.ZipFile(given / "upload.zip", "w") as archive:
         nameless = zipfile.ZipInfo("a")
         nameless.filename = ""
         with archive.open(nameless, "w") as member:
