@@ -101,8 +101,8 @@ def printable(text: object, limit: int = MAX_QUOTED) -> str:
     """Untrusted text made safe for a terminal: control and bidirectional characters escaped, length limited."""
     try:
         value = str(text)
-    except ValueError:  # an integer with more digits than Python converts to decimal
-        value = f"{text:#x}"
+    except (ValueError, RecursionError):  # an integer with more digits than Python converts, or deep nesting
+        value = f"{text:#x}" if isinstance(text, int) else f"a {type(text).__name__}"
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 

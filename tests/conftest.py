@@ -1,6 +1,8 @@
 """Settings of all tests, and a browser for tests of HTML pages."""
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+SETTINGS = tempfile.TemporaryDirectory(prefix="piq-bench-settings-")  # the user's own are left alone
+os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = SETTINGS.name
 settings.register_profile("patient", deadline=None)  # a slow machine is not an error
 settings.load_profile("patient")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -84,6 +84,19 @@ def meta_text(text: str) -> Callable[[Path], Path]:
     return changed("meta", lambda _: np.array(text))
 
 
+def meta_points(place: int) -> Callable[[Path], Path]:
+    """Meta with a number that is no code point as one of its characters."""
+
+    def write(folder: Path) -> Path:
+        text = np.array('{"benchmark": "tiny"}')
+        points = np.frombuffer(bytearray(text.tobytes()), np.uint32).copy()
+        points[place] = 0x110000
+        values = arrays() | {"meta": points.view(text.dtype).reshape(())}
+        return save(folder / "entry.npz", values)
+
+    return write
+
+
 def without(name: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         values = arrays()

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "piq_bench"
 STAGES = [
-    {"records", "errors", "limits"},
+    {"records", "errors", "documents", "limits"},
     {"metrics", "write"},
     {"images"},
     {"group"},

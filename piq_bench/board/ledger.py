@@ -64,7 +64,7 @@ class Line(BaseModel):
     digest: Hash | None
     decision: Literal["accepted", "refused", "best", "not better"]
     reason: str
-    best: float | None
+    best: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
     told: Hash | None = None
 
 

@@ -5,7 +5,6 @@ otherwise a misspelt claim would be ignored without notice.
 """
 
 import re
-import tomllib
 import unicodedata
 from datetime import date
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
+from piq_bench.documents import parse_toml
 from piq_bench.errors import BadSubmission, Problem, printable, quoted
 from piq_bench.read.validate import closest
 
@@ -111,8 +111,8 @@ def read_metadata(folder: Path) -> Metadata:
             )
         if path.stat().st_size > MAX_BYTES:
             raise _refusal(path, "too-large", f"has {path.stat().st_size} bytes", f"at most {MAX_BYTES}")
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_toml(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise _refusal(path, "unreadable", printable(error), "a TOML file in UTF-8") from None
     problems = list(_strange_texts(content, ""))
     try:

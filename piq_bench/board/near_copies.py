@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from piq_bench.read.mapped import rows_of
 from piq_bench.records import NOT_ANNOTATED, Benchmark, FloatArray, IntArray, Submission
 from piq_bench.retrieve.matrix import MatrixSimilarity
 
@@ -51,7 +52,7 @@ def equal_rows(one: Submission, other: Submission) -> Mapping[str, float]:
     """Share of test images with bitwise equal embeddings, and share with equal answers in all common tasks."""
     found = {}
     if one.embedding is not None and other.embedding is not None and one.embedding.shape == other.embedding.shape:
-        same = one.embedding[one.order] == other.embedding[other.order]
+        same = rows_of(one.embedding, one.order) == rows_of(other.embedding, other.order)
         found["embedding"] = float(same.all(axis=1).mean())
     common = [task for task in one.predictions if task in other.predictions]
     if common:
@@ -151,7 +152,7 @@ def _similarities(submission: Submission, rows: IntArray) -> FloatArray:
 def _vectors(submission: Submission, rows: IntArray) -> FloatArray:
     """Vectors whose squared distances order pairs as the submission does, shape (n_rows, dimension)."""
     assert submission.embedding is not None  # noqa: S101  (the caller checked)
-    values = np.asarray(submission.embedding[submission.order[rows]], dtype=np.float64)
+    values = np.asarray(rows_of(submission.embedding, submission.order[rows]), dtype=np.float64)
     values /= np.abs(values).max() or 1.0  # so that no square overflows or underflows
     if submission.distance == "cosine":
         values /= np.linalg.norm(values, axis=1, keepdims=True)

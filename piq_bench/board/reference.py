@@ -5,17 +5,20 @@ only by https, and the download is kept only if its size and hash match.
 """
 
 import hashlib
-import tomllib
+import http.client
 import urllib.request
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
+from threading import Thread
+from time import monotonic
 from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
-from piq_bench.errors import BadSubmission, Problem, printable, quoted
+from piq_bench.documents import parse_toml
+from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
 from piq_bench.read.validate import closest
 from piq_bench.write.files import PIECE_BYTES, written_whole
 
@@ -23,6 +26,7 @@ REFERENCE = "submission.ref.toml"
 MAX_BYTES = 64 << 10  # of submission.ref.toml
 MAX_FETCHED_BYTES = 4 << 30
 SECONDS = 60  # largest time without a byte
+TOTAL_SECONDS = 3600  # largest time from opening the address to the last byte
 KINDS = (".npz", ".parquet")
 
 
@@ -61,10 +65,10 @@ def read_reference(path: Path) -> Reference:
                     )
                 ],
             )
-        found = Reference.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        found = Reference.model_validate(parse_toml(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
         raise BadSubmission(str(path), [_problem(details) for details in error.errors(include_url=False)]) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         problem = Problem("unreadable", path.name, printable(error), "a TOML file in UTF-8")
         raise BadSubmission(str(path), [problem]) from None
     problems = []
@@ -88,6 +92,7 @@ def fetch(
     folder: Path,
     *,
     open_address: Callable[[str], AbstractContextManager[Stream]] | None = None,
+    seconds: float = TOTAL_SECONDS,
 ) -> Path:
     """Download the predictions that a reference names.
 
@@ -95,19 +100,26 @@ def fetch(
         reference: address, size and hash of the predictions.
         folder: folder to write the file into.
         open_address: function that opens an address; replaced in tests.
+        seconds: largest time that all of it may take.
 
     Returns:
         The downloaded file.
 
     Raises:
         BadSubmission: if the file cannot be downloaded, or its size or hash differs.
+        LimitExceeded: if it takes too long.
     """
+    deadline = monotonic() + seconds
     target = folder / f"submission{PurePosixPath(reference.url.path or '').suffix}"
     digest, n_bytes = hashlib.sha256(), 0
     try:
         with written_whole(target) as temporary:
-            with (open_address or _opened)(str(reference.url)) as source, temporary.open("wb") as stream:
-                while piece := source.read(PIECE_BYTES):
+            opened = _in_time(lambda: (open_address or _opened)(str(reference.url)), seconds)
+            with opened as source, temporary.open("wb") as stream:
+                read = getattr(source, "read1", source.read)  # which returns what has arrived
+                while piece := read(PIECE_BYTES):
+                    if monotonic() > deadline:
+                        raise _too_slow(seconds)
                     n_bytes += len(piece)
                     if n_bytes > reference.bytes:
                         raise _other_file("has more bytes than the reference says", f"{reference.bytes:,} bytes")
@@ -117,7 +129,7 @@ def fetch(
                 raise _other_file(f"has {n_bytes:,} bytes", f"{reference.bytes:,} bytes")
             if digest.hexdigest() != reference.sha256:
                 raise _other_file(f"has the SHA-256 {digest.hexdigest()}", reference.sha256)
-    except (OSError, ValueError) as error:  # urllib's errors are OSErrors, those of its parsers ValueErrors
+    except (OSError, ValueError, http.client.HTTPException) as error:  # urllib raises all three
         problem = Problem("not-fetched", "url", printable(error), "an address that everybody can open")
         raise BadSubmission(REFERENCE, [problem]) from None
     return target
@@ -136,6 +148,34 @@ def _opened(address: str) -> AbstractContextManager[Stream]:
     opener = urllib.request.build_opener(_OnlyHttps())
     response: AbstractContextManager[Stream] = opener.open(address, timeout=SECONDS)
     return response
+
+
+def _in_time(
+    open_address: Callable[[], AbstractContextManager[Stream]], seconds: float
+) -> AbstractContextManager[Stream]:
+    """Open an address in a thread of its own: a server may send its first lines byte by byte, without an end."""
+    opened: list[AbstractContextManager[Stream]] = []
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            opened.append(open_address())
+        except Exception as error:
+            errors.append(error)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not opened:
+        raise _too_slow(seconds)
+    return opened[0]
+
+
+def _too_slow(seconds: float) -> LimitExceeded:
+    problem = Problem("too-slow", "url", f"was not read within {seconds:g} s", "an address that sends the file faster")
+    return LimitExceeded(REFERENCE, [problem])
 
 
 def _other_file(found: str, expected: str) -> BadSubmission:

@@ -4,13 +4,13 @@ Three checks detect an edited number: the digest covers every number of a result
 a hash of the published score, and scores are computed again wherever the predictions are available (see `rank`).
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from piq_bench.documents import parse_json
 from piq_bench.errors import printable
 from piq_bench.report.json import digest
 
@@ -88,10 +88,7 @@ def read_result(path: Path) -> Mapping[str, Any] | None:
         return None
     if path.is_symlink() or path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path.name} is not a regular file of at most {MAX_BYTES} bytes")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    document = parse_json(path.read_text(encoding="utf-8"))
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ValueError(f"it is not a {SCHEMA} file")
     try:

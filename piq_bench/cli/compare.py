@@ -1,10 +1,9 @@
 """`piq compare`: compares submissions pairwise on a benchmark and tests the differences for significance."""
 
-import json
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +17,7 @@ from piq_bench.cli.options import (
     exclude_option,
     format_option,
 )
+from piq_bench.documents import parse_json
 from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def read_origin(path: Path) -> tuple[str, "Protocol"]:
     if not path.is_file() or path.stat().st_size > MAX_SCORE_FILE:
         raise ValueError(f"not a file of at most {MAX_SCORE_FILE} bytes")
     try:
-        document = json.loads(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
+        document: Any = parse_json(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
         protocol = {field.name: document["protocol"][field.name] for field in fields(Protocol)}
         if protocol["grouping"] is not None:
             protocol["grouping"] = Grouping(**protocol["grouping"])

@@ -5,7 +5,6 @@ Columns per dimension are numbered from 0, with nothing or one common text befor
 """
 
 import csv
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from piq_bench.convert.features import FEATURE_KEYS, MAX_DIMENSION, MAX_ROWS, NAME_KEYS, first_usual, refusal
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadSubmission, printable
 from piq_bench.read.container import Limits
 from piq_bench.read.mapped import Array
@@ -137,8 +137,8 @@ def _lists(path: Path, name: str, column: "pa.ChunkedArray") -> Array:
         try:
             # pandas writes numpy arrays with blanks and line breaks: [0.1 0.2
             inner = text.strip().removeprefix("[").removesuffix("]")
-            row = np.asarray(json.loads(f"[{inner}]") if "," in inner else inner.split(), dtype=np.float64)
-        except (ValueError, TypeError, RecursionError):
+            row = np.asarray(parse_json(f"[{inner}]") if "," in inner else inner.split(), dtype=np.float64)
+        except (ValueError, TypeError):
             row = np.zeros((0, 0))
         if row.ndim != 1 or row.size != (rows[0].size if rows else row.size) or not row.size or "..." in text:
             wanted = f"{rows[0].size} numbers" if rows else "numbers"

@@ -1,11 +1,11 @@
 """Reads a list of image names: text, one a line; a .npy array; a JSON list; or a CSV or Parquet file with a column."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from piq_bench.convert.features import MAX_ROWS, NAME_KEYS, as_texts, first_usual, refusal
 from piq_bench.convert.numpy_files import read_npy
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadSubmission, printable
 from piq_bench.read.kinds import N_BYTES, kind_of
 from piq_bench.read.table import SUFFIXES, read_table
@@ -39,7 +39,7 @@ def read_names(path: Path) -> Sequence[str]:
     except OSError as error:
         found = printable(error.strerror or error)
         raise refusal(path, "unreadable", found, "check the path and its permissions") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except ValueError as error:
         remedy = "text in UTF-8 with one name a line, or a JSON list of names"
         raise refusal(path, "bad-names", printable(error), remedy) from None
     if not texts:
@@ -50,7 +50,7 @@ def read_names(path: Path) -> Sequence[str]:
 
 def _parse(content: str, *, is_json: bool) -> list[str] | None:
     if is_json:
-        return as_texts(json.loads(content))
+        return as_texts(parse_json(content))
     lines = [line for line in content.split("\n") if line.strip()]
     return as_texts(lines) if len(lines) <= MAX_ROWS else None
 

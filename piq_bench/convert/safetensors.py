@@ -3,13 +3,13 @@
 The header's size is limited, and every place is compared with the file's size before values are read.
 """
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 
 from piq_bench.convert.features import NAME_KEYS, refusal
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadSubmission, printable, quoted
 from piq_bench.limits import MAX_MEMORY_BYTES
 from piq_bench.read.mapped import Array
@@ -35,8 +35,8 @@ def read_safetensors(path: Path) -> dict[str, object]:
         if length > MAX_HEADER_BYTES:
             raise refusal(path, "bad-header", f"the header has {length} bytes", f"at most {MAX_HEADER_BYTES}")
         try:
-            header = json.loads(stream.read(length).decode("utf-8"))
-        except (ValueError, RecursionError) as error:
+            header = parse_json(stream.read(length).decode("utf-8"))
+        except ValueError as error:
             raise refusal(path, "bad-header", f"the header is not JSON: {printable(error)}", REMEDY) from None
     if not isinstance(header, dict):
         raise refusal(path, "bad-header", "the header is no JSON object", REMEDY)
@@ -90,7 +90,7 @@ def _names(metadata: object) -> dict[str, object]:
         for key, text in metadata.items():
             if key.lower() in NAME_KEYS and isinstance(text, str):
                 try:
-                    found[key] = json.loads(text)
-                except (ValueError, RecursionError):
+                    found[key] = parse_json(text)
+                except ValueError:
                     found[key] = text.splitlines()
     return found

@@ -1,6 +1,5 @@
 """Writes a submission from a feature file: reads it, matches its rows to images, checks the values and stores them."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from piq_bench.convert.layumi import NOTE, match_folder_order
 from piq_bench.convert.match import NO_ROW, match_names
 from piq_bench.convert.rerank import Parameters, rerank
 from piq_bench.convert.source import read_features
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadSubmission, BadUsage, Problem, first_few
 from piq_bench.read.mapped import Array, rows_of
 from piq_bench.records import QUERY, Benchmark, BoolArray, EmbeddingArray, IntArray
@@ -106,8 +106,8 @@ def _check_distance(source: Path, meta: str | None, distance: Distance) -> None:
     """Refuse another distance than a submission asks for; its reader has not checked meta."""
     other: Distance = "euclidean" if distance == "cosine" else "cosine"
     try:
-        declared = json.loads(meta or "null")
-    except (ValueError, RecursionError):
+        declared = parse_json(meta or "null")
+    except ValueError:
         return
     if isinstance(declared, dict) and declared.get("distance", "cosine") == other:
         found = f"is a submission whose distance is {other}, not {distance}"

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadUsage, Problem, exit_codes, printable
 from piq_bench.export.evalai_program import EvaluationError, evaluate, remote_result
 from piq_bench.export.host import SETTINGS, Failed, Settings, read_settings
@@ -242,7 +243,7 @@ def _request(challenge: Challenge, method: str, path: str, form: Mapping[str, st
     try:
         if len(content) > MAX_ANSWER_BYTES:
             raise ValueError("too long")
-        answer = json.loads(content)
+        answer = parse_json(content)
         if not isinstance(answer, dict):
             raise ValueError("not an object")
     except ValueError as error:

@@ -4,7 +4,6 @@ Each number of the score file becomes one entry, in per cent, under the same key
 copied from the file, not computed again; others can check them by the digest in the notes.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadUsage, Problem, printable
 from piq_bench.export.bundle import write_file
 from piq_bench.export.columns import MAP, PER_CENT, RANK1, key_of
@@ -94,14 +94,14 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
-        document = json.loads(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
+        document = parse_json(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise ValueError(f"is not a {SCHEMA} file")
         if not all(isinstance(document.get(part), dict) for part in ("benchmark", "protocol", "f1")):
             raise ValueError("lacks its benchmark, protocol or f1")
         if not isinstance(document.get("reid"), dict | None):
             raise ValueError("has a reid that is not an object")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         found = error.strerror if isinstance(error, OSError) and error.strerror else printable(error)
         remedy = "name a file written by piq-score --json"
         raise BadUsage(path.name, [Problem("no-score-file", printable(path.name), found, remedy)]) from None

@@ -1,18 +1,25 @@
 """Keeps the hashes of an unfinished run in a file, so that an interrupted run can resume.
 
 The file has one JSON line of parameters, then one line per image, appended as images are hashed. A cache of other
-parameters is not used, and a line that a crash cut short is skipped. The caller checks that an image still has the size
-and modification time that it was hashed with.
+parameters is not used. The file lies beside a data set, which may come from somebody else, so every line begins with a
+code that only this user can compute (see `group.secret`): reading ends at the first line without it, which is also a
+line that a crash cut short. The caller checks that an image still has the size and modification time that it was
+hashed with.
 """
 
+import hashlib
+import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-UINT64 = 1 << 64
+from piq_bench.group.secret import user_secret
+
+CODE_BYTES = 16
+MAX_LINE = 16 << 10  # characters; image ids are shorter
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,14 @@ class Cache:
     """A file of `Hashed` lines.
 
     Args:
-        path: the file, which need not exist; None keeps nothing.
+        path: the file, which need not exist; None, a link or a device keeps nothing.
         parameters: what the hashes depend on; a file with other parameters is overwritten.
     """
 
     def __init__(self, path: Path | None, parameters: Mapping[str, object]) -> None:
-        self.path = path
+        is_usable = path is not None and not path.is_symlink() and (path.is_file() or not path.exists())
+        self.path = path if is_usable else None
+        self.secret = user_secret() if is_usable else b""
         self.header = json.dumps(parameters, sort_keys=True)
         self.known: dict[str, Hashed] = {}
         self.stream: IO[str] | None = None
@@ -68,26 +77,30 @@ class Cache:
                     hashed.quality,
                     f"{hashed.bytes_hash:016x}",
                 ]
-                self.stream.write(json.dumps(line) + "\n")
+                text = json.dumps(line)
+                self.stream.write(f"{self.code(text)} {text}\n")
             self.stream.flush()
 
+    def code(self, text: str) -> str:
+        """What a line begins with; it depends on the user, the parameters and the rest of the line."""
+        own = f"{self.header}\n{text}".encode()
+        return hashlib.blake2b(own, key=self.secret, digest_size=CODE_BYTES).hexdigest()
+
     def read(self, path: Path) -> dict[str, Hashed]:
-        """The stored images by id; empty if there is no such file or its parameters differ."""
+        """The stored images by id; empty if there is no such file, or its parameters differ."""
         try:
-            header, *lines = path.read_text(encoding="utf-8").split("\n")
+            with path.open(encoding="utf-8", newline="\n") as stream:
+                if stream.readline(len(self.header) + 1) != self.header + "\n":
+                    return {}
+                return {hashed.image: hashed for hashed in self._own_lines(stream)}
         except (OSError, UnicodeDecodeError):
             return {}
-        if header != self.header:
-            return {}
-        images = (parsed(line) for line in lines)
-        return {hashed.image: hashed for hashed in images if hashed is not None}
 
-
-def parsed(line: str) -> Hashed | None:
-    """The image of one line; None if the line is not whole."""
-    try:
-        image, size, modified_ns, phash, quality, bytes_hash = json.loads(line)
-        hashed = Hashed(str(image), int(size), int(modified_ns), int(phash, 16), float(quality), int(bytes_hash, 16))
-    except (ValueError, TypeError):
-        return None
-    return hashed if 0 <= hashed.phash < UINT64 and 0 <= hashed.bytes_hash < UINT64 else None
+    def _own_lines(self, stream: IO[str]) -> Iterator[Hashed]:
+        """The images up to the first line that is not whole or not of this user."""
+        while (line := stream.readline(MAX_LINE)).endswith("\n"):
+            code, _, text = line.removesuffix("\n").partition(" ")
+            if not hmac.compare_digest(code.encode(), self.code(text).encode()):
+                return
+            image, size, modified_ns, phash, quality, bytes_hash = json.loads(text)
+            yield Hashed(image, size, modified_ns, int(phash, 16), quality, int(bytes_hash, 16))

@@ -94,7 +94,7 @@ def hash_images(
     folder = ImageFolder(root, follow_links=follow_links)
     advance = advance or (lambda images: None)
     results: dict[str, Hashed | Failure] = {}
-    parameters: dict[str, object] = {"schema": "piq-bench/groups-cache/1", "limit_pixels": limit_pixels}
+    parameters: dict[str, object] = {"schema": "piq-bench/groups-cache/2", "limit_pixels": limit_pixels}
     if hash_name == PHASH:
         parameters["definition"] = DEFINITION
     else:

@@ -11,7 +11,6 @@ image that is not listed, or has no group, is alone. If such a table has a colum
 parameters of the data set apply to it; otherwise its groups are given, and no hash is known.
 """
 
-import json
 import re
 from bisect import bisect_left
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadDataset, Problem, first_few, printable, quoted
 from piq_bench.group.components import first_rows
 from piq_bench.group.hashes import HASHES, hash_parameters
@@ -265,8 +265,8 @@ def _read_file(path: Path) -> tuple[Columns, Header | None]:
 def _parse_header(path: Path, text: str) -> Header:
     """The parameters in the header, which must be a JSON object."""
     try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text)
+    except ValueError as error:
         raise _refusal(path, "bad-header", f"its header is not valid JSON: {printable(error)}", MAKE_AGAIN) from error
     if not isinstance(header, dict):
         raise _refusal(path, "bad-header", "its header is not a JSON object", MAKE_AGAIN)
@@ -298,9 +298,7 @@ def _header_problems(file: str, header: Header, grouping: Grouping, n_test: int)
         found = f"within is {quoted(header.get('within'))}"
         problems.append(Problem("bad-within", file, found, f'within must be null or "{WITHIN_SOURCE}"'))
     minimum = header.get("min_quality")
-    if minimum is not None and (
-        isinstance(minimum, bool) or not isinstance(minimum, int | float) or minimum != minimum
-    ):
+    if minimum is not None and (isinstance(minimum, bool) or not isinstance(minimum, int | float)):
         found = f"min_quality is {quoted(minimum)}"
         problems.append(Problem("bad-min-quality", file, found, "min_quality must be null or a number"))
     return problems

@@ -12,7 +12,7 @@ from piq_bench.errors import first_few, quoted
 from piq_bench.read.alignment import NOT_FOUND, find_images
 from piq_bench.read.container import Container
 from piq_bench.read.id_repair import id_repair
-from piq_bench.read.mapped import Array, row_blocks
+from piq_bench.read.mapped import Array, row_blocks, rows_of
 from piq_bench.read.predictions import N_ROWS_NAMED, rows_with
 from piq_bench.read.validate import RowNamer
 from piq_bench.records import SPLITS, Benchmark, BoolArray, IntArray
@@ -47,7 +47,7 @@ def read_texts(container: Container, name: str) -> Array | None:
         if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
             container.refuse("bad-text", name, "has code points that are not characters", TEXT_REMEDY)
             return None
-    return values if values.dtype.isnative else np.asarray(values.astype(values.dtype.newbyteorder("=")))
+    return values if values.dtype.isnative else rows_of(values, slice(None)).astype(values.dtype.newbyteorder("="))
 
 
 def row_namer(images: Array | None, kind: str = "row") -> RowNamer:

@@ -2,7 +2,8 @@
 
 A mapped array is a plain read-only numpy array and can be indexed like any other. But every page touched through the
 map counts as memory of this process, together with its neighbours, up to 2 MiB. Code that reads a large array should
-therefore use `rows_of` or `row_blocks`, which read the file directly. Both accept arrays in memory as well.
+therefore use `rows_of` or `row_blocks`, which read the file directly. Both accept arrays in memory as well. Both refuse
+a file that changed since a row was first read, so what is scored is what was checked.
 """
 
 import mmap
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from piq_bench.errors import BadSubmission, Problem
+from piq_bench.read.seal import Seal
 from piq_bench.records import IntArray
 
 BLOCK_BYTES = 16 << 20
@@ -22,9 +25,11 @@ Array = NDArray[Any]
 
 
 class _FileMap(mmap.mmap):
-    """A memory map that keeps the descriptor of its file."""
+    """A memory map that keeps the descriptor of its file, its path, and a seal for each array that views it."""
 
     descriptor: int
+    path: Path
+    seals: dict[tuple[object, ...], Seal]
 
 
 def map_array(path: Path, dtype: np.dtype[np.generic], n_values: int, offset: int) -> Array:
@@ -46,7 +51,7 @@ def map_array(path: Path, dtype: np.dtype[np.generic], n_values: int, offset: in
     except (OSError, ValueError):
         os.close(descriptor)
         raise
-    mapping.descriptor = descriptor
+    mapping.descriptor, mapping.path, mapping.seals = descriptor, path, {}
     weakref.finalize(mapping, os.close, descriptor)
     return np.frombuffer(mapping, dtype=dtype, count=n_values, offset=offset)
 
@@ -72,7 +77,8 @@ def rows_of(array: Array, rows: IntArray | slice) -> Array:
 
     Raises:
         IndexError: if an index is out of range.
-        OSError: if the file has been truncated, or cannot be read.
+        BadSubmission: if the file was truncated, or its rows are no longer what they were when they were first read.
+        OSError: if the file cannot be read.
     """
     if isinstance(rows, slice):
         first, last, _ = rows.indices(array.shape[0])
@@ -82,12 +88,13 @@ def rows_of(array: Array, rows: IntArray | slice) -> Array:
     file = _file_of(array)
     if file is None:
         copy = np.asarray(array[rows])
+        _compare(array, rows, copy)
         release(array)
         return copy
     if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < array.shape[0]:
         raise IndexError(f"rows {rows.min()} to {rows.max()} of {array.shape[0]}")
     copy = np.empty((rows.size, *array.shape[1:]), dtype=array.dtype)
-    descriptor, start = file
+    mapping, start = file
     n_row_bytes = array[:1].nbytes
     content = copy.reshape(-1).view(np.uint8).data
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
@@ -95,8 +102,9 @@ def rows_of(array: Array, rows: IntArray | slice) -> Array:
     ends = np.concatenate([breaks, [rows.size]]) * n_row_bytes
     places = start + rows[firsts] * n_row_bytes
     for first, end, place in zip((firsts * n_row_bytes).tolist(), ends.tolist(), places.tolist(), strict=False):
-        if os.preadv(descriptor, [content[first:end]], place) != end - first:
-            _read(descriptor, content[first:end], place)
+        if os.preadv(mapping.descriptor, [content[first:end]], place) != end - first:
+            _read(mapping, content[first:end], place)
+    _compare(array, rows, copy)
     return copy
 
 
@@ -122,24 +130,41 @@ def _fill(block: Array, array: Array, first: int) -> None:
         release(array)
     elif block.size:
         _read(file[0], block.reshape(-1).view(np.uint8).data, file[1] + first * array[:1].nbytes)
+    _compare(array, slice(first, first + block.shape[0]), block)
 
 
-def _read(descriptor: int, content: memoryview, place: int) -> None:
+def _compare(array: Array, rows: IntArray | slice, content: Array) -> None:
+    """Refuse a file whose rows are not what they were when they were first read; other arrays pass."""
+    mapping = _mapping(array)
+    if not isinstance(mapping, _FileMap) or not content.nbytes:
+        return
+    view = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+    seal = mapping.seals.get(view) or mapping.seals.setdefault(view, Seal(array.shape[0], array[:1].nbytes))
+    if not seal.holds(rows, np.ascontiguousarray(content)):
+        raise _changed(mapping)
+
+
+def _changed(mapping: _FileMap) -> BadSubmission:
+    name, remedy = mapping.path.name, "start again, and let nothing write to the file meanwhile"
+    return BadSubmission(str(mapping.path), [Problem("changed", name, "changed while it was read", remedy)])
+
+
+def _read(mapping: _FileMap, content: memoryview, place: int) -> None:
     """Fill `content` from position `place` of a file."""
     while content:
-        n_read = os.preadv(descriptor, [content], place)
+        n_read = os.preadv(mapping.descriptor, [content], place)
         if n_read == 0:
-            raise OSError("the file was truncated while it was being read")
+            raise _changed(mapping)
         content, place = content[n_read:], place + n_read
 
 
-def _file_of(array: Array) -> tuple[int, int] | None:
-    """File descriptor, and position of the first row, of a mapped array in C order; None for any other array."""
+def _file_of(array: Array) -> tuple[_FileMap, int] | None:
+    """The map, and position in its file of the first row, of a mapped array in C order; None for any other array."""
     mapping = _mapping(array)
     if not isinstance(mapping, _FileMap) or not array.flags.c_contiguous or not hasattr(os, "preadv"):
         return None
     start = np.frombuffer(mapping, dtype=np.uint8, count=1)
-    return mapping.descriptor, array.__array_interface__["data"][0] - start.__array_interface__["data"][0]
+    return mapping, array.__array_interface__["data"][0] - start.__array_interface__["data"][0]
 
 
 def _mapping(array: Array) -> mmap.mmap | None:

@@ -160,8 +160,12 @@ def store_array(name: str, flat: Array, header: Header, container: Container) ->
         container.arrays[name] = values
     elif header.dtype.kind != "U":
         container.refuse("bad-meta", "meta", f"has dtype {header.dtype.str}, which is not text", META_REMEDY)
+    elif header.dtype.itemsize and (_code_points(values) > 0x10FFFF).any():  # of which numpy makes a broken text
+        container.refuse("bad-meta", "meta", "is not valid text", META_REMEDY)
     else:
-        try:
-            container.meta = str(values[()])
-        except ValueError:  # numbers that are not code points
-            container.refuse("bad-meta", "meta", "is not valid text", META_REMEDY)
+        container.meta = str(values[()])
+
+
+def _code_points(text: Array) -> Array:
+    native = text.astype(text.dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(native).view(np.uint32)

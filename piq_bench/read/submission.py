@@ -5,15 +5,14 @@
 """
 
 import hashlib
-import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadSubmission, first_few, printable, quoted
 from piq_bench.limits import MAX_MEMORY_BYTES, MAX_META_BYTES
 from piq_bench.read.alignment import NOT_FOUND
@@ -264,14 +263,8 @@ def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
         container.refuse("bad-meta", "meta", "is larger than 64 KiB", remedy)
         return {}
     try:
-        meta = json.loads(
-            text,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-            object_pairs_hook=_unique_keys,
-        )
-        json.dumps(meta, ensure_ascii=False).encode("utf-8")  # fails on half a surrogate pair, which cannot be printed
-    except (ValueError, RecursionError) as error:
+        meta = parse_json(text)
+    except ValueError as error:
         container.refuse("bad-meta", "meta", f"is not valid JSON: {printable(error)}", remedy)
         return {}
     if not isinstance(meta, dict):
@@ -295,24 +288,6 @@ def _meta(container: Container, benchmark: Benchmark) -> dict[str, object]:
     return meta
 
 
-def _refuse_constant(text: str) -> object:
-    raise ValueError(f"{text} is not a JSON number")
-
-
-def _finite_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large for a number")
-    return value
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        raise ValueError("a key occurs twice")
-    return dict(pairs)
-
-
 def _check_rows(container: Container, name: str, benchmark: Benchmark, n_rows: int) -> None:
     """Check that an array has a row per image, and drop it from the container if it has not."""
     shape, n_test = container.arrays[name].shape, benchmark.test_rows.size
@@ -334,7 +309,7 @@ def _embedding(container: Container, distance: str, name_row: RowNamer) -> Embed
     values = container.arrays[EMBEDDING]
     if values.dtype.kind == "f" and values.dtype.itemsize == 8 and values.size * 4 <= MAX_MEMORY_BYTES:
         container.notes.append("the embedding is float64 and was taken as float32")
-        values = container.arrays[EMBEDDING] = _as_float32(values)
+        values = container.arrays[EMBEDDING] = _in_memory(values, np.dtype(np.float32))
     if values.dtype.kind != "f" or values.dtype.itemsize not in (2, 4):
         remedy = "write float16 or float32: embedding.astype(numpy.float32)"
         container.refuse("bad-dtype", EMBEDDING, f"has dtype {values.dtype.str}", remedy)
@@ -364,12 +339,12 @@ def _embedding(container: Container, distance: str, name_row: RowNamer) -> Embed
         problem = rows_with(zero, name_row, lambda _: "all values are 0")
         remedy = "a zero vector has no direction: correct it, or set distance to euclidean in meta"
         container.refuse("zero-vector", EMBEDDING, problem, remedy, int(zero.sum()))
-    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    return values if values.dtype.isnative else _in_memory(values, values.dtype.newbyteorder("="))
 
 
-def _as_float32(values: Array) -> EmbeddingArray:
-    """The values rounded to float32, in memory; too large ones become infinite, for which they are refused."""
-    rounded = np.empty(values.shape, dtype=np.float32)
+def _in_memory(values: Array, dtype: np.dtype[Any]) -> EmbeddingArray:
+    """The values in memory and in another type; too large ones become infinite, for which they are refused."""
+    rounded = np.empty(values.shape, dtype=dtype)
     with np.errstate(over="ignore"):
         for first, block in row_blocks(values):
             rounded[first : first + block.shape[0]] = block

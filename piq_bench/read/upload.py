@@ -107,7 +107,7 @@ def _in_file(path: Path, name: str, place: Path) -> Upload:
             return Upload(path, name)  # not a zip; reading it as a submission will say what is wrong
     try:
         with BoundedReader(path) as stream, zipfile.ZipFile(stream) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [member for member in archive.infolist() if not member.filename.endswith("/")]
             if any(member.filename.endswith(".npy") and "/" not in member.filename for member in members):
                 return Upload(path, name)  # a .npz, whatever its name
             member = _only_npz(members, name)

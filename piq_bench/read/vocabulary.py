@@ -5,13 +5,13 @@ Portrait250K. The paper shows their label names only in a figure, so the names h
 """
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from piq_bench.documents import parse_toml
 from piq_bench.errors import BadDataset, Problem, printable, quoted
 from piq_bench.group.hashes import HASHES
 from piq_bench.limits import MAX_LABELS, MAX_TASKS
@@ -122,13 +122,13 @@ def _read_toml(path: Path) -> dict[str, object]:
             found = f"has more than {MAX_BYTES} bytes"
             problem = Problem("toml-syntax", path.name, found, f"a file of at most {MAX_BYTES} bytes")
         else:
-            return tomllib.loads(raw.decode("utf-8").removeprefix("\ufeff"))
+            return parse_toml(raw.decode("utf-8").removeprefix("\ufeff"))
     except OSError as error:
         problem = Problem("unreadable-file", path.name, str(error.strerror or error), f"add a readable {FILE}")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         problem = Problem("encoding", path.name, f"line {line} is not UTF-8", "save the file as UTF-8")
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except ValueError as error:
         problem = Problem("toml-syntax", path.name, printable(error), "correct the syntax: see https://toml.io")
     raise BadDataset(str(path), [problem])
 

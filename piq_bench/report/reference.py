@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from piq_bench.documents import parse_json
 from piq_bench.errors import BadUsage, Problem, printable, quoted
 from piq_bench.report.json import SCHEMA
 from piq_bench.scoring.records import Score
@@ -62,13 +63,13 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"is larger than {MAX_BYTES >> 20} MiB")
-        document = json.loads(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
+        document = parse_json(path.read_bytes())  # in UTF-8, or in UTF-16 as PowerShell writes it
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise ValueError(f"is not a {SCHEMA} file")
         for part in ("submission", "benchmark", "protocol", "aspects", "f1"):
             if not isinstance(document.get(part), dict):
                 raise ValueError(f"has no {part}")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         found = error.strerror if isinstance(error, OSError) and error.strerror else printable(error)
         raise BadUsage(path.name, [Problem("no-score-file", "--reference", found, remedy)]) from error
     return document

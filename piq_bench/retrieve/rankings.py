@@ -173,7 +173,13 @@ def _similarities(similarity: Similarity, candidates: Candidates, queries: IntAr
 
 
 def _sort_lists(values: FloatArray, start: IntArray) -> None:
-    """Sort the values of each query in place, ascending."""
+    """Sort the values of each query in place, ascending.
+
+    Raises:
+        ValueError: if one is NaN, which has no rank.
+    """
+    if np.isnan(values).any():
+        raise ValueError("a similarity is NaN, which has no rank")
     bounds = start.tolist()
 
     def sort(first: int) -> None:

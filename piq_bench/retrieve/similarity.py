@@ -51,12 +51,14 @@ class Similarity:
         """Take a submission's embeddings and measure their norms, block by block.
 
         Raises:
-            ValueError: if the submission has no embedding.
+            ValueError: if the submission has no embedding, or one that reading refuses.
         """
         if submission.embedding is None:
             raise ValueError("the submission has no embedding")
         embedding, order = submission.embedding, submission.order
         norm, hashed = _measure(embedding)
+        if not np.isfinite(norm).all() or (submission.distance == "cosine" and not norm.all()):
+            raise ValueError("an embedding that was not checked: a value is not finite, or a vector has no direction")
         norm, twin = norm[order], _first_of_equal(hashed[order])
         step = max(1, BLOCK_VALUES // embedding.shape[1])
         repeated = np.flatnonzero(twin != np.arange(order.size))

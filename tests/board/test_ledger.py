@@ -67,8 +67,12 @@ def test_earlier_lines_stay_as_they_are(ledger: Path) -> None:
         (lambda lines: [lines[0], "{}", *lines[1:]], "line 2 is not a valid line: Field required"),
         (lambda lines: [lines[0].replace('"number": 1', '"number": 4')], "line 1 is misnumbered"),
         (lambda lines: [lines[0].replace("}", ', "rank": 1}')], "line 1 is not a valid line: Extra inputs"),
+        (
+            lambda lines: [lines[0].replace('"best": null', '"best": NaN')],
+            "line 1 is not a valid line: Input",
+        ),
     ],
-    ids=["edited", "taken-out", "moved", "put-in", "misnumbered", "more-keys"],
+    ids=["edited", "taken-out", "moved", "put-in", "misnumbered", "more-keys", "NaN"],
 )
 def test_an_edit_is_detected(ledger: Path, edit: object, message: str) -> None:
     lines = ledger.read_text(encoding="ascii").splitlines()

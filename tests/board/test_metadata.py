@@ -72,14 +72,17 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         (GOOD + "[claimed.f1]\n" + "".join(f"k{i} = 0.5\n" for i in range(300)), "at most 200 items"),
         (
             GOOD.replace('"piq-bench/entry/1"', "0x" + 50_000 * "f"),
-            "got '0xfffff",
+            "schema is a number of more than 40 digits",
         ),  # more digits than Python writes out
-        (GOOD.replace("[training]", f"parameters = 0x{50_000 * 'f'}\n[training]"), "equal to 1000000000000000"),
+        (
+            GOOD.replace("[training]", f"parameters = 0x{50_000 * 'f'}\n[training]"),
+            "parameters is a number of more",
+        ),
         (GOOD.replace("external_data = false", 'external_data = "no"'), "valid boolean"),
         (GOOD.replace("date = 2026-11-01", "date = 0"), "valid date"),
         (GOOD + '[claimed]\npiq = "0.5"\n', "valid number"),
         (GOOD + "[claimed]\npiq = true\n", "valid number"),
-        (GOOD + "[claimed]\npiq = nan\n", "less than or equal to 1"),
+        (GOOD + "[claimed]\npiq = nan\n", "claimed.piq is nan, which is not a finite number"),
         (GOOD.replace("Team", "x" * 201), "at most 200 characters"),
         (GOOD.replace("piq-bench/entry/1", "piq-bench/entry/9"), "piq-bench/entry/1"),
         (GOOD + "# " + "x" * (64 << 10), "at most 65536"),

@@ -1,9 +1,11 @@
 """Predictions hosted elsewhere: no address is opened unless requested, and only the expected file is kept."""
 
 import hashlib
+import http.client
 import io
 import urllib.request
 from pathlib import Path
+from time import sleep
 
 import board_builders
 import pytest
@@ -13,7 +15,7 @@ from piq_bench.board import reference
 from piq_bench.board.entries import read_entry
 from piq_bench.board.reference import Reference, fetch, read_reference
 from piq_bench.cli import load_command
-from piq_bench.errors import BadSubmission
+from piq_bench.errors import BadSubmission, LimitExceeded
 
 CONTENT = b"predictions" * 1000
 
@@ -56,6 +58,31 @@ def test_an_address_that_fails_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(BadSubmission, match="404"):
         fetch(reference_to(), tmp_path, open_address=refused)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [http.client.BadStatusLine("x"), http.client.IncompleteRead(b""), ValueError("port")])
+def test_an_answer_that_is_not_http_is_named(error: Exception, tmp_path: Path) -> None:
+    def broken(address: str) -> io.BytesIO:
+        raise error
+
+    with pytest.raises(BadSubmission, match="an address that everybody can open"):
+        fetch(reference_to(), tmp_path, open_address=broken)
+
+
+def test_a_download_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    class Slow(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            sleep(0.02)
+            return super().read1(1)
+
+    def silent(address: str) -> io.BytesIO:
+        sleep(0.2)
+        return io.BytesIO(CONTENT)
+
+    for opened in (lambda address: Slow(CONTENT), silent):
+        with pytest.raises(LimitExceeded, match="was not read within"):
+            fetch(reference_to(), tmp_path, open_address=opened, seconds=0.05)
     assert not list(tmp_path.iterdir())
 
 

@@ -120,10 +120,19 @@ def test_the_cache_gives_back_what_was_put_in(tmp_path: Path) -> None:
         assert cache.known == {}
 
 
-@pytest.mark.parametrize(
-    "line", ["", "[", "{}", '["a", 1, 2]', '["a", 1, 2, "zz", 0.5, "0"]', '["a", 1, 2, "10000000000000000", 0.5, "0"]']
-)
-def test_a_line_that_is_not_whole_is_skipped(tmp_path: Path, line: str) -> None:
+LINES = [
+    "",
+    "[",
+    "{}",
+    '["a", 1, 2]',
+    '["a", 1, 2, "00", 0.5, "00"]\n',
+    "0" * 32 + ' ["a", 1, 2, "00", 1e999, "00"]\n',
+    "[",
+]
+
+
+@pytest.mark.parametrize("line", [*LINES, "[" * 100_000 + "\n", "é" * 40 + "\n"])
+def test_a_line_that_is_not_whole_or_not_of_this_user_is_skipped(tmp_path: Path, line: str) -> None:
     path = tmp_path / "cache"
     with Cache(path, {}) as cache:
         cache.add([ONE])
@@ -131,6 +140,39 @@ def test_a_line_that_is_not_whole_is_skipped(tmp_path: Path, line: str) -> None:
     with Cache(path, {}) as cache:
         assert list(cache.known) == [ONE.image]
     assert len(path.read_text(encoding="utf-8").splitlines()) == 2  # what was broken is gone
+
+
+def test_a_cache_of_another_user_or_with_changed_hashes_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cache"
+    with Cache(path, {}) as cache:
+        cache.add([ONE])
+    mine = path.read_text(encoding="utf-8")
+    path.write_text(mine.replace(f"{ONE.phash:016x}", f"{ONE.phash ^ 1:016x}"), encoding="utf-8")
+    with Cache(path, {}) as cache:
+        assert cache.known == {}
+    path.write_text(mine, encoding="utf-8")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
+    with Cache(path, {}) as cache:
+        assert cache.known == {}
+
+
+def test_without_a_home_hashes_are_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("~nobody", str(tmp_path / "file" / "below")):
+        monkeypatch.setenv("XDG_CONFIG_HOME", place)
+        for _ in range(2):
+            assert hash_images(["00.png"], root, workers=1, cache_path=tmp_path / "cache").n_resumed == 0
+    assert not Path("~nobody").exists()
+
+
+def test_a_cache_that_is_a_link_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    (tmp_path / "cache").symlink_to(tmp_path / "mine")
+    with Cache(tmp_path / "cache", {}) as cache:
+        cache.add([ONE])
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_file_that_is_no_cache_is_not_used(tmp_path: Path) -> None:

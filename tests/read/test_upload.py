@@ -136,6 +136,16 @@ def test_names_that_leave_the_zip_are_refused(name: str, npz: Path, given: Path,
     assert "[bad-path]" in refusal(zip_of(given / "mine.zip", {name: npz}), place)
 
 
+def test_a_member_without_a_name_is_refused(given: Path, place: Path) -> None:
+    with zipfile.ZipFile(given / "upload.zip", "w") as archive:
+        nameless = zipfile.ZipInfo("a")
+        nameless.filename = ""
+        with archive.open(nameless, "w") as member:
+            member.write(b"x")
+    with pytest.raises(BadSubmission, match="use plain relative names"):
+        find_submission(given, place)
+
+
 def test_links_are_not_followed(npz: Path, given: Path, place: Path, tmp_path: Path) -> None:
     (given / "mine.npz").symlink_to(npz)
     (given / "more").symlink_to(tmp_path)

@@ -1,0 +1,125 @@
+"""Runs inputs through the readers one after another and watches time, memory and how each ends; Linux and macOS.
+
+It is a process of its own: a crash in C ends it, and is a finding too. Every input has a number, from which it can be
+made again.
+"""
+
+import re
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+
+from fuzz.readers import READERS, Files, Reader
+
+from piq_bench.errors import BadInput
+
+SLOWEST = 5.0  # seconds of computing: other programs may slow this one down
+HANGING = 60.0  # seconds
+MOST_MEMORY = 200  # MB more than before
+NOTICED = 20  # MB after which the peak is reset, which takes longer than most inputs
+STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An input that did not end as it should.
+
+    Attributes:
+        reader, number: which input.
+        what: kind of trouble, with the line of our code that an exception came from.
+        detail: traceback or figures.
+    """
+
+    reader: str
+    number: int
+    what: str
+    detail: str
+
+
+class Hanging(BaseException):
+    """An input took too long; no reader may catch this."""
+
+
+def made(reader: str, seed: int, number: int) -> Files:
+    """The input with a number."""
+    return READERS[reader].make(Random(f"{reader} {seed} {number}"))
+
+
+def work(results: Connection, names: Sequence[str], seed: int, first: Mapping[str, int], seconds: float) -> None:
+    """Run inputs in turns, and send the name and number of each before it is read, then a finding if it is one."""
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, _raise)
+    numbers, until = dict(first), time.monotonic() + seconds
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
+        while time.monotonic() < until:
+            for name in names:
+                slice_ends = time.monotonic() + 0.2
+                while time.monotonic() < min(until, slice_ends):
+                    files = made(name, seed, numbers[name])
+                    results.send((name, numbers[name]))
+                    for what, detail in judged(READERS[name], files, Path(place)):
+                        results.send(Finding(name, numbers[name], what, detail))
+                    numbers[name] += 1
+    results.send(None)
+
+
+def judged(reader: Reader, files: Files, place: Path) -> Iterator[tuple[str, str]]:
+    """Read one input and yield what is wrong with how that ended."""
+    folder = place / "input"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    before, begun = _peak(), time.process_time()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, HANGING)
+        try:
+            reader.read(folder)
+        except BadInput as refusal:
+            str(refusal).encode()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except Hanging:
+        yield "hangs", traceback.format_exc()
+    except Exception as error:
+        yield _signature(error), traceback.format_exc()
+    seconds, memory = time.process_time() - begun, _peak() - before
+    if seconds > SLOWEST:
+        yield "is slow", f"{seconds:.1f} s"
+    if memory > NOTICED:
+        _reset_peak()
+    if memory > MOST_MEMORY:
+        yield "takes much memory", f"{memory:.0f} MB"
+
+
+def _raise(*_: object) -> None:
+    raise Hanging
+
+
+def _signature(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "piq_bench" in frame.filename] or frames
+    return f"{type(error).__name__} at {Path(own[-1].filename).name}:{own[-1].lineno}"
+
+
+def _reset_peak() -> None:
+    if STATUS.exists():
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak() -> float:
+    """Largest resident memory since the last reset, in MB; 0 where the system does not say."""
+    found = (
+        re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text(encoding="ascii", errors="replace"))
+        if STATUS.exists()
+        else None
+    )
+    return int(found[1]) / 1024 if found else 0.0
