@@ -99,8 +99,8 @@ def groups_command(
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
         from piq_bench.group.build import build_groups, write_groups
-        from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS
         from piq_bench.images.folder import required_images_folder
+        from piq_bench.limits import MAX_IMAGE_PIXELS
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.report.groups_json import groups_json
         from piq_bench.report.groups_table import groups_table
@@ -123,7 +123,7 @@ def groups_command(
                     within_source=within_source,
                     min_quality=min_quality,
                     workers=workers,
-                    limit_pixels=limit_pixels or DEFAULT_LIMIT_PIXELS,
+                    limit_pixels=limit_pixels or MAX_IMAGE_PIXELS,
                     keep_going=keep_going,
                     cache_path=cache_path,
                     advance=advance,

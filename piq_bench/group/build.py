@@ -35,8 +35,8 @@ from piq_bench.group.stored import (
 )
 from piq_bench.group.sweep import HIGHEST_SHOWN, ImageRoles, Sweep, sweep
 from piq_bench.group.warnings import GroupWarning, warnings_of
-from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS
 from piq_bench.images.folder import LINK_REMEDIES
+from piq_bench.limits import MAX_IMAGE_PIXELS
 from piq_bench.records import GALLERY, QUERY, Benchmark, BoolArray, Grouping, Groups, IntArray
 from piq_bench.write.files import write_text, written_whole
 
@@ -85,7 +85,7 @@ def build_groups(
     within_source: bool = False,
     min_quality: float | None = None,
     workers: int | None = None,
-    limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+    limit_pixels: int = MAX_IMAGE_PIXELS,
     keep_going: bool = False,
     cache_path: Path | None = None,
     advance: Callable[[int], None] | None = None,
@@ -144,7 +144,7 @@ def group_hashed(
     grouping: Grouping | None = None,
     within_source: bool = False,
     min_quality: float | None = None,
-    limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+    limit_pixels: int = MAX_IMAGE_PIXELS,
 ) -> GroupReport:
     """Groups images by their hashes; `hashed` has one row per query and gallery image, ids ascending."""
     grouping = grouping or benchmark.grouping

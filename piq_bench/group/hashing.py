@@ -20,10 +20,11 @@ from piq_bench.errors import LimitExceeded, Problem
 from piq_bench.group.cache import Cache, Hashed
 from piq_bench.group.hashes import PHASH, hash_software, imagehash_bits
 from piq_bench.group.phash import DEFINITION, phash, quality
-from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS, decode, strict_decoding
+from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import ImageFolder, Unreadable
 from piq_bench.images.lanczos import SIDE, shrink
 from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
+from piq_bench.limits import MAX_IMAGE_PIXELS
 from piq_bench.records import BoolArray, FloatArray
 
 CHUNK = 128  # files that a process gets at a time: 0.1 s of work
@@ -68,7 +69,7 @@ def hash_images(
     *,
     hash_name: str = PHASH,
     workers: int | None = None,
-    limit_pixels: int = DEFAULT_LIMIT_PIXELS,
+    limit_pixels: int = MAX_IMAGE_PIXELS,
     follow_links: bool = False,
     cache_path: Path | None = None,
     advance: Callable[[int], None] | None = None,

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from piq_bench.images.folder import Unreadable, error_text
-from piq_bench.limits import MAX_IMAGE_PIXELS as DEFAULT_LIMIT_PIXELS
-from piq_bench.limits import MAX_JPEG_SCANS, most_pixels
+from piq_bench.limits import MAX_IMAGE_PIXELS, MAX_JPEG_SCANS, most_pixels
 from piq_bench.records import Pixels
 
 # Decoders that run inside this process; Pillow would hand EPS to Ghostscript.
@@ -33,7 +32,7 @@ DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 COLOUR_MODES = frozenset({"1", "P", "CMYK", "YCbCr", "RGBX", "HSV", "LAB"})
 
 
-def decode(data: bytes, *, limit_pixels: int = DEFAULT_LIMIT_PIXELS) -> Pixels:
+def decode(data: bytes, *, limit_pixels: int = MAX_IMAGE_PIXELS) -> Pixels:
     """Decodes an image file into pixels of shape (height, width) or (height, width, 3); call it in `strict_decoding`.
 
     Args:

@@ -10,10 +10,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from piq_bench.errors import BadDataset, LimitExceeded, Problem, first_few, printable
-from piq_bench.images.decode import DEFAULT_LIMIT_PIXELS, decode, strict_decoding
+from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import LINK_REMEDIES, ImageFolder, Unreadable, required_images_folder
 from piq_bench.images.prefetch import in_order
 from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
+from piq_bench.limits import MAX_IMAGE_PIXELS
 from piq_bench.records import Benchmark, IntArray, Pixels
 
 CHUNK = 64  # images that a process gets at a time
@@ -91,7 +92,7 @@ def _map_chunk(
     with strict_decoding():
         for image in images:
             try:
-                values.append(function(decode(folder.read(image).data, limit_pixels=DEFAULT_LIMIT_PIXELS)))
+                values.append(function(decode(folder.read(image).data, limit_pixels=MAX_IMAGE_PIXELS)))
             except Unreadable as failure:
                 values.append(failure)
     return values

@@ -29,8 +29,7 @@ from piq_bench.errors import (
 from piq_bench.limits import MAX_LINE_BYTES as MAX_LINE
 from piq_bench.limits import MAX_TABLE_BYTES as MAX_BYTES
 from piq_bench.limits import MAX_TABLE_COLUMNS as MAX_COLUMNS
-from piq_bench.limits import MAX_TABLE_ROWS as MAX_ROWS
-from piq_bench.limits import ROW_VALUES, VALUE_BYTES, most_bytes
+from piq_bench.limits import MAX_TABLE_ROWS, ROW_VALUES, VALUE_BYTES, most_bytes
 from piq_bench.read.column import Column, ColumnBuilder, arrow_column, dictionary_column
 from piq_bench.read.kinds import N_BYTES, kind_of
 
@@ -99,7 +98,7 @@ def read_table(
 
     Raises:
         BadInput: of type `refusal`, if the file cannot be read as a table at all.
-        LimitExceeded: if the file has more than MAX_BYTES bytes or MAX_ROWS rows.
+        LimitExceeded: if the file has more than MAX_BYTES bytes or MAX_TABLE_ROWS rows.
     """
     try:
         _check_file(path, refusal)
@@ -207,8 +206,8 @@ def _parse_csv(
         for column, values in zip(columns, zip(*batch, strict=True), strict=False):
             column.extend(values)
         lines.extend(starts)
-        if len(lines) > MAX_ROWS:
-            raise _too_large(path, f"has more than {MAX_ROWS} rows", f"at most {MAX_ROWS} rows")
+        if len(lines) > MAX_TABLE_ROWS:
+            raise _too_large(path, f"has more than {MAX_TABLE_ROWS} rows", f"at most {MAX_TABLE_ROWS} rows")
     if faults:
         remedy = "close every quote, and double the quotes inside a value"
         problems.append(Problem("csv-syntax", path.name, f"in the row that begins on line {line}: {faults[0]}", remedy))
@@ -363,8 +362,8 @@ def _read_parquet(path: Path, any_type: bool, refusal: type[BadInput]) -> tuple[
 
 def _check_parquet_size(path: Path, metadata: "pq.FileMetaData") -> None:
     """Check the sizes that the file declares before any of its content is unpacked."""
-    if metadata.num_rows > MAX_ROWS:
-        raise _too_large(path, f"has {metadata.num_rows} rows", f"at most {MAX_ROWS} rows")
+    if metadata.num_rows > MAX_TABLE_ROWS:
+        raise _too_large(path, f"has {metadata.num_rows} rows", f"at most {MAX_TABLE_ROWS} rows")
     n_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if n_bytes > MAX_BYTES:
         raise _too_large(path, f"unpacks to {n_bytes} bytes", f"at most {MAX_BYTES} bytes")

@@ -14,7 +14,7 @@ import pytest
 from retrieve.test_cpu import Distance, Job, clustered, equal, similarity_of
 
 from piq_bench.records import EmbeddingArray, Float32Array
-from piq_bench.retrieve import cpu, kernel, plain
+from piq_bench.retrieve import cpu, kernel, plain, products
 
 DIMENSION = 512
 LOST = 2.0**-24 * 0.98  # a product that a float32 sum from 1 on loses
@@ -47,7 +47,7 @@ def test_products_in_the_worst_order_change_no_count(
 ) -> None:
     job = Job(similarity_of(losing(term), distance), 12, 9)
     expected = plain.count_ranks(*job.given)
-    monkeypatch.setattr(cpu, "np", SimpleNamespace(**{**vars(np), "matmul": one_by_one}))
+    monkeypatch.setattr(products, "np", SimpleNamespace(**{**vars(np), "matmul": one_by_one}))
     assert equal(cpu.count_ranks(*job.given, guarded=guarded, threads=1), expected)
     if guarded and distance == "cosine":  # without the guard the smaller bound would have been believed
         monkeypatch.setattr(cpu, "GUARD", np.inf)
@@ -63,8 +63,8 @@ def proven_points(job: Job, monkeypatch: pytest.MonkeyPatch) -> kernel.Points:
     made = []
     points_of = cpu._points
 
-    def watched(*given: Any, proven: bool) -> kernel.Points:  # noqa: ANN401
-        made.append(points_of(*given, proven=proven))
+    def watched(*given: Any) -> kernel.Points:  # noqa: ANN401
+        made.append(points_of(*given))
         return made[-1]
 
     monkeypatch.setattr(cpu, "_points", watched)
@@ -93,10 +93,12 @@ def sequential_floats(low: float, high: float, rng: np.random.Generator) -> Floa
 
 
 def buckets_of(points: kernel.Points, query: int, values: Float32Array) -> np.ndarray:
-    found = np.empty(values.size, dtype=np.uint16)
+    above = np.empty(kernel.RUN + kernel.VECTOR, dtype=np.uint32)
+    buffers = np.empty(kernel.RUN, np.uint8), np.empty(kernel.RUN // kernel.WORD + 1, np.int32)
     top = np.float32(points.table.shape[1] - 2)
-    kernel._to_buckets(values, points.base[query], points.scale[query], top, found)
-    return found
+    given = values, 0, values.size, points.base[query], points.scale[query], top
+    assert kernel._pick_above(*given, True, above, *buffers) == values.size
+    return above[: values.size] & kernel.BUCKET
 
 
 @pytest.mark.parametrize("n_positives", [1, 9, 60])
@@ -107,7 +109,7 @@ def test_every_value_within_the_interval_of_a_point_is_open_and_every_other_buck
     rng = np.random.default_rng(n_positives)
     job = Job(similarity_of(clustered(rng, 150, 64), distance), 20, n_positives)
     points = proven_points(job, monkeypatch)
-    mark = 1 << (8 * points.table.itemsize - 1)
+    mark = 1
     for query in range(points.norm.size):
         target = points.target[points.start[query] : points.start[query + 1]]
         width = points.reach[query] + points.slope[query] * np.abs(target)
@@ -119,7 +121,7 @@ def test_every_value_within_the_interval_of_a_point_is_open_and_every_other_buck
         entry = points.table[query][buckets_of(points, query, values)]
         closed = (entry & mark) == 0
         below = (target + width < values[:, None]).sum(axis=1)
-        assert (entry[closed] == below[closed]).all()
+        assert (entry[closed] >> 1 == below[closed]).all()
         assert ((target - width > values[:, None]).sum(axis=1)[closed] == target.size - below[closed]).all()
         assert closed.any()
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from piq_bench.errors import LimitExceeded, Problem, first_few
+from piq_bench.limits import MAX_TABLE_ROWS
 from piq_bench.read.layouts.layout import Part
 from piq_bench.read.litter import is_litter
-from piq_bench.read.table import MAX_ROWS
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MAX_LIST_BYTES = 1 << 28
@@ -46,7 +46,7 @@ class Scanner:
         """The names of a part.
 
         Raises:
-            LimitExceeded: if there are more than MAX_ROWS files, or a list is longer than MAX_LIST_BYTES.
+            LimitExceeded: if there are more than MAX_TABLE_ROWS files, or a list is longer than MAX_LIST_BYTES.
         """
         key = (part.list or part.folder, part.by_person)
         if key not in self.listings:
@@ -97,9 +97,9 @@ class Scanner:
         with os.scandir(self.root / folder) as entries:
             for entry in entries:
                 self.n_entries += 1
-                if self.n_entries > MAX_ROWS:
-                    found = f"has more than {MAX_ROWS} files"
-                    problem = Problem("too-large", self.root.name, found, f"at most {MAX_ROWS} files")
+                if self.n_entries > MAX_TABLE_ROWS:
+                    found = f"has more than {MAX_TABLE_ROWS} files"
+                    problem = Problem("too-large", self.root.name, found, f"at most {MAX_TABLE_ROWS} files")
                     raise LimitExceeded(str(self.root), [problem])
                 yield entry
 
