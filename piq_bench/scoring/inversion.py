@@ -35,10 +35,13 @@ def kept_shares(
     sign = 1.0 - 2.0 * swapped
     means: dict[str, FloatArray] = {}
     if reid is not None:
-        shares = (reid.n_queries > 0) / max(1, int((reid.n_queries > 0).sum()))
-        means = {f"macro_{name}": sign[:, : shares.size] @ shares for name in RETRIEVAL_METRICS}
-    counts = {task: tally.true.sum(axis=1) for task, tally in labels.items()}
-    f1 = {task: sign @ (count / max(1.0, count.sum())) for task, count in counts.items()}
+        has_query = (reid.n_queries > 0).astype(np.float64)
+        kept = sign[:, : has_query.size] @ has_query / max(1.0, float(has_query.sum()))  # sums of whole numbers: exact
+        means = {f"macro_{name}": kept for name in RETRIEVAL_METRICS}
+    f1: dict[str, FloatArray] = {}
+    if labels:
+        counts = np.stack([tally.true.sum(axis=1) for tally in labels.values()], axis=1)
+        f1 = dict(zip(labels, (sign @ counts / np.maximum(1.0, counts.sum(axis=0))).T, strict=True))
     aspects, piq = piq_estimates(benchmark, means, f1)
     found: dict[str, FloatArray | None] = {"piq": piq} | {f"aspects.{name}": kept for name, kept in aspects.items()}
     found |= {f"reid.{name}": kept for name, kept in means.items()} | {f"f1.{name}": kept for name, kept in f1.items()}
