@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from piq_bench.report.disclosure import disclosed_document
 from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
+from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import require_numbers, score
 
 
@@ -101,7 +102,7 @@ def grade(
         benchmark, submission, n_resamples=n_resamples, engine=engine, engine_name=engine_name, advance=advance
     )
     require_numbers(result)
-    document = score_document(result)
+    document = _document(entry, result)
     copies, warnings = _compared(benchmark, entry, submission, [folder for folder in others if folder.name != entry.id])
     return Grade(
         entry=entry.id,
@@ -130,6 +131,18 @@ def result_json(grade: Grade, disclosure: str = "full") -> str:
         "score": score,
     }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _document(entry: Entry, result: Score) -> Mapping[str, Any]:
+    """The score file; with the intervals of earlier versions if the entry claims the digest that they gave."""
+    document = score_document(result)
+    earlier = score_document(replace(result, intervals=result.earlier_intervals))
+    claims_earlier = entry.metadata.claimed.digest == _digest(earlier)
+    return earlier if claims_earlier else document
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return str(document["protocol"]["digest"])
 
 
 def _claims(entry: Entry, document: Mapping[str, Any]) -> list[Claim]:

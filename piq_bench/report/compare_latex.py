@@ -10,7 +10,11 @@ def compare_latex(comparison: Comparison) -> str:
     lines = [f"% {LEGEND}", f"% {method_text(comparison)}"]
     for pair in comparison.pairs:
         first, second = (escaped(name) for name in pair_title(comparison, pair))
-        lines += [r"\begin{tabular}{lrrrrr}", r"\hline", rf" & {first} & {second} & difference & interval & $p$ \\"]
+        lines += [
+            r"\begin{tabular}{lrrrrr}",
+            r"\hline",
+            rf" & {first} & {second} & difference & interval, uncorrected & $p$, Holm \\",
+        ]
         lines.append(r"\hline")
         for row in pair_rows(pair):
             difference = rf"\textbf{{{row.difference}}}" if row.star else row.difference

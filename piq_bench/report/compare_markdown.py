@@ -10,7 +10,7 @@ def compare_markdown(comparison: Comparison) -> str:
     lines: list[str] = []
     for pair in comparison.pairs:
         first, second = (escaped(name) for name in pair_title(comparison, pair))
-        lines += [f"| in per cent | {first} | {second} | difference | interval | p | detectable |"]
+        lines += [f"| in per cent | {first} | {second} | difference | interval, uncorrected | p, Holm | detectable |"]
         lines += ["|---|---:|---:|---:|---:|---:|---:|"]
         for row in pair_rows(pair):
             difference = f"**{escaped(row.difference + row.star)}**" if row.star else escaped(row.difference)

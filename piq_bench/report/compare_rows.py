@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from piq_bench.report.rows import NOT_DEFINED, percent
+from piq_bench.report.rows import FEW_PEOPLE, FEW_PEOPLE_TEXT, NOT_DEFINED, percent
 from piq_bench.scoring.compare import Comparison, Difference, Pair
+from piq_bench.scoring.inversion import ALPHA
 
 STAR = "*"  # marks a significant difference
 TITLES = {"piq": "PIQ", "reid.macro_rank1": "macro Rank-1", "reid.macro_map": "macro mAP"}
-LEGEND = "* significant at the 5% level: paired randomisation test, Holm's correction over all rows"
+LEGEND = "* significant at the 5% level: paired randomisation test, p after Holm's correction over all rows"
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Row:
         name: title of the metric.
         first, second: its values for both submissions.
         difference: second minus first.
-        interval: interval of the difference.
+        interval: interval of the difference, without correction.
         p: p-value of the difference, after Holm's correction.
         star: STAR if the difference is significant, otherwise empty.
         detectable: smallest difference that a test would find in 80% of such data sets.
@@ -59,10 +60,13 @@ def identities_text(pair: Pair) -> str | None:
 
 def method_text(comparison: Comparison) -> str:
     """How intervals, p-values and detectable differences were computed."""
+    few = any(pair.identities is not None and sum(pair.identities) < FEW_PEOPLE for pair in comparison.pairs)
     return (
-        f"{100 * comparison.level:g}% bootstrap intervals of the difference from {comparison.resamples} resamples, "
+        f"{100 * comparison.level:g}% intervals of the difference, each from its own test, without correction: "
+        f"one leaves 0 out if its p before Holm's correction is below {100 * ALPHA:g}%; "
         f"p from {comparison.swaps} random swaps, seed {comparison.seed}; "
-        "detectable: smallest difference that would be found in 80% of such data sets"
+        f"detectable: smallest difference that would be found in 80% of such data sets, from {comparison.resamples} "
+        "bootstrap resamples" + (f"; intervals: {FEW_PEOPLE_TEXT}" if few else "")
     )
 
 

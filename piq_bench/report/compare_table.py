@@ -35,7 +35,7 @@ def compare_table(comparison: Comparison, *, colour: bool = False) -> str:
 def _table(pair: Pair) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("in per cent", width=NAME_COLUMN, no_wrap=True)
-    for title in ("first", "second", "change", "95% interval", "p", "detectable"):
+    for title in ("first", "second", "change", "95% interval", "Holm p", "detectable"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in pair_rows(pair):
         style = "bold" if row.star else ""

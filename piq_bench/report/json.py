@@ -106,7 +106,9 @@ def _attributes(attributes: AttributeScore) -> dict[str, object]:
 
 
 def _intervals(intervals: Intervals) -> dict[str, object]:
+    method = {} if intervals.method is None else {"method": intervals.method}
     return {
+        **method,
         "level": intervals.level,
         "resamples": intervals.resamples,
         "seed": intervals.seed,

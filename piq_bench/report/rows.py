@@ -33,6 +33,8 @@ ATTRIBUTE_MEANS = "accuracy, precision, recall, F1: over images; mA, mean AP: ov
 GROUP = "near-duplicates of the query"
 RULES = "left out"  # name of the line with the exclusion rules
 RULES_LENGTH = 10_000  # characters; a result shows all its rules
+FEW_PEOPLE = 10
+FEW_PEOPLE_TEXT = f"under {FEW_PEOPLE} people they are rough"
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,9 @@ def summary(score: Score) -> list[tuple[str, str]]:
             lines.append(("grouping", f"near-duplicates: {grouping_text(protocol.grouping)}"))
     if score.intervals is not None:
         ends = score.intervals
-        lines.append(("intervals", f"{100 * ends.level:g}%, {ends.resamples} bootstrap resamples, seed {ends.seed}"))
+        text = f"{100 * ends.level:g}%, {ends.resamples} bootstrap resamples, seed {ends.seed}"
+        few = score.reid is not None and score.reid.identities < FEW_PEOPLE
+        lines.append(("intervals", f"{text}; {FEW_PEOPLE_TEXT}" if few else text))
     return lines
 
 

@@ -3,11 +3,13 @@
 Takes tallies per cluster of images and computes differences with intervals and p-values. All submissions answer for the
 same images, so differences are much more certain than the scores themselves, whose intervals may overlap widely.
 
-* Intervals: percentile bootstrap of the difference, with the same draws as the scores' own intervals.
 * p-values: randomisation test. If two submissions were equally good, it would not matter which of them answered for a
   person. Answers are swapped person by person; the p-value is the share of swaps that give a difference at least as
   large as the observed one. Two-sided, and the observed assignment counts as one of the swaps, so no p-value is 0.
-* Holm's correction over everything tested, since the smallest of many p-values is small by itself.
+* Intervals: all differences that the test would not refuse. To test a difference other than 0, it is first taken from
+  the second submission's part of every person. So an interval leaves 0 out if and only if its p-value is below 5%;
+  both are of this one test alone, before any correction.
+* Holm's correction of the p-values over everything tested, since the smallest of many p-values is small by itself.
 
 Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for Information Retrieval Evaluation, 2007;
 Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
@@ -26,7 +28,8 @@ from piq_bench.metrics.labels import macro_f1
 from piq_bench.records import Benchmark, BoolArray, FloatArray, Submission
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, interval, resamples
+from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, resamples
+from piq_bench.scoring.inversion import ALPHA, RETRIEVAL_METRICS, SAME, furthest, kept_shares, not_refused
 from piq_bench.scoring.records import Interval, Protocol
 from piq_bench.scoring.reid import score_reid
 from piq_bench.scoring.score import protocol_of
@@ -37,9 +40,7 @@ POWER = 0.8
 RESAMPLES = 1000
 SWAPS = 10_000
 SWAP_STREAM = 2  # random stream of the swaps; the bootstrap uses 0 and 1
-RETRIEVAL_METRICS = ("rank1", "map")
 LONGEST = 400  # most characters of a message
-SAME = 1e-12  # differences closer than this are equal: sums of the same values in another order
 
 Estimates = Mapping[str, FloatArray]
 """Values of each metric by name, shape (n_weightings,)."""
@@ -71,7 +72,7 @@ class Difference:
         metric: "piq", "aspects.NAME", "reid.macro_map", "reid.macro_rank1" or "f1.TASK".
         first, second: scores of the two submissions.
         difference: second minus first.
-        interval: interval of the difference; None where it is undefined in every resample.
+        interval: interval of the difference; leaves 0 out if and only if `p`, which is not corrected, is below 5%.
         p: p-value of the randomisation test.
         p_adjusted: p-value after Holm's correction over all metrics and pairs.
         detectable: smallest difference that would be significant at a level of 5% in 80% of such data sets.
@@ -89,7 +90,7 @@ class Difference:
     @property
     def significant(self) -> bool:
         """Whether the corrected p-value is below 5%."""
-        return self.p_adjusted < 1.0 - LEVEL
+        return self.p_adjusted < ALPHA
 
 
 @dataclass(frozen=True)
@@ -266,27 +267,31 @@ def _differences(
     differ = (counts[0] != counts[1]).any(axis=1)  # swapping equal answers changes nothing
     change = (counts[1] - counts[0])[differ]
     n_as_large = dict.fromkeys(names, 0)
+    ends: dict[str, list[tuple[FloatArray, FloatArray]]] = {name: [] for name in names}
     for swapped in swaps(clusters, n_swaps, seed):
         swaps_identity = swapped[:, : clusters.identity.size]
         sums = first_sums + swapped[:, differ].astype(np.float64) @ change
         one = _estimates(benchmark, stacked, _stacked_weights(~swaps_identity, swaps_identity), sums)
         other_weights, other_sums = _stacked_weights(swaps_identity, ~swaps_identity), first_sums + second_sums - sums
         other = _estimates(benchmark, stacked, other_weights, other_sums)
+        kept = kept_shares(benchmark, both[0].reid, both[0].labels, swapped)
         for name in names:
-            observed = abs(second[name] - first[name])
-            n_as_large[name] += int((np.abs(other[name] - one[name]) >= observed - SAME).sum())
+            observed = second[name] - first[name]
+            n_as_large[name] += int((np.abs(other[name] - one[name]) >= abs(observed) - SAME).sum())
+            ends[name].append(furthest(observed, other[name] - one[name], kept[name]))
 
     found = []
     for name in names:
         values = np.concatenate(drawn[name]) if drawn[name] else np.empty(0)
+        p = (1 + n_as_large[name]) / (1 + n_swaps)
         found.append(
             Difference(
                 metric=name,
                 first=first[name],
                 second=second[name],
                 difference=second[name] - first[name],
-                interval=interval(values, LEVEL),
-                p=(1 + n_as_large[name]) / (1 + n_swaps),
+                interval=not_refused(ends[name], p),
+                p=p,
                 p_adjusted=1.0,
                 detectable=_detectable(values),
             )

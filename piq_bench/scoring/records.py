@@ -104,7 +104,7 @@ class ReidScore:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Percentile bootstrap intervals; resampled are identities and, for unlabelled images, near-duplicate groups.
+    """Bootstrap intervals; resampled are identities and, for unlabelled images, near-duplicate groups.
 
     Attributes:
         level: coverage of the intervals, in (0, 1).
@@ -112,6 +112,7 @@ class Intervals:
         seed: seed of the resampling.
         piq: interval of PIQ.
         aspects, reid, f1: intervals by name of aspect, retrieval metric and classification task.
+        method: name of the method; None for the percentile intervals of earlier versions, whose files do not name it.
     """
 
     level: float
@@ -121,6 +122,7 @@ class Intervals:
     aspects: Mapping[str, Interval]
     reid: Mapping[str, Interval]
     f1: Mapping[str, Interval]
+    method: str | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Score:
         engine: retrieval engine that computed the score.
         file: SHA-256 and size of the file as received.
         attributes: by submitted task, what is reported beside its macro F1.
+        earlier_intervals: the intervals of earlier versions, which digests that they published cover.
     """
 
     piq: float | None
@@ -179,3 +182,4 @@ class Score:
     engine: str
     file: Mapping[str, str | int]
     attributes: Mapping[str, AttributeScore] = field(default_factory=dict)
+    earlier_intervals: Intervals | None = field(default=None, compare=False, repr=False)

@@ -29,6 +29,7 @@ from piq_bench.scoring.tally import (
 PROTOCOL_VERSION = 1
 LEVEL = 0.95
 RESAMPLES = 1000
+METHOD = "expanded percentile bootstrap"
 
 Estimates = Mapping[str, FloatArray]
 """Values of each metric by name, shape (n_weightings,)."""
@@ -70,9 +71,9 @@ def score(
         missing = _missing(benchmark, submission)
         reason = f"not submitted: {', '.join(missing)}" if missing else "a task has nothing to be scored on"
         notes = [*notes, f"PIQ is not reported: {reason}"]
-    intervals = None
+    intervals = earlier = None
     if n_resamples:
-        intervals = _intervals(benchmark, clusters, reid_tally, label_tallies, n_resamples, seed)
+        intervals, earlier = _intervals(benchmark, clusters, reid_tally, label_tallies, n_resamples, seed)
     details = {
         task.name: describe_task(benchmark, submission, task, label_tallies[task.name])
         for task in benchmark.classification_tasks
@@ -101,6 +102,7 @@ def score(
         engine=engine_name if submission.matrix is None else plain.ENGINE,
         file={"sha256": submission.file_sha256, "bytes": submission.file_bytes},
         attributes={task: detail.attributes for task, detail in details.items()},
+        earlier_intervals=earlier,
     )
 
 
@@ -129,7 +131,8 @@ def _intervals(
     labels: Mapping[str, LabelTally],
     n_resamples: int,
     seed: int,
-) -> Intervals:
+) -> tuple[Intervals, Intervals]:
+    """The intervals, and those of earlier versions, from the same resamples."""
     drawn: dict[tuple[str, str], list[FloatArray]] = {}
     for weights in resamples(clusters, n_resamples, seed, with_groups=bool(labels)):
         reid_values, f1_values, aspects, piq = _estimate(benchmark, reid, labels, weights)
@@ -137,9 +140,33 @@ def _intervals(
             for name, value in values.items():
                 if value is not None:
                     drawn.setdefault((part, name), []).append(value)
-    ends: dict[str, dict[str, Interval]] = {"reid": {}, "f1": {}, "aspects": {}, "piq": {}}
+    freedom = _freedom(clusters, reid)
+    expanded, earlier = _parts(), _parts()
     for (part, name), blocks in drawn.items():
-        ends[part][name] = interval(np.concatenate(blocks), LEVEL)
+        resampled = np.concatenate(blocks)
+        expanded[part][name] = interval(resampled, LEVEL, freedom[part])
+        earlier[part][name] = interval(resampled, LEVEL)
+    return (
+        _as_intervals(benchmark, expanded, n_resamples, seed, METHOD),
+        _as_intervals(benchmark, earlier, n_resamples, seed, None),
+    )
+
+
+def _freedom(clusters: Clusters, reid: ReidTally | None) -> dict[str, float]:
+    """Degrees of freedom by part of a score; the smaller number for aspects and PIQ, which may mix both."""
+    free = {"f1": clusters.freedom, "reid": clusters.freedom}
+    if reid is not None:
+        free["reid"] = max(0.0, float((reid.n_queries > 0).sum()) - 1.0)
+    return free | dict.fromkeys(("aspects", "piq"), min(free.values()))
+
+
+def _parts() -> dict[str, dict[str, Interval]]:
+    return {"reid": {}, "f1": {}, "aspects": {}, "piq": {}}
+
+
+def _as_intervals(
+    benchmark: Benchmark, ends: Mapping[str, Mapping[str, Interval]], n_resamples: int, seed: int, method: str | None
+) -> Intervals:
     aspects_in_order = dict.fromkeys(task.aspect for task in benchmark.tasks)
     return Intervals(
         level=LEVEL,
@@ -149,6 +176,7 @@ def _intervals(
         aspects={aspect: ends["aspects"].get(aspect) for aspect in aspects_in_order},
         reid=ends["reid"],
         f1=ends["f1"],
+        method=method,
     )
 
 

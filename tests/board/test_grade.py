@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import board_builders
@@ -11,9 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from piq_bench.board.entries import read_entry
+from piq_bench.board.grade import grade
 from piq_bench.cli import load_command
 from piq_bench.errors import BadSubmission
+from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark
+from piq_bench.report.json import digest_of
+from piq_bench.scoring.score import score
 
 
 def call(command: str, *arguments: object) -> Result:
@@ -116,6 +121,23 @@ def test_a_wrong_digest_names_the_expected_number_of_resamples(tmp_path: Path, b
     assert "it covers the intervals too: claim what `piq-score --bootstrap 30 --seed 0` tells" in done.stderr
     done = graded(tmp_path, entry, "--bootstrap", 0)
     assert "claim what `piq-score --bootstrap 0` tells" in done.stderr
+
+
+def test_a_digest_with_the_intervals_of_earlier_versions_still_holds(tmp_path: Path, benchmark: Benchmark) -> None:
+    draft = board_builders.entry(tmp_path / "draft", benchmark)
+    result = score(benchmark, read_submission(draft / "submission.npz", benchmark))
+    assert result.intervals is not None
+    assert result.earlier_intervals is not None
+    assert result.intervals != result.earlier_intervals
+    earlier, now = (digest_of(replace(result, intervals=ends)) for ends in (result.earlier_intervals, result.intervals))
+    entry = read_entry(draft)
+    for digest, method in ((earlier, None), (now, "expanded percentile bootstrap")):
+        claimed = entry.metadata.claimed.model_copy(update={"digest": digest})
+        found = grade(benchmark, replace(entry, metadata=entry.metadata.model_copy(update={"claimed": claimed})))
+        assert found.passed
+        assert found.document["intervals"].get("method") == method
+    unclaimed = grade(benchmark, entry).document
+    assert unclaimed["protocol"]["digest"] == now
 
 
 @pytest.mark.parametrize(("level", "hidden"), [("public", {"confusion"}), ("score", {"confusion", "labels", "notes"})])

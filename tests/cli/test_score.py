@@ -104,7 +104,7 @@ def test_the_score_file_holds_the_contract(dataset: Path, submission: Path, tmp_
     reid = {f"{m}{n}" for m in ("macro_", "") for n in ("map", "rank1", "rank5", "rank10", "minp")}
     assert reid | {"queries", "queries_skipped", "identities", "ap"} <= set(document["reid"])
     assert {"precision", "recall", "f1", "support"} <= set(document["labels"]["mood"]["happy"])
-    assert {"level", "resamples", "seed", "piq", "aspects", "reid", "f1"} == set(document["intervals"])
+    assert {"method", "level", "resamples", "seed", "piq", "aspects", "reid", "f1"} == set(document["intervals"])
     assert {"name", "content", "images", "dimension", "distance"} == set(document["submission"])
     assert {"name", "version", "fingerprint"} == set(document["benchmark"])
     assert {"version", "ap", "grouping", "unlabelled", "digest"} <= set(document["protocol"])

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from piq_bench.records import NO_GROUP, NO_IDENTITY
-from piq_bench.scoring.bootstrap import clusters_of, interval, resamples
+from piq_bench.scoring.bootstrap import Clusters, clusters_of, interval, resamples
 from piq_bench.scoring.tally import ReidTally, reid_estimates
 
 
@@ -75,6 +76,28 @@ def test_an_interval_leaves_out_at_most_its_share_on_each_side(values: list[floa
 def test_undefined_resamples_do_not_count() -> None:
     assert interval(np.array([np.nan, 0.5, np.nan]), 0.95) == (0.5, 0.5)
     assert interval(np.array([np.nan]), 0.95) is None
+
+
+@pytest.mark.parametrize("freedom", [1, 7, 19.5, 403])
+def test_an_interval_is_expanded_as_much_as_students_t(freedom: float) -> None:
+    factor = stats.t.ppf(0.975, freedom) * np.sqrt((freedom + 1) / freedom)
+    ends = interval(np.arange(100_000.0), 0.95, freedom)
+    assert ends is not None
+    assert ends[0] == np.ceil(100_000 * stats.norm.sf(factor) - 1e-9) - 1 or (freedom == 1 and ends[0] == 0)
+    assert ends[1] == 99_999 - ends[0]
+    assert interval(np.arange(5.0), 0.95, 0) is None
+
+
+def test_freedom_is_that_of_the_people_or_of_the_groups_or_between() -> None:
+    people = Clusters(np.repeat([0, 1, 2], [5, 5, 5]), np.arange(3), 0)
+    assert people.freedom == pytest.approx(2)
+    groups = Clusters(np.arange(9), np.empty(0, dtype=np.int64), 9)
+    assert groups.freedom == pytest.approx(8)
+    both = Clusters(np.concatenate([np.repeat([0, 1, 2], 4), 3 + np.arange(10)]), np.arange(3), 10)
+    assert both.freedom == pytest.approx((3 * 16 + 10) ** 2 / ((3 * 16) ** 2 / 2 + 10**2 / 9))
+    assert Clusters(np.zeros(4, dtype=np.int64), np.arange(1), 0).freedom == 0
+    lone = Clusters(np.array([0, 0, 1, 2, 3]), np.arange(1), 3)  # a person alone does not vary
+    assert lone.freedom == pytest.approx(2)
 
 
 def test_coverage_is_near_the_level_for_a_mean_over_identities() -> None:
