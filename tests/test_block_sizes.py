@@ -41,7 +41,7 @@ BLOCKS = {
     "TABLE_VALUES",
 }  # fmt: skip
 SMALLEST = {"N_BUCKETS": 2}  # for two edges
-COMPILED_IN = "piq_bench.retrieve.kernel"  # numba keeps its constants in machine code; tests of engines exceed them
+COMPILED_IN = ("piq_bench.retrieve.kernel", "piq_bench.retrieve.amx")  # in machine code; tests of engines exceed them
 HAS_TORCH = find_spec("torch") is not None
 
 
@@ -49,7 +49,7 @@ def modules() -> list[ModuleType]:
     found: list[ModuleType] = [piq_bench.read.mapped]
     for room in (piq_bench.retrieve, piq_bench.scoring, piq_bench.metrics, piq_bench.group):
         names = [f"{room.__name__}.{module.name}" for module in pkgutil.iter_modules(room.__path__)]
-        found += [import_module(n) for n in names if n != COMPILED_IN and (HAS_TORCH or ".gpu" not in n)]
+        found += [import_module(n) for n in names if n not in COMPILED_IN and (HAS_TORCH or ".gpu" not in n)]
     return found
 
 

@@ -25,7 +25,7 @@ FACTOR_ROUNDINGS = 8.0  # of the factors and of the target
 TILES_PRODUCTS = 1e11  # queries x gallery x dimension from which on it pays to compile and try the matrix unit
 TRIAL = (256, 1024)  # queries and images of a trial
 TRIALS = 3
-SPARE = 3.0  # a bound is tried that is this many times the largest error of a sample
+SAFETY = 3.0  # a bound is tried that is this many times the largest error of a sample
 
 
 class Bound:
@@ -150,7 +150,7 @@ class Tiles:
 
     def tried(self, largest: float) -> Bound:
         """What the halves leave out depends on the values: most of it cancels, and a sample shows how much is left."""
-        return _tried(self.proven, self.is_cosine, self.dimension, SPARE * largest, self.amx.SPLIT_ROUNDINGS / 3.0)
+        return _tried(self.proven, self.is_cosine, self.dimension, SAFETY * largest, self.amx.SPLIT_ROUNDINGS / 3.0)
 
     def query_factors(self, n_queries: int) -> Factors:
         """Panels of halves."""

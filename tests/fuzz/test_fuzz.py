@@ -46,7 +46,7 @@ def test_a_traceback_is_a_finding(error: Exception | None, found: str | None, tm
 
 
 def test_much_memory_is_a_finding(tmp_path: Path) -> None:
-    reader = Reader(lambda draw: {}, lambda folder: Random(0).randbytes(1) * (210 << 20))
+    reader = Reader(lambda draw: {}, lambda folder: Random(0).randbytes(1) * (320 << 20))
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("no peak of memory here")
     assert [what for what, _ in judged(reader, {}, tmp_path)] == ["takes much memory"]

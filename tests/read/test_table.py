@@ -222,7 +222,7 @@ def test_paths_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     ("limit", "content"),
     [
         ("MAX_BYTES", "a,b\n1,2\n3,4\n5,6\n"),
-        ("MAX_ROWS", "a,b\n1,2\n3,4\n5,6\n"),
+        ("MAX_TABLE_ROWS", "a,b\n1,2\n3,4\n5,6\n"),
         ("MAX_COLUMNS", "a,b,c,d\n1,2,3,4\n"),
         ("MAX_LINE", "a,b\n1,222222222222\n"),
     ],
@@ -235,7 +235,7 @@ def test_limits_apply_to_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, li
     assert refusal.value.exit_code == 6
 
 
-@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_ROWS", "MAX_COLUMNS"])
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_TABLE_ROWS", "MAX_COLUMNS"])
 def test_limits_apply_to_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     path = write_parquet(tmp_path / "table.parquet")
     monkeypatch.setattr(module, limit, 2)

@@ -75,6 +75,7 @@ def made() -> tuple[Score, Benchmark]:
         chance_f1={name: next(value) for name in TASKS},
         majority_f1={name: next(value) for name in TASKS},
         intervals=Intervals(
+            method="a method",
             level=0.95,
             resamples=77,
             seed=5,

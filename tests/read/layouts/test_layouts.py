@@ -298,7 +298,7 @@ def test_people_without_cameras_have_no_rule(tmp_path: Path) -> None:
 
 
 def test_too_many_files_are_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "MAX_ROWS", 5)
+    monkeypatch.setattr(scan, "MAX_TABLE_ROWS", 5)
     with pytest.raises(LimitExceeded, match="more than 5 files"):
         read_benchmark(MARKET_BY_PERSON.write(tmp_path))
     monkeypatch.setattr(scan, "MAX_LIST_BYTES", 5)

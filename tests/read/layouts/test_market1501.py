@@ -116,6 +116,6 @@ def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_too_many_files_are_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_ROWS", 3)
+    monkeypatch.setattr(module, "MAX_TABLE_ROWS", 3)
     with pytest.raises(LimitExceeded, match="more than 3 files"):
         read_benchmark(write_market(tmp_path, NAMES))
