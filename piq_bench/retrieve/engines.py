@@ -48,8 +48,9 @@ def choose(
     if engine == "auto" and n_pairs >= GPU_PAIRS and _has_driver() and _gpu_problem() is None:
         return _gpu_engine(faiss, lambda message: None)
     if n_pairs >= COMPILED_PAIRS:
-        from piq_bench.retrieve import cpu
+        from piq_bench.retrieve import cpu, warm
 
+        warm.start()
         return cpu.count_ranks, cpu.ENGINE
     return plain.count_ranks, plain.ENGINE
 
