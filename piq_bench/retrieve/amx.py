@@ -73,7 +73,7 @@ def product_buffer(n_rows: int, n_images: int) -> Float32Array:
     return aligned((-(-n_rows // PANEL) * PANEL, -(-n_images // PANEL) * PANEL + TILE), np.float32)
 
 
-@njit(nogil=True, inline="always")
+@njit(nogil=True)
 def _split(bits: np.uint32) -> np.uint32:
     """Bits of the nearest bfloat16 number, as those of a float32: ties to even."""
     return (bits + SEVEN + (bits >> HALF & ONE)) & SIGN

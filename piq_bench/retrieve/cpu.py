@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from piq_bench.records import Float32Array, FloatArray, Int32Array, IntArray
-from piq_bench.retrieve import kernel, plain
+from piq_bench.retrieve import kernel, plain, warm
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.definition import column_buffer, images_of, stored_vectors
@@ -296,6 +296,7 @@ def _count(
     job: _Job, points: kernel.Points, factors: Factors, found: Counts, progress: _Progress, *, guarded: bool
 ) -> bool:
     """Write the counts above and equal to each point; return False if an error of a product exceeds the guard."""
+    warm.wait()
     counts = np.zeros((job.threads, points.exact.size + points.norm.size), dtype=np.int32)
     tied = np.zeros((job.threads, points.exact.size), dtype=np.int32)
     idle: SimpleQueue[_Worker] = SimpleQueue()

@@ -5,11 +5,14 @@ compiling or torch's start; the compiled engine from there on; a GPU, if one wor
 Only the modules chosen here import torch.
 """
 
+import ctypes
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 from piq_bench.errors import BadUsage, Problem, printable
 from piq_bench.retrieve import plain
@@ -42,13 +45,24 @@ def choose(
         if problem is not None:
             raise BadUsage("--engine gpu", [problem])
         return _gpu_engine(faiss, tell)
-    if engine == "auto" and n_pairs >= GPU_PAIRS and _gpu_problem() is None:
+    if engine == "auto" and n_pairs >= GPU_PAIRS and _has_driver() and _gpu_problem() is None:
         return _gpu_engine(faiss, lambda message: None)
     if n_pairs >= COMPILED_PAIRS:
-        from piq_bench.retrieve import cpu
+        from piq_bench.retrieve import cpu, warm
 
+        warm.start()
         return cpu.count_ranks, cpu.ENGINE
     return plain.count_ranks, plain.ENGINE
+
+
+def _has_driver() -> bool:
+    """Whether a driver of a GPU that torch can use is installed: to import torch just for asking takes seconds."""
+    if Path("/dev/kfd").exists():  # AMD's
+        return True
+    for library in ("libcuda.so.1", "nvcuda.dll"):
+        with suppress(OSError, AttributeError):
+            return int(ctypes.CDLL(library).cuInit(0)) == 0
+    return False
 
 
 def _gpu_problem() -> Problem | None:

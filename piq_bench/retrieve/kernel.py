@@ -107,7 +107,7 @@ class Images(NamedTuple):
     first: int
 
 
-@njit(nogil=True, inline="always")
+@njit(nogil=True)
 def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.float32) -> np.int32:
     """The bucket of a value, from 0, below all points, to top + 1; never falls when the value rises."""
     place = (value - base) * scale
@@ -153,13 +153,13 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
             filled += 1
 
 
-@njit(nogil=True, inline="always")
+@njit(nogil=True)
 def _low(target: float, reach: float, slope: float) -> np.float32:
     """Lower end of a point's interval: products below it are below the point."""
     return F32(target - (reach + slope * abs(target)))
 
 
-@njit(nogil=True, inline="always")
+@njit(nogil=True)
 def _high(target: float, reach: float, slope: float) -> np.float32:
     """Upper end of a point's interval: products above it are above the point."""
     return F32(target + (reach + slope * abs(target)))
@@ -196,7 +196,7 @@ def count_block(
     n_images, dimension = images.vectors.shape
     n_buckets = points.table.shape[1] - 2
     top = F32(n_buckets)
-    table = np.empty_like(points.table[0])
+    table = np.empty(n_buckets + 2, points.table.dtype)
     apart = np.zeros((AT_ONCE, FEW_POINTS), np.int32)
     low, high = np.empty(FEW_POINTS + 1, np.float32), np.empty(FEW_POINTS + 1, np.float32)
     above = np.empty(RUN + VECTOR, np.uint32)  # values of a run: index and bucket, in one number
@@ -284,7 +284,7 @@ def count_block(
                     _fill_columns(images, group, is_cosine)
                 _define(own_vector, images.columns[group], is_cosine, sums)
             exact = sums[image % LANES]
-            below = np.searchsorted(exact_points, exact)
+            below = _skip(exact_points, 0, exact)
             count[below] += np.int32(1)
             while below < target.size and exact_points[below] == exact:
                 tied[first + below] += np.int32(1)
@@ -460,7 +460,7 @@ def _look_up(
     return _signed(n_listed)
 
 
-@njit(nogil=True, inline="always")
+@njit(nogil=True)
 def _look_up_one(
     listed: np.uint32, table: UnsignedArray, count: Int32Array, undecided: UnsignedArray, n_open: np.uint64
 ) -> np.uint64:
@@ -513,7 +513,7 @@ def _count_by_interval(
     return _signed(n_left)
 
 
-@njit(nogil=True, inline="always")
+@njit(nogil=True)
 def _signed(number: np.uint64) -> int:
     """A signed copy: an unsigned number mixed with signed ones would become a float."""
     return int(np.int64(number))

@@ -135,7 +135,10 @@ def _draw(source: np.random.PCG64, n_resamples: int, size: int) -> FloatArray:
     """Shape (n_resamples, size); counts of `size` draws with replacement. The bias, size / 2**32, is negligible."""
     if size == 0:
         return np.zeros((n_resamples, 0))
-    raw = np.asarray(source.random_raw(n_resamples * size)).reshape(n_resamples, size)
-    drawn = ((raw >> np.uint64(32)) * np.uint64(size) >> np.uint64(32)).astype(np.int64)
-    drawn += np.arange(n_resamples)[:, None] * size
-    return np.bincount(drawn.ravel(), minlength=n_resamples * size).reshape(n_resamples, size).astype(np.float64)
+    drawn = np.asarray(source.random_raw(n_resamples * size)).reshape(n_resamples, size)
+    drawn >>= np.uint64(32)  # all in place: there are millions
+    drawn *= np.uint64(size)
+    drawn >>= np.uint64(32)
+    drawn += np.arange(0, n_resamples * size, size, dtype=np.uint64)[:, None]
+    counts = np.bincount(drawn.ravel().view(np.int64), minlength=n_resamples * size)
+    return counts.reshape(n_resamples, size).astype(np.float64)

@@ -16,6 +16,8 @@ from piq_bench.metrics.sums import ordered_sum, segment_sums
 from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, IntArray, Submission
 from piq_bench.scoring.bootstrap import Clusters
 
+BLOCK_CLUSTERS = 1 << 13  # whose counts of all tasks are multiplied at a time
+
 
 @dataclass(frozen=True, eq=False)
 class LabelTally:
@@ -92,10 +94,9 @@ def reid_estimates(tally: ReidTally, weights: FloatArray) -> dict[str, FloatArra
 
 def f1_estimates(tallies: Mapping[str, LabelTally], weights: FloatArray) -> dict[str, FloatArray]:
     """Macro F1 by task; shape (n_weightings,), NaN where no label occurs."""
-    return {
-        name: macro_f1(weights @ tally.hits, weights @ tally.predicted, weights @ tally.true)
-        for name, tally in tallies.items()
-    }
+    parts = [part for tally in tallies.values() for part in (tally.hits, tally.predicted, tally.true)]
+    counts = iter(_weighted(parts, weights))
+    return {name: macro_f1(next(counts), next(counts), next(counts)) for name in tallies}
 
 
 def piq_estimates(
@@ -117,6 +118,18 @@ def point_estimates(estimates: Mapping[str, FloatArray]) -> dict[str, float | No
 def point_estimate(estimate: FloatArray | None) -> float | None:
     """The first weighting's number; None where it is undefined."""
     return None if estimate is None or np.isnan(estimate[0]) else float(estimate[0])
+
+
+def _weighted(parts: list[FloatArray], weights: FloatArray) -> list[FloatArray]:
+    """`weights @ part` for each part, in few passes over the weights: parts are narrow, and weights are large."""
+    if not parts:
+        return []
+    ends = np.cumsum([part.shape[1] for part in parts])
+    total = np.zeros((weights.shape[0], ends[-1]))
+    for first in range(0, weights.shape[1], BLOCK_CLUSTERS):
+        some = slice(first, first + BLOCK_CLUSTERS)
+        total += weights[:, some] @ np.concatenate([part[some] for part in parts], axis=1)
+    return np.split(total, ends[:-1], axis=1)
 
 
 def _as_sets(truth: IntArray, predicted: IntArray | BoolArray, n_labels: int) -> tuple[BoolArray, BoolArray]:

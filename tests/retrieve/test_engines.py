@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -33,6 +34,7 @@ def torch_with(*, gpu: bool, broken: bool = False) -> SimpleNamespace:
 def pretend_gpu(monkeypatch: pytest.MonkeyPatch, why_no_faiss: str = "") -> list[bool]:
     """Pretend that there is a working GPU; the list returned collects the `faiss` option of each call."""
     pretend(monkeypatch, torch_with(gpu=True))
+    monkeypatch.setattr(engines, "_has_driver", lambda: True)
     faiss_options: list[bool] = []
 
     def count_ranks(*_: object, faiss: bool) -> None:
@@ -68,6 +70,7 @@ def test_auto_uses_a_working_gpu_for_large_jobs_only(monkeypatch: pytest.MonkeyP
 
 
 def test_auto_does_not_use_a_broken_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_has_driver", lambda: True)
     for torch in (torch_with(gpu=False), torch_with(gpu=True, broken=True)):
         pretend(monkeypatch, torch)
         assert engines.choose("auto", engines.GPU_PAIRS)[1] == cpu.ENGINE
@@ -135,3 +138,24 @@ def test_the_result_says_which_engine_ran_and_its_digest_does_not(monkeypatch: p
         assert f'"{name}"' in result.stdout
         texts.append(next(line for line in result.stdout.splitlines() if '"digest"' in line))
     assert texts[0] == texts[1]
+
+
+def test_auto_does_not_import_torch_where_there_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise AssertionError("looked for torch")
+
+    monkeypatch.setattr(engines, "_has_driver", lambda: False)
+    monkeypatch.setattr(engines, "_gpu_problem", fails)
+    assert engines.choose("auto", engines.GPU_PAIRS)[1] == cpu.ENGINE
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(0, True), (100, False), (None, False)])
+def test_a_driver_without_a_device_is_none(answer: int | None, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def library(name: str) -> SimpleNamespace:
+        if answer is None:
+            raise OSError(name)
+        return SimpleNamespace(cuInit=lambda flags: answer)
+
+    monkeypatch.setattr("ctypes.CDLL", library)
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    assert engines._has_driver() is expected

@@ -1,0 +1,94 @@
+"""Compiles the kernel's longest function in a process of its own on the first run, while the data are read.
+
+Compiling takes seconds, on one core, and happens once per installation: the result goes to numba's cache on disk, from
+which this process then loads it. Where there is no such cache, or it is filled, no process is started.
+"""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from piq_bench.retrieve import kernel
+
+LONGEST_SECONDS = 120.0
+PROGRAM = "from piq_bench.retrieve import warm; warm.compile_kernel()"
+COUNT_BLOCK: Any = kernel.count_block  # a function that numba compiles has methods of its own
+
+_running: "list[subprocess.Popen[bytes]]" = []
+
+
+def start() -> None:
+    """Start to compile, unless it has been done. Does not wait, and tells of no trouble: `count_block` compiles too."""
+    if _running or not _is_wanted(COUNT_BLOCK):
+        return
+    with suppress(OSError):
+        _running.append(
+            subprocess.Popen(  # noqa: S603  (our own program; -P: nothing is imported from the folder we are in)
+                [sys.executable, "-P", "-c", PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+        )
+
+
+def wait() -> None:
+    """Wait for the process that compiles, if there is one."""
+    while _running:
+        process = _running.pop()
+        with suppress(subprocess.TimeoutExpired, OSError):
+            process.communicate(timeout=LONGEST_SECONDS)
+        process.kill()
+
+
+def compile_kernel() -> None:
+    """Compile `kernel.count_block` for the arguments that the engine gives it; ends when its parent ends."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    COUNT_BLOCK.compile(_argument_types())
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()  # a pipe that the system closes when the parent ends
+    os._exit(1)
+
+
+def _argument_types() -> tuple[Any, ...]:
+    from numba import typeof
+
+    rows, wholes = np.zeros((1, 1), np.float32), np.zeros(1, np.int64)
+    numbers, table = np.zeros(1), np.zeros((1, 1), np.uint16)
+    points = kernel.Points(
+        vectors=rows,
+        norm=numbers,
+        start=wholes,
+        exact=numbers,
+        target=numbers,
+        reach=numbers,
+        slope=numbers,
+        reach64=numbers,
+        table=table,
+        base=rows[0],
+        scale=rows[0],
+        excluded=np.zeros(1, np.int32),
+        excluded_first=wholes,
+        excluded_last=wholes,
+    )
+    images = kernel.Images(
+        vectors=rows, norm=numbers, columns=np.zeros((1, 1, 1)), built=np.zeros(1, np.bool_), first=0
+    )
+    counts = np.zeros(1, np.int32)
+    return tuple(map(typeof, (rows, 1, points, 0, images, True, counts, counts)))
+
+
+def _is_wanted(function: Any) -> bool:  # noqa: ANN401  (numba's own objects have no types)
+    """Whether numba has a cache on disk, and it holds no code of a function. Asks numba's inner parts, which may go."""
+    try:
+        return not function.signatures and not function._cache._cache_file._load_index()
+    except (AttributeError, OSError, ValueError, EOFError):
+        return False
