@@ -27,6 +27,7 @@ from piq_bench.errors import BadDataset, BadUsage, Problem, printable, quoted
 from piq_bench.export.columns import Column, columns_of
 from piq_bench.export.host import Settings
 from piq_bench.export.pages import Verbatim
+from piq_bench.group.stored import parameters_file
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import BUNDLED, read_benchmark
 from piq_bench.read.litter import is_litter
@@ -220,6 +221,9 @@ def reference_files(phase: Phase) -> Files:
             path = phase.folder / f"{table}{suffix}"
             if path.is_file():
                 files[path.name] = path.read_bytes()
+    beside = parameters_file(phase.folder / "groups.csv")
+    if "groups.csv" in files and beside.is_file():
+        files[beside.name] = beside.read_bytes()
     return files
 
 

@@ -18,7 +18,7 @@ from piq_bench.export.host import Failed, Scored, Settings, score_upload
 from piq_bench.read.npz import ZIP_ERRORS
 from piq_bench.write.files import PIECE_BYTES
 
-REFERENCE_SUFFIXES = (".toml", ".csv", ".parquet")
+REFERENCE_SUFFIXES = (".toml", ".csv", ".json", ".parquet")
 MAX_REFERENCE_BYTES = 16 << 30
 
 

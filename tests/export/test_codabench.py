@@ -216,7 +216,7 @@ def test_the_page_needs_no_script_and_loads_nothing(scored: Run) -> None:
 
 
 def when_codabench_reads(value: object) -> datetime:
-    """A time of competition.yaml as Codabench understands it: it cuts off the hours of all that YAML reads as a date."""
+    """A time of competition.yaml as Codabench understands it: of what YAML reads as a date, it keeps only the day."""
     if isinstance(value, date):  # a datetime too
         return datetime(value.year, value.month, value.day)
     assert isinstance(value, str)
