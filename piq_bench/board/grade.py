@@ -194,8 +194,8 @@ def _placeholders(metadata: Metadata) -> list[str]:
     """A warning that names every value of the guide's example that the author has not replaced; empty for none."""
     content = metadata.model_dump(mode="json")
     values = {"method.summary": content["method"]["summary"], **content}
-    kept = [f"{key} = {quoted(str(value))}" for key, value in PLACEHOLDERS.items() if values[key] == value]
-    return [f"{METADATA} still holds the guide's example: {', '.join(kept)}"] if kept else []
+    kept = [key for key, value in PLACEHOLDERS.items() if values[key] == value]
+    return [f"{METADATA} still has the values of the guide's example: {', '.join(kept)}"] if kept else []
 
 
 def _claims(entry: Entry, document: Mapping[str, Any]) -> list[Claim]:
