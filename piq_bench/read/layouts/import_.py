@@ -46,6 +46,7 @@ def import_dataset(path: Path, out: Path, layout: str | None = None, taxonomy: s
             benchmark,
             remark=f"imported from {benchmark.layout}",
             images_root=images_root,
+            exclude=rules.exclude or (),
             junk=rules.junk or (),
             distractors=rules.distractors or (),
         )
