@@ -26,6 +26,7 @@ from piq_bench import __version__
 from piq_bench.errors import BadDataset, BadUsage, Problem, printable, quoted
 from piq_bench.export.columns import Column, columns_of
 from piq_bench.export.host import Settings
+from piq_bench.export.kit import vocabulary_for_participants
 from piq_bench.export.pages import Verbatim
 from piq_bench.group.stored import parameters_file
 from piq_bench.metrics.fingerprint import fingerprint
@@ -238,7 +239,7 @@ def kit_files(phase: Phase) -> Files:
         example = Path(place) / "submission.npz"
         write_template(example, benchmark, dimension=KIT_DIMENSION, seed=0)
         return {
-            VOCABULARY: (phase.folder / VOCABULARY).read_bytes(),
+            VOCABULARY: vocabulary_for_participants(phase.folder / VOCABULARY),
             "annotations.csv": table.getvalue().encode(),
             "submission.npz": example.read_bytes(),
         }

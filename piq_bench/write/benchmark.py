@@ -7,7 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from piq_bench.records import CLASSIFICATION, NOT_ANNOTATED, RETRIEVAL, SPLITS, Benchmark, IntArray, Rule, Task
+from piq_bench.records import (
+    CLASSIFICATION,
+    NOT_ANNOTATED,
+    RETRIEVAL,
+    SAME_GROUP,
+    SPLITS,
+    Benchmark,
+    IntArray,
+    Rule,
+    Task,
+)
 
 SCHEMA = "piq-bench/benchmark/1"
 
@@ -17,9 +27,9 @@ def benchmark_toml(
     *,
     remark: str,
     images_root: str,
-    exclude: Iterable[Rule],
     junk: Iterable[str],
     distractors: Iterable[str],
+    exclude: Iterable[Rule] | None = None,
 ) -> str:
     """The text of benchmark.toml.
 
@@ -27,10 +37,14 @@ def benchmark_toml(
         benchmark: the data set.
         remark: where the data come from; a comment.
         images_root: folder of the images, absolute or relative to the file.
-        exclude: rules by which gallery images are no candidates; those for near-duplicates may await groups.
         junk: identities that take no part.
         distractors: identities that are nobody's.
+        exclude: rules by which gallery images are no candidates; those for near-duplicates may await groups. None for
+            the rules of the benchmark, and one for near-duplicates if it has no groups yet.
     """
+    if exclude is None:
+        awaiting = (SAME_GROUP,) if benchmark.groups is None and SAME_GROUP not in benchmark.exclude else ()
+        exclude = (*awaiting, *benchmark.exclude)
     shown = [[*rule.agree, *(f"~{column}" for column in rule.differ)] for rule in exclude]
     grouping = benchmark.grouping
     lines = [

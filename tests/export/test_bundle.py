@@ -101,6 +101,26 @@ def test_a_kit_holds_neither_labels_nor_identities(tmp_path: Path) -> None:
     assert kit.images.tolist() == plan.benchmark.images.tolist()
 
 
+def images_at(root: str) -> str:
+    return TOML + f"[images] # of mine\n# kept\nroot = '{root}'\n[grouping]\nthreshold = 5\n"
+
+
+@pytest.mark.parametrize("root", ["/home/zaphod/data", "C:\\\\zaphod", "../zaphod", "pictures/../../zaphod"])
+def test_a_kit_does_not_tell_where_the_organisers_images_are(root: str, tmp_path: Path) -> None:
+    phase = planned(dataset(tmp_path / "a", toml=images_at(root))).phases[0]
+    text = kit_files(phase)["benchmark.toml"].decode()
+    assert "zaphod" not in text and "# kept\n[grouping]\nthreshold = 5\n" in text
+    assert root.encode() in reference_files(phase)["benchmark.toml"]
+
+
+def test_a_kit_keeps_a_place_inside_the_data_set_and_refuses_what_it_cannot_remove(tmp_path: Path) -> None:
+    phase = planned(dataset(tmp_path / "a", toml=images_at("pictures"))).phases[0]
+    assert "root = 'pictures'\n" in kit_files(phase)["benchmark.toml"].decode()
+    inline = "images.root = '/home'\n" + TOML
+    with pytest.raises(BadDataset, match="images-root"):
+        kit_files(planned(dataset(tmp_path / "b", toml=inline)).phases[0])
+
+
 def with_rules(folder: Path) -> Path:
     """A data set whose rules name columns of the annotations, with groups of another tool."""
     rules = '[retrieval]\nexclude = [["group"], ["identity", "camera"], ["clothes"]]\n'
