@@ -252,6 +252,7 @@ def test_the_bundle_holds_what_codabench_asks_for(worker: FakeWorker) -> None:
     keys = [column["key"] for column in board["columns"]]
     assert keys == [*KEYS, "piq_low", "piq_high"] and [column["index"] for column in board["columns"]] == [*range(7)]
     assert all(column["sorting"] == "desc" and len(column["key"]) <= 36 for column in board["columns"])
+    assert len(set(keys)) == len(keys) and all(0 < len(column["title"]) <= 36 for column in board["columns"])
     assert [column["key"] for column in board["columns"] if column["hidden"]] == ["piq_low", "piq_high"]
     assert len(board["title"]) <= 64
     dockerfile = (worker.files / "image" / "Dockerfile").read_text(encoding="utf-8")
