@@ -140,9 +140,10 @@ def groups_command(
             write_text(json_file, groups_json(report))
         to_print = groups_json(report) if json_file == STDOUT else groups_table(report, colour=sys.stdout.isatty())
         click.echo(to_print, nl=False)
-        beside = f", with its parameters in {parameters_file(path).name}" if path.suffix == ".csv" else ""
-        click.echo(f"written: {path}{beside}", err=True)
+        click.echo(f"written: {path}", err=True)
         note_other_grouping(benchmark, report)
+        if path.suffix == ".csv":
+            click.echo(f"the parameters are in {parameters_file(path).name}; keep both files together", err=True)
         if check and report.warnings:
             remedy = "lower --threshold, or use --within-source, --min-quality or --mode neighbours"
             problems = [Problem(warning.code, "groups", warning.text, remedy) for warning in report.warnings]
