@@ -114,7 +114,7 @@ def groups_command(
         folder = benchmark.root if benchmark.root is not None and dataset.is_dir() else dataset  # may lie one deeper
         path = checked_output(out or folder / DEFAULT_OUT, force=force)
         cache_path = path.with_name(path.name + CACHE_SUFFIX)
-        refuse_links([*([path, parameters_file(path)] if out is None else []), cache_path])
+        refuse_links([*([path] if out is None else []), cache_path])
         try:
             with progress_bar("images", len(benchmark.test_rows)) as advance:
                 report = build_groups(

@@ -333,6 +333,9 @@ def write_csv(path: Path, columns: Mapping[str, list[object]], parameters: str) 
 
     The parameters appear first: a table without them would be read as that of another tool.
     """
+    if parameters_file(path).is_symlink():  # it came with the data and may lead anywhere
+        found = f"{parameters_file(path).name} beside it is a link"
+        raise BadUsage(str(path), [Problem("link", "--out", found, "remove it, or name another file by --out")])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -57,7 +57,8 @@ def foreign_file(path: Path) -> Path | None:
     beside = parameters_file(path)
     if path.exists() and not was_written_here(path):
         return path
-    if path.suffix == ".csv" and beside.exists() and _parameters_beside(path) is None:
+    is_strange = beside.is_symlink() or (beside.exists() and _parameters_beside(path) is None)
+    if path.suffix == ".csv" and is_strange:
         return beside
     return None
 

@@ -72,7 +72,8 @@ def test_parameters_are_not_written_over_a_strange_file_or_through_a_link(datase
     beside.rename(dataset / "elsewhere.json")
     beside.symlink_to("elsewhere.json")
     before = beside.read_bytes()
-    assert "is a link" in groups(dataset).stderr
+    assert "groups.csv.json' exists" in groups(dataset).stderr
+    assert "is a link" in groups(dataset, "--force").stderr
     assert beside.read_bytes() == before
 
 
