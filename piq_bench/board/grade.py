@@ -1,4 +1,7 @@
-"""Grades an entry: scores it again, checks its claims to the last bit, and compares it with the other entries."""
+"""Grades an entry: scores it again, checks its claims to the last bit, and compares it with the other entries.
+
+The author gets a ready claim of what was computed, and is told which values of the guide's example are still there.
+"""
 
 import json
 import unicodedata
@@ -7,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from piq_bench.board.entries import Entry, read_entry
+from piq_bench.board.entries import RESULT, Entry, entries_in, read_entry
+from piq_bench.board.metadata import FILE as METADATA
+from piq_bench.board.metadata import Metadata
 from piq_bench.board.near_copies import near_copies
 from piq_bench.board.result import SCHEMA, read_result
-from piq_bench.errors import BadInput, BadUsage, Problem, printable, quoted
+from piq_bench.errors import BadInput, BadUsage, Problem, first_few, printable, quoted
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, Submission
 from piq_bench.report.disclosure import disclosed_document
@@ -19,6 +24,15 @@ from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
 from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import require_numbers, score
+
+# The values of metadata.toml in submissions/README.md that every author must replace.
+PLACEHOLDERS: Mapping[str, object] = {
+    "name": "my model",
+    "team": "my group",
+    "authors": ["A. Author", "B. Author"],
+    "code": "https://example.org/my-model",
+    "method.summary": "What it is, in one or two sentences.",
+}
 
 
 @dataclass(frozen=True)
@@ -109,9 +123,40 @@ def grade(
         status="partial" if result.piq is None else "scored",
         claims=tuple(_claims(entry, document)),
         copies=tuple(copies),
-        warnings=(*notes, *warnings),
+        warnings=(*notes, *_placeholders(entry.metadata), *warnings),
         document=document,
     )
+
+
+def claim_block(grade: Grade) -> str:
+    """The lines of metadata.toml that claim what was computed; empty if the entry's own claims say it already.
+
+    >>> document = {"piq": 0.5, "protocol": {"digest": "0f"}}
+    >>> print(claim_block(Grade("mine", "scored", (), (), (), document)))
+    [claimed]
+    piq = 0.5
+    digest = "0f"
+    """
+    if grade.claims and all(claim.holds for claim in grade.claims):
+        return ""
+    piq = grade.document["piq"]
+    return "\n".join(
+        ["[claimed]", *([] if piq is None else [f"piq = {piq!r}"]), f'digest = "{_digest(grade.document)}"']
+    )
+
+
+def refuse_folder_of_entries(folder: Path) -> None:
+    """Raise BadUsage if a folder is no entry but holds some; entries without a result come first in the message."""
+    if not folder.is_dir() or (folder / METADATA).exists():
+        return
+    found = [path for path in entries_in(folder) if (path / METADATA).is_file()]
+    if not found:
+        return
+    found.sort(key=lambda path: (path / RESULT).exists())  # keeps the order of names
+    holds = f"holds {len(found)} {'entries' if len(found) > 1 else 'entry'}: "
+    holds += first_few([path.name for path in found], len(found))
+    remedy = f"name one of them: piq grade {printable(found[0])}"
+    raise BadUsage(str(folder), [Problem("many-entries", "ENTRY", holds, remedy)])
 
 
 def result_json(grade: Grade, disclosure: str = "full") -> str:
@@ -143,6 +188,14 @@ def _document(entry: Entry, result: Score) -> Mapping[str, Any]:
 
 def _digest(document: Mapping[str, Any]) -> str:
     return str(document["protocol"]["digest"])
+
+
+def _placeholders(metadata: Metadata) -> list[str]:
+    """A warning that names every value of the guide's example that the author has not replaced; empty for none."""
+    content = metadata.model_dump(mode="json")
+    values = {"method.summary": content["method"]["summary"], **content}
+    kept = [key for key, value in PLACEHOLDERS.items() if values[key] == value]
+    return [f"{METADATA} still has the values of the guide's example: {', '.join(kept)}"] if kept else []
 
 
 def _claims(entry: Entry, document: Mapping[str, Any]) -> list[Claim]:

@@ -183,7 +183,7 @@ def croissant_command(dataset: Path, out: Path | None, published: datetime, forc
     help="Date of the evaluation, such as 2026-12-24. [default: today]",
 )
 @click.option("--source-url", help="Web page about the evaluation.")
-@click.option("--source-name", help="Title of the page at --source-url.")
+@click.option("--source-name", help="Title of the page at --source-url, which is then needed.")
 @click.option("--force", is_flag=True, help=FORCE_HELP)
 def hf_eval_command(
     score_file: Path,

@@ -74,7 +74,7 @@ def grade_command(
     with exit_codes(), redacted_problems(disclosure), tempfile.TemporaryDirectory() as scratch:
         from piq_bench.board import ledger as book
         from piq_bench.board.entries import entries_in, read_entry
-        from piq_bench.board.grade import grade, result_json
+        from piq_bench.board.grade import grade, refuse_folder_of_entries, result_json
         from piq_bench.board.pull_request import FOLDER, arrived_entry
         from piq_bench.board.reference import fetch as fetch_predictions
         from piq_bench.board.result import published_digest, valid_published_digest
@@ -94,6 +94,7 @@ def grade_command(
             graded = read_entry(arrived_entry(Path(), str(base), str(head), Path(scratch)))
             others = entries_in(Path(FOLDER)) if Path(FOLDER).is_dir() else []
         else:
+            refuse_folder_of_entries(entry)
             graded = read_entry(entry)
             others = entries_in(graded.folder.resolve().parent)
         if ledger is None and write:
@@ -217,7 +218,8 @@ def print_ledger_line(line: "Line", digest: str) -> None:
 
 
 def print_grade(result: "Grade") -> None:
-    """Print PIQ, the claims, the warnings and the digest."""
+    """Print PIQ, the claims, the warnings, the digest, and a claim to copy unless the entry's own claims hold."""
+    from piq_bench.board.grade import claim_block
     from piq_bench.report.rows import percent
 
     click.echo(f"entry   {result.entry}: {result.status}, PIQ {percent(result.document['piq'])}")
@@ -227,6 +229,9 @@ def print_grade(result: "Grade") -> None:
     for warning in result.warnings:
         click.echo(f"note    {printable(warning, 200)}")
     click.echo(f"digest  {result.document['protocol']['digest']}")
+    if block := claim_block(result):
+        change = "replace [claimed] in" if result.claims else "add to the end of"
+        click.echo(f"\nTo claim these scores, {change} metadata.toml:\n\n{block}")
 
 
 def failures(result: "Grade", *, claims: bool) -> list[Problem]:

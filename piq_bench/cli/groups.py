@@ -99,6 +99,7 @@ def groups_command(
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import GateNotMet, Problem
         from piq_bench.group.build import build_groups, write_groups
+        from piq_bench.group.stored import parameters_file
         from piq_bench.images.folder import required_images_folder
         from piq_bench.limits import MAX_IMAGE_PIXELS
         from piq_bench.read.dataset import read_benchmark
@@ -141,6 +142,8 @@ def groups_command(
         click.echo(to_print, nl=False)
         click.echo(f"written: {path}", err=True)
         note_other_grouping(benchmark, report)
+        if path.suffix == ".csv":
+            click.echo(f"the parameters are in {parameters_file(path).name}; keep both files together", err=True)
         if check and report.warnings:
             remedy = "lower --threshold, or use --within-source, --min-quality or --mode neighbours"
             problems = [Problem(warning.code, "groups", warning.text, remedy) for warning in report.warnings]
@@ -176,15 +179,15 @@ def checked_output(path: Path, *, force: bool) -> Path:
     import os
 
     from piq_bench.errors import BadUsage, Problem
-    from piq_bench.group.stored import was_written_here
+    from piq_bench.group.stored import foreign_file
 
     problem = None
     if path.suffix not in (".csv", ".parquet"):
         problem = Problem("bad-suffix", "--out", f"got '{path.name}'", "the name must end in .csv or .parquet")
     elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
         problem = Problem("cannot-write", "--out", f"cannot write '{path}'", "choose a folder that can be written")
-    elif path.exists() and not force and not was_written_here(path):
-        found = f"'{path}' exists and was not written by `piq groups`"
+    elif not force and (foreign := foreign_file(path)) is not None:
+        found = f"'{foreign}' exists and was not written by `piq groups`"
         remedy = "choose another name, or use --force to overwrite it"
         problem = Problem("foreign-file", "--out", found, remedy)
     if problem:

@@ -53,6 +53,7 @@ def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     "--files/--no-files", default=True, show_default=True, help="Check for missing, empty and identical image files."
 )
 @follow_links_option
+@click.option("--dataset", "named", type=click.Path(path_type=Path), help="Same as DATASET, as in other commands.")
 def stats_command(
     dataset: Path | None,
     ks: tuple[Fraction, ...],
@@ -61,12 +62,18 @@ def stats_command(
     layout: str,
     files: bool,
     follow_links: bool,
+    named: Path | None,
 ) -> None:
     """Describe DATASET and check it.
 
     DATASET is a folder with benchmark.toml and annotations, a public data set, or a table of labels. The
     default is $PIQ_DATASET, or the bundled portrait-mini. The exit code is 4 if the data set is not fit for scoring.
     """
+    if named is not None:
+        given = click.get_current_context().get_parameter_source("dataset")
+        if given is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("name one data set: as DATASET or by --dataset")
+        dataset = named
     with exit_codes():
         import shutil
         from dataclasses import replace

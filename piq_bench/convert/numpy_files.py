@@ -49,14 +49,21 @@ def read_image_folder(path: Path) -> Features:
     """Read a folder of one .npy file per image, named by the image's base name up to its first dot (fast-reid).
 
     Raises:
-        BadSubmission: with every file that cannot be read or whose vector differs in size from the first.
+        BadSubmission: with every file that cannot be read or whose vector differs in size from the first, or if files
+            are links, which may lead to any file of this machine.
     """
     try:
         with os.scandir(path) as entries:
-            found = [entry.name for entry in entries if entry.name.endswith(".npy") and entry.is_file()]
+            named = [entry for entry in entries if entry.name.endswith(".npy") and not is_litter(entry.name)]
+        found = [entry for entry in named if entry.is_symlink() or entry.is_file()]
     except OSError as error:
         raise unreadable(path, error) from None
-    files = sorted(name for name in found if not is_litter(name))
+    links = sorted(entry.name for entry in found if entry.is_symlink())
+    if links:
+        told = f"holds {len(links)} {'links' if len(links) > 1 else 'link'}: {first_few(links, len(links))}"
+        remedy = "copy the files that the links lead to, for example by `cp -rL`, if you trust them"
+        raise refusal(path, "link", told, remedy)
+    files = sorted(entry.name for entry in found)
     if not files:
         remedy = "expected one .npy file for each image, or the arrays of a submission"
         raise refusal(path, "no-features", "holds no .npy files", remedy)

@@ -26,7 +26,9 @@ from piq_bench import __version__
 from piq_bench.errors import BadDataset, BadUsage, Problem, printable, quoted
 from piq_bench.export.columns import Column, columns_of
 from piq_bench.export.host import Settings
+from piq_bench.export.kit import vocabulary_for_participants
 from piq_bench.export.pages import Verbatim
+from piq_bench.group.stored import parameters_file
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import BUNDLED, read_benchmark
 from piq_bench.read.litter import is_litter
@@ -220,6 +222,9 @@ def reference_files(phase: Phase) -> Files:
             path = phase.folder / f"{table}{suffix}"
             if path.is_file():
                 files[path.name] = path.read_bytes()
+    beside = parameters_file(phase.folder / "groups.csv")
+    if "groups.csv" in files and beside.is_file():
+        files[beside.name] = beside.read_bytes()
     return files
 
 
@@ -234,7 +239,7 @@ def kit_files(phase: Phase) -> Files:
         example = Path(place) / "submission.npz"
         write_template(example, benchmark, dimension=KIT_DIMENSION, seed=0)
         return {
-            VOCABULARY: (phase.folder / VOCABULARY).read_bytes(),
+            VOCABULARY: vocabulary_for_participants(phase.folder / VOCABULARY),
             "annotations.csv": table.getvalue().encode(),
             "submission.npz": example.read_bytes(),
         }

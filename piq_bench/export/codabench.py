@@ -5,6 +5,7 @@ program is the evaluator itself and one command; the columns of the leaderboard 
 """
 
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ COMMAND = "python3 -m piq_bench.export.codabench_program /app/input /app/output"
 # host[:port]/path:tag or host[:port]/path@digest, as container engines accept it
 IMAGE = re.compile(r"[a-z0-9]+([._:/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
 TIME_LIMIT_SECONDS = 3600  # per submission; even a full-size gallery takes seconds, but a host may be busy
+ONE_SECOND = timedelta(seconds=1)
 TITLES = {
     "overview": "Overview",
     "data": "Data",
@@ -101,8 +103,8 @@ def competition(plan: Plan, image: str) -> dict[str, Any]:
         {
             "index": index,
             "name": phase.name,
-            "start": phase.start,
-            "end": phase.end,
+            "start": date_text(phase.start),
+            "end": date_text(phase.end - ONE_SECOND),  # Codabench refuses a phase that ends when the next one starts
             "tasks": [index],
             "max_submissions_per_day": plan.per_day,
             "max_submissions": plan.in_all,
@@ -116,6 +118,11 @@ def competition(plan: Plan, image: str) -> dict[str, Any]:
         {"title": plan.title, "key": "main", "submission_rule": "Force_Best", "columns": board_columns(plan)}
     ]
     return content
+
+
+def date_text(when: datetime) -> str:
+    """A time in UTC as text, which YAML quotes: of a time without quotes, Codabench keeps only the day."""
+    return when.isoformat(sep=" ", timespec="seconds")
 
 
 def board_columns(plan: Plan) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from piq_bench.errors import BadDataset, Problem, quoted
 from piq_bench.export.bundle import SUFFIXES, write_file
-from piq_bench.group.stored import CSV_MARK
+from piq_bench.group.stored import CSV_MARK, parameters_file
 from piq_bench.images.folder import images_folder
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.annotations import LABEL_SEPARATOR
@@ -30,6 +30,7 @@ FORMATS = {
     ".csv": "text/csv",
     ".parquet": "application/x-parquet",
     ".toml": "application/toml",
+    ".json": "application/json",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".png": "image/png",
@@ -134,7 +135,10 @@ def write_croissant(path: Path, benchmark: Benchmark, folder: Path, about: About
     write_file(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode(), force=force)
     groups = _table(folder, "groups")
     if groups is not None and _has_comment(groups):
-        return [f"{groups.name} begins with a comment, which Croissant cannot skip: listed as a file without records"]
+        return [
+            f"{groups.name} begins with a comment, which Croissant cannot skip: listed as a file without records; "
+            "`piq groups` of this version writes it without"
+        ]
     return []
 
 
@@ -154,6 +158,8 @@ def croissant(benchmark: Benchmark, folder: Path, about: About) -> Json:
     if groups is not None and benchmark.groups is not None and not _has_comment(groups):
         records.append(_groups(groups, benchmark.groups))
     files = [folder / VOCABULARY, annotations, *([] if groups is None else [groups])]
+    if groups is not None and groups.suffix == ".csv" and parameters_file(groups).is_file():
+        files.append(parameters_file(groups))
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",

@@ -3,7 +3,7 @@
 EvalAI's own workers support Python only up to 3.9, so the challenge uses remote evaluation: `remote_evaluation/` takes
 submissions from EvalAI's queue and scores them on the organiser's machine, which has the labels. The archive to upload
 (`challenge.zip`) holds configuration, pages and a package that hosted workers can call. It holds the labels only if
-the organiser asks for that.
+the organiser asks for that; hosted workers of the organiser's own server then score, and no remote worker.
 """
 
 import json
@@ -43,8 +43,9 @@ def write_evalai(path: Path, plan: Plan, *, upload_labels: bool = False, force: 
 
 def evalai_files(plan: Plan, *, upload_labels: bool) -> Files:
     """All files of a bundle by path."""
+    values = bundle.page_values(plan, "EvalAI")
     files: Files = {
-        "README.md": markdown_page("evalai.md", bundle.page_values(plan, "EvalAI")).encode(),
+        "README.md": markdown_page("evalai.md", values | {"upload_labels": upload_labels}).encode(),
         ARCHIVE: bundle.zipped(challenge_files(plan, upload_labels=upload_labels)),
         **in_folder("remote_evaluation", bundle.evaluator_files()),
         f"remote_evaluation/{SETTINGS}": settings_json(plan.settings).encode(),
@@ -63,7 +64,7 @@ def challenge_files(plan: Plan, *, upload_labels: bool) -> Files:
     pages = {page: html_page(markdown_page(f"{page}.md", values)) for page in PAGES}
     pages["overview"] += pages.pop("data")  # EvalAI has no separate page for data
     files: Files = {
-        CONFIG: yaml_text(challenge_config(plan)).encode(),
+        CONFIG: yaml_text(challenge_config(plan, upload_labels=upload_labels)).encode(),
         "logo.png": logo_png(),
         SCRIPT: bundle.zipped(script_files(plan)),
         **{f"templates/{page}.html": text.encode() for page, text in pages.items()},
@@ -97,7 +98,7 @@ def annotation_file(phase: Phase) -> str:
     return f"annotations/{phase.codename}.zip"
 
 
-def challenge_config(plan: Plan) -> dict[str, Any]:
+def challenge_config(plan: Plan, *, upload_labels: bool) -> dict[str, Any]:
     """The content of challenge_config.yaml."""
     return {
         "title": plan.title,
@@ -109,7 +110,7 @@ def challenge_config(plan: Plan) -> dict[str, Any]:
         "submission_guidelines": "templates/submission.html",
         "leaderboard_description": "All scores are in per cent; higher is better. PIQ is the mean over the aspects.",
         "evaluation_script": SCRIPT,
-        "remote_evaluation": True,
+        "remote_evaluation": not upload_labels,  # EvalAI gives such a challenge no workers
         "is_docker_based": False,
         "start_date": plan.phases[0].start,
         "end_date": plan.phases[-1].end,

@@ -6,9 +6,10 @@ exception whose text names all problems. A hosted worker calls this code in its 
 end the process.
 """
 
+import json
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from piq_bench.export.host import Failed, Scored, Settings, score_upload
 from piq_bench.read.npz import ZIP_ERRORS
 from piq_bench.write.files import PIECE_BYTES
 
-REFERENCE_SUFFIXES = (".toml", ".csv", ".parquet")
+REFERENCE_SUFFIXES = (".toml", ".csv", ".json", ".parquet")
 MAX_REFERENCE_BYTES = 16 << 30
 
 
@@ -25,7 +26,9 @@ class EvaluationError(Exception):
     """Why a submission has no score; its author reads the text."""
 
 
-def evaluate(reference: Path, upload: Path, split: str, settings: Settings) -> dict[str, Any]:
+def evaluate(
+    reference: Path, upload: Path, split: str, settings: Settings, *, tell: Callable[[str], None] = print
+) -> dict[str, Any]:
     """Score a submission for EvalAI.
 
     Args:
@@ -33,6 +36,7 @@ def evaluate(reference: Path, upload: Path, split: str, settings: Settings) -> d
         upload: file that the participant uploaded.
         split: codename of the split.
         settings: settings of the bundle.
+        tell: called with each note for the participant, who sees what a hosted worker prints.
 
     Returns:
         A result that can be written as JSON, with finite numbers only.
@@ -42,7 +46,10 @@ def evaluate(reference: Path, upload: Path, split: str, settings: Settings) -> d
     """
     try:
         with tempfile.TemporaryDirectory() as place:
-            return result_of(score_upload(_unpacked(reference, Path(place)), upload, settings), split)
+            scored = score_upload(_unpacked(reference, Path(place)), upload, settings)
+            for note in scored.notes:
+                tell(f"note: {note}")
+            return result_of(scored, split)
     except (BadInput, Failed) as refusal:
         raise EvaluationError(str(refusal)) from None
     except MemoryError:
@@ -56,7 +63,7 @@ def result_of(scored: Scored, split: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "result": [{split: dict(scored.row)}],
         "submission_result": scored.document,
-        "submission_metadata": scored.full_document,
+        "submission_metadata": json.dumps(scored.full_document, allow_nan=False),  # EvalAI writes text into a file
     }
     if scored.half_widths is not None:  # for all columns or none: a gap would break EvalAI's leaderboard
         found["error"] = [{split: {f"error_{key}": width for key, width in scored.half_widths.items()}}]

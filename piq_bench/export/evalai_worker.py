@@ -159,31 +159,38 @@ def handle_next_message(
     codename = str(_request(challenge, "GET", address).get("codename"))
     update = UPDATE.format(challenge=_safe(challenge.challenge))
     outcome = {"challenge_phase": phase, "submission": number, "stdout": "", "stderr": "", "metadata": ""}
+    notes: list[str] = []
     with tempfile.TemporaryDirectory() as place:
         try:
             upload = _download(challenge, str(submission.get("input_file", "")), Path(place))
             _request(challenge, "PATCH", update, {"submission": number, "job_name": "", "submission_status": "RUNNING"})
             if codename not in splits:
                 raise EvaluationError(f"phase {printable(codename)} is not in this bundle; tell the organiser")
-            found = _evaluate(reference / codename, upload, splits[codename], settings, log)
+            found = _evaluate(reference / codename, upload, splits[codename], settings, notes.append, log)
         except EvaluationError as failure:
             outcome |= {"submission_status": "FAILED", "stderr": str(failure)[:MAX_MESSAGE]}
         else:
             outcome |= {
                 "submission_status": "FINISHED",
+                "stdout": "".join(f"{note}\n" for note in notes)[:MAX_MESSAGE],
                 "result": json.dumps(remote_result(found), allow_nan=False),
-                "metadata": json.dumps(found["submission_metadata"], allow_nan=False),  # only organisers see it
+                "metadata": found["submission_metadata"],  # only organisers see it
             }
     _send_result(challenge, update, outcome)
     log(f"submission {printable(number)}: {outcome['submission_status'].lower()}")
 
 
 def _evaluate(
-    reference: Path, upload: Path, split: str, settings: Settings, log: Callable[[str], None]
+    reference: Path,
+    upload: Path,
+    split: str,
+    settings: Settings,
+    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict[str, Any]:
     """Score a submission. A bug is logged in full for the organiser; the participant sees only its type."""
     try:
-        return evaluate(reference, upload, split, settings)
+        return evaluate(reference, upload, split, settings, tell=tell)
     except EvaluationError:
         raise
     except Exception as bug:

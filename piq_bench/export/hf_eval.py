@@ -5,20 +5,24 @@ copied from the file, not computed again; others can check them by the digest in
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from piq_bench.documents import parse_json
-from piq_bench.errors import BadUsage, Problem, printable
+from piq_bench.errors import BadUsage, Problem, printable, quoted
 from piq_bench.export.bundle import write_file
 from piq_bench.export.columns import MAP, PER_CENT, RANK1, key_of
 from piq_bench.export.pages import yaml_text
 from piq_bench.report.json import SCHEMA
 
 MAX_BYTES = 16 << 20
+# As the hub's own client checks names of repositories; a name without an owner is of no data set that users can make.
+DATASET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,12 @@ def write_hf_eval(path: Path, score_file: Path, source: Source, *, force: bool =
         The number of entries.
 
     Raises:
-        BadUsage: if `score_file` is not a score file or holds no numbers, or the YAML file exists.
+        BadUsage: if `source` is not as the hub wants it, `score_file` is not a score file or holds no numbers, or the
+            YAML file exists.
     """
+    problems = _source_problems(source)
+    if problems:
+        raise BadUsage("hf-eval", problems)
     entries = hf_eval(_read(score_file), source)
     if not entries:
         problem = Problem("no-numbers", score_file.name, "holds no number", "the score file of a complete submission")
@@ -78,6 +86,31 @@ def hf_eval(document: Mapping[str, Any], source: Source) -> list[dict[str, Any]]
         }
         for key, value in _numbers(document)
     ]
+
+
+def _source_problems(source: Source) -> list[Problem]:
+    """Problems of what the user says about an evaluation, by the rules of the hub's own client."""
+    problems = []
+    name = source.dataset
+    ends_badly = name.endswith((".", "-", ".git")) or name.partition("/")[0].endswith((".", "-"))
+    if len(name) > 193 or not DATASET.fullmatch(name) or ends_badly or "--" in name or ".." in name:
+        remedy = "owner/name of a data set on the hub, such as lab/portrait: the end of its web address"
+        problems.append(Problem("bad-dataset", "--dataset-id", f"is {quoted(name)}", remedy))
+    if source.url is None and source.name is not None:
+        found = "is the title of a page whose address is not given"
+        problems.append(Problem("no-source", "--source-name", found, "add --source-url"))
+    if source.url is not None and not _is_web_address(source.url):
+        remedy = "a web address, such as https://example.org/results"
+        problems.append(Problem("bad-address", "--source-url", f"is {quoted(source.url)}", remedy))
+    return problems
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
 
 
 def _numbers(document: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -24,7 +24,6 @@ from piq_bench.group.nodes import Nodes, make_nodes
 from piq_bench.group.positives import signed_codes
 from piq_bench.group.selftest import wrong_hashes
 from piq_bench.group.stored import (
-    CSV_MARK,
     METADATA_KEY,
     SCHEMA,
     SOURCE_COLUMN,
@@ -32,13 +31,14 @@ from piq_bench.group.stored import (
     as_benchmark_rows,
     checksums,
     hex_digits,
+    parameters_file,
 )
 from piq_bench.group.sweep import HIGHEST_SHOWN, ImageRoles, Sweep, sweep
 from piq_bench.group.warnings import GroupWarning, warnings_of
 from piq_bench.images.folder import LINK_REMEDIES
 from piq_bench.limits import MAX_IMAGE_PIXELS
 from piq_bench.records import GALLERY, QUERY, Benchmark, BoolArray, Grouping, Groups, IntArray
-from piq_bench.write.files import write_text, written_whole
+from piq_bench.write.files import write_texts, written_whole
 
 HIGHEST_THRESHOLD = HIGHEST_SHOWN
 HIGHEST_QUALITY = 510  # of alternating black and white pixels
@@ -294,7 +294,7 @@ def hash_column(hashed: HashedImages) -> list[str]:
 
 
 def write_groups(path: Path, report: GroupReport) -> None:
-    """Writes groups.csv or groups.parquet, by suffix, whole or not at all.
+    """Writes groups.csv with its parameters in groups.csv.json, or groups.parquet, by suffix, whole or not at all.
 
     Raises:
         BadUsage: if the suffix is neither, or the file cannot be written.
@@ -314,12 +314,12 @@ def write_groups(path: Path, report: GroupReport) -> None:
     }
     if report.source is not None:
         columns[SOURCE_COLUMN] = report.source.tolist()
-    header = json.dumps(report.groups.parameters, ensure_ascii=True)
+    parameters = report.groups.parameters
     try:
         if path.suffix == ".parquet":
-            write_parquet(path, columns, header)
+            write_parquet(path, columns, json.dumps(parameters, ensure_ascii=True))
         elif path.suffix == ".csv":
-            write_csv(path, columns, header)
+            write_csv(path, columns, json.dumps(parameters, ensure_ascii=True, indent=2))
         else:
             problem = Problem("bad-suffix", "--out", f"got '{path.name}'", "the name must end in .csv or .parquet")
             raise BadUsage(str(path), [problem])
@@ -328,14 +328,19 @@ def write_groups(path: Path, report: GroupReport) -> None:
         raise BadUsage(str(path), [problem]) from error
 
 
-def write_csv(path: Path, columns: Mapping[str, list[object]], header: str) -> None:
-    """Writes the header as a comment on the first line, then the table."""
+def write_csv(path: Path, columns: Mapping[str, list[object]], parameters: str) -> None:
+    """Writes the table, and the parameters beside it.
+
+    The parameters appear first: a table without them would be read as that of another tool.
+    """
+    if parameters_file(path).is_symlink():  # it came with the data and may lead anywhere
+        found = f"{parameters_file(path).name} beside it is a link"
+        raise BadUsage(str(path), [Problem("link", "--out", found, "remove it, or name another file by --out")])
     text = io.StringIO()
-    text.write(f"{CSV_MARK}{header}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
-    write_text(path, text.getvalue())
+    write_texts({path: text.getvalue(), parameters_file(path): parameters + "\n"})  # the last one appears first
 
 
 def write_parquet(path: Path, columns: Mapping[str, list[object]], header: str) -> None:

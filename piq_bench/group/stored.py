@@ -1,4 +1,7 @@
-"""Defines the groups file for its writer and its reader: columns, header, checksums and the numbering of groups.
+"""Defines the groups file for its writer and its reader: columns, parameters, checksums and the numbering of groups.
+
+The parameters of a Parquet file are in its metadata. Those of a CSV file are in a JSON file beside it, groups.csv.json,
+so that every tool reads the table; earlier versions wrote them into a comment on the first line.
 
 A group's number is the position of its first image, from 0, among all query and gallery images in ascending order of
 their ids. An image without near-duplicates is a group of its own.
@@ -11,10 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from piq_bench.documents import parse_json
 from piq_bench.records import NO_GROUP, IntArray
 
 SCHEMA = "piq-bench/groups/1"
-CSV_MARK = f"# {SCHEMA} "
+CSV_MARK = f"# {SCHEMA} "  # of earlier versions
+PARAMETERS_SUFFIX = ".json"
+MAX_PARAMETERS_BYTES = 1 << 20
 METADATA_KEY = b"piq-bench"
 SOURCE_COLUMN = "source"  # written only if just images of the same source are linked
 WITHIN_SOURCE = "source"
@@ -25,8 +31,40 @@ def columns(hash_name: str) -> tuple[str, ...]:
     return ("image", hash_name, "group", "quality", "bytes_sha256")
 
 
+def parameters_file(path: Path) -> Path:
+    """The JSON file that holds the parameters of a CSV file, beside it."""
+    return path.with_name(path.name + PARAMETERS_SUFFIX)
+
+
+def parameters_text(path: Path) -> bytes | None:
+    """The content of the JSON file beside a CSV file; None if there is no such file.
+
+    Raises:
+        ValueError: if it is too large.
+        OSError: if it cannot be read.
+    """
+    if path.suffix != ".csv" or not parameters_file(path).is_file():
+        return None
+    with parameters_file(path).open("rb") as stream:
+        content = stream.read(MAX_PARAMETERS_BYTES + 1)
+    if len(content) > MAX_PARAMETERS_BYTES:
+        raise ValueError(f"has more than {MAX_PARAMETERS_BYTES} bytes")
+    return content
+
+
+def foreign_file(path: Path) -> Path | None:
+    """The file that writing groups would replace although `piq groups` did not write it; None if there is none."""
+    beside = parameters_file(path)
+    if path.exists() and not was_written_here(path):
+        return path
+    is_strange = beside.is_symlink() or (beside.exists() and _parameters_beside(path) is None)
+    if path.suffix == ".csv" and is_strange:
+        return beside
+    return None
+
+
 def was_written_here(path: Path) -> bool:
-    """Whether a groups file has the header that `piq groups` writes; false if it cannot be read."""
+    """Whether a groups file has the parameters that `piq groups` writes; false if it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -34,9 +72,21 @@ def was_written_here(path: Path) -> bool:
         if path.suffix == ".parquet":
             return METADATA_KEY in (pq.read_schema(path).metadata or {})
         with path.open("rb") as stream:
-            return stream.read(len(CSV_MARK)) == CSV_MARK.encode()
+            first = stream.readline(MAX_PARAMETERS_BYTES)
     except (OSError, pa.ArrowException):
         return False
+    parameters = _parameters_beside(path)
+    own = () if parameters is None else columns(str(parameters.get("hash")))
+    return first.startswith(CSV_MARK.encode()) or tuple(first.decode(errors="replace").strip().split(","))[:5] == own
+
+
+def _parameters_beside(path: Path) -> dict[str, object] | None:
+    """The parameters in the JSON file beside a CSV file; None if it holds none of `piq groups`."""
+    try:
+        content = parse_json(parameters_text(path) or b"")
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and content.get("schema") == SCHEMA else None
 
 
 def lines_sha256(lines: Iterable[object]) -> str:

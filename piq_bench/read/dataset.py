@@ -41,7 +41,7 @@ class Inspection:
             without an image of the same identity in the gallery.
         notes: columns and files that were ignored.
         rows: the rows as read, with the names of junk and distractors.
-        rules: the rules of the data set and of its layout.
+        rules: the rules of the data set and of its layout; those for near-duplicates even if there are no groups yet.
     """
 
     benchmark: Benchmark
@@ -341,7 +341,9 @@ class _Reader:
             images_folder=vocabulary.images_folder or folder,
             layout=layout,
         )
-        benchmark = self._with_rules(benchmark, vocabulary.candidates.exclude, standard.exclude)
+        declared = vocabulary.candidates.exclude
+        rules = replace(rules, exclude=(SAME_GROUP, *(standard.exclude or ())) if declared is None else declared)
+        benchmark = self._with_rules(benchmark, declared, standard.exclude)
         return Inspection(benchmark, tuple(self.integrity), tuple(self.notes), as_read, rules)
 
     def _with_rules(

@@ -2,9 +2,9 @@
 
 Groups are used as stored and never recomputed, because a score must not depend on the machine that hashed the images.
 
-A file by `piq groups`, which is known by its header, must list exactly the query and gallery images and must have been
-made with the grouping parameters of the data set. In mode "neighbours" the pairs are computed from the stored hashes,
-which determine them exactly.
+A file by `piq groups`, which is known by its parameters (see `group.stored`), must list exactly the query and gallery
+images and must have been made with the grouping parameters of the data set. In mode "neighbours" the pairs are computed
+from the stored hashes, which determine them exactly.
 
 A table of any other tool needs only image and group: images with the same text as group are near-duplicates, and an
 image that is not listed, or has no group, is alone. If such a table has a column of the data set's hash, the grouping
@@ -15,7 +15,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ from piq_bench.group.stored import (
     as_benchmark_rows,
     checksums,
     columns,
+    parameters_file,
+    parameters_text,
 )
 from piq_bench.read.identity_names import look_missing
 from piq_bench.read.table import read_table
@@ -92,7 +94,10 @@ def read_groups(
     table, header = _read_file(path)
     if header is None:
         return _read_any(path, table, images, split, grouping)
-    return _read_own(path, table, header, images, split, grouping), []
+    try:
+        return _read_own(path, table, header, images, split, grouping), []
+    except BadDataset as refusal:
+        raise BadDataset(str(path), _with_other_tool(path, refusal.problems)) from None
 
 
 def _read_own(path: Path, table: Columns, header: Header, images: Texts, split: IntArray, grouping: Grouping) -> Groups:
@@ -115,6 +120,16 @@ def _read_own(path: Path, table: Columns, header: Header, images: Texts, split: 
     if problems:
         raise BadDataset(str(path), problems)
     return _hashed_groups(table, group, header, test_rows, grouping, len(images))
+
+
+def _with_other_tool(path: Path, problems: Sequence[Problem]) -> list[Problem]:
+    """The same problems; the first one says what to do if the parameters beside the table are of an earlier table."""
+    beside = parameters_file(path)
+    if path.suffix != ".csv" or not beside.is_file():
+        return list(problems)
+    first, *others = problems
+    remedy = f"{first.remedy}; if another tool wrote this table, remove {beside.name}"
+    return [replace(first, remedy=remedy), *others]
 
 
 def _read_any(
@@ -145,6 +160,10 @@ def _read_any(
         )
     )
     notes = _given_notes(file_rows, row_of, set(images[split == TRAIN]), names)
+    if set(columns(grouping.hash)) <= set(table):
+        where = parameters_file(path).name if path.suffix == ".csv" else "the metadata of the file"
+        found = f"has the columns that `piq groups` writes, but its parameters, in {where}, are missing"
+        notes.append(Problem("no-parameters", path.name, found, f"put them back, or {MAKE_AGAIN}"))
     if hashed:
         table = {name: column[[row_of[image] for image in images[test_rows]]] for name, column in table.items()}
         return _hashed_groups(table, group, None, test_rows, grouping, len(images)), notes
@@ -259,10 +278,20 @@ def _read_file(path: Path) -> tuple[Columns, Header | None]:
                 raise _refusal(path, "bad-header", found, f"the first line must be '{CSV_MARK}' and parameters in JSON")
             text = text.removeprefix(mark)
         header = _parse_header(path, text)
+    else:
+        beside = parameters_file(path)
+        try:
+            parameters = parameters_text(path)
+        except OSError as error:
+            found = printable(error.strerror or error)
+            raise _refusal(beside, "unreadable-file", found, "check the path and its permissions") from None
+        except ValueError as error:
+            raise _refusal(beside, "bad-header", printable(error), MAKE_AGAIN) from None
+        header = None if parameters is None else _parse_header(beside, parameters)
     return {name: column.rows() for name, column in content.columns.items()}, header
 
 
-def _parse_header(path: Path, text: str) -> Header:
+def _parse_header(path: Path, text: str | bytes) -> Header:
     """The parameters in the header, which must be a JSON object."""
     try:
         header = parse_json(text)

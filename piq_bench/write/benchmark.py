@@ -7,27 +7,45 @@ from pathlib import Path
 
 import numpy as np
 
-from piq_bench.records import CLASSIFICATION, NOT_ANNOTATED, RETRIEVAL, SAME_GROUP, SPLITS, Benchmark, IntArray, Task
+from piq_bench.records import (
+    CLASSIFICATION,
+    NOT_ANNOTATED,
+    RETRIEVAL,
+    SAME_GROUP,
+    SPLITS,
+    Benchmark,
+    IntArray,
+    Rule,
+    Task,
+)
 
 SCHEMA = "piq-bench/benchmark/1"
 
 
 def benchmark_toml(
-    benchmark: Benchmark, *, remark: str, images_root: str, junk: Iterable[str], distractors: Iterable[str]
+    benchmark: Benchmark,
+    *,
+    remark: str,
+    images_root: str,
+    junk: Iterable[str],
+    distractors: Iterable[str],
+    exclude: Iterable[Rule] | None = None,
 ) -> str:
     """The text of benchmark.toml.
 
     Args:
-        benchmark: the data set. Where it has no groups yet, a rule for them is written all the same.
+        benchmark: the data set.
         remark: where the data come from; a comment.
         images_root: folder of the images, absolute or relative to the file.
         junk: identities that take no part.
         distractors: identities that are nobody's.
+        exclude: rules by which gallery images are no candidates; those for near-duplicates may await groups. None for
+            the rules of the benchmark, and one for near-duplicates if it has no groups yet.
     """
-    rules = [*benchmark.exclude]
-    if benchmark.groups is None and SAME_GROUP not in rules:
-        rules.insert(0, SAME_GROUP)
-    shown = [[*rule.agree, *(f"~{column}" for column in rule.differ)] for rule in rules]
+    if exclude is None:
+        awaiting = (SAME_GROUP,) if benchmark.groups is None and SAME_GROUP not in benchmark.exclude else ()
+        exclude = (*awaiting, *benchmark.exclude)
+    shown = [[*rule.agree, *(f"~{column}" for column in rule.differ)] for rule in exclude]
     grouping = benchmark.grouping
     lines = [
         f"# {remark}",

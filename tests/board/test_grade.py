@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from piq_bench.board.entries import read_entry
-from piq_bench.board.grade import grade
+from piq_bench.board.grade import PLACEHOLDERS, grade
 from piq_bench.cli import load_command
 from piq_bench.errors import BadSubmission
 from piq_bench.read.submission import read_submission
@@ -56,6 +56,55 @@ def test_a_true_claim_is_graded_and_written(tmp_path: Path, benchmark: Benchmark
     assert result["score"]["piq"] == piq
     assert all(claim["holds"] for claim in result["claims"])
     assert graded(tmp_path, entry, "--write").exit_code == 0  # again
+
+
+def test_the_printed_claim_holds_when_copied(tmp_path: Path, benchmark: Benchmark) -> None:
+    entry = board_builders.entry(tmp_path / "all" / "entry", benchmark)
+    done = graded(tmp_path, entry)
+    told, _, block = done.stdout.partition("To claim these scores, add to the end of metadata.toml:\n\n")
+    assert "digest  " in told
+    assert block.startswith("[claimed]\npiq = 0.")
+    path = entry / "metadata.toml"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + block, encoding="utf-8")
+    done = graded(tmp_path, entry)
+    assert (done.exit_code, done.stdout.count(" holds\n"), "[claimed]" in done.stdout) == (0, 2, False)
+    path.write_text(before + block.replace("0.", "0.0", 1), encoding="utf-8")
+    done = graded(tmp_path, entry)
+    assert done.exit_code == 5
+    assert f"To claim these scores, replace [claimed] in metadata.toml:\n\n{block}" in done.stdout
+
+
+def test_a_partial_entry_may_claim_its_digest(tmp_path: Path, benchmark: Benchmark) -> None:
+    entry = board_builders.entry(tmp_path / "all" / "entry", benchmark, partial=True)
+    assert '\n\n[claimed]\ndigest = "' in graded(tmp_path, entry).stdout
+
+
+def test_the_example_of_the_guide_passes_when_copied_and_its_placeholders_are_told(
+    tmp_path: Path, benchmark: Benchmark
+) -> None:
+    guide = (Path(__file__).parents[2] / "submissions" / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    entry = board_builders.entry(tmp_path / "all" / "entry", benchmark)
+    (entry / "metadata.toml").write_text(example, encoding="utf-8")
+    done = graded(tmp_path, entry)
+    assert done.exit_code == 0, done.output
+    (note,) = [line for line in done.stdout.splitlines() if line.startswith("note")]
+    assert note.endswith(f"still has the values of the guide's example: {', '.join(PLACEHOLDERS)}")
+    (entry / "metadata.toml").write_text(example.replace("my model", "Mine"), encoding="utf-8")
+    assert "guide's example: team, authors, code, method.summary\n" in graded(tmp_path, entry).stdout
+
+
+def test_a_folder_of_entries_is_refused_with_the_command_for_one(tmp_path: Path, benchmark: Benchmark) -> None:
+    for name in ("a-graded", "b", "c"):
+        board_builders.entry(tmp_path / "all" / name, benchmark)
+    (tmp_path / "all" / "a-graded" / "result.json").touch()
+    (tmp_path / "all" / "notes").mkdir()
+    done = graded(tmp_path, tmp_path / "all")
+    assert done.exit_code == 2
+    assert "holds 3 entries: 'b', 'c', 'a-graded'" in done.stderr
+    assert f"name one of them: piq grade {tmp_path / 'all' / 'b'}" in done.stderr
+    assert "missing-metadata" in graded(tmp_path, tmp_path / "all" / "notes").stderr
 
 
 def test_a_claim_off_by_one_bit_does_not_hold(tmp_path: Path, benchmark: Benchmark) -> None:

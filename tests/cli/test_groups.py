@@ -47,7 +47,9 @@ def test_groups_are_written_where_the_data_set_is_read(dataset: Path) -> None:
     benchmark = read_benchmark(dataset)
     assert benchmark.groups is not None
     assert benchmark.groups.group.tolist() == [0, 1, 0, 1, NO_GROUP, NO_GROUP, NO_GROUP]
-    assert {path.name for path in dataset.iterdir()} == {"annotations.csv", "benchmark.toml", "groups.csv", "images"}
+    written = {"groups.csv", "groups.csv.json"}
+    assert {path.name for path in dataset.iterdir()} == {"annotations.csv", "benchmark.toml", "images", *written}
+    assert "the parameters are in groups.csv.json" in result.stderr
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -58,6 +60,21 @@ def test_stale_groups_are_replaced(dataset: Path, suffix: str) -> None:
     benchmark = read_benchmark(dataset)
     assert benchmark.groups is not None
     assert benchmark.groups.parameters["threshold"] == 6
+
+
+def test_parameters_are_not_written_over_a_strange_file_or_through_a_link(dataset: Path) -> None:
+    beside = dataset / "groups.csv.json"
+    beside.write_text("{}", encoding="utf-8")
+    refused = groups(dataset)
+    assert refused.exit_code == 2
+    assert "groups.csv.json' exists and was not written by `piq groups`" in refused.stderr
+    assert groups(dataset, "--force").exit_code == 0
+    beside.rename(dataset / "elsewhere.json")
+    beside.symlink_to("elsewhere.json")
+    before = beside.read_bytes()
+    assert "groups.csv.json' exists" in groups(dataset).stderr
+    assert "is a link" in groups(dataset, "--force").stderr
+    assert beside.read_bytes() == before
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -29,6 +29,14 @@ def test_the_environment_may_name_the_data_set(tmp_path: Path, monkeypatch: pyte
     assert "data set    tiny 1" in run().stdout
 
 
+def test_the_data_set_may_be_named_as_in_other_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_folder(tmp_path)
+    monkeypatch.setenv("PIQ_DATASET", str(tmp_path / "nowhere"))
+    assert "data set    tiny 1" in run("--dataset", folder).stdout
+    twice = run(folder, "--dataset", folder)
+    assert twice.exit_code == 2 and "name one data set" in twice.stderr
+
+
 def test_printed_and_written_json_are_equal(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "set")
     result = run(

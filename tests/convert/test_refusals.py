@@ -55,6 +55,23 @@ kind = "retrieval"
     return read_benchmark(write_folder(folder, rows, ("image", "split", "identity"), toml=toml))
 
 
+def test_links_in_a_folder_of_features_are_refused(tmp_path: Path) -> None:
+    """As in the folder of a submission. One to nowhere is told too: its image would be missing without a word."""
+    folder = tmp_path / "features"
+    folder.mkdir()
+    np.save(tmp_path / "secret.npy", np.ones((1, 4)))
+    np.save(folder / "a.npy", np.ones((1, 4)))
+    (folder / "c.npy").symlink_to(tmp_path / "secret.npy")
+    (folder / "b.npy").symlink_to("nowhere")
+    (folder / "._d.npy").symlink_to("nowhere")
+    with pytest.raises(BadSubmission, match=r"holds 2 links: 'b\.npy', 'c\.npy'\s+-> copy the files"):
+        read_features(folder)
+    (folder / "b.npy").unlink()
+    (folder / "c.npy").unlink()
+    found = read_features(folder)
+    assert isinstance(found, Features) and found.names == ["a"]
+
+
 # Names
 
 

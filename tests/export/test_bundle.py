@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from export_builders import DATES, TOML, WITHOUT_REID, dataset, submission
+from group_builders import balanced_hashes, hashed_of
 
 from piq_bench.cli import load_command
 from piq_bench.errors import BadDataset, BadInput, BadUsage
@@ -24,8 +25,10 @@ from piq_bench.export.bundle import (
     write_folder,
     zipped,
 )
+from piq_bench.export.evalai_program import evaluate
 from piq_bench.export.host import score_upload
 from piq_bench.export.pages import html_page, markdown_page
+from piq_bench.group.build import group_hashed, write_groups
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import GALLERY, QUERY
 
@@ -98,6 +101,26 @@ def test_a_kit_holds_neither_labels_nor_identities(tmp_path: Path) -> None:
     assert kit.images.tolist() == plan.benchmark.images.tolist()
 
 
+def images_at(root: str) -> str:
+    return TOML + f"[images] # of mine\n# kept\nroot = '{root}'\n[grouping]\nthreshold = 5\n"
+
+
+@pytest.mark.parametrize("root", ["/home/zaphod/data", "C:\\\\zaphod", "../zaphod", "pictures/../../zaphod"])
+def test_a_kit_does_not_tell_where_the_organisers_images_are(root: str, tmp_path: Path) -> None:
+    phase = planned(dataset(tmp_path / "a", toml=images_at(root))).phases[0]
+    text = kit_files(phase)["benchmark.toml"].decode()
+    assert "zaphod" not in text and "# kept\n[grouping]\nthreshold = 5\n" in text
+    assert root.encode() in reference_files(phase)["benchmark.toml"]
+
+
+def test_a_kit_keeps_a_place_inside_the_data_set_and_refuses_what_it_cannot_remove(tmp_path: Path) -> None:
+    phase = planned(dataset(tmp_path / "a", toml=images_at("pictures"))).phases[0]
+    assert "root = 'pictures'\n" in kit_files(phase)["benchmark.toml"].decode()
+    inline = "images.root = '/home'\n" + TOML
+    with pytest.raises(BadDataset, match="images-root"):
+        kit_files(planned(dataset(tmp_path / "b", toml=inline)).phases[0])
+
+
 def with_rules(folder: Path) -> Path:
     """A data set whose rules name columns of the annotations, with groups of another tool."""
     rules = '[retrieval]\nexclude = [["group"], ["identity", "camera"], ["clothes"]]\n'
@@ -128,6 +151,29 @@ def test_a_host_applies_the_rules_of_the_data_set(tmp_path: Path) -> None:
     (folder / "benchmark.toml").write_text(TOML.format(name="tiny"), encoding="utf-8")
     without = json.loads(CliRunner().invoke(load_command("score"), [str(entry), *options]).stdout)
     assert without["protocol"]["digest"] != found.digest
+
+
+def test_a_host_has_the_parameters_of_the_groups(tmp_path: Path) -> None:
+    """In mode "neighbours" the lowest quality, which only groups.csv.json holds, moves scores."""
+    folder = dataset(tmp_path / "a", toml=TOML + '[grouping]\nmode = "neighbours"\n')
+    benchmark = read_benchmark(folder)
+    n = benchmark.images.size
+    hashes = [0xAAAAAAAAAAAAAAAA] * 10 + balanced_hashes(n - 10, seed=3).tolist()
+    hashed = hashed_of(hashes, quality=[float(row % 2) for row in range(n)])
+    write_groups(folder / "groups.csv", group_hashed(benchmark, hashed, min_quality=0.5))
+    made = planned(folder)
+    files = reference_files(made.phases[0])
+    assert set(files) == {"annotations.csv", "benchmark.toml", "groups.csv", "groups.csv.json"}
+    (tmp_path / "labels.zip").write_bytes(zipped(files))
+    entry = submission(tmp_path / "entry.npz", folder)
+    found = evaluate(tmp_path / "labels.zip", entry, "split", made.settings)
+    options = ["--dataset", str(folder), "--format", "json", "--bootstrap", "10"]
+    expected = json.loads(CliRunner().invoke(load_command("score"), [str(entry), *options]).stdout)
+    assert json.loads(found["submission_metadata"])["protocol"]["digest"] == expected["protocol"]["digest"]
+    files.pop("groups.csv.json")
+    (tmp_path / "labels.zip").write_bytes(zipped(files))
+    without = evaluate(tmp_path / "labels.zip", entry, "split", made.settings)
+    assert without["result"] != found["result"]
 
 
 def test_the_pages_tell_the_rules_and_that_a_matrix_may_be_submitted(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from piq_bench.scoring.score import score
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("jinja2")
 pytest.importorskip("markdown_it")
+ENDS = datetime(2026, 10, 31, 23, 59, 59)
 IMAGE = "registry.example.org/lab/piq:1"
 
 
@@ -213,6 +215,23 @@ def test_the_page_needs_no_script_and_loads_nothing(scored: Run) -> None:
         assert word not in page
 
 
+def when_codabench_reads(value: object) -> datetime:
+    """A time of competition.yaml as Codabench understands it: of what YAML reads as a date, it keeps only the day."""
+    if isinstance(value, date):  # a datetime too
+        return datetime(value.year, value.month, value.day)
+    assert isinstance(value, str)
+    return datetime.fromisoformat(value)
+
+
+def test_the_hour_of_a_phase_reaches_codabench(first: Path) -> None:
+    noon = datetime(2026, 9, 1, 12, 30)
+    made = plan(first)
+    (phase,) = made.phases
+    made = replace(made, phases=(replace(phase, start=noon),))
+    content = yaml.safe_load(codabench_files(made, IMAGE)["competition.yaml"])
+    assert when_codabench_reads(content["phases"][0]["start"]) == noon
+
+
 def test_the_bundle_holds_what_codabench_asks_for(worker: FakeWorker) -> None:
     competition: dict[str, Any] = worker.competition
     assert competition["version"] == 2 and competition["docker_image"] == IMAGE
@@ -221,13 +240,19 @@ def test_the_bundle_holds_what_codabench_asks_for(worker: FakeWorker) -> None:
     with Image.open(worker.files / competition["image"]) as logo:
         assert logo.size == (256, 256)
     one, two = competition["phases"]
-    assert one["start"] < one["end"] <= two["start"] < two["end"]
+    times = [when_codabench_reads(phase[name]) for phase in (one, two) for name in ("start", "end")]
+    assert times == [datetime(2026, 9, 1), datetime(2026, 9, 30, 23, 59, 59), datetime(2026, 10, 1), ENDS]
+    assert times[1] < times[2]  # Codabench refuses two phases of which one ends when the other starts
+    for task in competition["tasks"]:
+        assert (worker.files / task["scoring_program"]).is_dir() and (worker.files / task["reference_data"]).is_dir()
+    assert all((worker.files / phase["starting_kit"]).is_dir() for phase in (one, two))
     assert [task["index"] for task in competition["tasks"]] == [0, 1]
     (board,) = competition["leaderboards"]
     assert board["submission_rule"] == "Force_Best"
     keys = [column["key"] for column in board["columns"]]
     assert keys == [*KEYS, "piq_low", "piq_high"] and [column["index"] for column in board["columns"]] == [*range(7)]
     assert all(column["sorting"] == "desc" and len(column["key"]) <= 36 for column in board["columns"])
+    assert len(set(keys)) == len(keys) and all(0 < len(column["title"]) <= 36 for column in board["columns"])
     assert [column["key"] for column in board["columns"] if column["hidden"]] == ["piq_low", "piq_high"]
     assert len(board["title"]) <= 64
     dockerfile = (worker.files / "image" / "Dockerfile").read_text(encoding="utf-8")

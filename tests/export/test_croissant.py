@@ -12,6 +12,7 @@ from PIL import Image
 
 from piq_bench.errors import BadDataset, BadUsage
 from piq_bench.export.croissant import About, croissant, write_croissant
+from piq_bench.group.build import build_groups, write_groups
 from piq_bench.read.dataset import read_benchmark
 
 ABOUT = About("https://example.org/data", ("A. Author",), ("A Lab",), date(2026, 11, 24), cite="@misc{a}")
@@ -115,6 +116,20 @@ def test_groups_with_a_comment_are_listed_as_a_file_only(folder: Path) -> None:
     assert "groups" not in by_name(json.loads(out.read_text(encoding="utf-8"))["recordSet"])
     with pytest.raises(BadUsage, match="already exists"):
         write_croissant(out, benchmark, folder, ABOUT)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_groups_that_this_project_wrote_are_read_by_the_reference_implementation(folder: Path) -> None:
+    croissants = pytest.importorskip("mlcroissant")
+    (folder / "groups.csv").unlink()
+    write_groups(folder / "groups.csv", build_groups(read_benchmark(folder), folder / "images", workers=1))
+    out = folder / "croissant.json"
+    assert write_croissant(out, read_benchmark(folder), folder, ABOUT) == []
+    files = by_name(json.loads(out.read_text(encoding="utf-8"))["distribution"])
+    assert files["groups.csv.json"]["encodingFormat"] == "application/json"
+    groups = list(croissants.Dataset(out).records("groups"))
+    assert [row["groups/image"].decode() for row in groups] == read_benchmark(folder).images.tolist()
+    assert groups[7]["groups/group"] == 7  # an image of one colour is alone
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -61,6 +61,10 @@ class HostedWorker:
             (split,) = entry
             assert split in known and list(entry[split]) == labels
             assert all(type(value) is float and np.isfinite(value) for value in entry[split].values())
+        # It writes both files of a result only now, outside of its handler of exceptions: the second must be text.
+        if found:
+            json.dumps(found["submission_result"], allow_nan=False)
+            assert type(found["submission_metadata"]) is str
         for entry in found.get("error", []):
             (split,) = entry
             assert list(entry[split]) == [f"error_{label}" for label in labels]
@@ -72,6 +76,8 @@ class HostedWorker:
 def hosted(home: Path, first: Path, second: Path) -> Iterator[HostedWorker]:
     """A worker with the labels, as on an organiser's own server whose workers have piq-bench."""
     write_evalai(home / "labels", plan(first, second), upload_labels=True)
+    guide = (home / "labels" / "README.md").read_text(encoding="utf-8")
+    assert "The workers of your server score" in guide and "evalai_worker" not in guide
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield HostedWorker(home / "labels", home / "hosted", monkeypatch)
 
@@ -87,12 +93,16 @@ def test_a_hosted_worker_gives_the_numbers_of_the_evaluator(hosted: HostedWorker
     low, high = expected.intervals.piq
     assert found["error"][0][split]["error_piq"] == pytest.approx(50 * (high - low))
     assert found["submission_result"]["disclosure"] == "score" and PERSON not in json.dumps(found["submission_result"])
-    assert "labels" in found["submission_metadata"]  # which only the organiser sees
+    assert "labels" in json.loads(found["submission_metadata"])  # which only the organiser sees
 
 
-def test_a_hosted_worker_knows_the_second_phase(hosted: HostedWorker, second: Path, tmp_path: Path) -> None:
+def test_a_hosted_worker_knows_the_second_phase_and_tells_how_to_pack(
+    hosted: HostedWorker, second: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     entry = zip_of(tmp_path / "upload.zip", {"run/mine.npz": submission(tmp_path / "mine.npz", second)})
     assert list(hosted.run(1, entry)["result"][0]) == ["phase2_split"]
+    told = capsys.readouterr().out  # which EvalAI shows to the participant
+    assert told.startswith("note: ") and "pack the file itself, not its folder" in told
     with pytest.raises(Exception, match="wrong-benchmark"):
         hosted.run(0, entry)
 
@@ -139,6 +149,8 @@ def test_a_hosted_worker_without_labels_returns_no_result(
     bundle: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     worker = HostedWorker(bundle, tmp_path / "worker", monkeypatch)
+    assert worker.config["remote_evaluation"] is True
+    assert "evalai_worker" in (bundle / "README.md").read_text(encoding="utf-8")
     assert worker.run(0, submission(tmp_path / "mine.npz", first)) == {}
     assert "on another machine" in capsys.readouterr().out
     for path in worker.files.rglob("*"):
@@ -170,7 +182,9 @@ def test_the_hosted_package_is_readable_for_old_versions_of_python(hosted: Hoste
 
 def test_the_configuration_holds_what_evalai_asks_for(hosted: HostedWorker) -> None:
     config = hosted.config
-    assert config["remote_evaluation"] is True
+    assert config["remote_evaluation"] is False  # EvalAI starts no workers for a challenge of remote evaluation
+    assert config["start_date"] < config["end_date"] and config["evaluation_script"].endswith(".zip")
+    assert config["title"] and not config["is_docker_based"]
     for page in PAGES:
         text = (hosted.files / config[page]).read_text(encoding="utf-8")
         assert config[page].endswith(".html") and "<h1>" in text and "{{" not in text
@@ -184,6 +198,14 @@ def test_the_configuration_holds_what_evalai_asks_for(hosted: HostedWorker) -> N
     assert {key: entry["sort_ascending"] for key, entry in schema["metadata"].items()} == dict.fromkeys(KEYS, False)
     phases, splits = config["challenge_phases"], config["dataset_splits"]
     assert [phase["codename"] for phase in phases] == ["phase1", "phase2"]
+    for phase in phases:
+        assert phase["start_date"] < phase["end_date"]
+        assert not (phase["is_submission_public"] and phase["is_restricted_to_select_one_submission"])
+    assert all(split["name"] for split in splits)
+    assert all(
+        {"is_leaderboard_order_descending", "leaderboard_decimal_precision", "visibility"} <= set(split)
+        for split in config["challenge_phase_splits"]
+    )
     assert len({split["codename"] for split in splits}) == 2
     for phase in phases:
         assert (hosted.files / phase["description"]).is_file() and (

@@ -219,8 +219,18 @@ def test_a_message_leaves_the_queue_once_its_submission_has_ended(
     uploaded = server.submit(zip_of(tmp_path / "a b.zip", {"mine.npz": submission(tmp_path / "mine.npz", second)}), 1)
     worker.handle()
     assert (uploaded.status, server.queue) == ("finished", [1])
+    assert uploaded.outcome["stdout"] == ""
     worker.handle()
     assert server.queue == [] and worker.lines == ["submission 1: finished"]
+
+
+def test_a_participant_is_told_how_to_pack(server: Server, worker: Worker, first: Path, tmp_path: Path) -> None:
+    packed = zip_of(tmp_path / "upload.zip", {"run/mine.npz": submission(tmp_path / "mine.npz", first)})
+    uploaded = server.submit(packed)
+    worker.handle()
+    assert uploaded.status == "finished"
+    told = uploaded.outcome["stdout"]
+    assert told.startswith("note: ") and told.endswith("\n") and "pack the file itself, not its folder" in told
 
 
 def test_an_npz_named_zip_is_scored(server: Server, worker: Worker, first: Path, tmp_path: Path) -> None:
@@ -266,7 +276,7 @@ def test_a_result_is_sent_again_when_the_server_is_busy(
 def test_a_bug_fails_the_submission_but_not_the_worker(
     server: Server, worker: Worker, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyError(PERSON)
 
     monkeypatch.setattr(evalai_worker, "evaluate", fail)

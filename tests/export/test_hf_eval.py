@@ -1,6 +1,7 @@
 """Numbers of a score file for the Hugging Face hub, under the keys and in the per cent of leaderboards."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,31 @@ def test_a_missing_score_file_and_an_existing_output_are_refused(document: dict[
     written(document, tmp_path)
     with pytest.raises(BadUsage, match="already exists"):
         write_hf_eval(tmp_path / "piq.yaml", tmp_path / "score.json", SOURCE)
+
+
+REFUSED = ["tiny", "a/b/c", "lab/", "/tiny", "lab/ti ny", "lab/.tiny", "lab/tiny-", "lab/tiny.git", "lab/a--b",
+           "l..b/a", "https://hf.co/lab", "lab/tiny\n", "lab/tïny", "lab-/tiny", "lab/" + "a" * 97]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_the_hub_refuses_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BadUsage, match="bad-dataset") as refused:
+        write_hf_eval(tmp_path / "piq.yaml", tmp_path / "nothing.json", replace(SOURCE, dataset=name))
+    assert "--dataset-id" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["lab/tiny", "Lab_1/a.b-c_d", "1/2", "lab/" + "a" * 96])
+def test_a_name_that_the_hub_takes_is_taken(name: str, document: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "score.json").write_text(json.dumps(document), encoding="utf-8")
+    assert write_hf_eval(tmp_path / "piq.yaml", tmp_path / "score.json", replace(SOURCE, dataset=name)) == len(KEYS)
+
+
+def test_a_title_without_an_address_and_an_address_that_is_none_are_refused(tmp_path: Path) -> None:
+    for source, code in ((replace(SOURCE, url=None), "no-source"), (replace(SOURCE, url="example"), "bad-address"),
+                         (replace(SOURCE, url="javascript:alert(1)"), "bad-address"),
+                         (replace(SOURCE, url="http://[x"), "bad-address")):  # fmt: skip
+        with pytest.raises(BadUsage, match=code):
+            write_hf_eval(tmp_path / "piq.yaml", tmp_path / "nothing.json", source)
 
 
 def test_a_score_file_that_powershell_wrote_is_read(document: dict[str, Any], tmp_path: Path) -> None:

@@ -165,6 +165,9 @@ def make_groups(draw: Random) -> Files:
     first = f"{CSV_MARK} ".encode() + json_bytes(draw, header).replace(b"\n", b" ") + b"\n"
     content = first + table.encode("utf-8", "surrogatepass")
     own = {"groups.csv": changed_bytes(draw, content, 1) if draw.random() < 0.2 else content}
+    if draw.random() < 0.5:
+        parameters = json_bytes(draw, header)
+        own = {"groups.csv": table.encode("utf-8", "surrogatepass"), "groups.csv.json": parameters}
     return own | {
         "benchmark.toml": samples.TOML.encode(),
         "annotations.csv": samples.csv_text([samples.HEAD, *samples.ROWS]).encode(),

@@ -13,7 +13,7 @@ from piq_bench.errors import BadDataset, BadUsage, LimitExceeded
 from piq_bench.group.build import build_groups, group_hashed, write_groups
 from piq_bench.group.neighbours import neighbour_pairs
 from piq_bench.group.nodes import make_nodes
-from piq_bench.group.stored import CSV_MARK, METADATA_KEY, lines_sha256
+from piq_bench.group.stored import METADATA_KEY, lines_sha256
 from piq_bench.records import NO_GROUP, Benchmark, Grouping
 
 A = 0xAAAAAAAAAAAAAAAA
@@ -126,12 +126,11 @@ def test_csv_and_parquet_hold_the_same(images: Path, tmp_path: Path, within: boo
     report = build_groups(benchmark(), images, workers=1, keep_going=True, within_source=within)
     write_groups(tmp_path / "g.csv", report)
     write_groups(tmp_path / "g.parquet", report)
-    first, *rest = (tmp_path / "g.csv").read_text(encoding="utf-8").splitlines()
+    lines = (tmp_path / "g.csv").read_text(encoding="utf-8").splitlines()
     table = pq.read_table(tmp_path / "g.parquet")
-    assert first.startswith(CSV_MARK)
-    header = json.loads(first.removeprefix(CSV_MARK))
+    header = json.loads((tmp_path / "g.csv.json").read_text(encoding="utf-8"))
     assert header == json.loads(table.schema.metadata[METADATA_KEY]) == json.loads(json.dumps(report.groups.parameters))
-    rows = list(csv.DictReader(rest))
+    rows = list(csv.DictReader(lines))
     assert (
         list(rows[0])
         == table.column_names

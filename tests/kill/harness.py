@@ -206,7 +206,7 @@ def cases(place: Path) -> dict[str, Case]:
     tiny, data = ["--dataset", str(place / "tiny")], place / "out"
 
     def with_pictures(folder: Path) -> None:
-        shutil.copytree(data, folder / "data", ignore=shutil.ignore_patterns("groups.csv"))
+        shutil.copytree(data, folder / "data", ignore=shutil.ignore_patterns("groups.csv*"))
 
     def with_entry(folder: Path) -> None:
         shutil.copytree(entries / "good", folder / "entries" / "good")
@@ -215,7 +215,13 @@ def cases(place: Path) -> dict[str, Case]:
         shutil.copytree(place / "graded", folder / "entries")
 
     return {
-        "groups": Case(["groups", "data", "--workers", "2"], with_pictures, ["data/groups.csv"], {"groups.csv.hashed"}),
+        "groups": Case(
+            ["groups", "data", "--workers", "2"],
+            with_pictures,
+            ["data/groups.csv"],
+            {"groups.csv.hashed"},
+            lambda folder: (folder / "data/groups.csv.json").exists() or not (folder / "data/groups.csv").exists(),
+        ),
         "demo": pictures,
         "score": Case(
             ["score", str(entries / "good" / "submission.npz"), *tiny, "--json", "a.json", "--html", "b.html"],

@@ -11,9 +11,16 @@ from group_builders import Row, balanced_hashes, benchmark_of, hashed_of
 
 from piq_bench.errors import BadDataset
 from piq_bench.group.build import GroupReport, group_hashed, write_groups
-from piq_bench.group.stored import CSV_MARK, METADATA_KEY
+from piq_bench.group.stored import (
+    CSV_MARK,
+    MAX_PARAMETERS_BYTES,
+    METADATA_KEY,
+    foreign_file,
+    parameters_file,
+    was_written_here,
+)
 from piq_bench.read.groups import read_groups
-from piq_bench.records import Benchmark, Grouping, Groups
+from piq_bench.records import GIVEN, Benchmark, Grouping, Groups
 
 ROWS = [Row("a.jpg", "train", "z"), *(Row(f"{i:02d}.jpg", "query" if i % 5 == 0 else "gallery", "p", "fg"[i % 2])
                                       for i in range(40)), Row("z.jpg", "train", "z")]  # fmt: skip
@@ -50,11 +57,19 @@ def refused(path: Path, made_for: Benchmark) -> dict[str, str]:
 
 
 def edited(path: Path, change: Callable[[dict[str, object], list[str]], None]) -> None:
-    """Rewrite a CSV after a change of its header and its lines (the column names are line 0)."""
-    first, *lines = path.read_text(encoding="utf-8").splitlines()
-    header = json.loads(first.removeprefix(CSV_MARK))
+    """Rewrite a CSV and the parameters beside it after a change of both (the column names are line 0)."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    header = json.loads(parameters_file(path).read_text(encoding="utf-8"))
     change(header, lines)
-    path.write_text("\n".join([CSV_MARK + json.dumps(header), *lines]) + "\n", encoding="utf-8")
+    parameters_file(path).write_text(json.dumps(header), encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def as_earlier_versions_wrote(path: Path) -> None:
+    """Move the parameters into a comment on the first line."""
+    header = json.loads(parameters_file(path).read_text(encoding="utf-8"))
+    path.write_text(CSV_MARK + json.dumps(header) + "\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    parameters_file(path).unlink()
 
 
 @pytest.fixture
@@ -99,7 +114,8 @@ def test_the_order_of_rows_does_not_matter(path: Path) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_bare_table_has_the_parameters_of_the_data_set(path: Path, mode: str) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    parameters_file(path).unlink()
+    lines = path.read_text(encoding="utf-8").splitlines()
     bare = "\n".join(",".join(line.split(",")[:3]) for line in lines)
     path.write_text("\ufeff" + bare + "\n", encoding="utf-8")
     groups = read(path, benchmark(mode))
@@ -212,6 +228,67 @@ def test_a_header_that_does_not_fit_is_refused(path: Path, key: str, value: obje
     assert set(refused(path, benchmark())) == {code}
 
 
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_file_of_an_earlier_version_is_read_as_before(tmp_path: Path, mode: str, within: bool) -> None:
+    made_for, path = benchmark(mode), tmp_path / "groups.csv"
+    write_groups(path, report_of(made_for, within_source=within, min_quality=1.5))
+    now = read(path, made_for)
+    as_earlier_versions_wrote(path)
+    before = read(path, made_for)
+    assert before.parameters == now.parameters
+    np.testing.assert_array_equal(before.group, now.group)
+    np.testing.assert_array_equal(before.pairs, now.pairs)
+    assert was_written_here(path)
+
+
+def test_pandas_reads_the_table(path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_csv(path)
+    assert list(table.columns) == ["image", "phash", "group", "quality", "bytes_sha256"]
+    assert table["image"].tolist() == [f"{i:02d}.jpg" for i in range(40)]
+    assert (table["group"].iloc[11], table["group"].dtype.kind) == (11, "i")
+
+
+def test_lost_parameters_are_noted(path: Path) -> None:
+    made_for = benchmark()
+    parameters_file(path).unlink()
+    groups, notes = read_groups(path, made_for.images, made_for.split, made_for.grouping)
+    assert groups.parameters["parameters_from"] == "benchmark.toml"
+    (note,) = notes
+    assert note.code == "no-parameters"
+    assert "its parameters, in groups.csv.json, are missing" in note.found
+    assert not was_written_here(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b" " * MAX_PARAMETERS_BYTES + b"{}", b'{"a": 1, "a": 2}']
+)
+def test_parameters_that_cannot_be_read_are_refused(path: Path, content: bytes) -> None:
+    parameters_file(path).write_bytes(content)
+    with pytest.raises(BadDataset, match=r"groups\.csv\.json") as caught:
+        read(path, benchmark())
+    assert [problem.code for problem in caught.value.problems] == ["bad-header"]
+    assert not was_written_here(path)
+
+
+def test_a_table_of_another_tool_beside_old_parameters_is_refused_with_a_way_out(path: Path) -> None:
+    path.write_text("image,group\n01.jpg,one\n02.jpg,one\n", encoding="utf-8")
+    problems = refused(path, benchmark())
+    assert "if another tool wrote this table, remove groups.csv.json" in problems["missing-column"]
+    assert foreign_file(path) == path
+    parameters_file(path).unlink()
+    assert read(path, benchmark()).grouping == GIVEN
+
+
+def test_parameters_of_another_tool_are_never_replaced(path: Path) -> None:
+    assert foreign_file(path) is None
+    path.unlink()
+    assert foreign_file(path) is None
+    parameters_file(path).write_text("{}", encoding="utf-8")
+    assert foreign_file(path) == parameters_file(path)
+
+
 def test_a_column_edited_by_hand_is_found(path: Path) -> None:
     def change(header: dict[str, object], lines: list[str]) -> None:
         cells = lines[1].split(",")
@@ -249,6 +326,7 @@ def test_a_missing_column_is_named(path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_a_table_is_refused(path: Path, content: bytes, code: str) -> None:
+    parameters_file(path).unlink()
     path.write_bytes(content)
     assert set(refused(path, benchmark())) == {code}
 

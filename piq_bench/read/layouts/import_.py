@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 from piq_bench.errors import BadUsage, Problem, quoted
+from piq_bench.group.stored import parameters_file
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import Inspection, inspect_dataset
-from piq_bench.read.table import SUFFIXES
 from piq_bench.read.validate import MAX_PATH, text_fault
 from piq_bench.read.vocabulary import FILE
 from piq_bench.write.benchmark import benchmark_toml, write_annotations
@@ -46,6 +46,7 @@ def import_dataset(path: Path, out: Path, layout: str | None = None, taxonomy: s
             benchmark,
             remark=f"imported from {benchmark.layout}",
             images_root=images_root,
+            exclude=rules.exclude or (),
             junk=rules.junk or (),
             distractors=rules.distractors or (),
         )
@@ -55,9 +56,9 @@ def import_dataset(path: Path, out: Path, layout: str | None = None, taxonomy: s
             folder / "annotations.csv", benchmark, identity, {n: t.tolist() for n, t in rows.texts.items()}
         )
         if benchmark.groups is not None:
-            for suffix in SUFFIXES:
-                if (benchmark.root / f"groups{suffix}").exists():
-                    shutil.copyfile(benchmark.root / f"groups{suffix}", folder / f"groups{suffix}")
+            for name in ("groups.csv", parameters_file(Path("groups.csv")).name, "groups.parquet"):
+                if (benchmark.root / name).exists():
+                    shutil.copyfile(benchmark.root / name, folder / name)
         written = inspect_dataset(folder).benchmark
         if fingerprint(written) != fingerprint(benchmark):
             raise AssertionError(f"{quoted(out)} would not be the same data set as {quoted(path)}")

@@ -48,6 +48,26 @@ def test_data_sets_with_attributes_and_tables_have_names_too(market: Path, tmp_p
     assert READERS.keys() == TITLES.keys() == EXPECTED.keys()
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ("", '[["group"], ["identity", "camera"]]'),
+        ("exclude = []", "[]"),
+        ('exclude = [["identity", "camera"]]', '[["identity", "camera"]]'),
+        ('exclude = [["camera", "group"]]', '[["camera", "group"]]'),
+    ],
+)
+def test_the_rules_of_the_data_set_are_imported_as_they_are(
+    market: Path, own: str, expected: str, tmp_path: Path
+) -> None:
+    """There are no groups yet: a rule for them waits until they are made, and none is added."""
+    head = 'schema = "piq-bench/benchmark/1"\nname = "m"\nversion = "1"\nlicence = "none"\n'
+    (market / "benchmark.toml").write_text(f"{head}[retrieval]\n{own}\n", encoding="utf-8")
+    done = run("auto", market, "--out", tmp_path / "own")
+    assert done.exit_code == 0, done.output
+    assert f"exclude = {expected}\n" in (tmp_path / "own" / "benchmark.toml").read_text(encoding="utf-8")
+
+
 def test_a_layout_that_is_not_there_is_refused_with_what_it_needs(market: Path, tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match=r"has no file of PA-100K\s+-> expected annotation\.mat"):
         inspect_dataset(market, layout="pa100k")
