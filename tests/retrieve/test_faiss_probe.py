@@ -31,7 +31,12 @@ def test_each_way_to_fail_has_its_reason(program: str, reason: str, monkeypatch:
 
 def test_the_answer_is_kept_for_this_driver_wheel_and_card(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     tries = []
-    monkeypatch.setattr(faiss_probe, "_tried", lambda: tries.append(1) or faiss_probe.WORKS)
+
+    def tried() -> str:
+        tries.append(1)
+        return faiss_probe.WORKS
+
+    monkeypatch.setattr(faiss_probe, "_tried", tried)
     for cards, driver in ((["A"], "1"), (["A"], "1"), (["B"], "1"), (["A"], "2"), (["A"], "1")):
         assert faiss_probe.why_not(cards, driver) == ""
     assert len(tries) == 3
