@@ -91,5 +91,5 @@ def _gpu_engine(faiss: bool, tell: Callable[[str], None]) -> tuple[Engine, str]:
     if faiss:
         reason = gpu.why_no_faiss()
         if reason:
-            tell(f"faiss {reason}: torch computes the similarities instead; for faiss: pip install faiss-gpu-cu12")
+            tell(f"faiss {reason}: torch computes the similarities instead, with the same score")
     return partial(gpu.count_ranks, faiss=faiss), gpu.describe(faiss=faiss)

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -27,6 +28,7 @@ import torch
 
 from piq_bench.errors import printable
 from piq_bench.records import Float32Array, FloatArray, IntArray
+from piq_bench.retrieve import faiss_probe
 
 Distance = Literal["cosine", "euclidean"]
 Precision = Literal["half", "single", "double"]
@@ -197,6 +199,7 @@ def torch_multiply(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return one.float() @ other.float().T
 
 
+@cache
 def find_faiss() -> tuple[ModuleType | None, str]:
     """Faiss with GPU support and its bindings to torch, or why it cannot be used."""
     if find_spec("faiss") is None:
@@ -215,7 +218,16 @@ def find_faiss() -> tuple[ModuleType | None, str]:
         return None, f"{printable(version)} is built without GPU support"
     if faiss.get_num_gpus() == 0:
         return None, f"{printable(version)} sees no GPU"
-    return faiss, ""
+    reason = faiss_probe.why_not(*_cards_and_driver())
+    return (None, f"{printable(version)} {reason}") if reason else (faiss, "")
+
+
+def _cards_and_driver() -> tuple[list[str], str]:
+    """Name and compute capability of each GPU, and what torch knows of the driver."""
+    cards = []
+    for index in range(torch.cuda.device_count()):
+        cards.append(f"{torch.cuda.get_device_name(index)} {torch.cuda.get_device_capability(index)}")
+    return cards, str(getattr(torch._C, "_cuda_getDriverVersion", int)())
 
 
 def faiss_multiply(faiss: ModuleType, device: torch.device) -> Multiply:
