@@ -14,7 +14,14 @@ MARKDOWN = "leaderboard.md"
 JSON_SCHEMA = "metadata.schema.json"
 
 
-@click.command("board", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "board",
+    cls=Command,
+    examples=(
+        "piq board submissions --dataset DATASET",
+        "piq board submissions --check",
+    ),
+)
 @click.argument("submissions", type=click.Path(path_type=Path, file_okay=False))
 @dataset_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 5 if a leaderboard file is out of date.")

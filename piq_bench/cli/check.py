@@ -9,7 +9,14 @@ from piq_bench.cli.options import FORMAT_HELP, PARTIAL_HELP, dataset_option
 from piq_bench.errors import exit_codes
 
 
-@click.command("check", cls=Command)
+@click.command(
+    "check",
+    cls=Command,
+    examples=(
+        "piq check mine.npz --dataset DATASET",
+        "piq check reid-only.npz --partial --format json",
+    ),
+)
 @click.argument("submission", type=click.Path(path_type=Path))
 @dataset_option
 @click.option("--partial", is_flag=True, help=PARTIAL_HELP)

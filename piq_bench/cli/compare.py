@@ -1,13 +1,12 @@
 """`piq compare`: compares submissions pairwise on a benchmark and tests the differences for significance."""
 
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell, tell_note, wants_colour
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -28,7 +27,21 @@ if TYPE_CHECKING:
 MAX_SCORE_FILE = 16 << 20
 
 
-@click.command("compare", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "compare",
+    cls=Command,
+    sections={
+        "What is compared": "--dataset --partial",
+        "What is printed and written": "--format --json --html",
+        "Rules of re-identification": "--ap --exclude",
+        "Intervals and tests": "--bootstrap --swaps --seed",
+        "Running": "--engine --fail-if-worse",
+    },
+    examples=(
+        "piq compare baseline.npz mine.npz --dataset DATASET",
+        "piq compare a.npz b.npz c.npz --html compare.html",
+    ),
+)
 @click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path))
 @dataset_option
 @click.option(
@@ -110,7 +123,7 @@ def compare_command(
         benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         refuse_incomparable(submissions, benchmark, ap)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
+        count, _ = choose(engine, n_queries * n_gallery, tell=tell)
         systems = []
         for path in submissions:
             entry = read_submission(path, benchmark, partial=partial, tell=tell_note)
@@ -125,7 +138,7 @@ def compare_command(
         if html_file is not None:
             write_text(html_file, compare_html(result))
         if layout == "table":
-            text = compare_table(result, colour=sys.stdout.isatty())
+            text = compare_table(result, colour=wants_colour())
         else:
             text = {"json": compare_json, "markdown": compare_markdown, "latex": compare_latex}[layout](result)
         click.echo(text, nl=False)

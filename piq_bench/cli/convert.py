@@ -1,20 +1,31 @@
 """`piq convert`: writes a submission from the features of another tool."""
 
-import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from piq_bench.cli import Command
+from piq_bench.cli import Command, tell_note, try_next
 from piq_bench.cli.options import dataset_option, submission_file_option
 from piq_bench.errors import exit_codes
 
 RERANKING_OPTIONS = ("k1", "k2", "weight")
 
 
-@click.command("convert", cls=Command)
+@click.command(
+    "convert",
+    cls=Command,
+    sections={
+        "What is read": "--dataset --names --distance",
+        "What is written": "--out --name",
+        "Re-ranking": "--rerank --k1 --k2 --lambda",
+    },
+    examples=(
+        "piq convert pytorch_result.mat --dataset Market-1501-v15.09.15",
+        "piq convert features.npy --names names.txt --out mine.npz",
+    ),
+)
 @click.argument("source", type=click.Path(path_type=Path))
 @dataset_option
 @submission_file_option
@@ -97,8 +108,7 @@ def convert_command(
                 advance=advance,
             )
         for note in result.notes:
-            click.echo(f"note: {note}", err=True)
-        options = [] if dataset is None else ["--dataset", str(dataset)]
-        options += ["--partial"] if benchmark.classification_tasks else []
+            tell_note(note)
+        options = ["--partial"] if benchmark.classification_tasks else []
         size = f"{result.n_images} images, {result.dimension} values each"
-        click.echo(f"wrote {out}: {size}; try: {shlex.join(['piq-score', str(out), *options])}")
+        click.echo(f"wrote {out}: {size}; try: {try_next('piq-score', out, *options, dataset=dataset)}")

@@ -11,7 +11,19 @@ from piq_bench.errors import exit_codes
 PRESETS = ("portrait250k",)
 
 
-@click.command("demo", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "demo",
+    cls=Command,
+    sections={
+        "What is drawn": "--images --seed --sheet --workers",
+        "At the sizes of a published benchmark": "--preset --no-images --difficulty --dimension --dtype",
+    },
+    examples=(
+        "piq demo portrait-demo",
+        "piq demo small --images 300 --sheet people.png",
+        "piq demo full-size --preset portrait250k --no-images",
+    ),
+)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--images", "n_images", type=int, default=3000, show_default=True, help="Number of images to draw.")
 @click.option(

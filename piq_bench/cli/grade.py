@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from piq_bench.board.ledger import LadderEntry, Line, Scoring
 
 
-@click.command("grade", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "grade",
+    cls=Command,
+    sections={
+        "Which entry": "--dataset --base --head --fetch",
+        "What is written": "--write --out --disclosure --bootstrap",
+        "Limits for hidden labels": "--ledger --budget --ladder",
+    },
+    examples=(
+        "piq grade submissions/mine",
+        "piq grade submissions/mine --dataset DATASET --out result.json",
+        "piq grade --base main --head pull-request",
+    ),
+)
 @click.argument("entry", required=False, type=click.Path(path_type=Path))
 @dataset_option
 @click.option("--base", help="Commit or branch that a pull request merges into; with --head, instead of ENTRY.")

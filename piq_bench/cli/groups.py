@@ -1,12 +1,11 @@
 """`piq groups`: hashes a data set's images, groups near-duplicates and shows what each threshold would do."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import STDOUT, Command, json_output
+from piq_bench.cli import STDOUT, Command, json_output, tell, tell_note, wants_colour
 from piq_bench.cli.options import WORKERS_HELP, follow_links_option
 from piq_bench.errors import exit_codes
 
@@ -20,7 +19,20 @@ MODES = ("components", "neighbours")
 HASHES = ("phash", "ahash", "dhash", "whash")
 
 
-@click.command("piq-groups", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "piq-groups",
+    cls=Command,
+    sections={
+        "Which images are near-duplicates": "--hash --threshold --similarity --mode --within-source --min-quality",
+        "What is written": "--out --force --json --check",
+        "Reading images": "--keep-going --limit-pixels --follow-links --workers",
+    },
+    examples=(
+        "piq groups DATASET",
+        "piq groups DATASET --threshold 4 --out groups-4.csv",
+        "piq groups DATASET --mode neighbours --json -",
+    ),
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -129,17 +141,15 @@ def groups_command(
                     advance=advance,
                 )
         except KeyboardInterrupt:
-            click.echo(
-                f"hashes computed so far are kept in {cache_path.name}: the next run resumes from there", err=True
-            )
+            tell(f"hashes computed so far are kept in {cache_path.name}: the next run resumes from there")
             raise
         write_groups(path, report)
         cache_path.unlink(missing_ok=True)
         if json_file is not None and json_file != STDOUT:
             write_text(json_file, groups_json(report))
-        to_print = groups_json(report) if json_file == STDOUT else groups_table(report, colour=sys.stdout.isatty())
+        to_print = groups_json(report) if json_file == STDOUT else groups_table(report, colour=wants_colour())
         click.echo(to_print, nl=False)
-        click.echo(f"written: {path}", err=True)
+        tell(f"written: {path}")
         note_other_grouping(benchmark, report)
         if check and report.warnings:
             remedy = "lower --threshold, or use --within-source, --min-quality or --mode neighbours"
@@ -213,7 +223,4 @@ def note_other_grouping(benchmark: "Benchmark", report: "GroupReport") -> None:
         needed = f'threshold = {made.threshold} and mode = "{made.mode}"'
         if expected.hash != made.hash:
             asked, needed = f"hash {expected.hash}, {asked}", f'hash = "{made.hash}", {needed}'
-        click.echo(
-            f"note: benchmark.toml asks for {asked}; before this file can be used, its [grouping] must say {needed}",
-            err=True,
-        )
+        tell_note(f"benchmark.toml asks for {asked}; before this file can be used, its [grouping] must say {needed}")

@@ -1,12 +1,11 @@
 """`piq-score`: scores a submission against a benchmark, prints the result and writes it to files."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell, tell_note, wants_colour
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -24,7 +23,22 @@ from piq_bench.errors import exit_codes
 MAX_DATA_NOTES = 5
 
 
-@click.command("piq-score", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "piq-score",
+    cls=Command,
+    sections={
+        "What is scored": "--dataset --partial --follow-links",
+        "What is printed and written": "--full --format --json --html --reference --disclosure --summary",
+        "Rules of re-identification": "--ap --exclude",
+        "Intervals": "--bootstrap --seed",
+        "Running": "--engine --min-piq",
+    },
+    examples=(
+        "piq-score mine.npz --dataset DATASET",
+        "piq-score mine.npz --full --html score.html",
+        "piq-score mine.npz --partial --json score.json --bootstrap 0",
+    ),
+)
 @click.argument("submission", type=click.Path(path_type=Path))
 @dataset_option
 @click.option(
@@ -44,6 +58,9 @@ MAX_DATA_NOTES = 5
 )
 @follow_links_option
 @format_option
+@click.option(
+    "--full", is_flag=True, help="Print every metric, attribute and label; the default is one screen of main scores."
+)
 @engine_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
 @ap_option
@@ -61,6 +78,7 @@ def score_command(
     reference: Path | None,
     follow_links: bool,
     layout: str,
+    full: bool,
     engine: str,
     partial: bool,
     ap: str,
@@ -106,11 +124,11 @@ def score_command(
         benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
         benchmark = replace(benchmark, follow_links=follow_links)
         if (title := {**TITLES, **LABELLED}.get(benchmark.layout)) is not None:
-            click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
+            tell(f"recognised as {title} ({benchmark.layout})", name="data set: ")
         if disclosure == "full":
             tell_first(data_notes)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
+        count, engine_name = choose(engine, n_queries * n_gallery, tell=tell)
         entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
         with progress_bar("queries", n_queries) as advance:
             result = score(
@@ -142,7 +160,7 @@ def score_command(
         if layout == "json":
             text = disclosed_json(result, disclosure)
         elif layout == "table":
-            text = score_table(shown, benchmark, colour=sys.stdout.isatty(), digest=digest_of(result))
+            text = score_table(shown, benchmark, full=full, colour=wants_colour(), digest=digest_of(result))
         else:
             text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark)
         click.echo(text, nl=False)

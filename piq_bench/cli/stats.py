@@ -1,12 +1,11 @@
 """`piq-stats`: describes a data set in numbers and lists what is wrong with it."""
 
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import click
 
-from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note, wants_colour
 from piq_bench.cli.options import follow_links_option, format_option
 from piq_bench.errors import exit_codes
 
@@ -27,7 +26,15 @@ def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     return tuple(dict.fromkeys(found))
 
 
-@click.command("piq-stats", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "piq-stats",
+    cls=Command,
+    examples=(
+        "piq-stats DATASET",
+        "piq-stats labels.csv --no-files",
+        "piq-stats DATASET --html stats.html",
+    ),
+)
 @click.argument("dataset", required=False, envvar="PIQ_DATASET", type=click.Path(path_type=Path))
 @click.option(
     "--k",
@@ -106,7 +113,7 @@ def stats_command(
             write_text(html_file, stats_html(stats, benchmark))
         if layout == "table":
             width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
-            text = stats_table(stats, width=width, colour=sys.stdout.isatty())
+            text = stats_table(stats, width=width, colour=wants_colour())
         else:
             text = {"json": stats_json, "markdown": stats_markdown, "latex": stats_latex}[layout](stats)
         click.echo(text, nl=False)

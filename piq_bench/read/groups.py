@@ -36,6 +36,7 @@ from piq_bench.group.stored import (
     checksums,
     columns,
 )
+from piq_bench.group.sweep import HIGHEST_SHOWN
 from piq_bench.read.identity_names import look_missing
 from piq_bench.read.table import read_table
 from piq_bench.read.validate import closest, text_fault
@@ -429,3 +430,16 @@ def _stored_pairs(table: Columns, header: Header, grouping: Grouping) -> IntArra
 def _parse_hashes(digits: Texts) -> NDArray[np.uint64]:
     """Shape (n,), uint64; hashes from hex digits, 0 where empty."""
     return np.array([int(value or "0", 16) for value in digits], dtype=np.uint64)
+
+
+def stored_grouping(path: Path) -> Grouping | None:
+    """The parameters that a file by `piq groups` was made with; None if it is not such a file."""
+    try:
+        _, header = _read_file(path)
+    except BadDataset:
+        return None
+    hash_name, threshold, mode = ((header or {}).get(name) for name in ("hash", "threshold", "mode"))
+    known = hash_name in HASHES and mode in ("components", "neighbours")
+    if not known or type(threshold) is not int or not 0 <= threshold <= HIGHEST_SHOWN:
+        return None
+    return Grouping(str(hash_name), threshold, "neighbours" if mode == "neighbours" else "components")
