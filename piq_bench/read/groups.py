@@ -37,6 +37,7 @@ from piq_bench.group.stored import (
     columns,
 )
 from piq_bench.group.sweep import HIGHEST_SHOWN
+from piq_bench.read.id_repair import nearest_ids
 from piq_bench.read.identity_names import look_missing
 from piq_bench.read.table import read_table
 from piq_bench.read.validate import closest, text_fault
@@ -214,9 +215,7 @@ def _image_meant(image: str, images: Texts) -> str | None:
     """The image that an unknown one probably misspells, among those of the same file name and those next to it."""
     ids = images.tolist()
     place = bisect_left(ids, image)
-    name = image.replace("\\", "/").rpartition("/")[2].casefold()
-    same_name = [known for known in ids if known.rpartition("/")[2].casefold() == name]
-    return same_name[0] if same_name else closest(image, ids[max(0, place - NEARBY) : place + NEARBY])
+    return nearest_ids([image], ids)[0] or closest(image, ids[max(0, place - NEARBY) : place + NEARBY])
 
 
 def _given_notes(
