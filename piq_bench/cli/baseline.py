@@ -31,7 +31,7 @@ def baseline_command(dataset: Path, out: Path, name: str, workers: int | None, f
         from piq_bench.write.submission import write_submission
 
         benchmark = replace(read_benchmark(dataset), follow_links=follow_links)
-        with progress_bar("images", benchmark.images.size) as advance:
+        with progress_bar("describing images", benchmark.images.size) as advance:
             answers = answer(benchmark, workers=workers, advance=advance)
         write_submission(
             out,

@@ -48,7 +48,7 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
             found = "is a folder that cannot be written to"
             raise BadUsage(str(submissions), [Problem("cannot-write", "SUBMISSIONS", found, "use --check, or a copy")])
         benchmark = read_benchmark(dataset)
-        with progress_bar("entries", len(entries_in(submissions))) as advance:
+        with progress_bar("reading entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
         removed = removed_entries(submissions)
         files = {MARKDOWN: board_markdown(boards, removed), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}

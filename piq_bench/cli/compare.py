@@ -17,7 +17,7 @@ from piq_bench.cli.options import (
     format_option,
 )
 from piq_bench.documents import parse_json
-from piq_bench.errors import exit_codes
+from piq_bench.errors import exit_codes, printable
 
 if TYPE_CHECKING:
     from piq_bench.records import Benchmark
@@ -106,7 +106,7 @@ def compare_command(
     p-value of a paired randomisation test over people, corrected by Holm's method.
     """
     with exit_codes():
-        from piq_bench.cli.progress import progress_bar
+        from piq_bench.cli.progress import doing, progress_bar, waiting_for
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
@@ -120,16 +120,19 @@ def compare_command(
         from piq_bench.scoring.compare import compare, tallied
         from piq_bench.write.files import write_text
 
-        benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
+        with doing("reading the data set"):
+            benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         refuse_incomparable(submissions, benchmark, ap)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, _ = choose(engine, n_queries * n_gallery, tell=tell)
+        count, engine_name = choose(engine, n_queries * n_gallery, tell=tell)
         systems = []
         for path in submissions:
-            entry = read_submission(path, benchmark, partial=partial, tell=tell_note)
-            with progress_bar(f"queries of {path.name}", n_queries) as advance:
+            name = printable(path.name)
+            with doing(f"reading {name}"):
+                entry = read_submission(path, benchmark, partial=partial, tell=tell_note)
+            with progress_bar(f"counting queries of {name}", n_queries, before=waiting_for(engine_name)) as advance:
                 systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
-        with progress_bar("pairs", len(systems) * (len(systems) - 1) // 2) as advance:
+        with progress_bar("comparing pairs", len(systems) * (len(systems) - 1) // 2) as advance:
             result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
         if json_file == STDOUT:
             layout = "json"

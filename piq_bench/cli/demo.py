@@ -1,12 +1,13 @@
 """`piq demo`: draws a synthetic benchmark and writes it to disk."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from piq_bench.cli import Command, output_file
 from piq_bench.cli.options import SEED, WORKERS_HELP
-from piq_bench.errors import exit_codes
+from piq_bench.errors import exit_codes, hanging, width_of
 
 PRESETS = ("portrait250k",)
 
@@ -110,7 +111,8 @@ def write_pictures(out: Path, n_images: int, seed: int, workers: int | None, she
             picture.save(temporary, format="PNG")
         click.echo(f"{sheet}: rows from top to bottom, each from left to right")
         for line in legend:
-            click.echo(f"  {line}")
+            title, _, cells = line.partition(": ")
+            click.echo(hanging(f"  {title}: ", cells, width_of(sys.stdout)))
 
 
 def write_scale_set(out: Path, seed: int, difficulty: float, dimension: int, dtype: str) -> None:

@@ -91,7 +91,7 @@ def grade_command(
         from piq_bench.board.pull_request import FOLDER, arrived_entry
         from piq_bench.board.reference import fetch as fetch_predictions
         from piq_bench.board.result import published_digest, valid_published_digest
-        from piq_bench.cli.progress import progress_bar
+        from piq_bench.cli.progress import INTERVALS, doing, progress_bar, waiting_for
         from piq_bench.metrics.fingerprint import fingerprint
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.records import GALLERY, QUERY
@@ -115,14 +115,15 @@ def grade_command(
             refuse_unwritable(graded.result)
         if ledger is not None:
             refuse_unwritable(ledger)
-        benchmark = read_benchmark(dataset)
+        with doing("reading the data set"):
+            benchmark = read_benchmark(dataset)
         before = valid_published_digest(graded.result) if write else None
         if ledger is not None:
             book.check_budget(ledger, fingerprint(benchmark), budget, entry=graded.id, published=before)
         predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         engine, engine_name = choose("auto", n_queries * n_gallery)
-        with progress_bar("queries", n_queries) as advance:
+        with progress_bar("counting queries", n_queries, before=waiting_for(engine_name), after=INTERVALS) as advance:
             result = grade(
                 benchmark,
                 graded,

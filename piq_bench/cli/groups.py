@@ -127,7 +127,7 @@ def groups_command(
         cache_path = path.with_name(path.name + CACHE_SUFFIX)
         refuse_links([*([path] if out is None else []), cache_path])
         try:
-            with progress_bar("images", len(benchmark.test_rows)) as advance:
+            with progress_bar("hashing images", len(benchmark.test_rows)) as advance:
                 report = build_groups(
                     benchmark,
                     images_root,

@@ -18,7 +18,7 @@ from piq_bench.cli.options import (
     follow_links_option,
     format_option,
 )
-from piq_bench.errors import exit_codes
+from piq_bench.errors import exit_codes, printable
 
 MAX_DATA_NOTES = 5
 
@@ -95,7 +95,7 @@ def score_command(
     with exit_codes(), redacted_problems(disclosure):
         from dataclasses import replace
 
-        from piq_bench.cli.progress import progress_bar
+        from piq_bench.cli.progress import INTERVALS, doing, progress_bar, waiting_for
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.layouts.known import TITLES
@@ -121,7 +121,8 @@ def score_command(
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
         data_notes: list[str] = []
-        benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
+        with doing("reading the data set"):
+            benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
         benchmark = replace(benchmark, follow_links=follow_links)
         if (title := {**TITLES, **LABELLED}.get(benchmark.layout)) is not None:
             tell(f"recognised as {title} ({benchmark.layout})", name="data set: ")
@@ -129,8 +130,10 @@ def score_command(
             tell_first(data_notes)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         count, engine_name = choose(engine, n_queries * n_gallery, tell=tell)
-        entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
-        with progress_bar("queries", n_queries) as advance:
+        with doing(f"reading {printable(submission.name)}"):
+            entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
+        before, after = waiting_for(engine_name), INTERVALS if n_resamples else ""
+        with progress_bar("counting queries", n_queries, before=before, after=after) as advance:
             result = score(
                 benchmark,
                 entry,

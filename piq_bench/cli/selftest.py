@@ -43,7 +43,7 @@ def selftest_command(update: Path | None, engine: str) -> None:
         from piq_bench.write.files import write_text
 
         count, name = choose(engine, 0, tell=tell)
-        with progress_bar("submissions", len(SUBMISSIONS)) as advance:
+        with progress_bar("scoring submissions", len(SUBMISSIONS)) as advance:
             checks = run_selftest(advance, engine=count, engine_name=name)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for title in ("submission", "PIQ, %", "macro mAP, %", "digest", "official"):

@@ -78,7 +78,7 @@ def stats_command(
         import shutil
         from dataclasses import replace
 
-        from piq_bench.cli.progress import progress_bar
+        from piq_bench.cli.progress import doing, progress_bar
         from piq_bench.describe.stats import describe
         from piq_bench.errors import BadDataset
         from piq_bench.read.dataset import BUNDLED, inspect_dataset
@@ -91,12 +91,13 @@ def stats_command(
 
         if html_file is not None:
             require()
-        found = inspect_dataset(dataset)
+        with doing("reading the data set"):
+            found = inspect_dataset(dataset)
         for note in found.notes:
             if note.code == "index-column":
                 tell_note(f"{note.where}: {note.found}: {note.remedy}")
         benchmark = replace(found.benchmark, follow_links=follow_links)
-        with progress_bar("image files", benchmark.images.size if files else 0) as advance:
+        with progress_bar("checking image files", benchmark.images.size if files else 0) as advance:
             stats = describe(
                 benchmark,
                 ks=ks,
