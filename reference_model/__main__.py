@@ -127,7 +127,7 @@ def train_command(
                 if is_first:
                     tell(line)
 
-            echo(hanging("settings  ", " ".join(config.settings(configuration)), width_of(sys.stderr) or WIDTH) + "\n")
+            echo(hanging("  ", " ".join(config.settings(configuration)), width_of(sys.stderr) or WIDTH) + "\n")
             try:
                 train(
                     replace(inspection.benchmark, follow_links=follow_links),

@@ -46,9 +46,9 @@ def test_a_terminal_is_told_what_happens(monkeypatch: pytest.MonkeyPatch) -> Non
     seen = []
     add = Progress.add_task
 
-    def add_task(self: Progress, what: str, **extra: float | None) -> int:
+    def add_task(self: Progress, what: str, total: float | None) -> int:
         seen.append(what)
-        return int(add(self, what, **extra))
+        return int(add(self, what, total=total))
 
     monkeypatch.setattr(Progress, "update", lambda self, task, **extra: seen.append(extra["description"]))
     monkeypatch.setattr(Progress, "add_task", add_task)
