@@ -75,7 +75,7 @@ HASHES = ("phash", "ahash", "dhash", "whash")
     "--limit-pixels", type=click.IntRange(1), help="Refuse images with more pixels than this. [default: 50 million]"
 )
 @follow_links_option
-@click.option("--force", is_flag=True, help="Overwrite a groups file that this command did not write.")
+@click.option("--force", is_flag=True, help="Overwrite a file that this command did not write, or that was edited.")
 @click.option("--check", is_flag=True, help="Exit with 5 if there is a warning.")
 @click.option(
     "--json",
@@ -124,7 +124,7 @@ def groups_command(
         images_root = required_images_folder(benchmark)
         folder = benchmark.root if benchmark.root is not None and dataset.is_dir() else dataset  # may lie one deeper
         path = checked_output(out or folder / DEFAULT_OUT, force=force)
-        cache_path = path.with_name(path.name + CACHE_SUFFIX)
+        cache_path = checked_cache(path.with_name(path.name + CACHE_SUFFIX))
         refuse_links([*([path] if out is None else []), cache_path])
         try:
             with progress_bar("hashing images", len(benchmark.test_rows)) as advance:
@@ -143,7 +143,7 @@ def groups_command(
         except KeyboardInterrupt:
             tell(f"hashes computed so far are kept in {cache_path.name}: the next run resumes from there")
             raise
-        write_groups(path, report)
+        write_groups(checked_output(path, force=force), report)  # hashing may have taken hours
         cache_path.unlink(missing_ok=True)
         if json_file is not None and json_file != STDOUT:
             write_text(json_file, groups_json(report))
@@ -186,19 +186,30 @@ def checked_output(path: Path, *, force: bool) -> Path:
     import os
 
     from piq_bench.errors import BadUsage, Problem
-    from piq_bench.group.stored import was_written_here
+    from piq_bench.read.groups import is_as_written
 
     problem = None
     if path.suffix not in (".csv", ".parquet"):
         problem = Problem("bad-suffix", "--out", f"got '{path.name}'", "the name must end in .csv or .parquet")
     elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
         problem = Problem("cannot-write", "--out", f"cannot write '{path}'", "choose a folder that can be written")
-    elif path.exists() and not force and not was_written_here(path):
-        found = f"'{path}' exists and was not written by `piq groups`"
+    elif path.exists() and not force and not is_as_written(path):
+        found = f"'{path}' exists and was not written by `piq groups`, or was changed since"
         remedy = "choose another name, or use --force to overwrite it"
         problem = Problem("foreign-file", "--out", found, remedy)
     if problem:
         raise BadUsage("options", [problem])
+    return path
+
+
+def checked_cache(path: Path) -> Path:
+    """Refuse to write over, and remove in the end, a file that only has the name of our hashes."""
+    from piq_bench.errors import BadUsage, Problem, quoted
+    from piq_bench.group.cache import is_cache
+
+    if path.is_file() and not path.is_symlink() and not is_cache(path):
+        found = f"{quoted(path)} is in the way: the hashes of an unfinished run are kept there"
+        raise BadUsage("options", [Problem("foreign-file", "--out", found, "move it, or choose another name")])
     return path
 
 

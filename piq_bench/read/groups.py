@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.documents import parse_json
-from piq_bench.errors import BadDataset, Problem, first_few, printable, quoted
+from piq_bench.errors import BadDataset, BadInput, Problem, first_few, printable, quoted
 from piq_bench.group.components import first_rows
 from piq_bench.group.hashes import HASHES, hash_parameters
 from piq_bench.group.neighbours import neighbour_pairs
@@ -442,3 +442,20 @@ def stored_grouping(path: Path) -> Grouping | None:
     if not known or type(threshold) is not int or not 0 <= threshold <= HIGHEST_SHOWN:
         return None
     return Grouping(str(hash_name), threshold, "neighbours" if mode == "neighbours" else "components")
+
+
+def is_as_written(path: Path) -> bool:
+    """Whether a file is as `piq groups` wrote it: its header has the checksums of its columns, in any order of rows."""
+    try:
+        table, header = _read_file(path)
+    except BadInput:
+        return False
+    hash_name = str((header or {}).get("hash"))
+    if header is None or any(name not in table for name in ("image", "group", hash_name)):
+        return False
+    if not all(NUMBER.fullmatch(number) for number in table["group"]):
+        return False
+    order = np.argsort(table["image"], kind="stable")
+    columns = {name: column[order] for name, column in table.items()}
+    group = np.array([int(number) for number in columns["group"]], dtype=np.int64)
+    return not _checksum_problems(path.name, columns, hash_name, group, header)
