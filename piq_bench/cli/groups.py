@@ -124,6 +124,7 @@ def groups_command(
         images_root = required_images_folder(benchmark)
         folder = benchmark.root if benchmark.root is not None and dataset.is_dir() else dataset  # may lie one deeper
         path = checked_output(out or folder / DEFAULT_OUT, force=force)
+        unedited(path, force=force)
         cache_path = checked_cache(path.with_name(path.name + CACHE_SUFFIX))
         refuse_links([*([path] if out is None else []), cache_path])
         try:
@@ -143,7 +144,7 @@ def groups_command(
         except KeyboardInterrupt:
             tell(f"hashes computed so far are kept in {cache_path.name}: the next run resumes from there")
             raise
-        write_groups(checked_output(path, force=force), report)  # hashing may have taken hours
+        write_groups(unedited(checked_output(path, force=force), force=force), report)  # hashing may have taken hours
         cache_path.unlink(missing_ok=True)
         if json_file is not None and json_file != STDOUT:
             write_text(json_file, groups_json(report))
@@ -186,19 +187,30 @@ def checked_output(path: Path, *, force: bool) -> Path:
     import os
 
     from piq_bench.errors import BadUsage, Problem
-    from piq_bench.read.groups import is_as_written
+    from piq_bench.group.stored import was_written_here
 
     problem = None
     if path.suffix not in (".csv", ".parquet"):
         problem = Problem("bad-suffix", "--out", f"got '{path.name}'", "the name must end in .csv or .parquet")
     elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK) or path.is_dir():
         problem = Problem("cannot-write", "--out", f"cannot write '{path}'", "choose a folder that can be written")
-    elif path.exists() and not force and not is_as_written(path):
-        found = f"'{path}' exists and was not written by `piq groups`, or was changed since"
+    elif path.exists() and not force and not was_written_here(path):
+        found = f"'{path}' exists and was not written by `piq groups`"
         remedy = "choose another name, or use --force to overwrite it"
         problem = Problem("foreign-file", "--out", found, remedy)
     if problem:
         raise BadUsage("options", [problem])
+    return path
+
+
+def unedited(path: Path, *, force: bool) -> Path:
+    """Refuse to lose what a person changed in a file of an earlier run."""
+    from piq_bench.errors import BadUsage, Problem, quoted
+    from piq_bench.read.groups import is_as_written
+
+    if path.exists() and not force and not is_as_written(path):
+        remedy = "choose another name, or use --force to overwrite it"
+        raise BadUsage("options", [Problem("edited-file", "--out", f"{quoted(path)} was changed since", remedy)])
     return path
 
 

@@ -6,6 +6,7 @@ their ids. An image without near-duplicates is a group of its own.
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,20 @@ WITHIN_SOURCE = "source"
 def columns(hash_name: str) -> tuple[str, ...]:
     """The columns that every file with a header has; that of the hashes bears the hash's name."""
     return ("image", hash_name, "group", "quality", "bytes_sha256")
+
+
+def was_written_here(path: Path) -> bool:
+    """Whether a groups file has the header that `piq groups` writes; false if it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.suffix == ".parquet":
+            return METADATA_KEY in (pq.read_schema(path).metadata or {})
+        with path.open("rb") as stream:
+            return stream.read(len(CSV_MARK)) == CSV_MARK.encode()
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def lines_sha256(lines: Iterable[object]) -> str:

@@ -86,9 +86,6 @@ def test_groups_that_were_edited_are_overwritten_only_by_force(dataset: Path, su
     path = dataset / f"groups.{suffix}"
     assert groups(dataset, "--out", path).exit_code == 0
     if suffix == "csv":
-        head, names, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        path.write_text("".join([head, names, *reversed(rows)]), encoding="utf-8")  # which changes no group
-        assert groups(dataset, "--out", path).exit_code == 0
         path.write_text(path.read_text(encoding="utf-8").replace(",5,", ",0,"), encoding="utf-8")  # x.png joins a.png
     else:
         table = pq.read_table(path)
