@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from piq_bench.cli import output_file, tell, try_next
+from piq_bench.cli import output_file, tell, try_next, version_option
 from piq_bench.cli.options import follow_links_option
 from piq_bench.errors import exit_codes, hanging, width_of
 from piq_bench.write.streams import accept_every_character
@@ -66,7 +66,7 @@ def configuration_options(command: F) -> F:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, params=[version_option()])
 def main() -> None:
     """The paper's baselines: train one on a data set and predict a submission, which piq-score then scores."""
     accept_every_character()

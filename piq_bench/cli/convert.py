@@ -45,17 +45,29 @@ RERANKING_OPTIONS = ("k1", "k2", "weight")
 @click.option(
     "--rerank",
     type=click.Choice(["k-reciprocal"]),
-    help="Re-rank (Zhong et al. 2017) and write distances instead of the features. Junk images take part.",
+    help="Way to re-rank (Zhong et al. 2017); distances are then written in place of features. Junk images take part.",
 )
-@click.option("--k1", type=click.IntRange(1, 1000), default=20, show_default=True, help="Neighbours, for --rerank.")
-@click.option("--k2", type=click.IntRange(1, 1000), default=6, show_default=True, help="Images averaged, for --rerank.")
+@click.option(
+    "--k1",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="For --rerank: number of nearest images that must have each other among theirs.",
+)
+@click.option(
+    "--k2",
+    type=click.IntRange(1, 1000),
+    default=6,
+    show_default=True,
+    help="For --rerank: number of nearest images whose neighbourhoods are averaged.",
+)
 @click.option(
     "--lambda",
     "weight",
     type=click.FloatRange(0, 1),
     default=0.3,
     show_default=True,
-    help="Weight of the original distance, for --rerank.",
+    help="For --rerank: weight of the original distance, from 0 to 1.",
 )
 @click.pass_context
 def convert_command(

@@ -43,7 +43,7 @@ HASHES = ("phash", "ahash", "dhash", "whash")
     "--hash",
     "hash_name",
     type=click.Choice(HASHES),
-    help="phash is the same on every machine; ahash, dhash and whash are those of the package imagehash. "
+    help="Perceptual hash that compares images. phash is the same on every machine; ahash, dhash and whash are those of the package imagehash. "
     "[default: that of benchmark.toml]",
 )
 @click.option(
@@ -53,12 +53,12 @@ HASHES = ("phash", "ahash", "dhash", "whash")
 )
 @click.option(
     "--similarity",
-    help="Instead of --threshold: similarity that near-duplicates exceed; 0.9 means 1 - distance/64 > 0.9.",
+    help="Similarity that near-duplicates exceed, in place of --threshold; 0.9 means 1 - distance/64 > 0.9.",
 )
 @click.option(
     "--mode",
     type=click.Choice(MODES),
-    help="components: near-duplicates of near-duplicates count as near-duplicates; neighbours: direct ones only. "
+    help="Which images form a group. components: near-duplicates of near-duplicates too; neighbours: direct ones only. "
     "[default: that of benchmark.toml]",
 )
 @click.option("--within-source", is_flag=True, help="Link only images of the same source, such as a film.")

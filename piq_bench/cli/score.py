@@ -89,7 +89,11 @@ def score_command(
     summary: bool,
     min_piq: float | None,
 ) -> None:
-    """Score SUBMISSION (.npz, .parquet or a folder) and print the result."""
+    """Score SUBMISSION (.npz, .parquet or a folder) and print the result.
+
+    The F1 of a task is the mean over the labels that occur in the ground truth. With scikit-learn it is
+    f1_score(true, predicted, labels=sorted(set(true)), average="macro", zero_division=0).
+    """
     from piq_bench.report.disclosure import disclosed, disclosed_json, redacted_problems
 
     with exit_codes(), redacted_problems(disclosure):
