@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     "--ledger",
     type=click.Path(path_type=Path),
     callback=output_file,
-    help="File, one line per scoring, in which to record the scoring. [default with --write: ledger.jsonl beside the entries]",
+    help="File in which to record the scoring, one line each. [default with --write: ledger.jsonl beside the entries]",
 )
 @click.option(
     "--budget", type=click.IntRange(1), help="Maximum number of scorings of one benchmark, counted in the ledger."

@@ -43,7 +43,8 @@ HASHES = ("phash", "ahash", "dhash", "whash")
     "--hash",
     "hash_name",
     type=click.Choice(HASHES),
-    help="Perceptual hash that compares images. phash is the same on every machine; ahash, dhash and whash are those of the package imagehash. "
+    help="Perceptual hash that compares images. phash is the same on every machine; ahash, dhash and whash are "
+    "those of the package imagehash. "
     "[default: that of benchmark.toml]",
 )
 @click.option(

@@ -18,8 +18,8 @@ FORCE_HELP = "Overwrite the output of an earlier run."
 WORKERS_HELP = "Number of processes that work on images. [default: one per free core]"
 BOOTSTRAP_HELP = "Number of bootstrap resamples for the intervals; 0 leaves intervals out."
 DISCLOSURE_HELP = (
-    "How much results and messages reveal of hidden labels. full: everything; public: nothing about single images or people; "
-    "score: only scores, nothing about single labels."
+    "How much results and messages reveal of hidden labels. full: everything; "
+    "public: nothing about single images or people; score: only scores, nothing about single labels."
 )
 
 dataset_option = click.option(
