@@ -220,7 +220,6 @@ def _task(task: Task) -> list[str]:
     lines = [f"aspect = {_value(task.aspect)}"]
     if task == REID:
         return [*lines, 'kind = "retrieval"  # people of the column identity']
-    lines[0] += "  # PIQ is the mean over aspects; an aspect, that over its tasks"
     lines.append(f"labels = {_values(task.labels)}")
     return (
         [*lines, "multi_label = true  # cells join labels by |, and - is none of them"] if task.multi_label else lines
