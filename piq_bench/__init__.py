@@ -53,5 +53,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The names of this module, with the public ones that are not imported yet."""
-    return sorted({*globals(), *__all__})
+    """The public names, imported or not, and what every module has."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -5,11 +5,12 @@ and CI may rely on the exit codes; commands return no others.
 """
 
 import errno
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
@@ -57,13 +58,17 @@ class BadInput(Exception):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, width: int | None = None) -> str:
+        """The message, in lines that fit a terminal of some width; None never breaks a line."""
         n_problems = len(self.problems)
         shown = self.problems[:N_PROBLEMS_SHOWN]
-        width = max(len(printable(problem.where)) for problem in shown)
+        column = max(len(printable(problem.where)) for problem in shown)
         lines = [f"{printable(self.source, MAX_SOURCE)}: refused, {n_problems} problem{'s' if n_problems > 1 else ''}"]
         for problem in shown:
-            lines.append(f"  {printable(problem.where):{width}}  {problem.found}")
-            lines.append(f"  {'':{width}}  -> {problem.remedy} [{problem.code}]")
+            lines.append(hanging(f"  {printable(problem.where):{column}}  ", problem.found, width))
+            lines.append(hanging(f"  {'':{column}}  -> ", f"{problem.remedy} [{problem.code}]", width))
         if n_problems > len(shown):
             lines.append(f"  and {n_problems - len(shown):,} more")
         return "\n".join(lines)
@@ -117,6 +122,36 @@ def first_few(values: Iterable[object], total: int, shown: int = N_OFFENDERS_SHO
     names = [quoted(value) for value, _ in zip(values, range(shown), strict=False)]
     rest = total - len(names)
     return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
+
+
+def hanging(name: str, text: str, width: int | None) -> str:
+    """A text after a name, in lines of at most `width` columns that begin below its first one; paths stay whole.
+
+    >>> print(hanging("note: ", "one two three", 14))
+    note: one two
+          three
+    """
+    if width is None or len(name) + len(text) <= width:
+        return name + text
+    from textwrap import TextWrapper
+
+    indent = " " * min(len(name), width // 2)
+    wrapper = TextWrapper(
+        width, initial_indent=name, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.fill(text) or name
+
+
+def width_of(stream: TextIO | None) -> int | None:
+    """The columns of the terminal that a stream leads to; None for a file or a log, whose lines are never broken."""
+    try:
+        if stream is None or not stream.isatty():
+            return None
+        columns = os.environ.get("COLUMNS", "")
+        width = int(columns) if columns.isdecimal() else 0
+        return width or os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 OUT_OF_MEMORY = "out of memory: free some, raise the limit (ulimit -v), or use a machine that has more"
@@ -184,7 +219,7 @@ def exit_codes() -> Iterator[None]:
     try:
         yield
     except BadInput as refusal:
-        print(refusal, file=sys.stderr)
+        print(refusal.text(width_of(sys.stderr)), file=sys.stderr)
         sys.exit(refusal.exit_code)
     except (MemoryError, OSError, ImportError, RuntimeError) as error:
         reason = _exhausted(error)

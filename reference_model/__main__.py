@@ -4,18 +4,18 @@ Nothing heavier than click is imported before a command runs, so that `--help` a
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from piq_bench.cli import output_file
+from piq_bench.cli import output_file, tell, try_next, version_option
 from piq_bench.cli.options import follow_links_option
-from piq_bench.errors import exit_codes
+from piq_bench.errors import exit_codes, hanging, width_of
 from piq_bench.write.streams import accept_every_character
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def configuration_options(command: F) -> F:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, params=[version_option()])
 def main() -> None:
     """The paper's baselines: train one on a data set and predict a submission, which piq-score then scores."""
     accept_every_character()
@@ -125,10 +125,9 @@ def train_command(
 
             def echo(line: str) -> None:
                 if is_first:
-                    click.echo(line, err=True)
+                    tell(line)
 
-            text = " ".join(config.settings(configuration))
-            echo(fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n")
+            echo(hanging("  ", " ".join(config.settings(configuration)), width_of(sys.stderr) or WIDTH) + "\n")
             try:
                 train(
                     replace(inspection.benchmark, follow_links=follow_links),
@@ -149,7 +148,7 @@ def train_command(
                     echo("no epoch was finished; start again as before")
                 raise
             if is_first:
-                click.echo(f"wrote {out}; try: python -m reference_model predict {out} {dataset}")
+                click.echo(f"wrote {out}; try: {try_next('python -m reference_model predict', out, dataset)}")
 
 
 @main.command("predict")
@@ -222,8 +221,8 @@ def predict_command(
         not_learned = [task.name for task in benchmark.tasks if task.name not in learned]
         if not_learned:
             click.echo(f"not answered, since not learned: {first_few(not_learned, len(not_learned))}", err=True)
-        partial = " --partial" if not_learned else ""
-        click.echo(f"wrote {out}; try: piq-score {out} --dataset {dataset}{partial}")
+        options = ["--partial"] if not_learned else []
+        click.echo(f"wrote {out}; try: {try_next('piq-score', out, *options, dataset=dataset)}")
 
 
 @main.command("presets")

@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from piq_bench.board.wording import located
 from piq_bench.errors import BadUsage, LimitExceeded, Problem, printable
 from piq_bench.write.files import written_whole
 from piq_bench.write.locks import exclusive_lock
@@ -269,9 +270,8 @@ def _checked(path: Path, text: str) -> list[Line]:
         try:
             line = Line.model_validate_json(raw)
         except ValidationError as error:
-            problems.append(
-                Problem("no-line", where, f"is not a valid line: {printable(error.errors()[0]['msg'])}", REMEDY)
-            )
+            fault = printable(located(error.errors()[0]), REASON)
+            problems.append(Problem("no-line", where, f"is not a valid line: {fault}", REMEDY))
         else:
             if line.previous != previous or line.number != number:
                 found = (

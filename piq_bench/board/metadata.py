@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
+from piq_bench.board.wording import expected
 from piq_bench.documents import parse_toml
 from piq_bench.errors import BadSubmission, Problem, printable, quoted
 from piq_bench.read.validate import closest
@@ -146,7 +147,7 @@ def _problem(error: Any) -> Problem:  # noqa: ANN401
         return Problem("missing-key", printable(where), "is missing", "add it")
     plain = isinstance(error["input"], str | int | float | bool)
     found = f"got {quoted(error['input'])}" if plain else "does not fit"
-    return Problem("bad-value", printable(where), found, printable(error["msg"]))
+    return Problem("bad-value", printable(where), found, f"expected {expected(error)}")
 
 
 def _keys(place: tuple[str | int, ...]) -> list[str]:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
+from piq_bench.board.wording import expected
 from piq_bench.documents import parse_toml
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
 from piq_bench.read.validate import closest
@@ -194,4 +195,4 @@ def _problem(error: Any) -> Problem:  # noqa: ANN401
         )
     if error["type"] == "missing":
         return Problem("missing-key", printable(where), "is missing", "add it")
-    return Problem("bad-value", printable(where), f"got {quoted(error['input'])}", printable(error["msg"]))
+    return Problem("bad-value", printable(where), f"got {quoted(error['input'])}", f"expected {expected(error)}")

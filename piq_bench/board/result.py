@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from piq_bench.board.wording import located
 from piq_bench.documents import parse_json
 from piq_bench.errors import printable
 from piq_bench.report.json import digest
 
 SCHEMA = "piq-bench/result/1"
 MAX_BYTES = 16 << 20
+MAX_REASON = 200  # characters
 DIGESTED_UP_TO = "software"  # first key of a score file that its digest does not cover
 
 Fraction = Annotated[float, Field(ge=0, le=1)] | None
@@ -95,7 +97,7 @@ def read_result(path: Path) -> Mapping[str, Any] | None:
         _Result.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {printable(first['msg'])}") from None
+        raise ValueError(printable(located(first), MAX_REASON)) from None
     if (
         document["disclosure"] == "full"
         and published_digest(document["score"]) != document["score"]["protocol"]["digest"]

@@ -22,6 +22,7 @@ if sys.excepthook is sys.__excepthook__:  # nobody else has set it
 # ruff: noqa: E402  (what follows may be interrupted)
 import os
 import stat
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
@@ -30,38 +31,98 @@ from typing import Any
 import click
 
 from piq_bench import __version__
-from piq_bench.errors import BadUsage, Problem, exit_codes, printable, quoted
+from piq_bench.errors import BadUsage, Problem, exit_codes, hanging, printable, quoted, width_of
 from piq_bench.write.streams import accept_every_character
 
 READ = {"benchmark.toml", "annotations.csv", "annotations.parquet", "meta.json", "metadata.toml", "submission.ref.toml"}
 READ_SUFFIXES = {".npy", ".npz", ".mat"}
 STDOUT = Path("-")  # the value of --json that prints the document
-COMMANDS = {
-    "score": "Score a submission and print the result.",
-    "compare": "Compare submissions pairwise and test the differences for significance.",
-    "stats": "Describe a data set and check it.",
-    "check": "Check the format of a submission; no labels are needed.",
-    "template": "Write a valid example submission to start from.",
-    "import": "Write a public data set down as a folder of this project.",
-    "groups": "Find and group the near-duplicate images of a data set.",
-    "demo": "Draw a synthetic benchmark.",
-    "grade": "Score a leaderboard entry again and check what it claims.",
-    "board": "Write the leaderboard of graded entries.",
-    "export": "Export a benchmark to challenge hosts and other programs.",
-    "convert": "Write a submission from features of other tools.",
-    "baseline": "Write a baseline submission that needs no training.",
-    "selftest": "Check that this installation gives the official scores.",
+JOBS = {
+    "Score submissions": {
+        "score": "Score a submission and print the result.",
+        "compare": "Compare submissions pairwise and test the differences for significance.",
+    },
+    "Make a submission": {
+        "template": "Write a valid example submission to start from.",
+        "convert": "Write a submission from features of other tools.",
+        "baseline": "Write a baseline submission that needs no training.",
+        "check": "Check the format of a submission; no labels are needed.",
+    },
+    "Prepare a data set": {
+        "init": "Write benchmark.toml for a table of annotations, to be edited.",
+        "import": "Write a public data set down as a folder of this project.",
+        "groups": "Find and group the near-duplicate images of a data set.",
+        "stats": "Describe a data set and check it.",
+        "demo": "Draw a synthetic benchmark.",
+    },
+    "Run a leaderboard or a challenge": {
+        "grade": "Score a leaderboard entry again and check what it claims.",
+        "board": "Write the leaderboard of graded entries.",
+        "export": "Export a benchmark to challenge hosts and other programs.",
+    },
+    "Check this installation": {
+        "selftest": "Check that this installation gives the official scores.",
+    },
 }
+COMMANDS = {name: text for commands in JOBS.values() for name, text in commands.items()}
+COMPLETION = """\b
+The Tab key completes commands and options after these lines in ~/.bashrc
+(for zsh or fish: zsh_source or fish_source in place of bash_source):
+  eval "$(_PIQ_COMPLETE=bash_source piq)"
+  eval "$(_PIQ_SCORE_COMPLETE=bash_source piq-score)"
+"""
+OTHER = "Other options"
 
 
 class Command(click.Command):
-    """A command that refuses, before any work, options that name one file twice or write over what is read."""
+    """A command with options in sections, examples and --version.
+
+    It refuses, before any work, options that name one file twice or write over what is read.
+
+    Args:
+        sections: options by the title of their section in the help, such as "--json --html"; those that are in no
+            section come last.
+        examples: command lines to show in the help.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401  as in click
+        sections: Mapping[str, str] | None = None,
+        examples: Sequence[str] = (),
+        **extra: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(*args, **extra)
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+        self.params.append(version_option())
+        self.sections = {title: options.split() for title, options in (sections or {}).items()}
+        self.examples = tuple(examples)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
         """Run the command."""
         with exit_codes():
             refuse_clashes(ctx)
             return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section."""
+        title_of = {option: title for title, options in self.sections.items() for option in options}
+        records: dict[str, list[tuple[str, str]]] = {title: [] for title in self.sections}
+        other = OTHER if self.sections else "Options"
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                records.setdefault(title_of.get(parameter.opts[0], other), []).append(record)
+        for title, rows in records.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in "\n".join(self.examples).splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
 class LazyCommands(click.Group):
@@ -87,15 +148,44 @@ class LazyCommands(click.Group):
         return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help lines of all commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write the help lines of all commands by job, without importing any."""
+        width = max(map(len, COMMANDS))
+        for job, commands in JOBS.items():
+            with formatter.section(job):
+                formatter.write_dl([(f"{name:{width}}", text) for name, text in commands.items()])
 
 
-@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="piq")
+def version_option() -> click.Option:
+    """The option -V or --version, which every command has."""
+
+    def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            click.echo(f"piq, version {__version__}")
+            ctx.exit()
+
+    return click.Option(
+        ["-V", "--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show the version and exit.",
+    )
+
+
+@click.group(
+    cls=LazyCommands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    params=[version_option()],
+    epilog=COMPLETION,
+)
 def piq() -> None:
-    """Evaluate portrait interpretation: person re-identification and attribute recognition, summed up as PIQ."""
+    r"""Evaluate portrait interpretation: person re-identification and attribute recognition, summed up as PIQ.
+
+    \b
+    A first score:      piq template --out mine.npz && piq-score mine.npz
+    Your own data set:  piq init DATASET && piq-stats DATASET
+    """
 
 
 def piq_score() -> None:
@@ -121,9 +211,28 @@ def load_command(name: str) -> click.Command:
     return command
 
 
+def tell(text: str, *, name: str = "") -> None:
+    """Print a message to stderr; in a terminal its lines fit, and begin below the first one after its name."""
+    click.echo(hanging(name, text, width_of(sys.stderr)), err=True)
+
+
 def tell_note(note: str) -> None:
     """Print a note to stderr, such as what a reader has ignored."""
-    click.echo(f"note: {note}", err=True)
+    tell(note, name="note: ")
+
+
+def wants_colour() -> bool:
+    """Whether standard output is a terminal whose user did not ask for plain text (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def try_next(program: str, *arguments: object, dataset: Path | None = None) -> str:
+    """The command to run next, quoted for a shell, with the data set that this command was given."""
+    import shlex
+
+    return shlex.join(
+        [*program.split(), *map(str, arguments), *([] if dataset is None else ["--dataset", str(dataset)])]
+    )
 
 
 def json_output(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:

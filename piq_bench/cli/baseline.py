@@ -4,12 +4,16 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import Command
+from piq_bench.cli import Command, tell, try_next
 from piq_bench.cli.options import WORKERS_HELP, follow_links_option, submission_file_option
 from piq_bench.errors import exit_codes
 
 
-@click.command("baseline", cls=Command)
+@click.command(
+    "baseline",
+    cls=Command,
+    examples=("piq baseline DATASET --out baseline.npz",),
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @submission_file_option
 @click.option("--name", default="colour-shape", show_default=True, help="Name of the submission.")
@@ -27,7 +31,7 @@ def baseline_command(dataset: Path, out: Path, name: str, workers: int | None, f
         from piq_bench.write.submission import write_submission
 
         benchmark = replace(read_benchmark(dataset), follow_links=follow_links)
-        with progress_bar("images", benchmark.images.size) as advance:
+        with progress_bar("describing images", benchmark.images.size) as advance:
             answers = answer(benchmark, workers=workers, advance=advance)
         write_submission(
             out,
@@ -41,9 +45,9 @@ def baseline_command(dataset: Path, out: Path, name: str, workers: int | None, f
                 "method": "colour histograms in stripes and edge directions on a grid; nearest mean of training images",
             },
         )
-        partial = ""
+        options = []
         if answers.excluded:
             names = first_few(answers.excluded, len(answers.excluded))
-            click.echo(f"left out, since no training image is annotated for them: {names}", err=True)
-            partial = " --partial"
-        click.echo(f"wrote {out}; try: piq-score {out} --dataset {dataset}{partial}")
+            tell(names, name="left out, since no training image is annotated for them: ")
+            options = ["--partial"]
+        click.echo(f"wrote {out}; try: {try_next('piq-score', out, *options, dataset=dataset)}")

@@ -14,7 +14,14 @@ MARKDOWN = "leaderboard.md"
 JSON_SCHEMA = "metadata.schema.json"
 
 
-@click.command("board", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "board",
+    cls=Command,
+    examples=(
+        "piq board submissions --dataset DATASET",
+        "piq board submissions --check",
+    ),
+)
 @click.argument("submissions", type=click.Path(path_type=Path, file_okay=False))
 @dataset_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 5 if a leaderboard file is out of date.")
@@ -41,7 +48,7 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
             found = "is a folder that cannot be written to"
             raise BadUsage(str(submissions), [Problem("cannot-write", "SUBMISSIONS", found, "use --check, or a copy")])
         benchmark = read_benchmark(dataset)
-        with progress_bar("entries", len(entries_in(submissions))) as advance:
+        with progress_bar("reading entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
         removed = removed_entries(submissions)
         files = {MARKDOWN: board_markdown(boards, removed), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}

@@ -1,13 +1,12 @@
 """`piq compare`: compares submissions pairwise on a benchmark and tests the differences for significance."""
 
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell, tell_note, wants_colour
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -18,7 +17,7 @@ from piq_bench.cli.options import (
     format_option,
 )
 from piq_bench.documents import parse_json
-from piq_bench.errors import exit_codes
+from piq_bench.errors import exit_codes, printable
 
 if TYPE_CHECKING:
     from piq_bench.records import Benchmark
@@ -28,7 +27,21 @@ if TYPE_CHECKING:
 MAX_SCORE_FILE = 16 << 20
 
 
-@click.command("compare", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "compare",
+    cls=Command,
+    sections={
+        "What is compared": "--dataset --partial",
+        "What is printed and written": "--format --json --html",
+        "Rules of re-identification": "--ap --exclude",
+        "Intervals and tests": "--bootstrap --swaps --seed",
+        "Running": "--engine --fail-if-worse",
+    },
+    examples=(
+        "piq compare baseline.npz mine.npz --dataset DATASET",
+        "piq compare a.npz b.npz c.npz --html compare.html",
+    ),
+)
 @click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path))
 @dataset_option
 @click.option(
@@ -93,7 +106,7 @@ def compare_command(
     p-value of a paired randomisation test over people, corrected by Holm's method.
     """
     with exit_codes():
-        from piq_bench.cli.progress import progress_bar
+        from piq_bench.cli.progress import doing, progress_bar, waiting_for
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
@@ -107,16 +120,19 @@ def compare_command(
         from piq_bench.scoring.compare import compare, tallied
         from piq_bench.write.files import write_text
 
-        benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
+        with doing("reading the data set"):
+            benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         refuse_incomparable(submissions, benchmark, ap)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
+        count, engine_name = choose(engine, n_queries * n_gallery, tell=tell)
         systems = []
         for path in submissions:
-            entry = read_submission(path, benchmark, partial=partial, tell=tell_note)
-            with progress_bar(f"queries of {path.name}", n_queries) as advance:
+            name = printable(path.name)
+            with doing(f"reading {name}"):
+                entry = read_submission(path, benchmark, partial=partial, tell=tell_note)
+            with progress_bar(f"counting queries of {name}", n_queries, before=waiting_for(engine_name)) as advance:
                 systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
-        with progress_bar("pairs", len(systems) * (len(systems) - 1) // 2) as advance:
+        with progress_bar("comparing pairs", len(systems) * (len(systems) - 1) // 2) as advance:
             result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
         if json_file == STDOUT:
             layout = "json"
@@ -125,7 +141,7 @@ def compare_command(
         if html_file is not None:
             write_text(html_file, compare_html(result))
         if layout == "table":
-            text = compare_table(result, colour=sys.stdout.isatty())
+            text = compare_table(result, colour=wants_colour())
         else:
             text = {"json": compare_json, "markdown": compare_markdown, "latex": compare_latex}[layout](result)
         click.echo(text, nl=False)

@@ -1,20 +1,31 @@
 """`piq convert`: writes a submission from the features of another tool."""
 
-import shlex
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from piq_bench.cli import Command
+from piq_bench.cli import Command, tell_note, try_next
 from piq_bench.cli.options import dataset_option, submission_file_option
 from piq_bench.errors import exit_codes
 
 RERANKING_OPTIONS = ("k1", "k2", "weight")
 
 
-@click.command("convert", cls=Command)
+@click.command(
+    "convert",
+    cls=Command,
+    sections={
+        "What is read": "--dataset --names --distance",
+        "What is written": "--out --name",
+        "Re-ranking": "--rerank --k1 --k2 --lambda",
+    },
+    examples=(
+        "piq convert pytorch_result.mat --dataset Market-1501-v15.09.15",
+        "piq convert features.npy --names names.txt --out mine.npz",
+    ),
+)
 @click.argument("source", type=click.Path(path_type=Path))
 @dataset_option
 @submission_file_option
@@ -34,17 +45,29 @@ RERANKING_OPTIONS = ("k1", "k2", "weight")
 @click.option(
     "--rerank",
     type=click.Choice(["k-reciprocal"]),
-    help="Re-rank (Zhong et al. 2017) and write distances instead of the features. Junk images take part.",
+    help="Way to re-rank (Zhong et al. 2017); distances are then written in place of features. Junk images take part.",
 )
-@click.option("--k1", type=click.IntRange(1, 1000), default=20, show_default=True, help="Neighbours, for --rerank.")
-@click.option("--k2", type=click.IntRange(1, 1000), default=6, show_default=True, help="Images averaged, for --rerank.")
+@click.option(
+    "--k1",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="For --rerank: number of nearest images that must have each other among theirs.",
+)
+@click.option(
+    "--k2",
+    type=click.IntRange(1, 1000),
+    default=6,
+    show_default=True,
+    help="For --rerank: number of nearest images whose neighbourhoods are averaged.",
+)
 @click.option(
     "--lambda",
     "weight",
     type=click.FloatRange(0, 1),
     default=0.3,
     show_default=True,
-    help="Weight of the original distance, for --rerank.",
+    help="For --rerank: weight of the original distance, from 0 to 1.",
 )
 @click.pass_context
 def convert_command(
@@ -97,8 +120,7 @@ def convert_command(
                 advance=advance,
             )
         for note in result.notes:
-            click.echo(f"note: {note}", err=True)
-        options = [] if dataset is None else ["--dataset", str(dataset)]
-        options += ["--partial"] if benchmark.classification_tasks else []
+            tell_note(note)
+        options = ["--partial"] if benchmark.classification_tasks else []
         size = f"{result.n_images} images, {result.dimension} values each"
-        click.echo(f"wrote {out}: {size}; try: {shlex.join(['piq-score', str(out), *options])}")
+        click.echo(f"wrote {out}: {size}; try: {try_next('piq-score', out, *options, dataset=dataset)}")

@@ -1,17 +1,30 @@
 """`piq demo`: draws a synthetic benchmark and writes it to disk."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from piq_bench.cli import Command, output_file
 from piq_bench.cli.options import SEED, WORKERS_HELP
-from piq_bench.errors import exit_codes
+from piq_bench.errors import exit_codes, hanging, width_of
 
 PRESETS = ("portrait250k",)
 
 
-@click.command("demo", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "demo",
+    cls=Command,
+    sections={
+        "What is drawn": "--images --seed --sheet --workers",
+        "At the sizes of a published benchmark": "--preset --no-images --difficulty --dimension --dtype",
+    },
+    examples=(
+        "piq demo portrait-demo",
+        "piq demo small --images 300 --sheet people.png",
+        "piq demo full-size --preset portrait250k --no-images",
+    ),
+)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--images", "n_images", type=int, default=3000, show_default=True, help="Number of images to draw.")
 @click.option(
@@ -98,7 +111,8 @@ def write_pictures(out: Path, n_images: int, seed: int, workers: int | None, she
             picture.save(temporary, format="PNG")
         click.echo(f"{sheet}: rows from top to bottom, each from left to right")
         for line in legend:
-            click.echo(f"  {line}")
+            title, _, cells = line.partition(": ")
+            click.echo(hanging(f"  {title}: ", cells, width_of(sys.stdout)))
 
 
 def write_scale_set(out: Path, seed: int, difficulty: float, dimension: int, dtype: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from piq_bench.cli import Command, output_file
+from piq_bench.cli import Command, output_file, tell_note, version_option
 from piq_bench.cli.options import DISCLOSURE_HELP, FORCE_HELP, bootstrap_option
 from piq_bench.errors import exit_codes
 
@@ -21,7 +21,7 @@ DAYS = 90  # length of a phase if no dates are given
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@click.group("export", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("export", context_settings={"help_option_names": ["-h", "--help"]}, params=[version_option()])
 def export_command() -> None:
     """Export a benchmark to challenge hosts (Codabench, EvalAI), to Croissant and to the Hugging Face hub."""
 
@@ -80,7 +80,17 @@ def challenge_options(command: Function) -> Function:
     return command
 
 
-@export_command.command("codabench", cls=Command, short_help="Write a Codabench competition: a zip to upload.")
+@export_command.command(
+    "codabench",
+    cls=Command,
+    short_help="Write a Codabench competition: a zip to upload.",
+    sections={
+        "The challenge": "--dataset --date --title --contact --image",
+        "Rules for participants": "--disclosure --per-day --in-all",
+        "What is written": "--out --force --precision --bootstrap",
+    },
+    examples=("piq export codabench --dataset DATASET --image docker.io/lab/piq:1",),
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -105,7 +115,17 @@ def codabench_command(out: Path, image: str, force: bool, **options: Any) -> Non
         click.echo(f"wrote {out}: {_summary(plan)}; build and push the image first, see image/README.md in it")
 
 
-@export_command.command("evalai", cls=Command, short_help="Write an EvalAI challenge, and a worker that scores.")
+@export_command.command(
+    "evalai",
+    cls=Command,
+    short_help="Write an EvalAI challenge, and a worker that scores.",
+    sections={
+        "The challenge": "--dataset --date --title --contact",
+        "Rules for participants": "--disclosure --per-day --in-all",
+        "What is written": "--out --force --upload-labels --precision --bootstrap",
+    },
+    examples=("piq export evalai --dataset DATASET --title 'Our challenge' --out challenge",),
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("evalai"), show_default=True, help="New folder to write."
 )
@@ -121,7 +141,18 @@ def evalai_command(out: Path, upload_labels: bool, force: bool, **options: Any) 
         click.echo(f"wrote {out}: {_summary(plan)}; README.md in it says what to upload and what to run")
 
 
-@export_command.command("croissant", cls=Command, short_help="Describe a data set in Croissant 1.1.")
+@export_command.command(
+    "croissant",
+    cls=Command,
+    short_help="Describe a data set in Croissant 1.1.",
+    sections={
+        "About the data set": "--url --person --organisation --published --description --licence --cite",
+        "What is written": "--out --force",
+    },
+    examples=(
+        "piq export croissant DATASET --url https://example.org \\\n    --person 'Ada Byron' --published 2026-12-24",
+    ),
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -160,11 +191,20 @@ def croissant_command(dataset: Path, out: Path | None, published: datetime, forc
         for note in write_croissant(
             path, benchmark, dataset, About(published=published.date(), **options), force=force
         ):
-            click.echo(f"note: {note}", err=True)
+            tell_note(note)
         click.echo(f"wrote {path}")
 
 
-@export_command.command("hf-eval", cls=Command, short_help="Write a score for a model's page on the Hugging Face hub.")
+@export_command.command(
+    "hf-eval",
+    cls=Command,
+    short_help="Write a score for a model's page on the Hugging Face hub.",
+    sections={
+        "The evaluation": "--dataset-id --date --source-url --source-name",
+        "What is written": "--out --force",
+    },
+    examples=("piq export hf-eval score.json --dataset-id lab/portraits",),
+)
 @click.argument("score_file", metavar="SCORE", type=click.Path(path_type=Path))
 @click.option("--dataset-id", required=True, help="Name of the benchmark's data set on the hub: owner/name.")
 @click.option(

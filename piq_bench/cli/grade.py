@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from piq_bench.board.ledger import LadderEntry, Line, Scoring
 
 
-@click.command("grade", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "grade",
+    cls=Command,
+    sections={
+        "Which entry": "--dataset --base --head --fetch",
+        "What is written": "--write --out --disclosure --bootstrap",
+        "Limits for hidden labels": "--ledger --budget --ladder",
+    },
+    examples=(
+        "piq grade submissions/mine",
+        "piq grade submissions/mine --dataset DATASET --out result.json",
+        "piq grade --base main --head pull-request",
+    ),
+)
 @click.argument("entry", required=False, type=click.Path(path_type=Path))
 @dataset_option
 @click.option("--base", help="Commit or branch that a pull request merges into; with --head, instead of ENTRY.")
@@ -38,7 +51,7 @@ if TYPE_CHECKING:
     "--ledger",
     type=click.Path(path_type=Path),
     callback=output_file,
-    help="Ledger file in which to record the scoring. [default with --write: ledger.jsonl beside the entries]",
+    help="File in which to record the scoring, one line each. [default with --write: ledger.jsonl beside the entries]",
 )
 @click.option(
     "--budget", type=click.IntRange(1), help="Maximum number of scorings of one benchmark, counted in the ledger."
@@ -78,7 +91,7 @@ def grade_command(
         from piq_bench.board.pull_request import FOLDER, arrived_entry
         from piq_bench.board.reference import fetch as fetch_predictions
         from piq_bench.board.result import published_digest, valid_published_digest
-        from piq_bench.cli.progress import progress_bar
+        from piq_bench.cli.progress import INTERVALS, doing, progress_bar, waiting_for
         from piq_bench.metrics.fingerprint import fingerprint
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.records import GALLERY, QUERY
@@ -103,14 +116,15 @@ def grade_command(
             refuse_unwritable(graded.result)
         if ledger is not None:
             refuse_unwritable(ledger)
-        benchmark = read_benchmark(dataset)
+        with doing("reading the data set"):
+            benchmark = read_benchmark(dataset)
         before = valid_published_digest(graded.result) if write else None
         if ledger is not None:
             book.check_budget(ledger, fingerprint(benchmark), budget, entry=graded.id, published=before)
         predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
         engine, engine_name = choose("auto", n_queries * n_gallery)
-        with progress_bar("queries", n_queries) as advance:
+        with progress_bar("counting queries", n_queries, before=waiting_for(engine_name), after=INTERVALS) as advance:
             result = grade(
                 benchmark,
                 graded,

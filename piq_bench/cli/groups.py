@@ -1,12 +1,11 @@
 """`piq groups`: hashes a data set's images, groups near-duplicates and shows what each threshold would do."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import STDOUT, Command, json_output
+from piq_bench.cli import STDOUT, Command, json_output, tell, tell_note, wants_colour
 from piq_bench.cli.options import WORKERS_HELP, follow_links_option
 from piq_bench.errors import exit_codes
 
@@ -20,7 +19,20 @@ MODES = ("components", "neighbours")
 HASHES = ("phash", "ahash", "dhash", "whash")
 
 
-@click.command("piq-groups", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "piq-groups",
+    cls=Command,
+    sections={
+        "Which images are near-duplicates": "--hash --threshold --similarity --mode --within-source --min-quality",
+        "What is written": "--out --force --json --check",
+        "Reading images": "--keep-going --limit-pixels --follow-links --workers",
+    },
+    examples=(
+        "piq groups DATASET",
+        "piq groups DATASET --threshold 4 --out groups-4.csv",
+        "piq groups DATASET --mode neighbours --json -",
+    ),
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -31,7 +43,8 @@ HASHES = ("phash", "ahash", "dhash", "whash")
     "--hash",
     "hash_name",
     type=click.Choice(HASHES),
-    help="phash is the same on every machine; ahash, dhash and whash are those of the package imagehash. "
+    help="Perceptual hash that compares images. phash is the same on every machine; ahash, dhash and whash are "
+    "those of the package imagehash. "
     "[default: that of benchmark.toml]",
 )
 @click.option(
@@ -41,12 +54,12 @@ HASHES = ("phash", "ahash", "dhash", "whash")
 )
 @click.option(
     "--similarity",
-    help="Instead of --threshold: similarity that near-duplicates exceed; 0.9 means 1 - distance/64 > 0.9.",
+    help="Similarity that near-duplicates exceed, in place of --threshold; 0.9 means 1 - distance/64 > 0.9.",
 )
 @click.option(
     "--mode",
     type=click.Choice(MODES),
-    help="components: near-duplicates of near-duplicates count as near-duplicates; neighbours: direct ones only. "
+    help="Which images form a group. components: near-duplicates of near-duplicates too; neighbours: direct ones only. "
     "[default: that of benchmark.toml]",
 )
 @click.option("--within-source", is_flag=True, help="Link only images of the same source, such as a film.")
@@ -63,7 +76,7 @@ HASHES = ("phash", "ahash", "dhash", "whash")
     "--limit-pixels", type=click.IntRange(1), help="Refuse images with more pixels than this. [default: 50 million]"
 )
 @follow_links_option
-@click.option("--force", is_flag=True, help="Overwrite a groups file that this command did not write.")
+@click.option("--force", is_flag=True, help="Overwrite a file that this command did not write, or that was edited.")
 @click.option("--check", is_flag=True, help="Exit with 5 if there is a warning.")
 @click.option(
     "--json",
@@ -113,10 +126,11 @@ def groups_command(
         images_root = required_images_folder(benchmark)
         folder = benchmark.root if benchmark.root is not None and dataset.is_dir() else dataset  # may lie one deeper
         path = checked_output(out or folder / DEFAULT_OUT, force=force)
-        cache_path = path.with_name(path.name + CACHE_SUFFIX)
+        unedited(path, force=force)
+        cache_path = checked_cache(path.with_name(path.name + CACHE_SUFFIX))
         refuse_links([*([path] if out is None else []), cache_path])
         try:
-            with progress_bar("images", len(benchmark.test_rows)) as advance:
+            with progress_bar("hashing images", len(benchmark.test_rows)) as advance:
                 report = build_groups(
                     benchmark,
                     images_root,
@@ -130,17 +144,15 @@ def groups_command(
                     advance=advance,
                 )
         except KeyboardInterrupt:
-            click.echo(
-                f"hashes computed so far are kept in {cache_path.name}: the next run resumes from there", err=True
-            )
+            tell(f"hashes computed so far are kept in {cache_path.name}: the next run resumes from there")
             raise
-        write_groups(path, report)
+        write_groups(unedited(checked_output(path, force=force), force=force), report)  # hashing may have taken hours
         cache_path.unlink(missing_ok=True)
         if json_file is not None and json_file != STDOUT:
             write_text(json_file, groups_json(report))
-        to_print = groups_json(report) if json_file == STDOUT else groups_table(report, colour=sys.stdout.isatty())
+        to_print = groups_json(report) if json_file == STDOUT else groups_table(report, colour=wants_colour())
         click.echo(to_print, nl=False)
-        click.echo(f"written: {path}", err=True)
+        tell(f"written: {path}")
         note_other_grouping(benchmark, report)
         if path.suffix == ".csv":
             click.echo(f"the parameters are in {parameters_file(path).name}; keep both files together", err=True)
@@ -195,6 +207,28 @@ def checked_output(path: Path, *, force: bool) -> Path:
     return path
 
 
+def unedited(path: Path, *, force: bool) -> Path:
+    """Refuse to lose what a person changed in a file of an earlier run."""
+    from piq_bench.errors import BadUsage, Problem, quoted
+    from piq_bench.read.groups import is_as_written
+
+    if path.exists() and not force and not is_as_written(path):
+        remedy = "choose another name, or use --force to overwrite it"
+        raise BadUsage("options", [Problem("edited-file", "--out", f"{quoted(path)} was changed since", remedy)])
+    return path
+
+
+def checked_cache(path: Path) -> Path:
+    """Refuse to write over, and remove in the end, a file that only has the name of our hashes."""
+    from piq_bench.errors import BadUsage, Problem, quoted
+    from piq_bench.group.cache import is_cache
+
+    if path.is_file() and not path.is_symlink() and not is_cache(path):
+        found = f"{quoted(path)} is in the way: the hashes of an unfinished run are kept there"
+        raise BadUsage("options", [Problem("foreign-file", "--out", found, "move it, or choose another name")])
+    return path
+
+
 def refuse_links(paths: list[Path]) -> None:
     """Refuse to write through links that came with the data: they may lead anywhere."""
     from piq_bench.errors import BadUsage, Problem, quoted
@@ -216,7 +250,4 @@ def note_other_grouping(benchmark: "Benchmark", report: "GroupReport") -> None:
         needed = f'threshold = {made.threshold} and mode = "{made.mode}"'
         if expected.hash != made.hash:
             asked, needed = f"hash {expected.hash}, {asked}", f'hash = "{made.hash}", {needed}'
-        click.echo(
-            f"note: benchmark.toml asks for {asked}; before this file can be used, its [grouping] must say {needed}",
-            err=True,
-        )
+        tell_note(f"benchmark.toml asks for {asked}; before this file can be used, its [grouping] must say {needed}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import Command
+from piq_bench.cli import Command, tell, tell_note
 from piq_bench.errors import exit_codes
 
 AUTO = "auto"
@@ -20,9 +20,17 @@ class ListsLayouts(Command):
 
         with formatter.section("Layouts"):
             formatter.write_dl([(AUTO, "what PATH turns out to be"), *TITLES.items(), *LABELLED.items()])
+        super().format_epilog(ctx, formatter)
 
 
-@click.command("import", cls=ListsLayouts, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "import",
+    cls=ListsLayouts,
+    examples=(
+        "piq import auto Market-1501-v15.09.15 --out market",
+        "piq import pa100k PA-100K --out pa100k --taxonomy portrait",
+    ),
+)
 @click.argument("layout")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder to write.")
@@ -45,8 +53,8 @@ def import_command(layout: str, path: Path, out: Path, taxonomy: str | None) -> 
         found = import_dataset(path, out, None if layout == AUTO else layout, taxonomy)
         benchmark = found.benchmark
         for problem in found.integrity:
-            click.echo(f"not fit for scoring: {problem.found} -> {problem.remedy}", err=True)
+            tell(f"{problem.found} -> {problem.remedy}", name="not fit for scoring: ")
         for note in found.notes:
-            click.echo(f"note: {note.where}: {note.found}", err=True)
+            tell_note(f"{note.where}: {note.found}")
         title = {**TITLES, **LABELLED}.get(benchmark.layout, benchmark.layout)
         click.echo(f"wrote {out}: {benchmark.images.size} images, read as {title} ({benchmark.layout})")

@@ -12,14 +12,14 @@ ENGINES = ("auto", "cpu", "gpu")
 DISCLOSURES = ("full", "public", "score")
 SEED = click.IntRange(0, 2**63 - 1)
 
-FORMAT_HELP = "Format of the printed result."
+FORMAT_HELP = "Format of what is printed."
 PARTIAL_HELP = "Accept a submission that lacks some tasks."
 FORCE_HELP = "Overwrite the output of an earlier run."
-WORKERS_HELP = "Number of processes. [default: one per free core]"
-BOOTSTRAP_HELP = "Number of bootstrap resamples; 0 turns intervals off."
+WORKERS_HELP = "Number of processes that work on images. [default: one per free core]"
+BOOTSTRAP_HELP = "Number of bootstrap resamples for the intervals; 0 leaves intervals out."
 DISCLOSURE_HELP = (
-    "How much results and messages reveal. full: everything; public: nothing about single images or people; "
-    "score: only scores, nothing about single labels."
+    "How much results and messages reveal of hidden labels. full: everything; "
+    "public: nothing about single images or people; score: only scores, nothing about single labels."
 )
 
 dataset_option = click.option(

@@ -1,12 +1,11 @@
 """`piq-score`: scores a submission against a benchmark, prints the result and writes it to files."""
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
-from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell, tell_note, wants_colour
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -19,12 +18,27 @@ from piq_bench.cli.options import (
     follow_links_option,
     format_option,
 )
-from piq_bench.errors import exit_codes
+from piq_bench.errors import exit_codes, printable
 
 MAX_DATA_NOTES = 5
 
 
-@click.command("piq-score", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "piq-score",
+    cls=Command,
+    sections={
+        "What is scored": "--dataset --partial --follow-links",
+        "What is printed and written": "--full --format --json --html --reference --disclosure --summary",
+        "Rules of re-identification": "--ap --exclude",
+        "Intervals": "--bootstrap --seed",
+        "Running": "--engine --min-piq",
+    },
+    examples=(
+        "piq-score mine.npz --dataset DATASET",
+        "piq-score mine.npz --full --html score.html",
+        "piq-score mine.npz --partial --json score.json --bootstrap 0",
+    ),
+)
 @click.argument("submission", type=click.Path(path_type=Path))
 @dataset_option
 @click.option(
@@ -44,6 +58,9 @@ MAX_DATA_NOTES = 5
 )
 @follow_links_option
 @format_option
+@click.option(
+    "--full", is_flag=True, help="Print every metric, attribute and label; the default is one screen of main scores."
+)
 @engine_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
 @ap_option
@@ -61,6 +78,7 @@ def score_command(
     reference: Path | None,
     follow_links: bool,
     layout: str,
+    full: bool,
     engine: str,
     partial: bool,
     ap: str,
@@ -71,13 +89,17 @@ def score_command(
     summary: bool,
     min_piq: float | None,
 ) -> None:
-    """Score SUBMISSION (.npz, .parquet or a folder) and print the result."""
+    """Score SUBMISSION (.npz, .parquet or a folder) and print the result.
+
+    The F1 of a task is the mean over the labels that occur in the ground truth. With scikit-learn it is
+    f1_score(true, predicted, labels=sorted(set(true)), average="macro", zero_division=0).
+    """
     from piq_bench.report.disclosure import disclosed, disclosed_json, redacted_problems
 
     with exit_codes(), redacted_problems(disclosure):
         from dataclasses import replace
 
-        from piq_bench.cli.progress import progress_bar
+        from piq_bench.cli.progress import INTERVALS, doing, progress_bar, waiting_for
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.layouts.known import TITLES
@@ -103,16 +125,19 @@ def score_command(
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
         data_notes: list[str] = []
-        benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
+        with doing("reading the data set"):
+            benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
         benchmark = replace(benchmark, follow_links=follow_links)
         if (title := {**TITLES, **LABELLED}.get(benchmark.layout)) is not None:
-            click.echo(f"data set: recognised as {title} ({benchmark.layout})", err=True)
+            tell(f"recognised as {title} ({benchmark.layout})", name="data set: ")
         if disclosure == "full":
             tell_first(data_notes)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
-        entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
-        with progress_bar("queries", n_queries) as advance:
+        count, engine_name = choose(engine, n_queries * n_gallery, tell=tell)
+        with doing(f"reading {printable(submission.name)}"):
+            entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
+        before, after = waiting_for(engine_name), INTERVALS if n_resamples else ""
+        with progress_bar("counting queries", n_queries, before=before, after=after) as advance:
             result = score(
                 benchmark,
                 entry,
@@ -142,7 +167,7 @@ def score_command(
         if layout == "json":
             text = disclosed_json(result, disclosure)
         elif layout == "table":
-            text = score_table(shown, benchmark, colour=sys.stdout.isatty(), digest=digest_of(result))
+            text = score_table(shown, benchmark, full=full, colour=wants_colour(), digest=digest_of(result))
         else:
             text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark)
         click.echo(text, nl=False)

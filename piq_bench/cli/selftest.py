@@ -5,12 +5,16 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import Command, output_file
+from piq_bench.cli import Command, output_file, tell
 from piq_bench.cli.options import ENGINES
 from piq_bench.errors import EXIT_INTERNAL, exit_codes
 
 
-@click.command("selftest", cls=Command)
+@click.command(
+    "selftest",
+    cls=Command,
+    examples=("piq selftest",),
+)
 @click.option(
     "--update",
     type=click.Path(path_type=Path),
@@ -38,8 +42,8 @@ def selftest_command(update: Path | None, engine: str) -> None:
         from piq_bench.retrieve.engines import choose
         from piq_bench.write.files import write_text
 
-        count, name = choose(engine, 0, tell=lambda message: click.echo(message, err=True))
-        with progress_bar("submissions", len(SUBMISSIONS)) as advance:
+        count, name = choose(engine, 0, tell=tell)
+        with progress_bar("scoring submissions", len(SUBMISSIONS)) as advance:
             checks = run_selftest(advance, engine=count, engine_name=name)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for title in ("submission", "PIQ, %", "macro mAP, %", "digest", "official"):
@@ -57,7 +61,7 @@ def selftest_command(update: Path | None, engine: str) -> None:
             verdict = "equal" if proof.passed else "DIFFER"
             click.echo(f"{proof.engine}: counts of {proof.n_pairs:,} pairs, {proof.digest[:16]}, {verdict}")
         if not (all(check.passed for check in checks) and all(proof.passed for proof in proofs)):
-            click.echo("this installation does not give the official scores: please report it", err=True)
+            tell("this installation does not give the official scores: please report it")
             sys.exit(EXIT_INTERNAL)
         engines = ", ".join(dict.fromkeys([name, *(proof.engine for proof in proofs)]))
         click.echo(f"this installation gives the official scores; engines: {engines}")

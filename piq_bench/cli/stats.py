@@ -1,12 +1,11 @@
 """`piq-stats`: describes a data set in numbers and lists what is wrong with it."""
 
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import click
 
-from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note
+from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note, wants_colour
 from piq_bench.cli.options import follow_links_option, format_option
 from piq_bench.errors import exit_codes
 
@@ -27,7 +26,15 @@ def shares(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
     return tuple(dict.fromkeys(found))
 
 
-@click.command("piq-stats", cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "piq-stats",
+    cls=Command,
+    examples=(
+        "piq-stats DATASET",
+        "piq-stats labels.csv --no-files",
+        "piq-stats DATASET --html stats.html",
+    ),
+)
 @click.argument("dataset", required=False, envvar="PIQ_DATASET", type=click.Path(path_type=Path))
 @click.option(
     "--k",
@@ -78,7 +85,7 @@ def stats_command(
         import shutil
         from dataclasses import replace
 
-        from piq_bench.cli.progress import progress_bar
+        from piq_bench.cli.progress import doing, progress_bar
         from piq_bench.describe.stats import describe
         from piq_bench.errors import BadDataset
         from piq_bench.read.dataset import BUNDLED, inspect_dataset
@@ -91,12 +98,13 @@ def stats_command(
 
         if html_file is not None:
             require()
-        found = inspect_dataset(dataset)
+        with doing("reading the data set"):
+            found = inspect_dataset(dataset)
         for note in found.notes:
             if note.code == "index-column":
                 tell_note(f"{note.where}: {note.found}: {note.remedy}")
         benchmark = replace(found.benchmark, follow_links=follow_links)
-        with progress_bar("image files", benchmark.images.size if files else 0) as advance:
+        with progress_bar("checking image files", benchmark.images.size if files else 0) as advance:
             stats = describe(
                 benchmark,
                 ks=ks,
@@ -113,7 +121,7 @@ def stats_command(
             write_text(html_file, stats_html(stats, benchmark))
         if layout == "table":
             width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
-            text = stats_table(stats, width=width, colour=sys.stdout.isatty())
+            text = stats_table(stats, width=width, colour=wants_colour())
         else:
             text = {"json": stats_json, "markdown": stats_markdown, "latex": stats_latex}[layout](stats)
         click.echo(text, nl=False)

@@ -1,16 +1,22 @@
 """`piq template`: writes a valid example submission to start from."""
 
-import shlex
 from pathlib import Path
 
 import click
 
-from piq_bench.cli import Command
+from piq_bench.cli import Command, try_next
 from piq_bench.cli.options import SEED, dataset_option, submission_file_option
 from piq_bench.errors import exit_codes, printable
 
 
-@click.command("template", cls=Command)
+@click.command(
+    "template",
+    cls=Command,
+    examples=(
+        "piq template --out mine.npz",
+        "piq template --dataset DATASET --out mine.parquet",
+    ),
+)
 @dataset_option
 @submission_file_option
 @click.option(
@@ -29,5 +35,5 @@ def template_command(dataset: Path | None, out: Path, dimension: int, seed: int)
 
         benchmark = read_benchmark(dataset, need_labels=False)
         write_template(out, benchmark, dimension=dimension, seed=seed)
-        check = shlex.join(["piq", "check", str(out), *([] if dataset is None else ["--dataset", str(dataset)])])
+        check = try_next("piq check", out, dataset=dataset)
         click.echo(f"wrote {out}: {benchmark.test_rows.size} images of {printable(benchmark.name)}; try: {check}")

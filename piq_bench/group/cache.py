@@ -18,6 +18,8 @@ from typing import IO
 
 from piq_bench.group.secret import user_secret
 
+SCHEMA = "piq-bench/groups-cache/2"
+FAMILY = b'"schema": "piq-bench/groups-cache/'  # any version, in the line of parameters
 CODE_BYTES = 16
 MAX_LINE = 16 << 10  # characters; image ids are shorter
 
@@ -32,6 +34,16 @@ class Hashed:
     phash: int
     quality: float
     bytes_hash: int
+
+
+def is_cache(path: Path) -> bool:
+    """Whether a file is a cache of any version and any parameters, or empty; only such a file may be overwritten."""
+    try:
+        with path.open("rb") as stream:
+            begin = stream.readline(MAX_LINE)
+    except OSError:
+        return False
+    return not begin or FAMILY in begin
 
 
 class Cache:

@@ -17,6 +17,7 @@ import PIL
 from numpy.typing import NDArray
 
 from piq_bench.errors import LimitExceeded, Problem
+from piq_bench.group.cache import SCHEMA as CACHE_SCHEMA
 from piq_bench.group.cache import Cache, Hashed
 from piq_bench.group.hashes import PHASH, hash_software, imagehash_bits
 from piq_bench.group.phash import DEFINITION, phash, quality
@@ -95,7 +96,7 @@ def hash_images(
     folder = ImageFolder(root, follow_links=follow_links)
     advance = advance or (lambda images: None)
     results: dict[str, Hashed | Failure] = {}
-    parameters: dict[str, object] = {"schema": "piq-bench/groups-cache/2", "limit_pixels": limit_pixels}
+    parameters: dict[str, object] = {"schema": CACHE_SCHEMA, "limit_pixels": limit_pixels}
     if hash_name == PHASH:
         parameters["definition"] = DEFINITION
     else:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.documents import parse_json
-from piq_bench.errors import BadDataset, Problem, first_few, printable, quoted
+from piq_bench.errors import BadDataset, BadInput, Problem, first_few, printable, quoted
 from piq_bench.group.components import first_rows
 from piq_bench.group.hashes import HASHES, hash_parameters
 from piq_bench.group.neighbours import neighbour_pairs
@@ -38,6 +38,8 @@ from piq_bench.group.stored import (
     parameters_file,
     parameters_text,
 )
+from piq_bench.group.sweep import HIGHEST_SHOWN
+from piq_bench.read.id_repair import nearest_ids
 from piq_bench.read.identity_names import look_missing
 from piq_bench.read.table import read_table
 from piq_bench.read.validate import closest, text_fault
@@ -232,9 +234,7 @@ def _image_meant(image: str, images: Texts) -> str | None:
     """The image that an unknown one probably misspells, among those of the same file name and those next to it."""
     ids = images.tolist()
     place = bisect_left(ids, image)
-    name = image.replace("\\", "/").rpartition("/")[2].casefold()
-    same_name = [known for known in ids if known.rpartition("/")[2].casefold() == name]
-    return same_name[0] if same_name else closest(image, ids[max(0, place - NEARBY) : place + NEARBY])
+    return nearest_ids([image], ids)[0] or closest(image, ids[max(0, place - NEARBY) : place + NEARBY])
 
 
 def _given_notes(
@@ -458,3 +458,33 @@ def _stored_pairs(table: Columns, header: Header, grouping: Grouping) -> IntArra
 def _parse_hashes(digits: Texts) -> NDArray[np.uint64]:
     """Shape (n,), uint64; hashes from hex digits, 0 where empty."""
     return np.array([int(value or "0", 16) for value in digits], dtype=np.uint64)
+
+
+def stored_grouping(path: Path) -> Grouping | None:
+    """The parameters that a file by `piq groups` was made with; None if it is not such a file."""
+    try:
+        _, header = _read_file(path)
+    except BadDataset:
+        return None
+    hash_name, threshold, mode = ((header or {}).get(name) for name in ("hash", "threshold", "mode"))
+    known = hash_name in HASHES and mode in ("components", "neighbours")
+    if not known or type(threshold) is not int or not 0 <= threshold <= HIGHEST_SHOWN:
+        return None
+    return Grouping(str(hash_name), threshold, "neighbours" if mode == "neighbours" else "components")
+
+
+def is_as_written(path: Path) -> bool:
+    """Whether a file is as `piq groups` wrote it: its header has the checksums of its columns, in any order of rows."""
+    try:
+        table, header = _read_file(path)
+    except BadInput:
+        return False
+    hash_name = str((header or {}).get("hash"))
+    if header is None or any(name not in table for name in ("image", "group", hash_name)):
+        return False
+    if not all(NUMBER.fullmatch(number) for number in table["group"]):
+        return False
+    order = np.argsort(table["image"], kind="stable")
+    columns = {name: column[order] for name, column in table.items()}
+    group = np.array([int(number) for number in columns["group"]], dtype=np.int64)
+    return not _checksum_problems(path.name, columns, hash_name, group, header)

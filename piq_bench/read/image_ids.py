@@ -3,7 +3,6 @@
 Missing, unknown and repeated images are refused, all of them at once. Junk images may be missing.
 """
 
-import unicodedata
 from bisect import bisect_left
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from piq_bench.errors import first_few, quoted
 from piq_bench.read.alignment import NOT_FOUND, find_images
 from piq_bench.read.container import Container
-from piq_bench.read.id_repair import id_repair
+from piq_bench.read.id_repair import id_repair, nearest_ids
 from piq_bench.read.mapped import Array, row_blocks, rows_of
 from piq_bench.read.predictions import N_ROWS_NAMED, rows_with
 from piq_bench.read.validate import RowNamer
@@ -99,25 +98,18 @@ def align(
 def _refuse_unknown(
     container: Container, name: str, images: Array, unknown: BoolArray, benchmark: Benchmark, wanted: IntArray
 ) -> None:
-    shown = {_simplified_id(str(images[row])) for row in np.flatnonzero(unknown)[:N_ROWS_NAMED]}
-    similar = {key: image for image in benchmark.images[wanted] if (key := _simplified_id(image)) in shown}
+    shown = [str(images[row]) for row in np.flatnonzero(unknown)[:N_ROWS_NAMED]]
+    nearest = dict(zip(shown, nearest_ids(shown, benchmark.images[wanted]), strict=True))
 
     def row_fault(row: int) -> str:
         image = str(images[row])
         place = bisect_left(benchmark.images, image)
         if place < benchmark.images.size and benchmark.images[place] == image:
             return f"is a {SPLITS[benchmark.split[place]]} image"
-        near = similar.get(_simplified_id(image))
+        near = nearest[image]
         return f"is unknown, did you mean {quoted(near)}?" if near else "is unknown"
 
     problem = rows_with(unknown, row_namer(images), row_fault)
     remedy = f"use the image ids of the benchmark's {SPLITS_OF[name]}, as written in its annotations"
     remedy += id_repair(str(images[np.flatnonzero(unknown)[0]]), benchmark.images[wanted])
     container.refuse("unknown-image", name, problem, remedy, int(unknown.sum()))
-
-
-def _simplified_id(image: str) -> str:
-    """An image id without its images folder and extension, and with case, slashes and outer spaces made uniform."""
-    inside = f"/{unicodedata.normalize('NFC', image).strip()}".replace("\\", "/").rpartition("/images/")[2]
-    stem, dot, extension = inside.removeprefix("/").removeprefix("./").rpartition(".")
-    return (stem if dot and "/" not in extension else extension).casefold()

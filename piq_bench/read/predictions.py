@@ -11,7 +11,7 @@ import numpy as np
 
 from piq_bench.errors import Problem, first_few, quoted
 from piq_bench.read.mapped import Array
-from piq_bench.read.validate import RowNamer, closest
+from piq_bench.read.validate import RowNamer, closest, values_found
 from piq_bench.records import BoolArray, IntArray, Task
 
 THRESHOLD = 0.5
@@ -84,20 +84,22 @@ def _names(task: Task) -> str:
 
 def _label_names(task: Task, values: Array, name_row: RowNamer, problems: list[Problem]) -> IntArray | None:
     index = {label: i for i, label in enumerate(task.labels)}
-    distinct, inverse = np.unique(values, return_inverse=True)
-    codes = np.array([index.get(str(name), -1) for name in distinct], dtype=np.int64)[inverse.ravel()]
+    distinct, first, inverse, counts = np.unique(values, return_index=True, return_inverse=True, return_counts=True)
+    codes = np.array([index.get(str(name), -1) for name in distinct], dtype=np.int64)
     wrong = np.asarray(codes < 0)
     if wrong.any():
 
-        def row_fault(row: int) -> str:
-            near = closest(str(values[row]), task.labels)
-            return f"got {quoted(values[row])}" + (f", did you mean {quoted(near)}?" if near is not None else "")
+        def fault(name: str) -> str:
+            near = closest(name, task.labels)
+            return "unknown label" + (f", did you mean {quoted(near)}?" if near is not None else "")
 
-        found = rows_with(wrong, name_row, row_fault)
+        names = [str(name) for name in distinct[wrong]]
+        n_rows = dict(zip(names, counts[wrong].tolist(), strict=True))
+        found = values_found(n_rows, dict(zip(names, first[wrong].tolist(), strict=True)), name_row, fault)
         remedy = f"expected one of {_names(task)}{_spelling_repair(distinct, task)}"
-        problems.append(Problem("unknown-label", task.name, found, remedy, int(wrong.sum())))
+        problems.append(Problem("unknown-label", task.name, found, remedy, int(counts[wrong].sum())))
         return None
-    return codes
+    return codes[inverse.ravel()]
 
 
 def _spelling_repair(values: Array, task: Task) -> str:
@@ -113,7 +115,11 @@ def _spelling_repair(values: Array, task: Task) -> str:
 def _indices(task: Task, values: Array, name_row: RowNamer, problems: list[Problem]) -> IntArray | None:
     wrong = np.asarray((values < 0) | (values >= len(task.labels)))
     if wrong.any():
-        found = rows_with(wrong, name_row, lambda row: f"got index {values[row]}")
+        distinct, first, counts = np.unique(values[wrong], return_index=True, return_counts=True)
+        names = [str(index) for index in distinct]
+        n_rows = dict(zip(names, counts.tolist(), strict=True))
+        rows = np.flatnonzero(wrong)[first].tolist()
+        found = values_found(n_rows, dict(zip(names, rows, strict=True)), name_row, lambda name: "no index of a label")
         remedy = f"expected 0 to {len(task.labels) - 1}: {_names(task)}"
         problems.append(Problem("label-out-of-range", task.name, found, remedy, int(wrong.sum())))
         return None

@@ -7,6 +7,7 @@ rows at fault. The syntax of files is checked where they are read; here only the
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import nsmallest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,10 +98,39 @@ def rows_problem(
     return Problem(code, where, few + (f" and {rest} more" if rest > 0 else ""), remedy, len(rows))
 
 
+def values_found(
+    n_rows: Mapping[str, int], first_row: Mapping[str, int], row_name: RowNamer, fault: Callable[[str], str]
+) -> str:
+    """Names the wrong values that most rows have, each with its first row, and counts the rows of all others.
+
+    Args:
+        n_rows: number of rows of each wrong value.
+        first_row: the first row of each.
+        row_name: names a row in messages.
+        fault: what is wrong with a value.
+    """
+    shown = nsmallest(N_OFFENDERS_SHOWN, n_rows, key=lambda value: (-n_rows[value], first_row[value]))
+    parts = [
+        f"{row_name(first_row[value])}: {quoted(value)}"
+        + (f" (and in {counted(n_rows[value] - 1, 'more row')})" if n_rows[value] > 1 else "")
+        + f": {fault(value)}"
+        for value in shown
+    ]
+    n_others = len(n_rows) - len(shown)
+    rest = sum(n_rows.values()) - sum(n_rows[value] for value in shown)
+    others = f" and {rest} more" + (f" rows with {counted(n_others, 'other value')}" if rest > n_others else "")
+    return ", ".join(parts) + (others if rest else "")
+
+
+def counted(n: int, noun: str) -> str:
+    """A number with its noun: "1 row", "2 rows"."""
+    return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
 def values_problems(
     code: str, where: str, column: Texts, faults: Mapping[str, str], row_name: RowNamer, remedy: str
 ) -> list[Problem]:
-    """One problem for all rows with an invalid value; an empty list if there are none.
+    """One problem for all rows with an invalid value, by distinct value; an empty list if there are none.
 
     Args:
         code: code of the problem.
@@ -112,12 +142,14 @@ def values_problems(
     """
     if not faults:
         return []
-    rows = [row for row, value in enumerate(column) if value in faults]
-
-    def row_fault(row: int) -> str:
-        return f"{quoted(column[row])}: {faults[column[row]]}"
-
-    return [rows_problem(code, where, rows, row_name, row_fault, remedy)]
+    n_rows: dict[str, int] = {}
+    first_row: dict[str, int] = {}
+    for row, value in enumerate(column):
+        if value in faults:
+            first_row.setdefault(value, row)
+            n_rows[value] = n_rows.get(value, 0) + 1
+    found = values_found(n_rows, first_row, row_name, faults.__getitem__)
+    return [Problem(code, where, found, remedy, sum(n_rows.values()))]
 
 
 def image_problems(file: str, images: Texts, row_name: RowNamer) -> list[Problem]:

@@ -5,14 +5,14 @@ Refusals are available as JSON too, so that a leaderboard does not have to parse
 
 import json
 
-from piq_bench.errors import BadInput, printable
+from piq_bench.errors import BadInput, hanging, printable
 from piq_bench.records import Benchmark, Submission
 
 SCHEMA = "piq-bench/check/1"
 
 
-def check_table(entry: Submission, benchmark: Benchmark) -> str:
-    """The contents of a valid submission, one line each."""
+def check_table(entry: Submission, benchmark: Benchmark, *, width: int | None = None) -> str:
+    """The contents of a valid submission, one entry each, in lines that fit a width; None never breaks a line."""
     lines = [
         ("submission", entry.name),
         ("benchmark", f"{benchmark.name} {benchmark.version}".strip()),
@@ -33,8 +33,10 @@ def check_table(entry: Submission, benchmark: Benchmark) -> str:
         contents = f"{kind}, {len(task.labels)} labels" if task.name in entry.predictions else "not submitted"
         lines.append((task.name, contents))
     lines += [("content", entry.content), ("file", f"{entry.file_bytes} bytes, SHA-256 {entry.file_sha256}")]
-    width = max(12, *(len(name) for name, _ in lines))
-    return "".join(f"{name:{width}} {printable(value, 200)}\n" for name, value in lines) + "valid\n"
+    column = max(12, *(len(name) for name, _ in lines))
+    return (
+        "".join(hanging(f"{name:{column}} ", printable(value, 200), width) + "\n" for name, value in lines) + "valid\n"
+    )
 
 
 def check_json(entry: Submission, benchmark: Benchmark) -> str:

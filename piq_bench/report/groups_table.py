@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from piq_bench.errors import first_few, printable
+from piq_bench.errors import first_few, hanging, printable
 from piq_bench.group.build import GroupReport
 from piq_bench.group.hashes import PHASH, versions_note
 from piq_bench.group.phash import N_BITS
@@ -27,12 +27,12 @@ def groups_table(report: GroupReport, *, colour: bool = False) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False)
     for name, text in summary(report):
-        console.print(Text(f"{name:12}{text}"))
+        console.print(Text(hanging(f"{name:12}", text, WIDTH)))
     console.print(sweep_table(report))
     for note in notes(report):
-        console.print(Text(note))
+        console.print(Text(hanging("", note, WIDTH)))
     for warning in report.warnings:
-        console.print(Text(f"warning: {warning.text} [{warning.code}]", style="yellow"))
+        console.print(Text(hanging("warning: ", f"{warning.text} [{warning.code}]", WIDTH), style="yellow"))
     if not report.warnings:
         console.print(Text("no warnings"))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"

@@ -1,11 +1,17 @@
 """Metadata: valid files are read, and every mistake is named with its remedy."""
 
+import re
 from pathlib import Path
 
 import board_builders
 import pytest
+from pydantic import ValidationError
 
-from piq_bench.board.metadata import json_schema, read_metadata
+from piq_bench.board.ledger import Line
+from piq_bench.board.metadata import Claimed, Metadata, Method, Training, json_schema, read_metadata
+from piq_bench.board.reference import Reference
+from piq_bench.board.result import _Result
+from piq_bench.board.wording import expected, located
 from piq_bench.errors import BadSubmission
 
 GOOD = board_builders.METADATA.format(name="mine", external="false")
@@ -69,7 +75,7 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         (GOOD.replace("Team", "Te\\u3164am"), "has invisible characters"),
         (GOOD.replace("Team", "Te" + 20 * "\u0301" + "am"), "has more than 4 marks on one letter"),
         (GOOD + '[claimed.f1]\n"\\u001b[2J" = 0.5\n', r"the key '\x1b[2J' has invisible characters"),
-        (GOOD + "[claimed.f1]\n" + "".join(f"k{i} = 0.5\n" for i in range(300)), "at most 200 items"),
+        (GOOD + "[claimed.f1]\n" + "".join(f"k{i} = 0.5\n" for i in range(300)), "expected at most 200 of them"),
         (
             GOOD.replace('"piq-bench/entry/1"', "0x" + 50_000 * "f"),
             "schema is a number of more than 40 digits",
@@ -78,19 +84,43 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
             GOOD.replace("[training]", f"parameters = 0x{50_000 * 'f'}\n[training]"),
             "parameters is a number of more",
         ),
-        (GOOD.replace("external_data = false", 'external_data = "no"'), "valid boolean"),
-        (GOOD.replace("date = 2026-11-01", "date = 0"), "valid date"),
-        (GOOD + '[claimed]\npiq = "0.5"\n', "valid number"),
-        (GOOD + "[claimed]\npiq = true\n", "valid number"),
+        (GOOD.replace("external_data = false", 'external_data = "no"'), "expected true or false, without quotes"),
+        (GOOD.replace("date = 2026-11-01", "date = 0"), "expected a date such as 2026-12-24"),
+        (GOOD + '[claimed]\npiq = "0.5"\n', "expected a number"),
+        (GOOD + "[claimed]\npiq = true\n", "expected a number"),
         (GOOD + "[claimed]\npiq = nan\n", "claimed.piq is nan, which is not a finite number"),
         (GOOD.replace("Team", "x" * 201), "at most 200 characters"),
         (GOOD.replace("piq-bench/entry/1", "piq-bench/entry/9"), "piq-bench/entry/1"),
         (GOOD + "# " + "x" * (64 << 10), "at most 65536"),
-        (GOOD.replace("[method]", 'code = "javascript:alert(1)"\n[method]'), "URL scheme should be"),
+        (
+            GOOD.replace("[method]", 'code = "javascript:alert(1)"\n[method]'),
+            "expected a web address that",
+        ),
     ],
 )
 def test_invalid_metadata_is_refused(text: str, message: str, tmp_path: Path) -> None:
     assert message in refusal(tmp_path, text)
+
+
+WRONG: list[object] = ["x", "", 7, -1.5, True, [], {}, [7], {"": 2.0}, "x" * 9999, 10**16, ["x"] * 999, None]
+
+
+def test_no_fault_is_told_in_the_words_of_pydantic() -> None:
+    kinds = set()
+    for model in (Metadata, Method, Training, Claimed, Reference, Line, _Result):
+        for key in [*(field.alias or name for name, field in model.model_fields.items()), "other"]:
+            for value in WRONG:
+                try:
+                    model.model_validate({key: value})
+                except ValidationError as error:
+                    for details in error.errors():
+                        words = f"{expected(details)} {located(details)}"
+                        assert details["msg"].casefold() not in words.casefold()
+                        assert not re.search("should|pydantic|instance|str_|Input|Field", words), words
+                        known = details["type"] in ("missing", "extra_forbidden")
+                        assert known or expected(details) != "another value", details["type"]
+                        kinds.add(details["type"])
+    assert len(kinds) > 15
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

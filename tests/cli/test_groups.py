@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -95,6 +96,47 @@ def test_groups_of_another_tool_are_overwritten_only_by_force(dataset: Path, suf
     benchmark = read_benchmark(dataset)
     assert benchmark.groups is not None
     assert benchmark.groups.grouping == Grouping()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_groups_that_were_edited_are_overwritten_only_by_force(dataset: Path, suffix: str) -> None:
+    path = dataset / f"groups.{suffix}"
+    assert groups(dataset, "--out", path).exit_code == 0
+    if suffix == "csv":
+        path.write_text(path.read_text(encoding="utf-8").replace(",5,", ",0,"), encoding="utf-8")  # x.png joins a.png
+    else:
+        table = pq.read_table(path)
+        place = table.column_names.index("group")
+        changed = pa.array([0, *table.column("group").to_pylist()[1:-1], 0])
+        pq.write_table(table.set_column(place, table.schema.field(place), changed), path)
+    before = path.read_bytes()
+    refused = groups(dataset, "--out", path)
+    assert refused.exit_code == 2 and "was changed since" in refused.stderr and path.read_bytes() == before
+    assert groups(dataset, "--out", path, "--force").exit_code == 0 and path.read_bytes() != before
+
+
+def test_a_file_that_appears_while_images_are_hashed_is_kept(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import piq_bench.group.build as module
+
+    build = module.build_groups
+
+    def slow_build(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        (dataset / "groups.csv").write_text("image,group\na.png,mine\n", encoding="utf-8")
+        return build(*arguments, **options)
+
+    monkeypatch.setattr(module, "build_groups", slow_build)
+    assert groups(dataset).exit_code == 2
+    assert (dataset / "groups.csv").read_text(encoding="utf-8").endswith("a.png,mine\n")
+
+
+def test_a_file_that_only_has_the_name_of_our_hashes_is_kept(dataset: Path) -> None:
+    other = dataset / "groups.csv.hashed"
+    other.write_text("my notes\n", encoding="utf-8")
+    refused = groups(dataset)
+    assert refused.exit_code == 2 and "is in the way" in refused.stderr
+    assert other.read_text(encoding="utf-8") == "my notes\n"
+    other.write_text('{"schema": "piq-bench/groups-cache/1"}\n', encoding="utf-8")
+    assert groups(dataset).exit_code == 0 and not other.exists()
 
 
 def test_options_reach_the_file_and_json_holds_the_table(dataset: Path, tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ def test_the_table_fits_80_columns_and_says_what_was_left_out(dataset: Path, sub
     for text in ("PIQ", "macro mAP", "macro Rank-1", "gender F1", "mood F1", "left out", "chance", "digest"):
         assert text in result.stdout
     assert "without exclusion" in result.stdout
+    full = run(submission, "--dataset", dataset, "--full")
+    assert len(full.stdout.splitlines()) > 24 >= len(result.stdout.splitlines())
+    assert " precision " in full.stdout and " precision " not in result.stdout
 
 
 def test_the_score_file_holds_the_contract(dataset: Path, submission: Path, tmp_path: Path) -> None:

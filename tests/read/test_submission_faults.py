@@ -45,6 +45,8 @@ FAULTS: dict[str, Fault] = {
     "unknown image": (changed("image", at(3, "x/9.jpg")), "unknown-image", ["row 3 ('x/9.jpg'): is unknown"]),
     "train image": (changed("image", at(3, "t/0.jpg")), "unknown-image", ["is a train image"]),
     "backslash in image": (changed("image", at(3, "m\\3.jpg")), "unknown-image", ["did you mean 'm/3.jpg'?"]),
+    "another root": (changed("image", at(3, "D:\\set\\M\\3.PNG")), "unknown-image", ["did you mean 'm/3.jpg'?"]),
+    "name alone": (changed("image", at(3, "3.png")), "unknown-image", ["did you mean 'm/3.jpg'?"]),
     "other extension": (changed("image", at(3, "M/3.PNG")), "unknown-image", ["did you mean 'm/3.jpg'?"]),
     "absolute paths": (
         changed("image", lambda v: np.char.add("/data/tiny/", v)),
@@ -106,9 +108,9 @@ FAULTS: dict[str, Fault] = {
         ["did you mean 'child'?", ": numpy.char.lower(numpy.char.strip(labels))"],
     ),
     "logits": (changed("mood", lambda v: 9 * v - 5), "not-a-probability", ["1 / (1 + numpy.exp(-logits))"]),
-    "empty label": (changed("age", at(7, "")), "unknown-label", ["got ''", "'child', 'adult', 'old'"]),
-    "label index too high": (changed("age", lambda v: np.arange(N)), "label-out-of-range", ["got index 3", "0 to 2"]),
-    "negative label index": (changed("age", lambda v: np.full(N, -1)), "label-out-of-range", ["got index -1"]),
+    "empty label": (changed("age", at(7, "")), "unknown-label", ["'': unknown label", "'child', 'adult', 'old'"]),
+    "label index too high": (changed("age", lambda v: np.arange(N)), "label-out-of-range", ["'3': no index", "0 to 2"]),
+    "negative label index": (changed("age", lambda v: np.full(N, -1)), "label-out-of-range", ["'-1' (and in "]),
     "huge label index": (
         changed("age", lambda v: np.full(N, 2**64 - 1, np.uint64)), "label-out-of-range", ["18446744073709551615"]
     ),

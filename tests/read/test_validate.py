@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import piq_bench.read.validate as module
-from piq_bench.read.validate import closest, expected, image_problems, path_fault, text_fault
+from piq_bench.read.validate import closest, expected, image_problems, path_fault, text_fault, values_problems
 
 
 def plainly_safe(path: str) -> bool:
@@ -80,3 +80,17 @@ def test_long_lists_of_valid_values_are_cut() -> None:
     known = [f"label{n}" for n in range(50)]
     assert expected("zebra", known).endswith("'label11' and 38 more")
     assert expected("zebra", ["a", "b"]) == "one of 'a', 'b'"
+
+
+def test_wrong_values_are_summed_up_with_those_of_most_rows_first() -> None:
+    column = ["x", "b", "a", "b", "c", "b", "a", "d", "e", "e", "f"]
+    faults = dict.fromkeys("abcdef", "no label")
+    (problem,) = values_problems("bad-label", "t.csv: age", column, faults, lambda row: f"line {row + 2}", "one of two")
+    assert problem.count == 10
+    assert problem.found == (
+        "line 3: 'b' (and in 2 more rows): no label, line 4: 'a' (and in 1 more row): no label, "
+        "line 10: 'e' (and in 1 more row): no label and 3 more"
+    )
+    (problem,) = values_problems("x", "x", [*"aabbccdd"], faults, str, "")
+    assert problem.found.endswith("'c' (and in 1 more row): no label and 2 more rows with 1 other value")
+    assert values_problems("x", "x", column, {}, str, "") == []

@@ -78,6 +78,43 @@ def test_latex_shows_a_name_and_runs_nothing(scored: tuple[Score, Benchmark], na
     assert len(re.findall(r"(?<!\\)&", text.splitlines()[5])) == columns
 
 
+def test_the_headline_fits_one_screen_and_says_where_the_rest_is(scored: tuple[Score, Benchmark]) -> None:
+    result, benchmark = scored
+    notes = tuple(f"note {number} " + "of many words " * 9 for number in range(9))
+    for given in (notes, (*notes, "PIQ is not reported: it lacks tasks"), ()):
+        lines = score_table(dataclasses.replace(result, notes=given), benchmark, full=False).splitlines()
+        assert len(lines) <= 23 and "" not in lines and max(map(len, lines)) <= 80
+        assert any("--full" in line for line in lines) and lines[-1].startswith("digest ")
+        assert [line for line in lines if line.startswith(" PIQ ")] and "left out " in "\n".join(lines)
+        shown = [line for line in lines if line.startswith("note: ")]
+        counted = [int(line.split()[1]) for line in shown if "which --full prints" in line]
+        assert len(shown) - len(counted) + sum(counted) == len(given)
+        if len(given) == 10:
+            assert shown[0] == "note: PIQ is not reported: it lacks tasks"
+    full = score_table(dataclasses.replace(result, notes=notes), benchmark)
+    assert all(note.strip() in " ".join(full.split()) for note in notes) and "--full" not in full
+
+
+def test_re_id_alone_shows_first_what_the_field_reports(scored: tuple[Score, Benchmark]) -> None:
+    result, benchmark = scored
+    alone = dataclasses.replace(benchmark, tasks=tuple(task for task in benchmark.tasks if task.kind == "retrieval"))
+    result = score(alone, dataclasses.replace(builders.submission(np.random.default_rng(0), benchmark), predictions={}),
+                   n_resamples=20)  # fmt: skip
+    assert result.reid is not None and result.intervals is not None
+    lines = [re.split(r" {2,}", line.strip()) for line in score_table(result, alone, full=False).splitlines()]
+    place = lines.index(["re-id, in per cent", "over queries", "95% interval", "macro", "95% interval"])
+    reid, ends = result.reid, result.intervals.reid
+    rows = {"mAP": "map", "Rank-1": "rank1", "Rank-5": "rank5", "Rank-10": "rank10", "mINP": "minp"}
+    for name, key in rows.items():
+        macro = f"macro_{key}"
+        expected = [percent(reid.values[key]), span(ends[key]), percent(reid.values[macro]), span(ends[macro])]
+        assert [name, *expected] in lines[place:]
+    assert ["PIQ", percent(result.piq), span(result.intervals.piq)] in lines[place:]
+    assert len(lines) <= 23 and "chance" not in str(lines)
+    full = score_table(result, alone)
+    assert full.index("over queries") < full.index("chance") < full.index("with near-dupl.")
+
+
 def test_markdown_tables_have_as_many_cells_in_every_row(scored: tuple[Score, Benchmark]) -> None:
     result, benchmark = scored
     for block in score_markdown(result, benchmark).split("\n\n"):
