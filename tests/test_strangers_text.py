@@ -20,7 +20,6 @@ from piq_bench.read.dataset import read_benchmark
 
 ATTACK = "x\x1b]0;taken\x07\x1b[2J\x9b31m\u202e\r\u2028y"  # title, clear screen, C1 colour, right to left, line ends
 MILD = "x\u202ey"  # what a format allows that refuses controls
-ESCAPED = ATTACK.encode("unicode_escape").decode().replace("\\x", "\\u00")
 Change = Callable[[Path, str], object]
 
 
@@ -113,6 +112,12 @@ def edited(path: str, *keys: str) -> Change:
     return change
 
 
+def referred(place: Path, text: str) -> None:
+    (place / NPZ).unlink()
+    address = f"https://{json.dumps(text)[1:-1]}/a.npz"
+    board_builders.refer(place / "all/first", sha256="0" * 64, n_bytes=1, url=address)
+
+
 TOML, TABLE, META = "tiny/benchmark.toml", "tiny/annotations.csv", "all/first/metadata.toml"
 SCORED = [["score", NPZ, *DATA, "--bootstrap", "0", "--format", name] for name in ("table", "markdown", "latex")]
 CHECKED = [["check", NPZ, *DATA], ["score", NPZ, *DATA, "--bootstrap", "0", "--partial"]]
@@ -158,13 +163,7 @@ PLACES: dict[str, tuple[Change, list[list[str]]]] = {
     "key of metadata": (toml(META, "[method]", '"ATTACK" = 1\n[method]'), BOARD),
     "address": (toml(META, "[method]", 'code = "https://ATTACK"\n[method]'), BOARD),
     "claim": (lambda place, text: toml(META, "[method]", '[claimed.f1]\n"ATTACK" = 1.0\n[method]')(place, text), BOARD),
-    "reference": (
-        lambda place, text: (
-            (place / NPZ).unlink(),
-            board_builders.refer(place / "all/first", sha256="0" * 64, n_bytes=1, url=f"https://{ESCAPED}/a.npz"),
-        ),
-        BOARD,
-    ),
+    "reference": (referred, BOARD),
     "result": (edited("all/first/result.json", "entry"), BOARD),
     "key of a result": (edited("all/first/result.json", "NEW"), BOARD),
     "benchmark of a result": (edited("all/first/result.json", "score", "benchmark", "version"), BOARD),

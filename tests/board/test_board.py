@@ -90,7 +90,7 @@ def test_tables_hold_every_number_at_full_precision(place: Path, board: Board) -
 def test_a_formula_in_a_table_for_people_is_a_text(text: str, board: Board) -> None:
     standing = board.standings[0]
     metadata = standing.entry.metadata.model_copy(update={"name": text, "team": text})
-    score = standing.score | {"aspects": {text: 0.5}}
+    score = {**standing.score, "aspects": {text: 0.5}}
     changed = replace(standing, entry=replace(standing.entry, metadata=metadata), score=score)
     head, row = csv.reader(io.StringIO(board_csv([replace(board, standings=(changed,))]), newline=""))
     assert row[2:4] == [f"'{text}", f"'{text}"]
