@@ -122,7 +122,10 @@ def kill_many(case: Case, place: Path, kills: int, *, number: int = signal.SIGKI
             process.wait()
         _, errors = process.communicate(timeout=60)
         if number == signal.SIGINT:
-            report.tracebacks += "Traceback" in errors or process.returncode not in (0, 130, -signal.SIGINT)
+            is_bad = "Traceback" in errors or process.returncode not in (0, 130, -signal.SIGINT)
+            report.tracebacks += is_bad
+            if is_bad:
+                print(f"{case.words[0]}, kill {kill}, ended with {process.returncode}:\n{errors}", flush=True)
         found = tree(folder, case.outputs)
         report.torn += (not case.resumes and is_torn(found, expected)) or not case.is_sound(folder)
         if found != expected:
