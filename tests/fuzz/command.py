@@ -1,6 +1,7 @@
 """`python tests/fuzz`: feeds every reader changed files for some time, and prints executions and findings."""
 
 import argparse
+import time
 from collections import Counter
 from collections.abc import Sequence
 from multiprocessing import get_context
@@ -48,8 +49,9 @@ def fuzz(names: Sequence[str], seed: int, seconds: float) -> tuple[Counter[str],
     """Executions by reader, and findings. After a crash, a new process goes on with the next input."""
     executions: Counter[str] = Counter(dict.fromkeys(names, 0))
     findings: list[Finding] = []
-    spawn, left, is_done = get_context("spawn"), seconds, False
-    while not is_done and left > 0:
+    spawn, is_done = get_context("spawn"), False
+    deadline = time.monotonic() + seconds
+    while not is_done and (left := deadline - time.monotonic()) > 0:
         receiver, sender = spawn.Pipe(duplex=False)
         process = spawn.Process(target=work, args=(sender, names, seed, dict(executions), left))
         process.start()
@@ -65,8 +67,8 @@ def fuzz(names: Sequence[str], seed: int, seconds: float) -> tuple[Counter[str],
             is_done = True
         except EOFError:
             process.join(CRASHED)
-            reader, number = last or ("", 0)
-            findings.append(Finding(reader, number, f"ends the process with {process.exitcode}", ""))
-            left /= 2  # a reader that crashes often does not keep this running for ever
+            reader, number = last or (names[0], 0)
+            if last is None or not ALL_READERS[reader].may_crash:
+                findings.append(Finding(reader, number, f"ends the process with {process.exitcode}", ""))
         process.join()
     return executions, findings

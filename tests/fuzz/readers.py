@@ -48,10 +48,17 @@ N_RESULTS = 4  # lines of the ledger that are changed
 
 @dataclass(frozen=True)
 class Reader:
-    """How an input of a reader is made, and how it is read."""
+    """How an input of a reader is made, and how it is read.
+
+    Attributes:
+        make: makes the files of an input.
+        read: reads them from a folder.
+        may_crash: whether the product reads such files in a process of its own, whose crash it takes for a refusal.
+    """
 
     make: Callable[[Random], Files]
     read: Callable[[Path], object]
+    may_crash: bool = False
 
 
 @cache
@@ -256,6 +263,7 @@ READERS = {
     "Parquet submission": Reader(
         lambda draw: {"entry.parquet": changed_parquet(draw, "submission")},
         lambda folder: unpack(folder / "entry.parquet", _limits(benchmark(folder.parent))),
+        may_crash=True,
     ),
     "annotations": Reader(make_annotations, read_dataset),
     "Parquet annotations": Reader(make_parquet_annotations, read_dataset),
