@@ -69,7 +69,7 @@ def test_earlier_lines_stay_as_they_are(ledger: Path) -> None:
         (lambda lines: [lines[0].replace("}", ', "rank": 1}')], "line 1 is not a valid line: Extra inputs"),
         (
             lambda lines: [lines[0].replace('"best": null', '"best": NaN')],
-            "line 1 is not a valid line: Input",
+            "line 1 is not a valid line: ",
         ),
     ],
     ids=["edited", "taken-out", "moved", "put-in", "misnumbered", "more-keys", "NaN"],
