@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import board_builders
 import pytest
 from click.testing import CliRunner, Result
 
+from piq_bench.board.files import board_csv
 from piq_bench.board.rank import Board, build_boards
 from piq_bench.cli import load_command
 from piq_bench.read.dataset import read_benchmark
@@ -80,6 +82,20 @@ def test_tables_hold_every_number_at_full_precision(place: Path, board: Board) -
     assert [float(row["PIQ"]) for row in rows if row["PIQ"]] == [one.piq for one in board.standings[:3]]
     assert rows[2]["name"] == "'=cmd()"  # no formula
     assert r"\begin{tabular}" in (folder / "board.tex").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201"]
+)
+def test_a_formula_in_a_table_for_people_is_a_text(text: str, board: Board) -> None:
+    standing = board.standings[0]
+    metadata = standing.entry.metadata.model_copy(update={"name": text, "team": text})
+    score = {**standing.score, "aspects": {text: 0.5}}
+    changed = replace(standing, entry=replace(standing.entry, metadata=metadata), score=score)
+    head, row = csv.reader(io.StringIO(board_csv([replace(board, standings=(changed,))]), newline=""))
+    assert row[2:4] == [f"'{text}", f"'{text}"]
+    assert head[7] == f"'{text}"
+    assert float(row[6]) == standing.score["piq"]
 
 
 def test_an_entry_without_piq_is_listed_last_and_has_no_rank(place: Path) -> None:

@@ -173,6 +173,18 @@ def test_a_written_result_is_recorded_beside_the_entries(tmp_path: Path) -> None
     assert (refused.decision, refused.reason) == ("refused", "submission: has the predictions of first")
 
 
+def test_probing_by_partial_and_refused_entries_uses_up_the_budget(tmp_path: Path) -> None:
+    """An entry that answers one task, and one whose claim does not hold, tell something: each counts as a scoring."""
+    benchmark = board_builders.dataset(tmp_path / "tiny")
+    partial = board_builders.entry(tmp_path / "all" / "part", benchmark, partial=True)
+    boasting = board_builders.entry(tmp_path / "all" / "boast", benchmark, claimed="[claimed]\npiq = 1.0\n", seed=1)
+    third = board_builders.entry(tmp_path / "all" / "third", benchmark, seed=2)
+    options = ("--dataset", tmp_path / "tiny", "--bootstrap", 10, "--budget", 2, "--ledger", tmp_path / "ledger.jsonl")
+    assert [call(entry, *options).exit_code for entry in (partial, boasting)] == [0, 5]
+    spent = call(third, *options)
+    assert (spent.exit_code, spent.stdout) == (6, "")
+
+
 def test_nothing_is_printed_or_written_if_the_ledger_was_edited(tmp_path: Path) -> None:
     benchmark = board_builders.dataset(tmp_path / "tiny")
     entry = board_builders.entry(tmp_path / "all" / "first", benchmark)
