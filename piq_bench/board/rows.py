@@ -1,5 +1,6 @@
 """The rows and columns of a board as text, shared by all its formats. Rounds to per cent with two decimals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ class Column:
     key: str
 
 
+PIQ = Column("PIQ", "", "piq")
+
+
 @dataclass(frozen=True)
 class Cell:
     """A score as text, with its interval as text and, for sorting, its value at full precision."""
@@ -52,7 +56,7 @@ class Row:
 def columns(board: Board) -> tuple[Column, ...]:
     """The metrics of a board: PIQ, aspects, re-id and tasks, in the order of the score file."""
     score = board.standings[0].score
-    found = [Column("PIQ", "", "piq"), *(Column(name, "aspects", name) for name in score["aspects"])]
+    found = [PIQ, *(Column(name, "aspects", name) for name in score["aspects"])]
     if any(standing.score["reid"] for standing in board.standings):
         found += [Column("macro mAP", "reid", "macro_map"), Column("macro Rank-1", "reid", "macro_rank1")]
     tasks = dict.fromkeys(name for standing in board.standings for name in standing.score["f1"])
@@ -83,6 +87,12 @@ def title(board: Board) -> str:
         f"{benchmark['name']} {benchmark['version']}, fingerprint {benchmark['fingerprint'][:12]}; "
         f"{protocol['ap']} AP; gallery images left out: {excluded_text(protocol['exclude'])}"
     )
+
+
+def piq_text(score: Mapping[str, Any]) -> tuple[str, str]:
+    """PIQ of a score file in per cent, and its interval."""
+    cell = _cell(score, PIQ)
+    return cell.text, cell.interval
 
 
 def _marks(standing: Standing) -> str:
