@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from piq_bench.board.chart import BoardChart, board_chart
-from piq_bench.board.ladder import Ladder
+from piq_bench.board.ladder import Ladder, best_text
 from piq_bench.board.ledger import Line
 from piq_bench.board.published import PublishedTable
 from piq_bench.board.rank import N_SWAPS, Board
-from piq_bench.board.rows import REMOVED, RULE, Row, columns, rows, title
+from piq_bench.board.rows import REMOVED, RULE, Row, columns, date_text, rows, title
 from piq_bench.errors import printable
 from piq_bench.records import Benchmark
 from piq_bench.report.charts import HEIGHT, WIDTH, Chart, Curve, linear, polyline, round_values, ticks, upwards
 from piq_bench.report.compare_rows import pair_rows
 from piq_bench.report.html import render
-from piq_bench.report.rows import NOT_DEFINED, percent
+from piq_bench.report.rows import NOT_DEFINED
 from piq_bench.report.score_html import score_html
 from piq_bench.scoring.compare import Pair
 
@@ -56,7 +56,7 @@ def board_pages(
             ladders=[
                 {
                     "title": ladder.title,
-                    "best": None if ladder.best is None else percent(ladder.best),
+                    "best": None if ladder.best is None else best_text(ladder.best),
                     "n_attempts": len(ladder.attempts),
                 }
                 for ladder in ladders
@@ -124,7 +124,7 @@ def _history(row: Row) -> list[dict[str, object]]:
     return [
         {
             "number": line.number,
-            "date": printable(line.date),
+            "date": date_text(line.date),
             "decision": line.decision,
             "reason": printable(line.reason, LONGEST),
         }
@@ -165,9 +165,9 @@ def _shown_ladder(ladder: Ladder) -> dict[str, object]:
     bests = [(number, attempt.best) for number, attempt in enumerate(ladder.attempts, 1) if attempt.best is not None]
     return {
         "title": ladder.title,
-        "best": None if ladder.best is None else percent(ladder.best),
+        "best": None if ladder.best is None else best_text(ladder.best),
         "holder": ladder.holder,
-        "attempts": [{**vars(one), "best_text": percent(one.best)} for one in ladder.attempts],
+        "attempts": [{**vars(one), "best_text": best_text(one.best)} for one in ladder.attempts],
         "n_scorings": ladder.n_scorings,
         "teams": ladder.teams,
         "n_kept_back": ladder.n_kept_back,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piq_bench.board.entries import Entry, entries_in, read_entry
-from piq_bench.board.ledger import FILE, Line, count_scorings, read_ledger
+from piq_bench.board.ledger import FILE, PUBLISHED_DIGITS, Line, count_scorings, read_ledger
 from piq_bench.board.rank import Board, Standing, is_attempt
-from piq_bench.board.rows import piq_text
+from piq_bench.board.rows import date_text, piq_text
 from piq_bench.errors import BadInput, printable
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.records import Benchmark
@@ -75,6 +75,11 @@ class Ladder:
     n_kept_back: int
 
 
+def best_text(best: float | None) -> str:
+    """A published best in per cent, with the digits that are published."""
+    return NOT_DEFINED if best is None else f"{100.0 * best:.{PUBLISHED_DIGITS - 2}f}"
+
+
 def ladders(folder: Path, boards: Sequence[Board], benchmark: Benchmark) -> list[Ladder]:
     """The ladders that the ledger of a folder of entries records, one for each benchmark.
 
@@ -131,7 +136,7 @@ def _attempt(line: Line, entry: Entry | None, standing: Standing | None) -> Atte
         piq = NOT_DEFINED
     return Attempt(
         number=line.number,
-        date=printable(line.date, LONGEST),
+        date=date_text(line.date),
         entry=printable(line.entry, LONGEST),
         name=printable(entry.metadata.name if entry else line.entry, LONGEST),
         team=printable(entry.metadata.team, LONGEST) if entry else TEAM_UNKNOWN,

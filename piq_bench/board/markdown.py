@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from piq_bench.board.ladder import Ladder
+from piq_bench.board.ladder import Ladder, best_text
 from piq_bench.board.ledger import Line
 from piq_bench.board.published import MAX_TEXT, PublishedTable
 from piq_bench.board.rank import Board
 from piq_bench.board.rows import REMOVED, RULE, columns, rows, title
 from piq_bench.report.markdown import escaped
-from piq_bench.report.rows import percent
 
 HEAD = (
     "# Leaderboard\n\nThis file is written by `piq board`: do not edit it. Scores are in per cent; higher is better. "
@@ -33,7 +32,7 @@ def board_markdown(
     """
     parts = [HEAD]
     for ladder in ladders:
-        best = "no attempt yet" if ladder.best is None else f"best PIQ so far **{percent(ladder.best)}**"
+        best = "no attempt yet" if ladder.best is None else f"best PIQ so far **{best_text(ladder.best)}**"
         holder = f" by {escaped(ladder.holder.name)}" if ladder.holder else ""
         lines = [f"## Ladder: {escaped(ladder.title)}", ""]
         lines += [f"{best}{holder}, after {len(ladder.attempts)} attempts; [all attempts](board/ladder.html)", ""]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from piq_bench.board.rank import Board, Standing
+from piq_bench.errors import printable
 from piq_bench.report.rows import NOT_DEFINED, excluded_text, percent, span
 
 RULE = (
@@ -15,7 +16,7 @@ RULE = (
     "‡ uses re-ranking."
 )
 
-
+TO_MINUTES = len("2026-11-23T22:48")
 REMOVED = "Graded entries that were removed from this folder"
 
 
@@ -87,6 +88,15 @@ def title(board: Board) -> str:
         f"{benchmark['name']} {benchmark['version']}, fingerprint {benchmark['fingerprint'][:12]}; "
         f"{protocol['ap']} AP; gallery images left out: {excluded_text(protocol['exclude'])}"
     )
+
+
+def date_text(date: str) -> str:
+    """The time of a line of the ledger, to the minute.
+
+    >>> date_text("2026-11-23T22:48:24+00:00")
+    '2026-11-23 22:48'
+    """
+    return printable(date[:TO_MINUTES].replace("T", " "))
 
 
 def piq_text(score: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,8 +6,10 @@ that two data sets that differ only in that give the same bytes. Names of images
 whose names tell people or labels apart is refused.
 """
 
+import math
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +42,8 @@ ANNOTATIONS = "annotations.csv"
 EXAMPLE = "submission.npz"
 METADATA = "metadata.toml"
 REMARK = "Written by `piq export public`: the test set has no labels here."
-TOLD = 0.1  # share of test images whose names may hold their own person's or label's name, as by chance
+TOLD = 0.1  # share of test images whose names may hold their own person's or label's name more often than by chance
+DEVIATIONS = 3.0  # by which the share may be larger in a small test set
 CLOSE = 5.0  # times as often as by chance that neighbours in the order of names show the same person
 PARTS = re.compile(r"[^0-9A-Za-z]+")
 RENAME = "give the test images names that tell nothing, such as numbers in random order"
@@ -152,7 +155,11 @@ def telling_names(benchmark: Benchmark) -> list[Problem]:
     for name, values in told:
         known = [number for number, value in enumerate(values) if value is not None]
         telling = [number for number in known if values[number] in parts[number]]
-        if len(telling) > max(1, TOLD * len(known)):
+        counts = Counter(values[number] for number in known)
+        named = Counter(value for number in known for value in parts[number] & counts.keys())
+        by_chance = sum(counts[value] * named[value] / len(known) for value in named)
+        wanted = TOLD + DEVIATIONS / math.sqrt(max(1, len(known)))
+        if len(telling) - by_chance > wanted * (len(known) - by_chance):
             images = first_few((benchmark.images[rows[number]] for number in telling[:3]), len(telling))
             found = (
                 f"the names of {len(telling)} of {len(known)} test images hold their own {printable(name)}: {images}"

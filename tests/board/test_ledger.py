@@ -223,7 +223,7 @@ def test_a_written_ladder_publishes_the_ledger_alone_and_its_page_reveals_the_re
     page = (entries / "board" / "ladder.html").read_text(encoding="utf-8")
     best = read_ledger(entries / "ledger.jsonl")[-1].best
     assert best is not None
-    assert f'<span class="big">{100 * best:.2f}</span>' in page
+    assert f'<span class="big">{100 * best:.1f}</span>' in page
     assert page.count("kept back</td>") == 3
     assert "3 attempts; 3 scorings count for the budget. The scores of 3 attempts are kept back." in page
     table = page.split("Attempts in order")[1]

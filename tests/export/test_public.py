@@ -180,6 +180,12 @@ def test_names_that_tell_what_is_hidden_are_refused(pattern: str, message: str, 
     assert not (tmp_path / "out").exists()
 
 
+def test_parts_of_names_that_equal_labels_by_chance_are_allowed(tmp_path: Path) -> None:
+    dataset = rename(write(tmp_path / "hidden", seed=0), "t/female_male/{number}.jpg")
+    done = export(dataset, tmp_path / "out")
+    assert done.exit_code == 0, done.output
+
+
 def test_the_bundled_benchmark_is_exported_with_a_note_on_the_order_of_its_names(tmp_path: Path) -> None:
     bundled = Path(__file__).parents[2] / "piq_bench" / "data" / "portrait-mini"
     done = export(bundled, tmp_path / "out")
