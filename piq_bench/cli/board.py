@@ -43,11 +43,11 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
             found = "is a folder that cannot be written to"
             raise BadUsage(str(submissions), [Problem("cannot-write", "SUBMISSIONS", found, "use --check, or a copy")])
         benchmark = read_benchmark(dataset)
-        papers = read_published(benchmark)
-        published = None if papers is None else published_table(papers, benchmark)
         with progress_bar("entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
         removed = removed_entries(submissions)
+        papers = read_published(benchmark)
+        published = None if papers is None else published_table(papers, benchmark)
         hidden = ladders(submissions, boards, benchmark)
         files = {MARKDOWN: board_markdown(boards, removed, published=published, ladders=hidden)}
         files[JSON_SCHEMA] = json.dumps(json_schema(), indent=2) + "\n"

@@ -110,8 +110,7 @@ def grade_command(
         if ledger is not None:
             refuse_unwritable(ledger)
         benchmark = read_benchmark(dataset)
-        writes_result = write and not ladder
-        before = valid_published_digest(graded.result) if writes_result else None
+        before = valid_published_digest(graded.result) if write else None
         if ledger is not None:
             book.check_budget(ledger, fingerprint(benchmark), budget, entry=graded.id, published=before)
         predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
@@ -130,6 +129,7 @@ def grade_command(
                 advance=advance,
             )
         problems = failures(result, claims=not ladder)
+        writes_result = write and not ladder
         target = None if problems else graded.result if writes_result else result_file
         recorded = None
         with ExitStack() as whole:  # the result is complete before the ledger changes, and appears only afterwards
