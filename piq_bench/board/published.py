@@ -4,7 +4,6 @@ Boards show them in a table of their own and never rank them with entries. A pap
 aspects needs no aspects in the file: they follow from the tasks of the benchmark.
 """
 
-import tomllib
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -110,7 +109,7 @@ def read_published(benchmark: Benchmark) -> Published | None:
             found = f"is not a regular file of at most {MAX_BYTES:,} bytes"
             raise BadDataset(str(path), [Problem("bad-published", FILE, found, REMEDY)])
         content = parse_toml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BadDataset(str(path), [Problem("bad-published", FILE, printable(error), REMEDY)]) from None
     try:
         published = Published.model_validate(content)

@@ -144,10 +144,10 @@ def test_a_table_that_is_wider_than_the_screen_shows_a_shadow_where_it_goes_on(i
     with screens.visit(browser, index, "phone") as seen:
         frame = seen.page.locator(".frame").first
         shown = "part => [...part.classList].sort().join(' ')"
-        seen.page.wait_for_function("document.querySelector('.frame.more-right')")
+        seen.page.locator(".frame.more-right").first.wait_for()
         assert frame.evaluate(shown) == "frame more-right"
         frame.locator(".scroll").evaluate("part => { part.scrollLeft = part.scrollWidth; }")
-        seen.page.wait_for_function("document.querySelector('.frame.more-left')")
+        seen.page.locator(".frame.more-left").first.wait_for()
         assert frame.evaluate(shown) == "frame more-left"
     with screens.visit(browser, index) as seen:  # it fits a window
         assert seen.page.locator(".frame").first.evaluate(shown) == "frame"
