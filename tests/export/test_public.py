@@ -15,6 +15,8 @@ from piq_bench.cli import load_command
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import NO_IDENTITY, NOT_ANNOTATED, TRAIN
 
+pytest.importorskip("jinja2")
+
 TOML = """\
 # the organiser's remark, which names zaphod3
 schema = "piq-bench/benchmark/1"
