@@ -44,6 +44,11 @@ MAX_DATA_NOTES = 5
 )
 @follow_links_option
 @format_option
+@click.option(
+    "--columns",
+    type=click.Choice(("plain", "macro", "both")),
+    help="Means of re-id in LaTeX and Markdown: plain over queries, as papers report, or macro over people.",
+)
 @engine_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
 @ap_option
@@ -61,6 +66,7 @@ def score_command(
     reference: Path | None,
     follow_links: bool,
     layout: str,
+    columns: str | None,
     engine: str,
     partial: bool,
     ap: str,
@@ -102,6 +108,9 @@ def score_command(
         elif reference is not None:
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
+        if columns is not None and (layout not in ("latex", "markdown") or json_file == STDOUT):
+            remedy = "add --format latex or --format markdown, or drop --columns"
+            raise BadUsage("--columns", [Problem("no-columns", "--format", f"{layout} shows all columns", remedy)])
         data_notes: list[str] = []
         benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
         benchmark = replace(benchmark, follow_links=follow_links)
@@ -144,7 +153,7 @@ def score_command(
         elif layout == "table":
             text = score_table(shown, benchmark, colour=sys.stdout.isatty(), digest=digest_of(result))
         else:
-            text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark)
+            text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark, columns)
         click.echo(text, nl=False)
         if summary and (summary_file := os.environ.get("GITHUB_STEP_SUMMARY")):
             with Path(summary_file).open("a", encoding="utf-8") as stream:  # other steps write there too

@@ -41,7 +41,7 @@ from piq_bench.report.rows import (
 )
 from piq_bench.report.thumbnails import thumbnails
 from piq_bench.scoring.drilldown import RANKS, Cmc, Drilldown, RankedQuery
-from piq_bench.scoring.records import Interval, LabelScore, Score
+from piq_bench.scoring.records import LabelScore, Score
 
 N_LOSSES = 12
 N_IMPROVEMENTS = 16
@@ -93,8 +93,7 @@ def score_html(
     return render(
         "score.html",
         name=printable(score.submission["name"], NAME),
-        piq=percent(score.piq),
-        piq_ends=[percent(end) for end in ends.piq] if ends and ends.piq else None,
+        headline=[row for row in main_rows(score, benchmark) if row.level == 0],
         level=f"{100 * ends.level:g}%" if ends else "",
         facts=[(term, fact(term, text, NAME)) for term, text in summary(score)],
         rows=_tracks(score, benchmark, reference),
@@ -160,8 +159,8 @@ def points_lost(score: Score, benchmark: Benchmark) -> list[LostPoints]:
             share = 100.0 / len(tasks) / len(members)
             if task.kind == RETRIEVAL and score.reid is not None:
                 rank1, mean = (score.reid.values[name] or 0.0 for name in ("macro_rank1", "macro_map"))
-                losses.append(LostPoints(f"{_cell_text(aspect)}: Rank-1", share * (1.0 - reid_score(rank1, 1.0))))
-                losses.append(LostPoints(f"{_cell_text(aspect)}: mAP", share * (1.0 - reid_score(1.0, mean))))
+                losses.append(LostPoints(f"{_cell_text(aspect)}: macro Rank-1", share * (1.0 - reid_score(rank1, 1.0))))
+                losses.append(LostPoints(f"{_cell_text(aspect)}: macro mAP", share * (1.0 - reid_score(1.0, mean))))
             else:
                 labels = {name: one for name, one in score.labels[task.name].items() if one.support}
                 losses += [
@@ -184,37 +183,27 @@ def people_of(score: Score, benchmark: Benchmark) -> list[tuple[str, int, float]
 def _tracks(score: Score, benchmark: Benchmark, reference: Reference | None) -> list[dict[str, object]]:
     """The main rows and the numbers to draw for them, as fractions."""
     ends = score.intervals
-    chances = score.reid.chance if score.reid else {}
-    values = score.reid.values if score.reid else {}
-    other = reference or Reference("", None, {}, {}, {})
-    numbers: list[tuple[float | None, Interval, float | None, float | None]] = [
-        (score.piq, ends.piq if ends else None, None, other.piq)
-    ]
-    for aspect, value in score.aspects.items():
-        numbers.append((value, ends.aspects[aspect] if ends else None, None, other.aspects.get(aspect)))
-        for task in benchmark.tasks:
-            if task.aspect != aspect:
-                continue
-            if task.kind == RETRIEVAL:
-                for key in ("macro_rank1", "macro_map"):
-                    interval = ends.reid.get(key) if ends else None
-                    numbers.append((values.get(key), interval, chances.get(key), other.reid.get(key)))
-            else:
-                name = task.name
-                interval = ends.f1.get(name) if ends else None
-                numbers.append((score.f1.get(name), interval, score.chance_f1.get(name), other.f1.get(name)))
-    return [
-        {
-            "row": row,
-            "name": printable(row.name, SHORT),
-            "value": value,
-            "ends": interval,
-            "chance": chance,
-            "other": reference_value,
-            "reference": "" if reference_value is None else percent(reference_value),
-        }
-        for row, (value, interval, chance, reference_value) in zip(main_rows(score, benchmark), numbers, strict=True)
-    ]
+    reid = score.reid
+    values: dict[str, Mapping[str, float | None]] = {
+        "piq": {"": score.piq}, "aspects": score.aspects, "reid": reid.values if reid else {}, "f1": score.f1
+    }  # fmt: skip
+    chances: dict[str, Mapping[str, float | None]] = {"reid": reid.chance if reid else {}, "f1": score.chance_f1}
+    tracks = []
+    for row in main_rows(score, benchmark):
+        other = reference.value(row.part, row.key) if reference else None
+        spans = {"piq": {"": ends.piq}, "aspects": ends.aspects, "reid": ends.reid, "f1": ends.f1} if ends else {}
+        tracks.append(
+            {
+                "row": row,
+                "name": printable(row.name, SHORT),
+                "value": values[row.part].get(row.key),
+                "ends": spans.get(row.part, {}).get(row.key),
+                "chance": chances.get(row.part, {}).get(row.key),
+                "other": other,
+                "reference": "" if other is None else percent(other),
+            }
+        )
+    return tracks
 
 
 def _cmc_chart(cmc: Cmc, with_duplicates: Cmc | None) -> Chart:

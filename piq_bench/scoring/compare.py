@@ -15,7 +15,7 @@ Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for I
 Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
@@ -25,7 +25,7 @@ import numpy as np
 from piq_bench.errors import BadUsage, Problem, printable, quoted
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.metrics.labels import macro_f1
-from piq_bench.records import Benchmark, BoolArray, FloatArray, Submission
+from piq_bench.records import CLASSIFICATION, Benchmark, BoolArray, FloatArray, Submission, Task
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
 from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, resamples
@@ -254,7 +254,8 @@ def _differences(
     counts = [_side_by_side(system.labels, clusters.total) for system in both]
     scores = [_weighted(benchmark, *each, clusters.once) for each in zip(both, counts, strict=True)]
     first, second = ({name: float(values[0]) for name, values in each.items()} for each in scores)
-    names = [name for name in first if not np.isnan(first[name] + second[name])]
+    repeated = _repeated(benchmark, first)
+    names = [name for name in first if name not in repeated and not np.isnan(first[name] + second[name])]
 
     drawn: dict[str, list[FloatArray]] = {name: [] for name in names}
     for weights in resamples(clusters, n_resamples, seed, with_groups=bool(both[0].labels)):
@@ -297,6 +298,25 @@ def _differences(
             )
         )
     return found
+
+
+def _repeated(benchmark: Benchmark, found: Container[str]) -> set[str]:
+    """The metrics that are another metric under a second name; Holm's correction would count them twice.
+
+    An aspect of one classification task is that task's F1. If there is one aspect, PIQ is that aspect, and is kept.
+    """
+    tasks: dict[str, list[Task]] = {}
+    for task in benchmark.tasks:
+        tasks.setdefault(task.aspect, []).append(task)
+    repeated = set()
+    for aspect, members in tasks.items():
+        is_piq = len(tasks) == 1 and "piq" in found
+        is_one_f1 = len(members) == 1 and members[0].kind == CLASSIFICATION
+        if is_piq or is_one_f1:
+            repeated.add(f"aspects.{aspect}")
+        if is_piq and is_one_f1:
+            repeated.add(f"f1.{members[0].name}")
+    return repeated
 
 
 def _side_by_side(labels: Mapping[str, LabelTally], n_clusters: int) -> FloatArray:

@@ -143,9 +143,12 @@ def improvements_of(benchmark: Benchmark, score: Score, *, parts: bool, confusio
     if reid is not None and score.reid is not None:
         rank1, mean = (float(score.reid.values[name] or 0.0) for name in ("macro_rank1", "macro_map"))
         own[reid.name] = reid_score(rank1, mean)
-        options.append((reid.name, reid.name, "Rank-1 and mAP are 1", 1.0))
-        options.append((reid.name, f"{reid.name}, Rank-1", "Rank-1 is 1, mAP unchanged", reid_score(1.0, mean)))
-        options.append((reid.name, f"{reid.name}, mAP", "mAP is 1, Rank-1 unchanged", reid_score(rank1, 1.0)))
+        options.append((reid.name, reid.name, "macro Rank-1 and macro mAP are 1", 1.0))
+        for part, unchanged, value in (
+            ("macro Rank-1", "macro mAP", reid_score(1.0, mean)),
+            ("macro mAP", "macro Rank-1", reid_score(rank1, 1.0)),
+        ):
+            options.append((reid.name, f"{reid.name}, {part}", f"{part} is 1, {unchanged} unchanged", value))
         if parts and score.reid.by_query is not None:
             few = _few_images(benchmark, score.reid.by_query)
             options.append((reid.name, f"{reid.name}, people with few images", *few))
@@ -209,7 +212,7 @@ def _few_images(benchmark: Benchmark, by_query: QueryScores) -> tuple[str, float
     middle = float(np.median(n_images)) if people.size else 0.0
     few = n_images < middle
     then = [float(np.where(few, 1.0, values).mean()) for values in (first, mean)] if people.size else [0.0, 0.0]
-    definition = f"Rank-1 and mAP are 1 for {int(few.sum())} people with fewer than {middle:g} gallery images"
+    definition = f"Rank-1 and AP are 1 for {int(few.sum())} people with fewer than {middle:g} gallery images"
     return definition, reid_score(*then)
 
 
