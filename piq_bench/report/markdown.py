@@ -28,7 +28,7 @@ def score_markdown(score: Score, benchmark: Benchmark, columns: str | None = Non
     Args:
         score: score to show.
         benchmark: benchmark that the submission was scored against.
-        columns: which means of re-id to show, one of COLUMNS; None for both.
+        columns: which means of re-id to show: "plain", "macro" or "both"; None for both.
     """
     lines = [f"- **{name}**: {escaped(fact(name, text, NAME), RULES_LENGTH)}" for name, text in summary(score)]
     lines += ["", "| | score, % | interval, % | chance, % | majority, % |", "|---|---:|---:|---:|---:|"]

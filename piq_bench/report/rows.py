@@ -21,7 +21,6 @@ METRIC_NAMES = {
 }
 FIELD_METRICS = ("map", "rank1", "rank5", "rank10", "minp")  # what papers on re-id report, as means over queries
 MACRO_METRICS = ("macro_rank1", "macro_map")  # what PIQ takes, as means over people
-COLUMNS = ("plain", "macro", "both")  # which means of re-id a format shows
 ATTRIBUTE_METRICS = ("accuracy", "mA", "precision", "recall", "F1", "mean AP")
 ATTRIBUTE_KEYS = (  # of AttributeScore.values, in the same order; balanced accuracy is mA of a single-label task
     ("accuracy",),

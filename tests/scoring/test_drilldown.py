@@ -18,9 +18,9 @@ from piq_bench.scoring.drilldown import (
     RANKS,
     cmc_of,
     drill_down,
-    improvements_of,
     size_classes,
 )
+from piq_bench.scoring.improvements import improvements_of
 from piq_bench.scoring.records import QueryScores, Score
 from piq_bench.scoring.score import score
 
