@@ -20,7 +20,8 @@ def score_latex(score: Score, benchmark: Benchmark, columns: str | None = None) 
     Args:
         score: score to show.
         benchmark: benchmark that the submission was scored against.
-        columns: which means of re-id to show: "plain", "macro" or "both"; None for plain on re-id alone and macro otherwise.
+        columns: which means of re-id to show: "plain", "macro" or "both"; None for plain on re-id alone
+            and macro otherwise.
     """
     chosen = columns or ("plain" if is_reid_alone(benchmark) else "macro")
     cells = [("Method", escaped(str(score.submission["name"])), "")]

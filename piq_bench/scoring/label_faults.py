@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from piq_bench.read.predictions import THRESHOLD
 from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, IntArray, Submission, Task
 
 MOST_LABELS = 60  # labels of a task whose thresholds are tried, the most frequent ones
@@ -167,12 +168,7 @@ def _wrong_sets(task: Task, truth: IntArray, submission: Submission, rows: IntAr
     wrong = np.flatnonzero(differs.any(axis=1))
     if task.name in submission.scores:
         scores = submission.scores[task.name].astype(np.float64)
-        highest_no = np.where(given, -np.inf, scores).max(axis=0)
-        lowest_yes = np.where(given, scores, np.inf).min(axis=0)
-        middle = np.where(
-            np.isfinite(highest_no) & np.isfinite(lowest_yes), (highest_no + lowest_yes) / 2.0, scores.mean(axis=0)
-        )
-        distance = np.abs(scores - middle) / np.maximum(scores.std(axis=0), np.finfo(np.float64).tiny)
+        distance = np.abs(scores - THRESHOLD)
         importance = np.where(differs, distance, 0.0).max(axis=1)[wrong]
     else:
         importance = differs.sum(axis=1)[wrong].astype(np.float64)
