@@ -94,6 +94,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Person:
+    """The average precision of one person with both submissions; `identity` is an index into those of the benchmark."""
+
+    identity: int
+    first: float
+    second: float
+
+
+@dataclass(frozen=True)
 class Pair:
     """The comparison of two submissions.
 
@@ -102,12 +111,14 @@ class Pair:
         differences: one for each metric, in the order of a score.
         identities: people for whom the second has a higher, the same and a lower macro average precision; None
             without re-id.
+        people: average precision of each person with a scored query; empty without re-id.
     """
 
     first: int
     second: int
     differences: tuple[Difference, ...]
     identities: tuple[int, int, int] | None
+    people: tuple[Person, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,7 +209,13 @@ def compare(
         advance(1)
     adjusted = iter(holm([difference.p for _, _, _, differences in compared for difference in differences]))
     pairs = tuple(
-        Pair(first, second, tuple(replace(each, p_adjusted=next(adjusted)) for each in differences), identities)
+        Pair(
+            first,
+            second,
+            tuple(replace(each, p_adjusted=next(adjusted)) for each in differences),
+            identities,
+            _people(clusters, systems[first].reid, systems[second].reid),
+        )
         for first, second, identities, differences in compared
     )
     return Comparison(
@@ -396,3 +413,19 @@ def _identities(a: ReidTally | None, b: ReidTally | None) -> tuple[int, int, int
     gain = (b.total["map"] - a.total["map"])[has_query]
     higher, lower = int((gain > SAME).sum()), int((gain < -SAME).sum())
     return higher, gain.size - higher - lower, lower
+
+
+def _people(clusters: Clusters, a: ReidTally | None, b: ReidTally | None) -> tuple[Person, ...]:
+    if a is None or b is None:
+        return ()
+    return tuple(
+        Person(identity, first / n, second / n)
+        for identity, n, first, second in zip(
+            clusters.identity.tolist(),
+            a.n_queries.tolist(),
+            a.total["map"].tolist(),
+            b.total["map"].tolist(),
+            strict=True,
+        )
+        if n
+    )
