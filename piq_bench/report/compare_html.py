@@ -153,7 +153,7 @@ def _change(
 ) -> dict[str, object]:
     return {
         "name": _name(benchmark, person),
-        "values": _values(person),
+        "scores": _values(person),
         "change": signed(person.second - person.first),
         "is_better": person.second > person.first,
         "images": [(printable(benchmark.images[row], NAME_WIDTH), pictures.get(row)) for row in rows[person.identity]],
