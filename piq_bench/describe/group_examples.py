@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from piq_bench.describe.findings import text_codes
+from piq_bench.group.phash import popcount
 from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, IntArray
 
 N_LARGEST = 4
@@ -76,7 +77,7 @@ def _widest(benchmark: Benchmark, own: IntArray) -> int | None:
     if benchmark.groups.grouping.threshold is None:
         return None
     hashes = np.unique(benchmark.groups.phash[own])[:MOST_COMPARED]
-    return int(np.bitwise_count(hashes[:, None] ^ hashes[None, :]).max())
+    return int(popcount(hashes[:, None] ^ hashes[None, :]).max())
 
 
 def _is_wider(widest: int | None, threshold: int | None) -> bool:
@@ -88,7 +89,7 @@ def _unlike(benchmark: Benchmark, own: IntArray, sources: IntArray | None) -> In
     assert benchmark.groups is not None  # noqa: S101
     kinds = benchmark.identity[own] if sources is None else np.stack([benchmark.identity[own], sources[own]], axis=1)
     _, first = np.unique(kinds, axis=0, return_index=True)
-    distance = np.bitwise_count(benchmark.groups.phash[own] ^ benchmark.groups.phash[own[0]]).astype(np.int64)
+    distance = popcount(benchmark.groups.phash[own] ^ benchmark.groups.phash[own[0]]).astype(np.int64)
     rest = np.setdiff1d(np.arange(own.size), first)
     rest = rest[np.argsort(-distance[rest], kind="stable")]
     return np.asarray(own[np.concatenate([np.sort(first), rest])[:N_SHOWN]])
