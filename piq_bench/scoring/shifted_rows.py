@@ -11,11 +11,12 @@ from piq_bench.read.mapped import rows_of
 from piq_bench.records import TRAIN, Benchmark, FloatArray, IntArray, Submission
 from piq_bench.retrieve.candidates import Candidates
 from piq_bench.scoring.bootstrap import clusters_of
-from piq_bench.scoring.pair_samples import N_GALLERY, N_POSITIVES, candidates_among, evenly, own_positives, precisions
+from piq_bench.scoring.pair_samples import N_POSITIVES, candidates_among, evenly, own_positives, precisions
 from piq_bench.scoring.records import Score
 from piq_bench.scoring.tally import f1_estimates, point_estimate, tally_labels
 
-N_SHIFTED = 200  # queries that are ranked again
+N_SHIFTED = 100  # queries that are ranked again
+N_SEARCHED = 2000  # gallery images among which they are ranked, beside their own positives
 RISE = 0.05  # least rise, as a fraction, by which rows look shifted
 
 
@@ -81,7 +82,7 @@ def _sampled_precision(
     assert submission.embedding is not None  # noqa: S101  (the caller has checked it)
     chosen = evenly(queries, N_SHIFTED)
     positives = [evenly(own_positives(candidates, query), N_POSITIVES) for query in chosen.tolist()]
-    gallery = np.unique(np.concatenate([evenly(np.arange(candidates.gallery.size), N_GALLERY), *positives]))
+    gallery = np.unique(np.concatenate([evenly(np.arange(candidates.gallery.size), N_SEARCHED), *positives]))
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
     is_candidate = candidates_among(candidates, chosen, gallery)
     n_rows = submission.embedding.shape[0]
