@@ -37,6 +37,7 @@ N_LOSSES = 12
 N_IMPROVEMENTS = 16
 MOST_CURVES = 12  # charts of labels of a task, the most frequent labels
 NAME = 120  # characters of an untrusted name
+SAME = 1e-9  # numbers that differ by no more are equal: sums are rounded
 NOTHING = Drilldown((), None, None, (), (), ())
 CONTENTS = (  # name of a section's variable in the template, and its title
     ("rows", "Scores"),
@@ -160,7 +161,7 @@ def _warnings(score: Score, drilldown: Drilldown) -> list[str]:
     value = score.reid.values.get("macro_map") if score.reid else None
     if chance is not None and value is not None:
         ends = score.intervals.reid.get("macro_map") if score.intervals else None
-        if (ends[0] if ends else value) <= chance:
+        if (ends[0] if ends else value) <= chance + SAME:
             texts.append(
                 f"The embedding is near chance: its macro mAP is {percent(value)}, that of a constant embedding "
                 f"{percent(chance)}. Check that ids and rows belong together, and that the network had its weights."
