@@ -163,8 +163,8 @@ def _warnings(score: Score, drilldown: Drilldown) -> list[str]:
         ends = score.intervals.reid.get("macro_map") if score.intervals else None
         if (ends[0] if ends else value) <= chance + SAME:
             texts.append(
-                f"The embedding is near chance: its macro mAP is {percent(value)}, that of a constant embedding "
-                f"{percent(chance)}. Check that ids and rows belong together, and that the network had its weights."
+                f"The embedding is near chance: {'the interval of ' if ends else ''}its macro mAP, {percent(value)}, "
+                f"reaches down to the {percent(chance)} of a constant embedding. Check that ids and rows belong together, and that the network had its weights."
             )
     return texts
 

@@ -35,8 +35,8 @@ def test_examples_are_described_by_all_their_images() -> None:
     is_doubtful = [people > 1 or sources > 1 or widest > 6 for _, people, sources, widest in described.values()]
     assert len(doubtful) == min(N_DOUBTFUL, sum(is_doubtful))
     for one in (*largest, *doubtful):
-        (rows,) = (rows for rows in described if set(one.rows) <= rows)
-        assert (one.size, one.people, one.sources, one.widest) == described[rows]
+        (whole,) = (group for group in described if set(one.rows) <= group)
+        assert (one.size, one.people, one.sources, one.widest) == described[whole]
     assert [one.people > 1 for one in doubtful] == sorted((one.people > 1 for one in doubtful), reverse=True)
 
 
