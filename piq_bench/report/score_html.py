@@ -164,7 +164,8 @@ def _warnings(score: Score, drilldown: Drilldown) -> list[str]:
         if (ends[0] if ends else value) <= chance + SAME:
             texts.append(
                 f"The embedding is near chance: {'the interval of ' if ends else ''}its macro mAP, {percent(value)}, "
-                f"reaches down to the {percent(chance)} of a constant embedding. Check that ids and rows belong together, and that the network had its weights."
+                f"reaches down to the {percent(chance)} of a constant embedding. Check that ids and rows belong "
+                "together, and that the network had its weights."
             )
     return texts
 
