@@ -10,7 +10,7 @@ import struct
 import subprocess
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,10 +73,11 @@ def data_set(folder: Path, toml: str, table: str = "image,split\na.jpg,query\nb.
         (folder / "annotations.csv").write_text(table, encoding="utf-8")
 
 
-def submission(folder: Path, name: str, toml: str = HEAD + REID) -> Path:
+def submission(folder: Path, name: str, toml: str = HEAD + REID, tasks: Sequence[str] = ()) -> Path:
     """Writes a benchmark of N_IMAGES images; gives where the submission goes."""
-    rows = "".join(f"{row:04}.jpg,{('query', 'gallery')[row % 2]},{row // 2}\n" for row in range(N_IMAGES))
-    data_set(folder, toml, f"image,split,identity\n{rows}")
+    labels = ",x" * len(tasks)
+    rows = "".join(f"{row:04}.jpg,{('query', 'gallery')[row % 2]},{row // 2}{labels}\n" for row in range(N_IMAGES))
+    data_set(folder, toml, ",".join(["image", "split", "identity", *tasks]) + f"\n{rows}")
     return folder / name
 
 
@@ -197,14 +198,95 @@ def constant_embedding(folder: Path) -> None:
 
 
 def wide_texts_in_submission(folder: Path) -> None:
-    """A submission with one label of 1,024 letters, in each of its rows."""
+    """A submission with one label of 1,024 letters, in each of its rows, for 20 tasks."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tasks = "".join(f'[tasks.t{number}]\naspect = "a"\nlabels = ["x", "y"]\n' for number in range(100))
-    path = submission(folder, "submission.parquet", HEAD + tasks)
-    table = pa.table({"image": image_ids()} | {f"t{number}": ["x" * 1024] * N_IMAGES for number in range(100)})
+    names = [f"t{number}" for number in range(20)]
+    tasks = "".join(f'[tasks.{name}]\naspect = "a"\nlabels = ["x", "y"]\n' for name in names)
+    path = submission(folder, "submission.parquet", HEAD + tasks, names)
+    table = pa.table({"image": image_ids()} | dict.fromkeys(names, ["x" * 1024] * N_IMAGES))
     pq.write_table(table, path, compression="zstd")
+
+
+def table_of_lies(folder: Path) -> None:
+    """Annotations of 100 million rows, of which the footer says that they are 100."""
+    parquet_table(folder, ["image", "split"], 100_000_000)
+    say_less(folder / "annotations.parquet", 100_000_000)
+
+
+def embedding_of_lies(folder: Path) -> None:
+    """A submission of 4,000 x 65,536 equal numbers, of whose pages the footer says that they are small."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = submission(folder, "submission.parquet")
+    values = pa.array(np.ones(N_IMAGES * 8_000, np.float16))
+    table = pa.table({"image": image_ids(), "embedding": pa.FixedSizeListArray.from_arrays(values, 8_000)})
+    pq.write_table(table, path, compression="zstd")
+    say_less(path, N_IMAGES * 8_000)
+
+
+def say_less(path: Path, most: int) -> None:
+    """Makes the footer of a Parquet file say 100 wherever it says `most` or up to 10% more or 99% less."""
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    text = content[footer:-8]
+    for number in sizes_in(path, most):
+        old = varint(2 * number)
+        new = bytearray(varint(200).ljust(len(old), b"\0"))
+        for place in range(len(old) - 1):
+            new[place] |= 128  # a number may have leading zeros
+        text = text.replace(old, bytes(new))
+    path.write_bytes(content[:footer] + text + content[-8:])
+
+
+def sizes_in(path: Path, most: int) -> list[int]:
+    """The large numbers in a footer."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(path)
+    found = {metadata.num_rows}
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        found |= {group.num_rows, group.total_byte_size}
+        for chunk in map(group.column, range(group.num_columns)):
+            found |= {chunk.num_values, chunk.total_uncompressed_size}
+    return sorted(number for number in found if number > most // 100)
+
+
+def varint(number: int) -> bytes:
+    """A whole number as Thrift writes it."""
+    parts = []
+    while number > 127:
+        parts.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*parts, number])
+
+
+def shared_prefixes(folder: Path) -> None:
+    """Annotations of 3,000 texts of 100 kB, each of which is said to begin like the one before."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = pa.array([f"{'a' * 100_000}{number}" for number in range(3_000)])
+    options = {"compression": "zstd", "use_dictionary": False, "column_encoding": {"image": "DELTA_BYTE_ARRAY"}}
+    pq.write_table(pa.table({"image": texts}), folder / "annotations.parquet", **options)
+    data_set(folder, HEAD + REID, "")
+
+
+def row_groups_of_one_page(folder: Path) -> None:
+    """Annotations of 400 row groups, whose pages of 16 MB unpack one after the other."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"image": pa.array(["a" * (1 << 24)])})
+    with pq.ParquetWriter(
+        folder / "annotations.parquet", table.schema, compression="zstd", write_statistics=False, use_dictionary=False
+    ) as file:
+        for _ in range(60):
+            file.write_table(table)
+    say_less(folder / "annotations.parquet", 1 << 24)
+    data_set(folder, HEAD + REID, "")
 
 
 # Zip
@@ -373,6 +455,10 @@ BOMBS: dict[str, Bomb] = {
         long_texts_in_table,
         constant_embedding,
         wide_texts_in_submission,
+        table_of_lies,
+        embedding_of_lies,
+        shared_prefixes,
+        row_groups_of_one_page,
         long_names_in_zip,
         litter_in_zip,
         zeros_in_zip,

@@ -24,6 +24,7 @@ from piq_bench.convert.match import match_names
 from piq_bench.convert.source import read_features
 from piq_bench.convert.submission import convert
 from piq_bench.errors import BadInput, BadSubmission, BadUsage
+from piq_bench.read import unpacking
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import Benchmark
 
@@ -386,11 +387,11 @@ def test_a_mat_file_on_which_scipy_crashes_or_hangs_is_refused(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     savemat(tmp_path / "f.mat", {"features": case.values, "names": np.array(case.images)})
-    monkeypatch.setattr(mat, "CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(unpacking, "CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     assert "scipy crashed while reading it" in refused(tmp_path / "f.mat", case)
-    monkeypatch.setattr(mat, "CHILD", "import time; time.sleep(60)")
-    monkeypatch.setattr(mat, "MAX_SECONDS", 0.1)
-    assert "was not read within" in refused(tmp_path / "f.mat", case)
+    monkeypatch.setattr(unpacking, "CHILD", "import time; time.sleep(60)")
+    monkeypatch.setattr(unpacking, "MAX_UNPACKING_SECONDS", 0.1)
+    assert "was not unpacked within" in refused(tmp_path / "f.mat", case)
 
 
 def test_variables_of_other_kinds_are_named_but_not_read(case: Case, tmp_path: Path) -> None:
