@@ -20,7 +20,7 @@ from piq_bench.errors import BadInput, BadSubmission, LimitExceeded, Problem, la
 from piq_bench.limits import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH, most_bytes
 from piq_bench.read.container import Container, Limits, shape_fault
 from piq_bench.read.mapped import Array
-from piq_bench.read.unpacking import REPORT
+from piq_bench.read.unpacking import REPORT, without_dictionary
 from piq_bench.write.submission import META_KEY
 
 MAX_NUMBER_BYTES = 8
@@ -59,7 +59,8 @@ def unpack(path: Path, limits: Limits) -> Container:
         names = [name for name in names if name in limits.max_columns]
         names = [name for name in names if _is_small_enough(path, metadata, name, limits, container)]
         # Texts stay dictionary-encoded, so that a text of a megabyte repeated in every row is held only once.
-        texts = [name for name in names if _is_text(file.schema_arrow.field(name).type)]
+        plain = without_dictionary(metadata)
+        texts = [name for name in names if _is_text(file.schema_arrow.field(name).type) and name not in plain]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for name in names:
                 _read_column(file, name, limits, container)

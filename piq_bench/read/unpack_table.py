@@ -17,7 +17,7 @@ from piq_bench.errors import BadDataset, LimitExceeded, Problem, lacks_memory, p
 from piq_bench.limits import MAX_TABLE_BYTES, MAX_TABLE_ROWS, ROW_VALUES, VALUE_BYTES, most_bytes
 from piq_bench.read.column import store_column
 from piq_bench.read.table import header_problems, too_large
-from piq_bench.read.unpacking import REPORT
+from piq_bench.read.unpacking import REPORT, without_dictionary
 
 PARQUET_KEY = b"piq-bench"
 TEXT_TYPES = ("string", "large_string", "string_view")  # by name: older versions of pyarrow lack some of them
@@ -59,7 +59,8 @@ def unpack(path: Path, folder: Path, *, any_type: bool) -> dict[str, object]:
             _check_size(path, file.metadata)
             remark = (file.schema_arrow.metadata or {}).get(PARQUET_KEY)
         # Texts stay dictionary-encoded, so that a text of a megabyte repeated in every row is held only once.
-        texts = [entry.name for entry in types if _is_text(entry.type)]
+        plain = without_dictionary(file.metadata)
+        texts = [entry.name for entry in types if _is_text(entry.type) and entry.name not in plain]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for place, entry in enumerate(types):
                 if not _is_text(entry.type):

@@ -12,9 +12,13 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from piq_bench.errors import LimitExceeded, Problem, lacks_memory, shortage
 from piq_bench.limits import MAX_MEMORY_BYTES, MAX_UNPACKING_SECONDS, unpacking_bytes, unpacking_seconds
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 REPORT = "report.json"
 OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither signal
@@ -110,6 +114,16 @@ def limit_process(most_bytes: int, most_seconds: int) -> None:
             resource.setrlimit(kind, (soft, hard))
         except (OSError, ValueError):  # no such limit on this system
             continue
+
+
+def without_dictionary(metadata: "pq.FileMetaData") -> set[str]:
+    """Columns of a Parquet file with differences of texts or lengths, which the library reads without a dictionary."""
+    found = set()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if any(encoding.startswith("DELTA") for encoding in chunk.encodings):
+                found.add(str(chunk.path_in_schema))
+    return found
 
 
 def no_memory(path: Path, most_memory: int = MAX_MEMORY_BYTES) -> Problem:

@@ -123,9 +123,23 @@ def many_columns(folder: Path) -> None:
 
 
 def many_labels_of_many_images(folder: Path) -> None:
-    """7,000 labels of a task that takes several, and 4,000 images: 28 million decisions."""
-    rows = "".join(f"{row},query,{word}\n" for row, word in enumerate(itertools.islice(words(), 4_000)))
-    data_set(folder, HEAD + MARKS % listed(7_000), f"image,split,marks\n{rows}")
+    """4,096 labels of a task that takes several, and 5,000 images: 20 million decisions."""
+    rows = "".join(f"{row},query,{word}\n" for row, word in enumerate(itertools.islice(words(), 5_000)))
+    data_set(folder, HEAD + MARKS % listed(4_096), f"image,split,marks\n{rows}")
+
+
+def labels_of_few_images(folder: Path) -> None:
+    """4,096 labels, and as many of them in each of four cells as fit."""
+    cell = "|".join(itertools.islice(words(), 4_096))
+    rows = "".join(f"{row},train,{cell}\n" for row in range(4))
+    data_set(folder, HEAD + MARKS % listed(4_096), f"image,split,marks\n{rows}")
+
+
+def many_unused_columns(folder: Path) -> None:
+    """998 columns that no task has, and 500 tasks whose columns are missing."""
+    names = list(itertools.islice(words(), 1_498))
+    tasks = "".join(f'[tasks.{word}]\naspect="a"\nlabels=["x","y"]\n' for word in names[:500])
+    data_set(folder, HEAD + tasks, ",".join(["image", "split", *names[500:]]) + "\na.jpg,query" + "," * 998)
 
 
 def many_wrong_labels(folder: Path) -> None:
@@ -447,6 +461,8 @@ BOMBS: dict[str, Bomb] = {
         many_unknown_keys,
         many_columns,
         many_labels_of_many_images,
+        labels_of_few_images,
+        many_unused_columns,
         many_wrong_labels,
         many_wrong_splits,
         constant_table,
