@@ -4,19 +4,15 @@ scipy crashes on some damaged files; then only that process ends, and the file i
 its packed variables are unpacked piece by piece, only to count their bytes.
 """
 
-import json
 import struct
-import tempfile
 import zlib
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
+from piq_bench.convert.exchange import read_apart
 from piq_bench.convert.features import refusal
-from piq_bench.errors import BadSubmission, Problem, printable
+from piq_bench.errors import printable
 from piq_bench.limits import MAX_MEMORY_BYTES, most_bytes
-from piq_bench.read.unpacking import REPORT, unpack_apart
 
 PACKED = 15  # the data type of a packed variable
 PIECE_BYTES = 1 << 20
@@ -32,17 +28,7 @@ def read_mat(path: Path) -> dict[str, object]:
         LimitExceeded: if it takes more memory or time than is allowed.
     """
     _check_size(path)
-    with tempfile.TemporaryDirectory(prefix="piq-") as folder:
-        if not unpack_apart(UNPACK, path, Path(folder), {}, most_memory=2 * MAX_MEMORY_BYTES):
-            raise refusal(path, "damaged", "scipy crashed while reading it, so the file is damaged", REMEDY)
-        report = json.loads(Path(folder, REPORT).read_text(encoding="utf-8"))
-        if report["problems"]:
-            raise BadSubmission(str(path), [Problem(**problem) for problem in report["problems"]])
-        arrays = {
-            name: np.load(Path(folder, f"{place}.npy"), allow_pickle=False)
-            for place, name in enumerate(report["arrays"])
-        }
-        return {**arrays, **report["texts"], **dict.fromkeys(report["unread"])}
+    return read_apart(UNPACK, path, refusal(path, "damaged", "scipy crashed while reading it", REMEDY))
 
 
 def _check_size(path: Path) -> None:

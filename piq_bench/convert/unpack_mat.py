@@ -3,20 +3,18 @@
 It leaves arrays as .npy files and a report with texts and every problem.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat, whosmat
 
+from piq_bench.convert.exchange import leave
 from piq_bench.convert.features import MAX_ROWS, refusal
 from piq_bench.convert.mat import REMEDY, unpacked_bytes
-from piq_bench.errors import BadSubmission, Problem, printable
+from piq_bench.errors import BadSubmission, lacks_memory, printable
 from piq_bench.limits import MAX_TEXT_WIDTH
-from piq_bench.read.unpacking import REPORT
 
 MAX_VARIABLES = 200
 NOT_READ = ("struct", "object", "opaque", "function", "unknown")
@@ -28,25 +26,7 @@ def main(request: Mapping[str, str]) -> None:
     Args:
         request: path of the file, and folder to write arrays and a report to.
     """
-    path, folder = Path(request["path"]), Path(request["folder"])
-    content: dict[str, object] = {}
-    problems: tuple[Problem, ...] = ()
-    try:
-        content = unpack(path)
-    except BadSubmission as error:
-        problems = error.problems
-    except MemoryError:
-        problems = (Problem("too-large", path.name, "does not fit into memory", "store float32"),)
-    arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
-    for place, values in enumerate(arrays.values()):
-        np.save(folder / f"{place}.npy", values, allow_pickle=False)
-    report = {
-        "arrays": list(arrays),
-        "texts": {name: value for name, value in content.items() if isinstance(value, list)},
-        "unread": [name for name, value in content.items() if value is None],
-        "problems": [asdict(problem) for problem in problems],
-    }
-    (folder / REPORT).write_text(json.dumps(report), encoding="utf-8")
+    leave(Path(request["folder"]), Path(request["path"]), unpack)
 
 
 def unpack(path: Path) -> dict[str, object]:
@@ -63,6 +43,8 @@ def unpack(path: Path) -> dict[str, object]:
     except (BadSubmission, MemoryError):
         raise
     except Exception as error:  # scipy fails in any way on a stranger's bytes
+        if lacks_memory(error):
+            raise MemoryError from None
         raise refusal(path, "damaged", f"scipy cannot read it: {printable(error)}", REMEDY) from None
     return {name: _plain(content.get(name)) for name, _, _ in declared}
 

@@ -28,6 +28,7 @@ def main(names: list[str]) -> int:
     import PIL.Image
 
     import piq_bench.board.pull_request
+    import piq_bench.convert.source
     import piq_bench.read.dataset
     import piq_bench.read.submission
     import piq_bench.read.upload  # noqa: F401

@@ -5,6 +5,7 @@ A bomb is a function of an empty folder, into which it writes. `read` reads what
 
 import io
 import itertools
+import json
 import string
 import struct
 import subprocess
@@ -30,6 +31,7 @@ def read(folder: Path) -> None:
         Unreadable: if it is a picture that is refused.
     """
     from piq_bench.board.pull_request import arrived_entry
+    from piq_bench.convert.source import read_features
     from piq_bench.images.decode import decode, strict_decoding
     from piq_bench.images.lanczos import shrink
     from piq_bench.read.dataset import inspect_dataset, read_benchmark
@@ -44,6 +46,8 @@ def read(folder: Path) -> None:
         find_submission(files["upload.zip"], folder)
     elif ".git" in files:
         arrived_entry(folder, "master", "b", folder / "entry")
+    elif names := [name for name in files if name.startswith("features.")]:
+        read_features(files[names[0]])
     elif names := [name for name in files if name.startswith("submission.")]:
         read_submission(files[names[0]], read_benchmark(folder), partial=True)
     else:
@@ -348,6 +352,88 @@ def nested_meta(folder: Path) -> None:
     np.savez_compressed(path, image=np.array(image_ids()), meta=np.array("[" * 60_000))
 
 
+# Features for `piq convert`
+
+
+def mat_of_zeros(folder: Path) -> None:
+    """A MATLAB file of 80 MB of zeros, packed."""
+    from scipy.io import savemat
+
+    savemat(folder / "features.mat", {"features": np.zeros((10_000, 1_000))}, do_compression=True)
+
+
+def mat_of_cells(folder: Path) -> None:
+    """A MATLAB file of 400,000 cells without content, each of which becomes an array."""
+    from scipy.io import savemat
+
+    names = np.empty((1, 400_000), dtype=object)
+    names[:] = ""
+    savemat(folder / "features.mat", {"features": np.zeros((2, 2)), "names": names}, do_compression=True)
+
+
+def shared_tensors(folder: Path) -> None:
+    """A safetensors file of 700 tensors that share 40 kB."""
+    entry = {"dtype": "F16", "shape": [100, 200], "data_offsets": [0, 40_000]}
+    header = json.dumps({f"t{number}": entry for number in range(700)}, separators=(",", ":")).encode()
+    (folder / "features.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(40_000))
+
+
+def torch_file(folder: Path, content: object) -> None:
+    """Writes a file of torch.save."""
+    import torch
+
+    torch.save(content, folder / "features.pt")
+
+
+def expanded_tensor(folder: Path) -> None:
+    """A torch file of one number, which is said to be 7 GB of them."""
+    import torch
+
+    torch_file(folder, {"features": torch.zeros(1).expand(1_000_000, 1_750)})
+
+
+def expanded_tensors(folder: Path) -> None:
+    """A torch file of one number, which is said to be 100 times 14 MB of them."""
+    import torch
+
+    number = torch.zeros(1)
+    torch_file(folder, {f"features{place}": number.expand(3_500, 1_000) for place in range(100)})
+
+
+def nested_keys(folder: Path) -> None:
+    """A torch file with a key of 40 pairs within pairs, of which a hash takes hours.
+
+    It is filled up to 2 kB, as torch alone takes more than a file of 1 kB may: 290 MB and 4 s.
+    """
+    import torch
+
+    path = folder / "features.pt"
+    torch.save({"features": torch.zeros(1)}, path)
+    pairs = b"(tq\x010" + b"h\x01h\x01\x86q\x010" * 40 + b"h\x01"
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename: archive.read(member) for member in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.comment = bytes(1_000)
+        for name, data in members.items():
+            archive.writestr(name, b"\x80\x02}q\x00" + pairs + b"K\x01s." if name.endswith("data.pkl") else data)
+
+
+def object_array(folder: Path) -> None:
+    """A .npy file of Python objects."""
+    np.save(folder / "features.npy", np.array([{}] * 20_000, dtype=object), allow_pickle=True)
+
+
+def nested_pickle(folder: Path) -> None:
+    """A pickle of lists within lists."""
+    (folder / "features.pkl").write_bytes(b"\x80\x04" + b"]" * 50_000 + b"a" * 49_999 + b".")
+
+
+def wide_frame(folder: Path) -> None:
+    """A table of 16,000 columns in one row."""
+    columns = [str(number) for number in range(16_000)]
+    (folder / "features.csv").write_text(",".join(["path", *columns]) + "\na" + ",1" * 16_000 + "\n", encoding="utf-8")
+
+
 # Pictures
 
 
@@ -481,6 +567,15 @@ BOMBS: dict[str, Bomb] = {
         wide_bytes_in_zip,
         nested_header,
         nested_meta,
+        mat_of_zeros,
+        mat_of_cells,
+        shared_tensors,
+        expanded_tensor,
+        expanded_tensors,
+        nested_keys,
+        object_array,
+        nested_pickle,
+        wide_frame,
         gif,
         webp,
         largest_webp,
