@@ -409,13 +409,13 @@ def nested_keys(folder: Path) -> None:
 
     path = folder / "features.pt"
     torch.save({"features": torch.zeros(1)}, path)
-    pairs = b"(tq\x010" + b"h\x01h\x01\x86q\x010" * 40 + b"h\x01"
+    pairs = b"](" + b")q\x01" + b"h\x01h\x01\x86q\x01" * 40 + b"e" + b"}h\x01"
     with zipfile.ZipFile(path) as archive:
         members = {member.filename: archive.read(member) for member in archive.infolist()}
     with zipfile.ZipFile(path, "w") as archive:
         archive.comment = bytes(1_000)
         for name, data in members.items():
-            archive.writestr(name, b"\x80\x02}q\x00" + pairs + b"K\x01s." if name.endswith("data.pkl") else data)
+            archive.writestr(name, b"\x80\x02" + pairs + b"K\x01s." if name.endswith("data.pkl") else data)
 
 
 def object_array(folder: Path) -> None:

@@ -19,7 +19,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 def _torch_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loads torch once, in the process of the tests; other libraries keep their own process."""
 
-    def unpack(module: str, *arguments: Any, **limits: int) -> bool:  # noqa: ANN401
+    def unpack(module: str, *arguments: Any, **limits: Any) -> bool:  # noqa: ANN401
         return (unpack_here if module.endswith("torch") else unpack_apart)(module, *arguments, **limits)
 
     monkeypatch.setattr(exchange, "unpack_apart", unpack)
