@@ -1,5 +1,7 @@
 """Rules of single values: valid and invalid paths and names."""
 
+import difflib
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -80,3 +82,10 @@ def test_long_lists_of_valid_values_are_cut() -> None:
     known = [f"label{n}" for n in range(50)]
     assert expected("zebra", known).endswith("'label11' and 38 more")
     assert expected("zebra", ["a", "b"]) == "one of 'a', 'b'"
+
+
+@given(value=st.text("abA ", max_size=12), known=st.lists(st.text("abA", max_size=12), max_size=4))
+def test_the_lengths_that_are_tried_first_hide_no_similar_name(value: str, known: list[str]) -> None:
+    folded = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(value.strip().casefold(), folded, n=1, cutoff=0.6)
+    assert closest(value, known) == (folded[found[0]] if found else None)
