@@ -422,7 +422,7 @@ def _hashed_groups(
     phash[test_rows] = _parse_hashes(table[grouping.hash])
     pairs = None
     if grouping.mode == "neighbours":
-        pairs = test_rows[_stored_pairs(table, header or {}, grouping)]
+        pairs = _stored_pairs(table, header or {}, grouping, test_rows)
     parameters: Mapping[str, object] = header or {
         "header": None,
         "parameters_from": "benchmark.toml",
@@ -433,7 +433,7 @@ def _hashed_groups(
     return Groups(grouping, phash, as_benchmark_rows(group, test_rows, n_images), pairs, parameters)
 
 
-def _stored_pairs(table: Columns, header: Header, grouping: Grouping) -> IntArray:
+def _stored_pairs(table: Columns, header: Header, grouping: Grouping, test_rows: IntArray) -> IntArray:
     """All pairs within the threshold, under the rules (quality, source) that the file was made with."""
     digits = table[grouping.hash]
     n_images = len(digits)
@@ -452,7 +452,7 @@ def _stored_pairs(table: Columns, header: Header, grouping: Grouping) -> IntArra
         source=table[SOURCE_COLUMN] if header.get("within") == WITHIN_SOURCE else None,
         hash_name=grouping.hash,
     )
-    return neighbour_pairs(nodes, grouping.max_bits)
+    return neighbour_pairs(nodes, grouping.max_bits, rows=test_rows)
 
 
 def _parse_hashes(digits: Texts) -> NDArray[np.uint64]:
