@@ -67,5 +67,5 @@ def read_to_board(folder: Path) -> None:
     standings = [Standing(entry(), result["score"], None) for result in (whole, found)]
     boards = [_ranked(benchmark(), board, {}) for board in _boards(standings)]
     texts = [board_csv(boards), board_json(boards), board_latex(boards), board_markdown(boards)]
-    for text in (*texts, *board_pages(boards).values()):
+    for text in (*texts, *board_pages(boards, benchmark()).values()):
         text.encode()
