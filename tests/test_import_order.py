@@ -114,4 +114,4 @@ def test_the_package_does_not_import_the_reference_model() -> None:
 def test_only_the_gpu_engines_and_the_reader_of_torch_files_import_torch() -> None:
     users = {name for name, path in modules().items() if any(t.partition(".")[0] == "torch" for t in imported(path))}
     assert users
-    assert {name for name in users if not name.startswith("retrieve.gpu")} == {"convert.torch_file"}
+    assert {name for name in users if not name.startswith("retrieve.gpu")} == {"convert.unpack_torch"}

@@ -246,7 +246,12 @@ def hf_eval_command(
         click.echo(f"wrote {out}: {n_numbers} numbers")
 
 
-@export_command.command("public", cls=Command, short_help="Write what participants may have: no label of the test set.")
+@export_command.command(
+    "public",
+    cls=Command,
+    short_help="Write what participants may have: no label of the test set.",
+    examples=("piq export public DATASET --out public",),
+)
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder to write.")
 @click.option("--force", is_flag=True, help=FORCE_HELP)

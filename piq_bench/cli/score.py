@@ -28,7 +28,7 @@ MAX_DATA_NOTES = 5
     cls=Command,
     sections={
         "What is scored": "--dataset --partial --follow-links",
-        "What is printed and written": "--full --format --json --html --reference --disclosure --summary",
+        "What is printed and written": "--full --format --columns --json --html --reference --disclosure --summary",
         "Rules of re-identification": "--ap --exclude",
         "Intervals": "--bootstrap --seed",
         "Running": "--engine --min-piq",

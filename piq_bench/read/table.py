@@ -31,7 +31,7 @@ from piq_bench.errors import (
 from piq_bench.limits import MAX_LINE_BYTES as MAX_LINE
 from piq_bench.limits import MAX_TABLE_BYTES as MAX_BYTES
 from piq_bench.limits import MAX_TABLE_COLUMNS as MAX_COLUMNS
-from piq_bench.limits import MAX_TABLE_ROWS as MAX_ROWS
+from piq_bench.limits import MAX_TABLE_ROWS
 from piq_bench.read.column import Column, ColumnBuilder, stored_column
 from piq_bench.read.kinds import N_BYTES, kind_of
 from piq_bench.read.unpacking import REPORT, no_memory, unpack_apart
@@ -96,7 +96,7 @@ def read_table(
 
     Raises:
         BadInput: of type `refusal`, if the file cannot be read as a table at all.
-        LimitExceeded: if the file has more than MAX_BYTES bytes or MAX_ROWS rows.
+        LimitExceeded: if the file has more than MAX_BYTES bytes or MAX_TABLE_ROWS rows.
     """
     try:
         _check_file(path, refusal)
@@ -205,8 +205,8 @@ def _parse_csv(
         for column, values in zip(columns, zip(*batch, strict=True), strict=False):
             column.extend(values)
         lines.extend(starts)
-        if len(lines) > MAX_ROWS:
-            raise too_large(path, f"has more than {MAX_ROWS} rows", f"at most {MAX_ROWS} rows")
+        if len(lines) > MAX_TABLE_ROWS:
+            raise too_large(path, f"has more than {MAX_TABLE_ROWS} rows", f"at most {MAX_TABLE_ROWS} rows")
     if faults:
         remedy = "close every quote, and double the quotes inside a value"
         problems.append(Problem("csv-syntax", path.name, f"in the row that begins on line {line}: {faults[0]}", remedy))

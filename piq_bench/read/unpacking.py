@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 REPORT = "report.json"
+THREAD_BYTES = 48 << 20  # of address space for the stacks of a few threads: the limit counts it, though little is used
 OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither signal
 KILLED = getattr(signal, "SIGKILL", None) or 9
 # The child imports the same modules as this process, and nothing from the working directory.
@@ -36,6 +37,7 @@ main(request)
 # Threads and the usual allocators reserve far more memory than they use, which the limit would count.
 FRUGAL = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "ARROW_IO_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -105,7 +107,7 @@ def limit_process(most_bytes: int, most_seconds: int) -> None:
     except OSError:  # this system does not tell
         n_bytes_now = 0
     for kind, most in (
-        (resource.RLIMIT_AS, n_bytes_now + most_bytes),
+        (resource.RLIMIT_AS, n_bytes_now + THREAD_BYTES + most_bytes),
         (resource.RLIMIT_CPU, int(time.process_time()) + most_seconds),
     ):
         try:

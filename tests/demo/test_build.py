@@ -57,7 +57,7 @@ def test_what_was_built_is_a_data_set(small: Path) -> None:
     for image in benchmark.images:
         with Image.open(small / "images" / image) as drawn:
             assert (drawn.size, drawn.mode, drawn.format) == ((128, 256), "RGB", "JPEG")
-    assert len(files_of(small)) == MIN_IMAGES + 3
+    assert len(files_of(small)) == MIN_IMAGES + 4  # two for the groups
 
 
 def test_processes_and_repetition_change_no_byte(small: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -12,7 +13,7 @@ import pytest
 from folders import write_csv, write_parquet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from unpacking_here import unpack_here
+from unpacking_here import unpack_forked, unpack_here
 
 from piq_bench.errors import BadDataset, BadSubmission, LimitExceeded
 from piq_bench.read import table as module
@@ -204,8 +205,13 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
         assert codes(cut) == ["parquet"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="one process per file takes too long")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("seed", range(4))
-def test_a_damaged_parquet_file_is_read_or_refused_and_nothing_else(tmp_path: Path, seed: int) -> None:
+def test_a_damaged_parquet_file_is_read_or_refused_and_nothing_else(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "unpack_apart", unpack_forked)
     random = Random(seed)
     whole = write_parquet(tmp_path / "table.parquet").read_bytes()
     for _ in range(60):
