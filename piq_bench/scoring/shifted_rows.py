@@ -13,7 +13,7 @@ from piq_bench.retrieve.candidates import Candidates
 from piq_bench.scoring.bootstrap import clusters_of
 from piq_bench.scoring.pair_samples import N_POSITIVES, candidates_among, evenly, own_positives, precisions
 from piq_bench.scoring.records import Score
-from piq_bench.scoring.tally import f1_estimates, point_estimate, tally_labels
+from piq_bench.scoring.tally import LabelCounts, point_estimate, tally_labels
 
 N_SHIFTED = 100  # queries that are ranked again
 N_SEARCHED = 2000  # gallery images among which they are ranked, beside their own positives
@@ -66,7 +66,7 @@ def shifted_rows(
         source = back[(order + rows) % order.size]  # the test row whose answer each image would get
         predictions = {name: answers[source] for name, answers in submission.predictions.items()}
         tallies = tally_labels(benchmark, replace(submission, predictions=predictions), clusters)
-        for name, values in f1_estimates(tallies, clusters.once).items():
+        for name, values in LabelCounts(tallies).f1(clusters.once).items():
             now, then, span = score.f1.get(name), point_estimate(values), ends.f1.get(name)
             if now is None or then is None or span is None or any(one.task == name for one in found):
                 continue
