@@ -16,6 +16,7 @@ from piq_bench.cli.options import (
     engine_option,
     exclude_option,
     format_option,
+    scheduler_option,
 )
 from piq_bench.documents import parse_json
 from piq_bench.errors import exit_codes
@@ -43,6 +44,7 @@ MAX_SCORE_FILE = 16 << 20
 )
 @format_option
 @engine_option
+@scheduler_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} Each pair is compared on the tasks that both have.")
 @ap_option
 @exclude_option
@@ -79,6 +81,7 @@ def compare_command(
     html_file: Path | None,
     layout: str,
     engine: str,
+    scheduler: str | None,
     partial: bool,
     ap: str,
     rules: tuple[str, ...],
@@ -110,7 +113,9 @@ def compare_command(
         benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         refuse_incomparable(submissions, benchmark, ap)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, _ = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
+        count, _ = choose(
+            engine, n_queries * n_gallery, scheduler=scheduler, tell=lambda message: click.echo(message, err=True)
+        )
         systems = []
         for path in submissions:
             entry = read_submission(path, benchmark, partial=partial, tell=tell_note)

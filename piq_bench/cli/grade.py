@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from piq_bench.cli import Command, output_file
-from piq_bench.cli.options import bootstrap_option, dataset_option, disclosure_option
+from piq_bench.cli.options import (
+    bootstrap_option,
+    dataset_option,
+    disclosure_option,
+    engine_option,
+    scheduler_option,
+)
 from piq_bench.errors import BadUsage, GateNotMet, Problem, exit_codes, printable
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
     help="Write the result here instead of to the entry's result.json.",
 )
 @click.option("--fetch", is_flag=True, help="Download the predictions from the address in submission.ref.toml.")
+@engine_option
+@scheduler_option
 @disclosure_option
 @bootstrap_option
 @click.option(
@@ -52,6 +60,8 @@ def grade_command(
     write: bool,
     result_file: Path | None,
     fetch: bool,
+    engine: str,
+    scheduler: str | None,
     disclosure: str,
     n_resamples: int,
     ledger: Path | None,
@@ -108,7 +118,9 @@ def grade_command(
             book.check_budget(ledger, fingerprint(benchmark), budget, entry=graded.id, published=before)
         predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        engine, engine_name = choose("auto", n_queries * n_gallery)
+        count, engine_name = choose(
+            engine, n_queries * n_gallery, scheduler=scheduler, tell=lambda message: click.echo(message, err=True)
+        )
         with progress_bar("queries", n_queries) as advance:
             result = grade(
                 benchmark,
@@ -117,7 +129,7 @@ def grade_command(
                 predictions=predictions,
                 partial=not ladder,
                 n_resamples=n_resamples,
-                engine=engine,
+                engine=count,
                 engine_name=engine_name,
                 advance=advance,
             )

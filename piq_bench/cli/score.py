@@ -18,6 +18,7 @@ from piq_bench.cli.options import (
     exclude_option,
     follow_links_option,
     format_option,
+    scheduler_option,
 )
 from piq_bench.errors import exit_codes
 
@@ -45,6 +46,7 @@ MAX_DATA_NOTES = 5
 @follow_links_option
 @format_option
 @engine_option
+@scheduler_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
 @ap_option
 @exclude_option
@@ -62,6 +64,7 @@ def score_command(
     follow_links: bool,
     layout: str,
     engine: str,
+    scheduler: str | None,
     partial: bool,
     ap: str,
     rules: tuple[str, ...],
@@ -110,7 +113,9 @@ def score_command(
         if disclosure == "full":
             tell_first(data_notes)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose(engine, n_queries * n_gallery, tell=lambda message: click.echo(message, err=True))
+        count, engine_name = choose(
+            engine, n_queries * n_gallery, scheduler=scheduler, tell=lambda message: click.echo(message, err=True)
+        )
         entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
         with progress_bar("queries", n_queries) as advance:
             result = score(
