@@ -10,7 +10,7 @@ import logging
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -22,12 +22,14 @@ INSTALL = "pip install 'piq-bench[dask]'"
 CONNECT_SECONDS = 15
 WORKER_SECONDS = 60  # for the first worker to register: batch systems start them one by one
 PACKAGES = ("piq-bench", "numpy", "distributed")
+Client = Any  # of `distributed`, whose types are not always there
+Module = Any
 MISSING = "not installed"
 OPTION = "--scheduler"
 
 
 @contextmanager
-def connected(address: str | None, *, packages: Sequence[str] = ()) -> Iterator[Any]:
+def connected(address: str | None, *, packages: Sequence[str] = ()) -> Iterator[Client]:
     """Yield a client whose workers were checked; without an address start workers on this machine, and end them.
 
     Args:
@@ -63,7 +65,7 @@ def check_scheduler(address: str | None, *, packages: Sequence[str] = ()) -> Non
             pass
 
 
-def refuse_unseen(client: Any, paths: Sequence[str], *, is_there: Callable[[str], bool] = os.path.exists) -> None:  # noqa: ANN401
+def refuse_unseen(client: Client, paths: Sequence[str], *, is_there: Callable[[str], bool] = os.path.exists) -> None:
     """Refuse workers that do not see a path.
 
     Raises:
@@ -81,15 +83,17 @@ def refuse_unseen(client: Any, paths: Sequence[str], *, is_there: Callable[[str]
         raise BadUsage(OPTION, problems)
 
 
-def on_workers(client: Any, function: Callable[..., Any], *arguments: object) -> dict[str, Any]:  # noqa: ANN401
+def on_workers(client: Client, function: Callable[..., Any], *arguments: object) -> dict[str, Any]:
     """A function's value, or the exception that it raised, for every worker by its address."""
     found = client.run(function, *arguments, on_error="return")
     return {str(worker): found[worker] for worker in sorted(found)}
 
 
-def _distributed() -> Any:  # noqa: ANN401
+def _distributed() -> Module:
     if find_spec("distributed") is None:
-        problem = Problem("no-dask", "distributed", MISSING, f"{INSTALL}, or use --engine auto: it gives the same score")
+        problem = Problem(
+            "no-dask", "distributed", MISSING, f"{INSTALL}, or use --engine auto: it gives the same score"
+        )
         raise BadUsage("--engine dask", [problem])
     return import_module("distributed")
 
@@ -106,7 +110,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _client_of(distributed: Any, address: str) -> Any:  # noqa: ANN401
+def _client_of(distributed: Module, address: str) -> Client:
     try:
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # no answer; no address; no TLS configured
@@ -115,7 +119,7 @@ def _client_of(distributed: Any, address: str) -> Any:  # noqa: ANN401
         raise BadUsage(OPTION, [Problem("no-scheduler", OPTION, found, remedy)]) from None
 
 
-def _wait_for_worker(client: Any, address: str) -> None:  # noqa: ANN401
+def _wait_for_worker(client: Client, address: str) -> None:
     try:
         client.wait_for_workers(1, timeout=WORKER_SECONDS)
     except (OSError, TimeoutError):  # Dask has its own TimeoutError on Python 3.10, and the built-in one later
@@ -124,11 +128,15 @@ def _wait_for_worker(client: Any, address: str) -> None:  # noqa: ANN401
         raise BadUsage(OPTION, [Problem("no-worker", OPTION, found, remedy)]) from None
 
 
-def _refuse_mixed_versions(client: Any, address: str, packages: Sequence[str]) -> None:  # noqa: ANN401
+def _refuse_mixed_versions(client: Client, address: str, packages: Sequence[str]) -> None:
     """Refuse workers whose software differs: equal counts are promised for equal versions, and pickles need them."""
     problems = []
+    checks: list[tuple[str, str, dict[str, Any]]]
     checks = [("python", ".".join(platform.python_version_tuple()[:2]), on_workers(client, platform.python_version))]
     checks += [(package, _own_version(package), on_workers(client, version, package)) for package in packages]
+    with suppress(PackageNotFoundError):  # Dask runs on the scheduler what names the functions of tasks
+        checks[1][2]["the scheduler"] = MISSING
+        checks[1][2]["the scheduler"] = client.run_on_scheduler(version, PACKAGES[0])
     for name, own, found in checks:
         others: dict[str, list[str]] = {}
         for worker, there in found.items():

@@ -1,15 +1,20 @@
 """Runs tasks on workers that may die: every task's result is used exactly once, whichever worker gives it.
 
-Dask starts a task of a dead worker anew by itself, as long as what it needs lies on a living one. Where that is lost
-too, or a task has been on too many workers that died, it is sent from here once more. Tasks are pure functions, so a
-repeated one gives the same result. Few tasks wait at a time: memory does not grow with their number.
+Dask starts a task of a dead worker anew by itself. What a task needs stays with the scheduler until it has ended: data
+that were scattered to workers would die with them, and their tasks would wait for ever. A task that was on too many
+workers that died is sent from here once more. Tasks are pure functions, so a repeated one gives the same result. Few
+tasks wait at a time: memory does not grow with their number.
 """
 
+import pickle
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
+from piq_bench.cluster.connect import Client
 from piq_bench.errors import LimitExceeded, Problem, printable
 
 IN_FLIGHT = 3  # tasks per worker that wait, travel or run
@@ -22,7 +27,7 @@ Result = TypeVar("Result")
 
 
 def results(
-    client: Any,  # noqa: ANN401
+    client: Client,
     function: Callable[[Shared, Item], Result],
     shared: Shared,
     items: Sequence[Item] | Callable[[int], Item],
@@ -35,7 +40,7 @@ def results(
     Args:
         client: a client of `connected`.
         function: called on a worker with what all tasks share and with one item; importable there, and pure.
-        shared: sent to every worker once.
+        shared: sent to one worker, and from there once to every other.
         items: the items, or a function that makes item i when its turn comes.
         n_items: number of items, if they are made by a function.
         patience: seconds to wait while there is no worker.
@@ -65,16 +70,21 @@ class _Run:
     """The tasks in flight.
 
     Attributes:
-        running: the index, the future and the data of each task in flight, by the key of its future.
+        running: the index and the future of each task in flight, by the key of its future.
         losses: how often each task was lost.
         finished: keys of futures that have ended, well or not.
     """
 
     def __init__(
-        self, client: Any, function: Callable[..., Any], shared: Any, make: Callable[[int], Any], patience: float  # noqa: ANN401
+        self,
+        client: Client,
+        function: Callable[..., Any],
+        shared: object,
+        make: Callable[[int], Any],
+        patience: float,
     ) -> None:
         self.client, self.function, self.shared, self.make, self.patience = client, function, shared, make, patience
-        self.running: dict[str, tuple[int, Any, Any]] = {}
+        self.running: dict[str, tuple[int, Any]] = {}
         self.losses: dict[int, int] = {}
         self.finished: Queue[str] = Queue()
         self.shared_there: Any = None
@@ -83,12 +93,15 @@ class _Run:
         return IN_FLIGHT * max(1, _n_workers(self.client))
 
     def submit(self, index: int) -> None:
-        """Send a task and its data."""
-        if self.shared_there is None or self.shared_there.status != "finished":
-            self.shared_there = self._scatter(self.shared, everywhere=True)
-        there = self._scatter(self.make(index), everywhere=False)
-        future = self.client.submit(self.function, self.shared_there, there, pure=False)
-        self.running[future.key] = (index, future, there)
+        """Send a task and its data, which the scheduler keeps until the task has ended."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph")  # Dask advises data that die with their worker
+            if self.shared_there is None:
+                cloudpickle = import_module("cloudpickle")  # comes with Dask
+                self.shared_there = self.client.submit(pickle.loads, cloudpickle.dumps(self.shared), pure=False)
+            content = pickle.dumps(self.make(index), 5)
+            future = self.client.submit(_apply, self.function, self.shared_there, content, pure=False)
+        self.running[future.key] = (index, future)
         future.add_done_callback(lambda ended: self.finished.put(ended.key))
 
     def next(self) -> tuple[int, Any]:
@@ -102,12 +115,14 @@ class _Run:
                 continue
             if key not in self.running:
                 continue
-            index, future, _ = self.running.pop(key)
+            index, future = self.running.pop(key)
             if future.status == "finished":
                 try:
                     return index, future.result()
-                except Exception as error:  # the task ended well: its worker died before it could hand the result over
-                    self._lost(index, error)
+                except (
+                    Exception
+                ) as failure:  # the task ended well: its worker died before it could hand the result over
+                    self._lost(index, failure)
                 continue
             error = future.exception() if future.status == "error" else None
             if error is not None and type(error).__name__ != "KilledWorker":
@@ -116,7 +131,7 @@ class _Run:
 
     def cancel(self) -> None:
         """Let go of whatever has not ended."""
-        futures = [future for _, future, _ in self.running.values()]
+        futures = [future for _, future in self.running.values()]
         self.running.clear()
         if futures and self.client.status == "running":
             self.client.cancel(futures, force=True)
@@ -141,17 +156,13 @@ class _Run:
             raise _given_up("no-worker", f"no worker for {self.patience:.0f} seconds", "start workers, then run again")
         return last_seen
 
-    def _scatter(self, values: Any, *, everywhere: bool) -> Any:  # noqa: ANN401
-        last_seen = time.monotonic()
-        while True:
-            last_seen = self._checked(last_seen)
-            try:
-                return self.client.scatter([values], broadcast=everywhere, hash=False)[0]
-            except (OSError, TimeoutError):  # no worker just now
-                time.sleep(TICK_SECONDS)
+
+def _apply(function: Callable[[Any, Any], Any], shared: object, content: bytes) -> object:
+    """Run one task on a worker."""
+    return function(shared, pickle.loads(content))  # noqa: S301  (from the client, whose function this is)
 
 
-def _n_workers(client: Any) -> int:  # noqa: ANN401
+def _n_workers(client: Client) -> int:
     """Number of workers; 0 if the scheduler does not answer."""
     try:
         return len(client.nthreads())

@@ -3,14 +3,17 @@
 import numpy as np
 
 from piq_bench.errors import LimitExceeded, Problem
-from piq_bench.group.nodes import Nodes, near_nodes
+from piq_bench.group.nodes import FindPairs, Nodes, near_nodes
+from piq_bench.group.pairs import near_pairs
 from piq_bench.records import IntArray
 
 MOST_PAIRS = 1 << 24  # 256 MiB of rows
 BLOCK = 1 << 20  # pairs of images expanded at once
 
 
-def neighbour_pairs(nodes: Nodes, threshold: int, *, most_pairs: int = MOST_PAIRS) -> IntArray:
+def neighbour_pairs(
+    nodes: Nodes, threshold: int, find_pairs: FindPairs = near_pairs, *, most_pairs: int = MOST_PAIRS
+) -> IntArray:
     """Pairs of image rows, shape (n_pairs, 2), first < second, ascending.
 
     Raises:
@@ -23,7 +26,10 @@ def neighbour_pairs(nodes: Nodes, threshold: int, *, most_pairs: int = MOST_PAIR
     n_pairs = 0
     found = []
     several = np.flatnonzero(size > 1)  # nodes of several images, which are pairs among themselves
-    for first, second in [(several, several), *((one, other) for one, other, _ in near_nodes(nodes, threshold))]:
+    for first, second in [
+        (several, several),
+        *((one, other) for one, other, _ in near_nodes(nodes, threshold, find_pairs)),
+    ]:
         n_pairs += int((size[first] * size[second]).sum())
         if n_pairs > 2 * most_pairs:
             raise too_many(most_pairs)

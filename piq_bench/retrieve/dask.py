@@ -7,7 +7,8 @@ workers map it under the same path and read the rows of their part alone; hashes
 part, so a file that differs there is refused. Other embeddings (compressed, or given in memory) are sent.
 
 What travels, for Q queries, P points and W workers: once to each worker the points, 8 (P + Q) bytes, and unless they
-are in a file the queries; with each part 24 bytes per image and 4 per excluded image, and back 8 P bytes.
+are in a file the queries; with each part 33 bytes per image or its
+embedding, 4 per excluded image and 25 Q, and back 8 P bytes.
 tests/benchmarks/README.md has the measured costs, and what they mean for a billion images on a hundred machines.
 """
 
@@ -33,7 +34,7 @@ from piq_bench.retrieve.similarity import Similarity
 PARTS_PER_WORKER = 4  # so that the last worker to finish keeps the others waiting for a quarter of its work at most
 LEAST_ROWS = 1 << 14  # a smaller part takes less time to count than to send
 MOST_ROWS = 1 << 20  # read from a file
-MOST_SENT_BYTES = 64 << 20
+MOST_SENT_BYTES = 32 << 20
 Choose = Callable[[int, int], tuple[Engine, str]]
 Array = TypeVar("Array", FloatArray, IntArray, Int32Array)
 

@@ -13,6 +13,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from piq_bench.errors import BadUsage, Problem, printable
 from piq_bench.retrieve import plain
@@ -48,8 +49,8 @@ def choose(
     if engine not in ENGINES:
         raise ValueError(f"{engine!r} is not one of {', '.join(ENGINES)}")
     if scheduler is not None and engine != "dask":
-        problem = Problem("unused-scheduler", "--scheduler", f"the engine is '{engine}'", "add --engine dask")
-        raise BadUsage("options", [problem])
+        unused = Problem("unused-scheduler", "--scheduler", f"the engine is '{engine}'", "add --engine dask")
+        raise BadUsage("options", [unused])
     if engine == "dask":
         from piq_bench.cluster.connect import check_scheduler
         from piq_bench.retrieve import dask
@@ -74,7 +75,10 @@ def choose(
 def choose_on_worker(n_pairs: int, threads: int) -> tuple[Engine, str]:
     """The engine for a part of a job on a worker that may use so many threads, and its name."""
     engine, name = choose("auto", n_pairs)
-    return (partial(engine, threads=threads) if name.startswith("cpu") else engine), name
+    if name.startswith("cpu"):
+        options: dict[str, Any] = {"threads": threads}  # the contract knows no threads, CPU engines do
+        engine = partial(engine, **options)
+    return engine, name
 
 
 def _has_driver() -> bool:

@@ -10,29 +10,41 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_builders import EngineInput, duplicated, engine_input, expected, near_tied, random_half, random_rows, tied
+from engine_builders import (
+    Distance,
+    EngineInput,
+    Make,
+    duplicated,
+    engine_input,
+    expected,
+    near_tied,
+    random_half,
+    random_rows,
+    tied,
+)
 
+from piq_bench.cluster.connect import connected, refuse_unseen
 from piq_bench.errors import BadSubmission, BadUsage
 from piq_bench.read.mapped import map_array
-from piq_bench.retrieve import cpu, engines, plain
+from piq_bench.retrieve import cpu, dask, engines, plain
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.similarity import Similarity
 
 distributed = pytest.importorskip("distributed")
-dask = pytest.importorskip("piq_bench.retrieve.dask")
+Cluster = Any  # distributed.LocalCluster
 # Dask itself leaves sockets to the garbage collector and warns of much; what matters here is what is counted.
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.xdist_group("dask")]
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster() -> Iterator[Cluster]:
     with distributed.LocalCluster(n_workers=2, threads_per_worker=2, processes=False, dashboard_address=None) as found:
         yield found
 
 
-def counted(given: EngineInput, cluster: Any, **options: Any) -> Counts:
-    options = {"choose": engines.choose_on_worker, **options}
-    return dask.count_ranks(*given, scheduler=cluster.scheduler_address, **options)
+def counted(given: EngineInput, cluster: Cluster, **options: object) -> Counts:
+    all_options: dict[str, Any] = {"choose": engines.choose_on_worker, **options}
+    return dask.count_ranks(*given, scheduler=cluster.scheduler_address, **all_options)
 
 
 def in_file(given: EngineInput, path: Path) -> EngineInput:
@@ -58,7 +70,7 @@ def shuffled(given: EngineInput, seed: int) -> EngineInput:
 @pytest.mark.parametrize("make", [random_rows, random_half, tied, duplicated, near_tied])
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 def test_counts_are_those_of_the_definition_in_parts_of_any_size(
-    cluster: Any, tmp_path: Path, make: Any, distance: Any
+    cluster: Cluster, tmp_path: Path, make: Make, distance: Distance
 ) -> None:
     given = shuffled(engine_input(np.random.default_rng(7), make, distance, dimension=6), 1)
     above, ties = expected(given)
@@ -80,12 +92,12 @@ def by_worker(n_pairs: int, threads: int) -> tuple[Engine, str]:
 USED: set[object] = set()
 
 
-def test_workers_may_use_different_engines(cluster: Any) -> None:
+def test_workers_may_use_different_engines(cluster: Cluster) -> None:
     given = engine_input(np.random.default_rng(8), near_tied, "cosine", dimension=8, n_gallery=200)
     USED.clear()
     found = counted(given, cluster, part_rows=10, choose=by_worker)
     assert (found.above.tolist(), found.tied.tolist()) == expected(given)
-    assert USED == {0, 1}
+    assert {0, 1} == USED
 
 
 def test_a_worker_chooses_its_best_engine_and_keeps_to_its_threads() -> None:
@@ -95,7 +107,7 @@ def test_a_worker_chooses_its_best_engine_and_keeps_to_its_threads() -> None:
     assert (large.func, large.keywords, name) == (cpu.count_ranks, {"threads": 2}, cpu.ENGINE)  # type: ignore[attr-defined]
 
 
-def test_a_file_is_mapped_by_workers_and_not_sent(cluster: Any, tmp_path: Path) -> None:
+def test_a_file_is_mapped_by_workers_and_not_sent(cluster: Cluster, tmp_path: Path) -> None:
     given = in_file(engine_input(np.random.default_rng(9), random_rows, "cosine", dimension=4), tmp_path / "embedding")
     parts = dask._Parts.of(*given[:3], given[4], 30, 2)
     part, job = parts.part(2), parts.job(given[3], given[5], engines.choose_on_worker)
@@ -106,14 +118,14 @@ def test_a_file_is_mapped_by_workers_and_not_sent(cluster: Any, tmp_path: Path) 
     assert part.file.rows.tolist() == [*range(12), *range(72, 82)]
 
 
-def test_a_deleted_file_is_sent(cluster: Any, tmp_path: Path) -> None:
+def test_a_deleted_file_is_sent(cluster: Cluster, tmp_path: Path) -> None:
     given = in_file(engine_input(np.random.default_rng(9), tied, "cosine", dimension=4), tmp_path / "embedding")
     (tmp_path / "embedding").unlink()
     found = counted(given, cluster, part_rows=30)
     assert (found.above.tolist(), found.tied.tolist()) == expected(given)
 
 
-def test_a_file_that_differs_on_a_worker_is_refused(cluster: Any, tmp_path: Path) -> None:
+def test_a_file_that_differs_on_a_worker_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     path = tmp_path / "embedding"
     given = in_file(engine_input(np.random.default_rng(9), random_rows, "cosine", dimension=4), path)
     content = bytearray(path.read_bytes())
@@ -132,9 +144,7 @@ def blind(path: str) -> bool:
     return len(ASKED) > 1
 
 
-def test_a_worker_that_does_not_see_the_file_is_named_before_work_begins(cluster: Any, tmp_path: Path) -> None:
-    from piq_bench.cluster.connect import connected, refuse_unseen
-
+def test_a_worker_that_does_not_see_the_file_is_named_before_work_begins(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "here").touch()
     with connected(cluster.scheduler_address) as client:
         refuse_unseen(client, [str(tmp_path / "here")])
@@ -173,7 +183,7 @@ def dying(folder: Path, n_deaths: int) -> dask.Choose:
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Any]:
+def processes() -> Iterator[Cluster]:
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
     with distributed.LocalCluster(processes=True, **options) as found:
         yield found
@@ -181,7 +191,7 @@ def processes() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("n_deaths", "mapped"), [(1, True), (3, False)])
 def test_counts_are_the_same_whichever_worker_is_killed_in_the_middle(
-    processes: Any, tmp_path: Path, n_deaths: int, mapped: bool
+    processes: Cluster, tmp_path: Path, n_deaths: int, mapped: bool
 ) -> None:
     given = engine_input(np.random.default_rng(11), near_tied, "euclidean", dimension=5, n_gallery=120)
     above, ties = expected(given)
