@@ -38,7 +38,7 @@ def connected(address: str | None, *, packages: Sequence[str] = ()) -> Iterator[
         packages: further packages whose versions must be the same everywhere.
 
     Raises:
-        BadUsage: if `distributed` is not installed, the scheduler does not answer, it has no worker, or versions differ.
+        BadUsage: if `distributed` is not installed, the scheduler does not answer or has no worker, or versions differ.
     """
     distributed = _distributed()
     with _quiet():

@@ -119,9 +119,7 @@ class _Run:
             if future.status == "finished":
                 try:
                     return index, future.result()
-                except (
-                    Exception
-                ) as failure:  # the task ended well: its worker died before it could hand the result over
+                except Exception as failure:  # it ended well: its worker died before it could hand the result over
                     self._lost(index, failure)
                 continue
             error = future.exception() if future.status == "error" else None
