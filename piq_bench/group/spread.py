@@ -15,8 +15,9 @@ import numpy as np
 
 from piq_bench.cluster.connect import Client, refuse_unseen
 from piq_bench.cluster.tasks import results
+from piq_bench.group.cache import Hashed
 from piq_bench.group.hashes import PHASH
-from piq_bench.group.hashing import Failure, Hashed, hash_chunk
+from piq_bench.group.hashing import Failure, hash_chunk
 from piq_bench.group.pairs import (
     FEW,
     N_VALUES,
@@ -76,7 +77,7 @@ def _hash(work: HashWork, images: list[str]) -> list[Hashed | Failure]:
 
 @dataclass(frozen=True)
 class PairPart:
-    """A part of the search: places `first` to `last` - 1 in the order of search `number`; None compares all with all."""
+    """A part of the search: places `first` to `last` - 1 in the order of search `number`; None compares with all."""
 
     number: int | None
     first: int

@@ -263,5 +263,5 @@ class _Parts:
 
 
 def _writable(values: Array) -> Array:
-    """The array, or a copy that may be written to: what arrives may be read-only, which the kernel compiles anew for."""
+    """The array, or a copy that may be written to: for read-only arrays the kernel would be compiled anew."""
     return values if values.flags.writeable else values.copy()

@@ -1,6 +1,7 @@
 """What is refused before any work: no Dask, no scheduler, no worker, other versions."""
 
 import importlib.metadata
+import platform
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_other_versions_are_refused(
 
 
 def test_another_python_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect.platform, "python_version_tuple", lambda: ("3", "99", "0"))
+    monkeypatch.setattr(platform, "python_version_tuple", lambda: ("3", "99", "0"))
     with pytest.raises(BadUsage, match=r"3\.99 here"), connect.connected(cluster.scheduler_address):
         pass
 
@@ -72,9 +73,11 @@ def test_a_scheduler_that_does_not_answer_is_a_usage_error(monkeypatch: pytest.M
 
 def test_a_scheduler_without_workers_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "WORKER_SECONDS", 0.1)
-    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty:
-        with pytest.raises(BadUsage, match="dask worker inproc://"):
-            connect.check_scheduler(empty.scheduler_address)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty,
+        pytest.raises(BadUsage, match="dask worker inproc://"),
+    ):
+        connect.check_scheduler(empty.scheduler_address)
 
 
 def test_without_dask_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,7 @@ def test_a_file_is_mapped_by_workers_and_not_sent(cluster: Cluster, tmp_path: Pa
     parts = dask._Parts.of(*given[:3], given[4], 30, 2)
     part, job = parts.part(2), parts.job(given[3], given[5], engines.choose_on_worker)
     assert part.vectors is None
+    assert part.file is not None
     assert job.query_vectors is None
     assert part.file.path == str(tmp_path / "embedding")
     assert part.rows.tolist() == list(range(72, 82))
