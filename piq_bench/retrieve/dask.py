@@ -88,7 +88,7 @@ def count_ranks(
         parts = _Parts.of(similarity, queries, gallery, excluded, part_rows, n_workers)
         if parts.file is not None:
             refuse_unseen(client, [parts.file.path])
-        job = parts.job(points, point_start, choose)
+        job = parts.job(points, point_start, choose, queries.size * gallery.size // max(1, n_workers))
         n_counted = n_reported = 0
         for index, (above, tied) in results(client, count_part, job, parts.part, n_items=parts.n_parts):
             np.add(counts.above, above, out=counts.above)
@@ -112,6 +112,7 @@ class Job:
         points: shape (n_points,); similarities by definition, ascending within each query.
         point_start: shape (n_queries + 1,); where a query's points begin.
         choose: which engine counts.
+        n_pairs: queries times gallery images that fall to one worker: its engine is chosen for all its parts.
     """
 
     distance: Literal["cosine", "euclidean"]
@@ -121,6 +122,7 @@ class Job:
     points: FloatArray
     point_start: IntArray
     choose: Choose
+    n_pairs: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,7 @@ class Part:
 
 def count_part(job: Job, part: Part) -> tuple[Int32Array, Int32Array]:
     """Count one part on a worker, with the best engine that works there; a worker counts one part at a time."""
-    n_queries, n_images = job.query_rows.size, part.rows.size
+    n_queries = job.query_rows.size
     order = np.concatenate([job.query_rows, part.rows])
     if part.file is not None:
         embedding = map_stored(part.file)
@@ -157,7 +159,7 @@ def count_part(job: Job, part: Part) -> tuple[Int32Array, Int32Array]:
     similarity = Similarity(embedding, order, job.distance, norm, _writable(part.twin))
     worker = import_module("distributed").get_worker()
     with _locks[worker.address]:
-        engine, _ = job.choose(n_queries * n_images, worker.state.nthreads)
+        engine, _ = job.choose(job.n_pairs, worker.state.nthreads)
         counts = engine(
             similarity,
             np.arange(n_queries),
@@ -231,11 +233,11 @@ class _Parts:
         """Number of images of a part."""
         return min(self.gallery.size - index * self.rows, self.rows)
 
-    def job(self, points: FloatArray, point_start: IntArray, choose: Choose) -> Job:
+    def job(self, points: FloatArray, point_start: IntArray, choose: Choose, n_pairs: int) -> Job:
         similarity, rows = self.similarity, self.similarity.order[self.queries]
         vectors = None if self.file is not None else rows_of(similarity.embedding, rows)
         norm = similarity.norm[self.queries]
-        return Job(similarity.distance, norm, vectors, rows, points, point_start, choose)
+        return Job(similarity.distance, norm, vectors, rows, points, point_start, choose, n_pairs)
 
     def part(self, index: int) -> Part:
         similarity = self.similarity

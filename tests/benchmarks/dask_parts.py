@@ -59,9 +59,7 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--points", type=int, default=20, help="per query")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument(
-        "--parts", type=int, nargs="+", default=[], help="rows per part, with the last number of workers"
-    )
+    parser.add_argument("--parts", type=int, nargs="+", default=[], help="rows per part, by the most workers")
     options = parser.parse_args()
     n_queries, n_gallery = options.queries, options.gallery
     embedding = written(options.folder / f"dask-{n_gallery}.f16", n_queries + n_gallery, options.dimension)

@@ -100,6 +100,21 @@ def test_workers_may_use_different_engines(cluster: Cluster) -> None:
     assert {0, 1} == USED
 
 
+def test_an_engine_is_chosen_for_all_parts_of_a_worker(cluster: Cluster) -> None:
+    given = engine_input(np.random.default_rng(8), random_rows, "cosine", dimension=4)
+    ASKED_PAIRS.clear()
+    counted(given, cluster, part_rows=10, choose=noting)
+    assert ASKED_PAIRS == [(12 * 70 // 2, 2)] * 7
+
+
+ASKED_PAIRS: list[tuple[int, int]] = []
+
+
+def noting(n_pairs: int, threads: int) -> tuple[Engine, str]:
+    ASKED_PAIRS.append((n_pairs, threads))
+    return engines.choose_on_worker(n_pairs, threads)
+
+
 def test_a_worker_chooses_its_best_engine_and_keeps_to_its_threads() -> None:
     small, name = engines.choose_on_worker(10, 3)
     assert (small.func, small.keywords, name) == (plain.count_ranks, {"threads": 3}, plain.ENGINE)  # type: ignore[attr-defined]
@@ -110,7 +125,7 @@ def test_a_worker_chooses_its_best_engine_and_keeps_to_its_threads() -> None:
 def test_a_file_is_mapped_by_workers_and_not_sent(cluster: Cluster, tmp_path: Path) -> None:
     given = in_file(engine_input(np.random.default_rng(9), random_rows, "cosine", dimension=4), tmp_path / "embedding")
     parts = dask._Parts.of(*given[:3], given[4], 30, 2)
-    part, job = parts.part(2), parts.job(given[3], given[5], engines.choose_on_worker)
+    part, job = parts.part(2), parts.job(given[3], given[5], engines.choose_on_worker, 1)
     assert part.vectors is None
     assert part.file is not None
     assert job.query_vectors is None
