@@ -7,6 +7,7 @@ Data flows one way, and imports with it; each rule has one home:
 
     records, errors      what passes between stages; what a user got wrong
     metrics, write       numbers from ranks and labels; files, written whole or not at all
+    cluster              the workers of a Dask scheduler, and tasks whose results count once
     images, group        everything that opens an image file; hashes and near-duplicate groups
     read                 what a file may look like, and who is a candidate (rules)
     retrieve             which gallery images a query is compared with, what similarity is, one file per engine

@@ -52,6 +52,7 @@ def score(
     n_resamples: int = scoring.RESAMPLES,
     seed: int = 0,
     engine: str = "auto",
+    scheduler: str | None = None,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Result:
     """Score predictions given in memory or as a file.
@@ -71,7 +72,8 @@ def score(
         exclude: further exclusion rules, such as "identity+camera" or "sequence"; see `piq-score --help`.
         n_resamples: number of bootstrap resamples; 0 for no intervals.
         seed: seed of the bootstrap resampling.
-        engine: retrieval engine: "auto", "cpu" or "gpu"; all engines give the same score.
+        engine: retrieval engine: "auto", "cpu", "gpu" or "dask"; all engines give the same score.
+        scheduler: with "dask", address of the scheduler, which you trust; None starts workers on this machine.
         advance: called with the number of queries finished since the last call.
 
     Raises:
@@ -94,7 +96,7 @@ def score(
     refuse_options(ap, n_resamples, seed, engine)
     target = with_rules(target, parse_rules(exclude))
     n_queries, n_gallery = (int((target.split == split).sum()) for split in (QUERY, GALLERY))
-    count, engine_name = choose(engine, n_queries * n_gallery)
+    count, engine_name = choose(engine, n_queries * n_gallery, scheduler=scheduler)
     found = scoring.score(
         target,
         _submission(submission, target, embedding, meta, partial=partial),

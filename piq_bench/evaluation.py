@@ -61,6 +61,7 @@ def evaluate(
     n_resamples: int = scoring.RESAMPLES,
     seed: int = 0,
     engine: str = "auto",
+    scheduler: str | None = None,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Result:
     """Score re-identification from features or distances in memory.
@@ -88,7 +89,8 @@ def evaluate(
         ap: convention of average precision: "non-interpolated" or "market1501".
         n_resamples: number of bootstrap resamples; 0 for no intervals.
         seed: seed of the bootstrap resampling.
-        engine: retrieval engine: "auto", "cpu" or "gpu"; all engines give the same score.
+        engine: retrieval engine: "auto", "cpu", "gpu" or "dask"; all engines give the same score.
+        scheduler: with "dask", address of the scheduler, which you trust; None starts workers on this machine.
         advance: called with the number of queries finished since the last call.
 
     Raises:
@@ -113,7 +115,7 @@ def evaluate(
     benchmark = _benchmark(given, columns, _names(junk), _names(distractors))
     if exclude is not None:
         benchmark = with_rules(replace(benchmark, exclude=(), rules_declared=True), parse_rules(exclude))
-    count, engine_name = choose(engine, given.n_query * given.n_gallery)
+    count, engine_name = choose(engine, given.n_query * given.n_gallery, scheduler=scheduler)
     found = scoring.score(
         benchmark,
         _submission(given, benchmark),

@@ -184,7 +184,14 @@ def test_all_block_constants_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A constant with such a name is a block size: add it to `BLOCKS`."""
     words = ("BLOCK", "CHUNK", "PANEL", "PIECE", "AT_ONCE", "STEP", "CANDIDATES", "_VALUES", "_ROWS")
     names = {name for module in modules() for name in vars(module) if name.isupper() and any(w in name for w in words)}
-    others = {"N_VALUES", "CHUNK", "PROBE_ROWS", "COUNT_BLOCK"}  # CHUNK: files per process; the others set no block
+    others = {
+        "N_VALUES",
+        "CHUNK",
+        "PROBE_ROWS",
+        "COUNT_BLOCK",
+        "LEAST_ROWS",
+        "MOST_ROWS",
+    }  # of processes, machines, or none
     assert names - BLOCKS - others == set()
     if HAS_TORCH:
         assert shrink(monkeypatch, np.random.default_rng(0)) == BLOCKS

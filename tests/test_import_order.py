@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "piq_bench"
 STAGES = [
     {"records", "errors", "documents", "limits"},
     {"metrics", "write"},
-    {"images"},
+    {"images", "cluster"},
     {"group"},
     {"read"},
     {"retrieve"},

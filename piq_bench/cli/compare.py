@@ -15,6 +15,7 @@ from piq_bench.cli.options import (
     engine_option,
     exclude_option,
     format_option,
+    scheduler_option,
 )
 from piq_bench.documents import parse_json
 from piq_bench.errors import exit_codes, printable
@@ -35,7 +36,7 @@ MAX_SCORE_FILE = 16 << 20
         "What is printed and written": "--format --json --html",
         "Rules of re-identification": "--ap --exclude",
         "Intervals and tests": "--bootstrap --swaps --seed",
-        "Running": "--engine --fail-if-worse",
+        "Running": "--engine --scheduler --fail-if-worse",
     },
     examples=(
         "piq compare baseline.npz mine.npz --dataset DATASET",
@@ -56,6 +57,7 @@ MAX_SCORE_FILE = 16 << 20
 )
 @format_option
 @engine_option
+@scheduler_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} Each pair is compared on the tasks that both have.")
 @ap_option
 @exclude_option
@@ -92,6 +94,7 @@ def compare_command(
     html_file: Path | None,
     layout: str,
     engine: str,
+    scheduler: str | None,
     partial: bool,
     ap: str,
     rules: tuple[str, ...],
@@ -124,7 +127,7 @@ def compare_command(
             benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         refuse_incomparable(submissions, benchmark, ap)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose(engine, n_queries * n_gallery, tell=tell)
+        count, engine_name = choose(engine, n_queries * n_gallery, scheduler=scheduler, tell=tell)
         systems = []
         for path in submissions:
             name = printable(path.name)

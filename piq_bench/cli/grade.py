@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piq_bench.cli import Command, output_file
-from piq_bench.cli.options import bootstrap_option, dataset_option, disclosure_option
+from piq_bench.cli import Command, output_file, tell
+from piq_bench.cli.options import (
+    bootstrap_option,
+    dataset_option,
+    disclosure_option,
+    engine_option,
+    scheduler_option,
+)
 from piq_bench.errors import BadUsage, GateNotMet, Problem, exit_codes, printable, quoted
 
 if TYPE_CHECKING:
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
         "Which entry": "--dataset --base --head --fetch",
         "What is written": "--write --out --disclosure --bootstrap",
         "Limits for hidden labels": "--ledger --budget --ladder",
+        "Running": "--engine --scheduler",
     },
     examples=(
         "piq grade submissions/mine",
@@ -49,6 +56,8 @@ if TYPE_CHECKING:
     help="Write the result here instead of to the entry's result.json.",
 )
 @click.option("--fetch", is_flag=True, help="Download the predictions from the address in submission.ref.toml.")
+@engine_option
+@scheduler_option
 @disclosure_option
 @bootstrap_option
 @click.option(
@@ -69,6 +78,8 @@ def grade_command(
     write: bool,
     result_file: Path | None,
     fetch: bool,
+    engine: str,
+    scheduler: str | None,
     disclosure: str,
     n_resamples: int,
     ledger: Path | None,
@@ -130,7 +141,7 @@ def grade_command(
             book.check_budget(ledger, fingerprint(benchmark), budget, entry=graded.id, published=before)
         predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        engine, engine_name = choose("auto", n_queries * n_gallery)
+        count, engine_name = choose(engine, n_queries * n_gallery, scheduler=scheduler, tell=tell)
         with progress_bar("counting queries", n_queries, before=waiting_for(engine_name), after=INTERVALS) as advance:
             result = grade(
                 benchmark,
@@ -139,7 +150,7 @@ def grade_command(
                 predictions=predictions,
                 partial=not ladder,
                 n_resamples=n_resamples,
-                engine=engine,
+                engine=count,
                 engine_name=engine_name,
                 advance=advance,
             )

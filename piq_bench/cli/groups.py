@@ -25,7 +25,7 @@ HASHES = ("phash", "ahash", "dhash", "whash")
     sections={
         "Which images are near-duplicates": "--hash --threshold --similarity --mode --within-source --min-quality",
         "What is written": "--out --force --json --check",
-        "Reading images": "--keep-going --limit-pixels --follow-links --workers",
+        "Reading images": "--keep-going --limit-pixels --follow-links --workers --scheduler",
     },
     examples=(
         "piq groups DATASET",
@@ -70,6 +70,12 @@ HASHES = ("phash", "ahash", "dhash", "whash")
 )
 @click.option("--workers", type=click.IntRange(1, 256), help=WORKERS_HELP)
 @click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Dask scheduler whose workers hash and compare, such as tcp://10.0.0.1:8786; they must see the images at the"
+    " same path. Connect only to one that you trust.",
+)
+@click.option(
     "--keep-going", is_flag=True, help="Accept unreadable images, up to half of all; each stays alone in its group."
 )
 @click.option(
@@ -95,6 +101,7 @@ def groups_command(
     within_source: bool,
     min_quality: float | None,
     workers: int | None,
+    scheduler: str | None,
     keep_going: bool,
     limit_pixels: int | None,
     follow_links: bool,
@@ -141,6 +148,7 @@ def groups_command(
                     limit_pixels=limit_pixels or MAX_IMAGE_PIXELS,
                     keep_going=keep_going,
                     cache_path=cache_path,
+                    scheduler=scheduler,
                     advance=advance,
                 )
         except KeyboardInterrupt:

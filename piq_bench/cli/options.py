@@ -8,7 +8,7 @@ from piq_bench.cli import output_file
 
 FORMATS = ("table", "json", "markdown", "latex")
 AP_CONVENTIONS = ("non-interpolated", "market1501")
-ENGINES = ("auto", "cpu", "gpu")
+ENGINES = ("auto", "cpu", "gpu", "dask")
 DISCLOSURES = ("full", "public", "score")
 SEED = click.IntRange(0, 2**63 - 1)
 
@@ -44,7 +44,14 @@ engine_option = click.option(
     type=click.Choice(ENGINES),
     default="auto",
     show_default=True,
-    help="Retrieval engine; all engines give the same score. auto: the GPU for large jobs if one works, else the CPU.",
+    help="Retrieval engine; all engines give the same score. auto: the GPU for large jobs if one works, else the CPU."
+    " dask: the workers of a Dask cluster.",
+)
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="With --engine dask: scheduler whose workers count, such as tcp://10.0.0.1:8786; connect only to one that you"
+    " trust. [default: workers on this machine]",
 )
 ap_option = click.option(
     "--ap",

@@ -17,6 +17,7 @@ from piq_bench.cli.options import (
     exclude_option,
     follow_links_option,
     format_option,
+    scheduler_option,
 )
 from piq_bench.errors import exit_codes, printable
 
@@ -31,7 +32,7 @@ MAX_DATA_NOTES = 5
         "What is printed and written": "--full --format --columns --json --html --reference --disclosure --summary",
         "Rules of re-identification": "--ap --exclude",
         "Intervals": "--bootstrap --seed",
-        "Running": "--engine --min-piq",
+        "Running": "--engine --scheduler --min-piq",
     },
     examples=(
         "piq-score mine.npz --dataset DATASET",
@@ -67,6 +68,7 @@ MAX_DATA_NOTES = 5
     help="Means of re-id in LaTeX and Markdown: plain over queries, as papers report, or macro over people.",
 )
 @engine_option
+@scheduler_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
 @ap_option
 @exclude_option
@@ -86,6 +88,7 @@ def score_command(
     full: bool,
     columns: str | None,
     engine: str,
+    scheduler: str | None,
     partial: bool,
     ap: str,
     rules: tuple[str, ...],
@@ -142,7 +145,7 @@ def score_command(
         if disclosure == "full":
             tell_first(data_notes)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose(engine, n_queries * n_gallery, tell=tell)
+        count, engine_name = choose(engine, n_queries * n_gallery, scheduler=scheduler, tell=tell)
         with doing(f"reading {printable(submission.name)}"):
             entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
         before, after = waiting_for(engine_name), INTERVALS if n_resamples else ""

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +17,18 @@ from numpy.typing import NDArray
 from PIL import features
 
 from piq_bench import __version__
+from piq_bench.cluster.connect import connected
 from piq_bench.errors import BadDataset, BadUsage, Problem, first_few
+from piq_bench.group.cache import Hashed
 from piq_bench.group.components import components
 from piq_bench.group.hashes import HASHES, PHASH, degenerate, distance_step, hash_parameters, hash_software
 from piq_bench.group.hashing import Failure, HashedImages, hash_images
 from piq_bench.group.neighbours import neighbour_pairs
-from piq_bench.group.nodes import Nodes, make_nodes
+from piq_bench.group.nodes import FindPairs, Nodes, make_nodes
+from piq_bench.group.pairs import near_pairs
 from piq_bench.group.positives import signed_codes
 from piq_bench.group.selftest import wrong_hashes
+from piq_bench.group.spread import hashed_chunks, near_pairs_on, packages_of
 from piq_bench.group.stored import (
     METADATA_KEY,
     SCHEMA,
@@ -88,6 +94,7 @@ def build_groups(
     limit_pixels: int = MAX_IMAGE_PIXELS,
     keep_going: bool = False,
     cache_path: Path | None = None,
+    scheduler: str | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> GroupReport:
     """Hashes all query and gallery images and groups them; `benchmark.groups` is ignored.
@@ -102,10 +109,11 @@ def build_groups(
         limit_pixels: larger images are refused before they are decoded.
         keep_going: whether to accept unreadable images, each alone in its group, up to half of all images.
         cache_path: file of hashes from which an interrupted run resumes, removed by the caller; None keeps no hashes.
+        scheduler: address of a Dask scheduler whose workers hash and compare; None uses this machine.
         advance: called with the number of images finished since the last call.
 
     Raises:
-        BadUsage: if an option cannot work with this data set.
+        BadUsage: if an option cannot work with this data set, or the scheduler, or one of its workers, with the folder.
         BadDataset: if images are unreadable, or with `keep_going` more than half of them; all of them are counted.
         LimitExceeded: if there are too many pairs, or a process dies.
     """
@@ -114,27 +122,35 @@ def build_groups(
         raise RuntimeError(f"this installation does not hash as defined: {wrong}; please report it")
     images = benchmark.images[benchmark.test_rows]
     check_options(benchmark, grouping, within_source=within_source, min_quality=min_quality)
-    hashed = hash_images(
-        images.tolist(),
-        images_root,
-        hash_name=grouping.hash,
-        workers=workers,
-        limit_pixels=limit_pixels,
-        follow_links=benchmark.follow_links,
-        cache_path=cache_path,
-        advance=advance,
-    )
-    mostly = 2 * len(hashed.failures) > len(images)
-    if hashed.failures and (mostly or not keep_going):
-        raise BadDataset(str(images_root), failure_problems(hashed.failures, n_images=len(images)))
-    return group_hashed(
-        benchmark,
-        hashed,
-        grouping=grouping,
-        within_source=within_source,
-        min_quality=min_quality,
-        limit_pixels=limit_pixels,
-    )
+    with ExitStack() as stack:
+        spread: Callable[..., Iterator[list[Hashed | Failure]]] | None = None
+        find_pairs: FindPairs = near_pairs
+        if scheduler is not None:
+            client = stack.enter_context(connected(scheduler, packages=packages_of(grouping.hash)))
+            spread, find_pairs = partial(hashed_chunks, client), partial(near_pairs_on, client)
+        hashed = hash_images(
+            images.tolist(),
+            images_root,
+            hash_name=grouping.hash,
+            workers=workers,
+            limit_pixels=limit_pixels,
+            follow_links=benchmark.follow_links,
+            cache_path=cache_path,
+            spread=spread,
+            advance=advance,
+        )
+        mostly = 2 * len(hashed.failures) > len(images)
+        if hashed.failures and (mostly or not keep_going):
+            raise BadDataset(str(images_root), failure_problems(hashed.failures, n_images=len(images)))
+        return group_hashed(
+            benchmark,
+            hashed,
+            grouping=grouping,
+            within_source=within_source,
+            min_quality=min_quality,
+            limit_pixels=limit_pixels,
+            find_pairs=find_pairs,
+        )
 
 
 def group_hashed(
@@ -145,6 +161,7 @@ def group_hashed(
     within_source: bool = False,
     min_quality: float | None = None,
     limit_pixels: int = MAX_IMAGE_PIXELS,
+    find_pairs: FindPairs = near_pairs,
 ) -> GroupReport:
     """Groups images by their hashes; `hashed` has one row per query and gallery image, ids ascending."""
     grouping = grouping or benchmark.grouping
@@ -161,8 +178,9 @@ def group_hashed(
         source=source,
         hash_name=grouping.hash,
     )
-    group = components(nodes, grouping.max_bits)
-    figures = sweep(nodes, roles_of(benchmark), threshold=grouping.max_bits, step=distance_step(grouping.hash))
+    group = components(nodes, grouping.max_bits, find_pairs)
+    step = distance_step(grouping.hash)
+    figures = sweep(nodes, roles_of(benchmark), threshold=grouping.max_bits, step=step, find_pairs=find_pairs)
     warnings = warnings_of(figures, grouping)
     flat = hashed.readable & degenerate(hashed.phash, grouping.hash)
     parameters: dict[str, object] = {
@@ -184,7 +202,7 @@ def group_hashed(
         "warnings": [warning.code for warning in warnings],
     }
     return GroupReport(
-        groups=groups_record(benchmark, hashed, nodes, group, grouping, parameters),
+        groups=groups_record(benchmark, hashed, nodes, group, grouping, parameters, find_pairs),
         images=images,
         hashed=hashed,
         group=group,
@@ -264,6 +282,7 @@ def groups_record(
     group: IntArray,
     grouping: Grouping,
     parameters: Mapping[str, object],
+    find_pairs: FindPairs,
 ) -> Groups:
     """The groups as `Benchmark.groups`, equal to what reading the groups file gives."""
     rows = benchmark.test_rows
@@ -273,7 +292,9 @@ def groups_record(
         grouping=grouping,
         phash=phash,
         group=as_benchmark_rows(group, rows, len(benchmark.images)),
-        pairs=neighbour_pairs(nodes, grouping.max_bits, rows=rows) if grouping.mode == "neighbours" else None,
+        pairs=neighbour_pairs(nodes, grouping.max_bits, find_pairs, rows=rows)
+        if grouping.mode == "neighbours"
+        else None,
         parameters=parameters,
     )
 

@@ -6,7 +6,8 @@ A group's number is the row of its first image. Groups and numbers do not depend
 import numpy as np
 from numpy.typing import NDArray
 
-from piq_bench.group.nodes import Nodes, near_nodes
+from piq_bench.group.nodes import FindPairs, Nodes, near_nodes
+from piq_bench.group.pairs import near_pairs
 from piq_bench.records import IntArray
 
 PENDING = 1 << 21  # pairs collected before they are merged into components
@@ -45,10 +46,10 @@ class Forest:
         return self.labels
 
 
-def components(nodes: Nodes, threshold: int) -> IntArray:
+def components(nodes: Nodes, threshold: int, find_pairs: FindPairs = near_pairs) -> IntArray:
     """Shape (n_images,): the row of the first image of each image's group."""
     forest = Forest(nodes.n_nodes)
-    for first, second, _ in near_nodes(nodes, threshold):
+    for first, second, _ in near_nodes(nodes, threshold, find_pairs):
         forest.add(first, second)
     return first_rows(forest.merge()[nodes.of_image])
 

@@ -73,6 +73,7 @@ def hash_images(
     limit_pixels: int = MAX_IMAGE_PIXELS,
     follow_links: bool = False,
     cache_path: Path | None = None,
+    spread: Callable[..., Iterator[list[Hashed | Failure]]] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> HashedImages:
     """Hashes images; those that cannot be read are listed, not raised.
@@ -86,6 +87,7 @@ def hash_images(
         limit_pixels: larger images are refused before they are decoded.
         follow_links: whether links may lead out of the folder.
         cache_path: file of hashes from which an interrupted run resumes, removed by the caller; None keeps no hashes.
+        spread: does what `hashed_chunks` does, on other machines; None uses processes of this one.
         advance: called with the number of images finished since the last call.
 
     Raises:
@@ -108,7 +110,11 @@ def hash_images(
         advance(n_resumed)
         if workers is None:
             workers = min(available_cores(), 1 + len(todo) // WORTH_A_PROCESS)
-        for chunk in hashed_chunks(todo, root, hash_name, limit_pixels, follow_links, workers):
+        if spread is not None:
+            chunks = spread(todo, root, hash_name, limit_pixels, follow_links)
+        else:
+            chunks = hashed_chunks(todo, root, hash_name, limit_pixels, follow_links, workers)
+        for chunk in chunks:
             cache.add(result for result in chunk if isinstance(result, Hashed))
             results.update((result.image, result) for result in chunk)
             advance(len(chunk))

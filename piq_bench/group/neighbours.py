@@ -6,7 +6,8 @@ from itertools import chain
 import numpy as np
 
 from piq_bench.errors import LimitExceeded, Problem
-from piq_bench.group.nodes import Nodes, near_nodes
+from piq_bench.group.nodes import FindPairs, Nodes, near_nodes
+from piq_bench.group.pairs import near_pairs
 from piq_bench.records import IntArray
 
 MOST_PAIRS = 1 << 24  # 256 MiB of rows
@@ -14,7 +15,12 @@ BLOCK = 1 << 20  # pairs of images expanded at once
 
 
 def neighbour_pairs(
-    nodes: Nodes, threshold: int, *, rows: IntArray | None = None, most_pairs: int = MOST_PAIRS
+    nodes: Nodes,
+    threshold: int,
+    find_pairs: FindPairs = near_pairs,
+    *,
+    rows: IntArray | None = None,
+    most_pairs: int = MOST_PAIRS,
 ) -> IntArray:
     """Pairs of image rows, shape (n_pairs, 2), first < second, ascending.
 
@@ -23,6 +29,7 @@ def neighbour_pairs(
     Args:
         nodes: the nodes.
         threshold: greatest distance in bits.
+        find_pairs: finds the pairs of hashes.
         rows: shape (n_images,), ascending; the row of each image in a larger table, None if there is none.
         most_pairs: more pairs are refused.
 
@@ -34,7 +41,9 @@ def neighbour_pairs(
     several = np.flatnonzero(nodes.size > 1)  # nodes of several images, which are pairs among themselves
     found: list[IntArray] = []
     n_pairs = 0
-    for first, second in chain([(several, several)], ((one, other) for one, other, _ in near_nodes(nodes, threshold))):
+    for first, second in chain(
+        [(several, several)], ((one, other) for one, other, _ in near_nodes(nodes, threshold, find_pairs))
+    ):
         for lower, higher in _image_pairs(nodes, images, first, second):
             found.append(lower * n_images + higher)
             n_pairs += lower.size

@@ -7,7 +7,7 @@ links are kept within sources, images without a source count as images of one mo
 node of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from piq_bench.group.hashes import PHASH, degenerate
 from piq_bench.group.pairs import Block, near_pairs
 from piq_bench.records import BoolArray, FloatArray, IntArray
 
+FindPairs = Callable[[NDArray[np.uint64], int], Iterator[Block]]  # as `near_pairs`
 BY_HASH, BY_BYTES, ALONE = range(3)
 
 
@@ -88,10 +89,10 @@ def make_nodes(
     )
 
 
-def near_nodes(nodes: Nodes, threshold: int) -> Iterator[Block]:
+def near_nodes(nodes: Nodes, threshold: int, find_pairs: FindPairs = near_pairs) -> Iterator[Block]:
     """Yields (first, second, distance) of all nodes within a distance, each pair once, in blocks."""
     linked = np.flatnonzero(nodes.linked)
     cuts = np.flatnonzero(np.diff(nodes.block[linked])) + 1
     for rows in np.split(linked, cuts):
-        for first, second, distance in near_pairs(nodes.phash[rows], threshold):
+        for first, second, distance in find_pairs(nodes.phash[rows], threshold):
             yield rows[first], rows[second], distance

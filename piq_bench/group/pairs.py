@@ -59,16 +59,18 @@ def joined(blocks: list[Block]) -> Block:
     return np.minimum(first, second), np.maximum(first, second), distance
 
 
-def all_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
-    """Finds pairs by comparing all hashes with all."""
-    for top in range(0, len(hashes), ROWS):
-        some = hashes[top : top + ROWS, None]
+def all_pairs(hashes: Hashes, threshold: int, rows: range | None = None) -> Iterator[Block]:
+    """Finds pairs by comparing all hashes, or those of some rows, with all later ones."""
+    rows = range(len(hashes)) if rows is None else rows
+    for top in range(rows.start, rows.stop, ROWS):
+        bottom = min(top + ROWS, rows.stop)
+        some = hashes[top:bottom, None]
         for left in range(top, len(hashes), COLUMNS):
             distance = popcount(some ^ hashes[left : left + COLUMNS])  # (rows, columns)
             near = np.flatnonzero(distance <= threshold)
             first, second = np.divmod(near, distance.shape[1])
             first, second = first + top, second + left
-            if left < top + ROWS:  # a block on the diagonal has each pair twice
+            if left < bottom:  # a block on the diagonal has each pair twice
                 later = second > first
                 near, first, second = near[later], first[later], second[later]
             yield first, second, distance.reshape(-1)[near]
@@ -99,33 +101,49 @@ def plan(hashes: Hashes, threshold: int) -> tuple[NDArray[np.uint16], list[tuple
     return words, [(word, radius) for word, radius in zip(order, radii, strict=True) if radius >= 0]
 
 
-def indexed_pairs(hashes: Hashes, threshold: int) -> Iterator[Block]:
-    """Finds pairs by the word index; a pair that several words propose is yielded for the first of them."""
+def indexed_pairs(
+    hashes: Hashes, threshold: int, number: int | None = None, rows: range | None = None
+) -> Iterator[Block]:
+    """Finds pairs by the word index; a pair that several words propose is yielded for the first of them.
+
+    Args:
+        hashes: shape (n,), all different.
+        threshold: greatest distance in bits.
+        number: only what this search of `plan` yields; None for all searches.
+        rows: only pairs whose first hash has one of these places in the order of the search's word; None for all.
+    """
     words, searches = plan(hashes, threshold)
-    for number, (word, radius) in enumerate(searches):
-        for first, second, distance in sharing_pairs(hashes, words[:, word], radius, threshold):
+    for this, (word, radius) in enumerate(searches):
+        if number is not None and this != number:
+            continue
+        for first, second, distance in sharing_pairs(hashes, words[:, word], radius, threshold, rows):
             new = np.ones(len(first), dtype=np.bool_)
-            for earlier, reached in searches[:number]:
+            for earlier, reached in searches[:this]:
                 new &= popcount(words[first, earlier] ^ words[second, earlier]) > reached
             yield first[new], second[new], distance[new]
 
 
-def sharing_pairs(hashes: Hashes, word: NDArray[np.uint16], radius: int, threshold: int) -> Iterator[Block]:
+def sharing_pairs(
+    hashes: Hashes, word: NDArray[np.uint16], radius: int, threshold: int, rows: range | None = None
+) -> Iterator[Block]:
     """Yields all pairs within the threshold whose words differ by at most `radius` bits, each once."""
     order = np.argsort(word, kind="stable")
     value, sorted_hashes = word[order].astype(np.int64), hashes[order]
     n_of_value = np.bincount(value, minlength=N_VALUES)
     ends = np.cumsum(n_of_value)
     starts = ends - n_of_value
+    rows = range(len(order)) if rows is None else rows
+    own = value[rows.start : rows.stop]
     for mask in masks(radius):
-        partner = value ^ mask
-        begin = np.where(partner > value, starts[partner], ends[partner]) if mask else np.arange(1, len(order) + 1)
-        for first, second, distance in close_pairs(sorted_hashes, begin, ends[partner], threshold):
+        partner = own ^ mask
+        later = np.arange(rows.start + 1, rows.stop + 1)
+        begin = np.where(partner > own, starts[partner], ends[partner]) if mask else later
+        for first, second, distance in close_pairs(sorted_hashes, begin, ends[partner], threshold, rows.start):
             yield order[first], order[second], distance
 
 
-def close_pairs(hashes: Hashes, begins: IntArray, ends: IntArray, threshold: int) -> Iterator[Block]:
-    """Compares row i with the rows from begins[i] to ends[i], in blocks of about CANDIDATES comparisons."""
+def close_pairs(hashes: Hashes, begins: IntArray, ends: IntArray, threshold: int, offset: int = 0) -> Iterator[Block]:
+    """Compares row offset + i with the rows from begins[i] to ends[i], in blocks of about CANDIDATES comparisons."""
     rows = np.flatnonzero(ends > begins)
     counts = (ends - begins)[rows]
     upto = np.cumsum(counts)
@@ -137,10 +155,10 @@ def close_pairs(hashes: Hashes, begins: IntArray, ends: IntArray, threshold: int
         shift = begins[some] - (upto[cut:after] - n_each - done)  # from the place in this block to the other row
         other = np.repeat(shift, n_each)
         other += np.arange(len(other))
-        distance = popcount(np.repeat(hashes[some], n_each) ^ hashes[other])
+        distance = popcount(np.repeat(hashes[some + offset], n_each) ^ hashes[other])
         near = np.flatnonzero(distance <= threshold)
         first = some[np.searchsorted(upto[cut:after] - done, near, side="right")]
-        yield first, other[near], distance[near]
+        yield first + offset, other[near], distance[near]
         cut = after
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from piq_bench.group.components import Forest, first_rows
 from piq_bench.group.farthest_pair import GrowingGroup
-from piq_bench.group.nodes import Nodes, near_nodes
+from piq_bench.group.nodes import FindPairs, Nodes, near_nodes
+from piq_bench.group.pairs import near_pairs
 from piq_bench.group.positives import Positives, SignedCodes
 from piq_bench.records import BoolArray, IntArray
 
@@ -110,7 +111,9 @@ class Sweep:
         return next((level for level in self.levels if level.threshold == threshold - threshold % self.step), None)
 
 
-def sweep(nodes: Nodes, roles: ImageRoles, *, threshold: int, step: int = 2) -> Sweep:
+def sweep(
+    nodes: Nodes, roles: ImageRoles, *, threshold: int, step: int = 2, find_pairs: FindPairs = near_pairs
+) -> Sweep:
     """Computes the figures for t = 0, `step`, ... 12, and up to `threshold` + 2 if that is more.
 
     Args:
@@ -118,11 +121,12 @@ def sweep(nodes: Nodes, roles: ImageRoles, *, threshold: int, step: int = 2) -> 
         roles: the roles of the images.
         threshold: the chosen threshold.
         step: a number that divides all distances: 2 if they are even, otherwise 1.
+        find_pairs: finds the pairs of hashes within a distance.
     """
     n_levels = 1 + max(HIGHEST_SHOWN, threshold + EDGE) // step
     direct = DirectLinks(nodes, roles, n_levels)
     by_distance = [Forest(nodes.n_nodes) for _ in range(n_levels)]
-    for first, second, distance in near_nodes(nodes, (n_levels - 1) * step):
+    for first, second, distance in near_nodes(nodes, (n_levels - 1) * step, find_pairs):
         level = (distance // step).astype(np.int64)
         direct.add(first, second, level)
         for number in np.unique(level).tolist():

@@ -10,6 +10,7 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.errors import BadSubmission, Problem
-from piq_bench.read.seal import Seal
-from piq_bench.records import IntArray
+from piq_bench.read.seal import SEED, Seal
+from piq_bench.records import BoolArray, IntArray
 
 BLOCK_BYTES = 16 << 20
 Array = NDArray[Any]
@@ -54,6 +55,64 @@ def map_array(path: Path, dtype: np.dtype[np.generic], n_values: int, offset: in
     mapping.descriptor, mapping.path, mapping.seals = descriptor, path, {}
     weakref.finalize(mapping, os.close, descriptor)
     return np.frombuffer(mapping, dtype=dtype, count=n_values, offset=offset)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredArray:
+    """Where a mapped array lies, and the hashes of some of its rows, for another process that maps the same file.
+
+    Attributes:
+        path: the file, absolute.
+        offset: position of the first row, in bytes.
+        dtype: type of the values, as numpy writes it.
+        shape: shape of the whole array.
+        seed: from which the factors of the hashes are drawn.
+        rows: shape (n_rows,); the rows whose hashes follow.
+        hashed: shape (n_rows,); their hashes as `Seal` makes them.
+        is_known: shape (n_rows,); whether the row was read at all.
+    """
+
+    path: str
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+    seed: int
+    rows: IntArray
+    hashed: NDArray[np.uint64]
+    is_known: BoolArray
+
+
+def stored_array(array: Array, rows: IntArray) -> StoredArray | None:
+    """Where an array lies; None if it is not a mapped array in C order of a file that is still at its path."""
+    file = _file_of(array)
+    if file is None:
+        return None
+    mapping, offset = file
+    try:
+        if not os.path.samestat(mapping.path.stat(), os.fstat(mapping.descriptor)):
+            return None
+    except OSError:
+        return None
+    seal = mapping.seals.get(_view(array)) or Seal(array.shape[0], array[:1].nbytes)
+    path = str(mapping.path.resolve())
+    return StoredArray(path, offset, array.dtype.str, array.shape, SEED, rows, seal.hashed[rows], seal.is_known[rows])
+
+
+def map_stored(stored: StoredArray) -> Array:
+    """Map an array where another process found it; rows that differ from what that process read are refused.
+
+    Raises:
+        OSError: if the file cannot be mapped.
+        ValueError: if the file is too short.
+    """
+    n_values = int(np.prod(stored.shape, dtype=np.int64))
+    array = map_array(Path(stored.path), np.dtype(stored.dtype), n_values, stored.offset).reshape(stored.shape)
+    mapping = _mapping(array)
+    if isinstance(mapping, _FileMap):
+        seal = Seal(array.shape[0], array[:1].nbytes, stored.seed)
+        seal.hashed[stored.rows], seal.is_known[stored.rows] = stored.hashed, stored.is_known
+        mapping.seals[_view(array)] = seal
+    return array
 
 
 def is_mapped(array: Array) -> bool:
@@ -147,10 +206,14 @@ def _compare(array: Array, rows: IntArray | slice, content: Array) -> None:
     mapping = _mapping(array)
     if not isinstance(mapping, _FileMap) or not content.nbytes:
         return
-    view = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+    view = _view(array)
     seal = mapping.seals.get(view) or mapping.seals.setdefault(view, Seal(array.shape[0], array[:1].nbytes))
     if not seal.holds(rows, np.ascontiguousarray(content)):
         raise _changed(mapping)
+
+
+def _view(array: Array) -> tuple[object, ...]:
+    return (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
 
 
 def _changed(mapping: _FileMap) -> BadSubmission:

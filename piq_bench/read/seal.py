@@ -21,9 +21,9 @@ WORDS = {0: np.uint32, 2: np.uint16, 1: np.uint8, 3: np.uint8}  # by the size of
 class Seal:
     """Hashes of the rows of one array, as they were when each was first read."""
 
-    def __init__(self, n_rows: int, n_row_bytes: int) -> None:
+    def __init__(self, n_rows: int, n_row_bytes: int, seed: int = SEED) -> None:
         self.word = np.dtype(WORDS[n_row_bytes % 4])
-        factors = np.random.PCG64(SEED).random_raw(n_row_bytes // self.word.itemsize)
+        factors = np.random.PCG64(seed).random_raw(n_row_bytes // self.word.itemsize)
         self.factors = np.asarray(factors, dtype=np.uint64) | np.uint64(1)
         self.hashed = np.zeros(n_rows, dtype=np.uint64)
         self.is_known = np.zeros(n_rows, dtype=bool)

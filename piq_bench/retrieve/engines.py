@@ -13,33 +13,50 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from piq_bench.errors import BadUsage, Problem, printable
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
 
-ENGINES = ("auto", "cpu", "gpu")
+ENGINES = ("auto", "cpu", "gpu", "dask")
 COMPILED_PAIRS = 200_000_000  # queries x gallery: a few seconds with numpy
 GPU_PAIRS = 1_000_000_000  # the compiled engine needs longer than torch takes to start
 INSTALL = "pip install 'piq-bench[gpu]'"
 
 
 def choose(
-    engine: str, n_pairs: int, *, faiss: bool = True, tell: Callable[[str], None] = lambda message: None
+    engine: str,
+    n_pairs: int,
+    *,
+    scheduler: str | None = None,
+    faiss: bool = True,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> tuple[Engine, str]:
     """The engine to use, and its name in a result.
 
     Args:
         engine: a name from ENGINES.
         n_pairs: number of queries times number of gallery images.
+        scheduler: address of a Dask scheduler, for "dask" alone; None starts workers on this machine.
         faiss: whether a GPU engine may use faiss.
         tell: called with a message for the user if a GPU was asked for and faiss cannot be used there.
 
     Raises:
-        BadUsage: if a GPU was asked for, and torch or a working GPU is missing.
+        BadUsage: if a GPU was asked for, and torch or a working GPU is missing; or if Dask was asked for, and its
+            scheduler does not answer or its workers have other versions.
     """
     if engine not in ENGINES:
         raise ValueError(f"{engine!r} is not one of {', '.join(ENGINES)}")
+    if scheduler is not None and engine != "dask":
+        unused = Problem("unused-scheduler", "--scheduler", f"the engine is '{engine}'", "add --engine dask")
+        raise BadUsage("options", [unused])
+    if engine == "dask":
+        from piq_bench.cluster.connect import check_scheduler
+        from piq_bench.retrieve import dask
+
+        check_scheduler(scheduler)
+        return partial(dask.count_ranks, scheduler=scheduler, choose=choose_on_worker), dask.describe()
     if engine == "gpu":
         problem = _gpu_problem()
         if problem is not None:
@@ -53,6 +70,15 @@ def choose(
         warm.start()
         return cpu.count_ranks, cpu.ENGINE
     return plain.count_ranks, plain.ENGINE
+
+
+def choose_on_worker(n_pairs: int, threads: int) -> tuple[Engine, str]:
+    """The engine for a part of a job on a worker that may use so many threads, and its name."""
+    engine, name = choose("auto", n_pairs)
+    if name.startswith("cpu"):
+        options: dict[str, Any] = {"threads": threads}  # the contract knows no threads, CPU engines do
+        engine = partial(engine, **options)
+    return engine, name
 
 
 def _has_driver() -> bool:
