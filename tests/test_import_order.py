@@ -17,7 +17,7 @@ STAGES = [
     {"retrieve"},
     {"describe", "scoring"},
     {"report"},
-    {"board", "convert", "export", "demo", "baseline", "collect"},  # no room needs what these make
+    {"board", "convert", "export", "demo", "baseline", "collect", "split"},  # no room needs what these make
     {"api"},
     {"evaluation"},
     {"collector"},
