@@ -7,40 +7,32 @@ collect.json                    the options and inputs; a later run with others 
 .collect/                       what finished videos gave, until all are finished
 """
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event, Lock
-
-import numpy as np
 
 from piq_bench.collect.crops import CropSettings
 from piq_bench.collect.one_video import CutVideo, Portrait, Stopped, cut_video
 from piq_bench.collect.pairs import Source
+from piq_bench.collect.tables import IMAGES, write_tables
 from piq_bench.collect.tracks import Tracks, read_tracks
 from piq_bench.collect.video import inspect_video
 from piq_bench.documents import parse_json
 from piq_bench.errors import BadDataset, BadUsage, Problem
 from piq_bench.images.processes import available_cores
-from piq_bench.read.validate import text_fault
-from piq_bench.read.vocabulary import DEFAULT_TASKS
-from piq_bench.records import CLASSIFICATION, GALLERY, SPLITS, Benchmark, Grouping
-from piq_bench.write.benchmark import benchmark_toml
-from piq_bench.write.files import refuse_occupied, sha256_of, write_text, write_texts
+from piq_bench.write.files import refuse_occupied, sha256_of, write_text
 from piq_bench.write.locks import locked_now
 
 SCHEMA = "piq-bench/collect/1"
-PARAMETERS, STATE, IMAGES = "collect.json", ".collect", "images"
+PARAMETERS, STATE = "collect.json", ".collect"
 HEAD_BYTES = 1 << 20  # of a video, which with its size tell whether it is the same
-COLUMNS = ("track", "frame", "time", "box_left", "box_top", "box_width", "box_height", "confidence")
 
 
 @dataclass(frozen=True)
@@ -115,7 +107,7 @@ def collect(
             shutil.rmtree(out / IMAGES)
             (out / PARAMETERS).unlink()
             raise BadDataset(str(out), _reasons_of_nothing(videos))
-        _write_tables(out, videos, settings)
+        write_tables(out, videos, sequence=settings.sequence)
         shutil.rmtree(out / STATE)
     return Collected(videos)
 
@@ -264,51 +256,6 @@ def _stored(state: Path) -> CutVideo | None:
         return CutVideo(portraits=portraits, **content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-
-
-def _write_tables(out: Path, videos: Mapping[str, CutVideo], settings: CollectSettings) -> None:
-    """Writes benchmark.toml and annotations.csv; the table appears last, when all is complete."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    tasks = [task.name for task in DEFAULT_TASKS if task.kind == CLASSIFICATION]
-    writer.writerow(["image", "split", "identity", "source", "sequence", *COLUMNS, *tasks])
-    names = [item.name for item in fields(Portrait)]
-    rows = []
-    for source, video in videos.items():
-        for portrait in video.portraits:
-            values = dict(zip(names, astuple(portrait), strict=True))
-            sequence = portrait.shot if settings.sequence == "shot" else f"track{portrait.track}"
-            given = [values[name] for name in COLUMNS]
-            rows.append([portrait.image, SPLITS[GALLERY], "", source, sequence, *given, *("" for _ in tasks)])
-    writer.writerows(sorted(rows))
-    # The last one appears first.
-    write_texts({out / "annotations.csv": text.getvalue(), out / "benchmark.toml": _benchmark_toml(out)})
-
-
-def _benchmark_toml(out: Path) -> str:
-    name = out.resolve().name
-    empty = np.zeros(0, dtype=np.int64)
-    nobody = np.zeros(0, dtype=np.bool_)
-    benchmark = Benchmark(
-        name=name if name and text_fault(name) is None else "collected",
-        version="1",
-        licence="",
-        tasks=DEFAULT_TASKS,
-        grouping=Grouping(),
-        images=np.zeros(0, dtype=object),
-        split=empty,
-        identity=empty,
-        identities=(),
-        labels={},
-        junk=nobody,
-        distractor=nobody,
-        source=None,
-        sequence=None,
-        camera=None,
-        groups=None,
-    )
-    remark = "Written by `piq collect`: edit the licence and the tasks, and check the data set with `piq-stats`."
-    return benchmark_toml(benchmark, remark=remark, images_root=IMAGES, junk=(), distractors=())
 
 
 def _reasons_of_nothing(videos: Mapping[str, CutVideo]) -> list[Problem]:

@@ -1,8 +1,9 @@
 """Cuts: found where the picture changes at once, and nowhere in a moving or flashing one."""
 
 import numpy as np
+import pytest
 
-from piq_bench.collect.shots import Shots
+from piq_bench.collect.shots import Shots, block_means
 from piq_bench.records import Pixels
 
 RNG = np.random.default_rng(0)
@@ -23,6 +24,23 @@ def test_a_moving_camera_makes_no_cut_but_a_cut_while_it_moves_is_one() -> None:
     coarse = [np.kron(ground[::16, ::16], np.ones((16, 16), np.uint8)) for ground in GROUNDS]
     moving = [coarse[index // 15][:, 4 * (index % 15) :][:, :200] for index in range(30)]
     assert shots(moving) == [1] * 15 + [2] * 15
+
+
+def test_fine_texture_that_moves_makes_no_cut() -> None:
+    """Its pixels differ wholly from frame to frame, and by turns more or less."""
+    fine = [np.kron(ground[:45, :110], np.ones((8, 8), np.uint8)) for ground in GROUNDS]
+    moving = [fine[index // 30][:, 3 * (index % 30) :][:, :640] for index in range(90)]
+    assert shots(moving) == [1] * 30 + [2] * 30 + [3] * 30
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (50, 3), (23, 24), (97, 161), (360, 640)])
+def test_blocks_are_square_and_their_means_are_those_of_the_lines_that_count(shape: tuple[int, int]) -> None:
+    brightness = RNG.integers(0, 256, shape).astype(np.uint8)
+    side = max(1, shape[0] // 24)
+    means = block_means(brightness)
+    for row, column in np.ndindex(*means.shape):
+        block = brightness[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        assert means[row, column] == pytest.approx(block[:: 4 if side >= 4 else 1].mean())
 
 
 def test_a_change_of_size_is_a_cut_and_a_flash_ends_no_shot_twice() -> None:
