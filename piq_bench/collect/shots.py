@@ -59,4 +59,5 @@ def block_means(brightness: NDArray[np.uint8]) -> NDArray[np.float32]:
     side_across = min(side, width)
     lines = brightness[: n_rows * side, : n_columns * side_across].reshape(n_rows, side, n_columns * side_across)
     sums = lines[:, ::step].sum(axis=1, dtype=np.uint32).reshape(n_rows, n_columns, side_across).sum(axis=2)
-    return (sums / (len(range(0, side, step)) * side_across)).astype(np.float32)
+    means: NDArray[np.float32] = (sums / (len(range(0, side, step)) * side_across)).astype(np.float32)
+    return means

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from piq_bench.collect.one_video import CutVideo, Portrait
-from piq_bench.read.validate import text_fault
 from piq_bench.read.vocabulary import DEFAULT_TASKS
 from piq_bench.records import CLASSIFICATION, GALLERY, SPLITS, Benchmark, Grouping
 from piq_bench.write.benchmark import benchmark_toml
@@ -41,15 +40,15 @@ def write_tables(out: Path, videos: Mapping[str, CutVideo], *, sequence: str) ->
             rows.append([portrait.image, SPLITS[GALLERY], "", source, name, *given, *("" for _ in tasks)])
     writer.writerows(sorted(rows))
     # The last one appears first.
-    write_texts({out / "annotations.csv": text.getvalue(), out / "benchmark.toml": _benchmark_toml(out)})
+    write_texts({out / "annotations.csv": text.getvalue(), out / "benchmark.toml": _benchmark_toml()})
 
 
-def _benchmark_toml(out: Path) -> str:
-    name = out.resolve().name
+def _benchmark_toml() -> str:
+    """The text of benchmark.toml; it does not name the folder, so that the same films give the same bytes anywhere."""
     empty = np.zeros(0, dtype=np.int64)
     nobody = np.zeros(0, dtype=np.bool_)
     benchmark = Benchmark(
-        name=name if name and text_fault(name) is None else "collected",
+        name="collected",
         version="1",
         licence="",
         tasks=DEFAULT_TASKS,
@@ -66,5 +65,5 @@ def _benchmark_toml(out: Path) -> str:
         camera=None,
         groups=None,
     )
-    remark = "Written by `piq collect`: edit the licence and the tasks, and check the data set with `piq-stats`."
+    remark = "Written by `piq collect`: edit name, licence and tasks, and check the data set with `piq-stats`."
     return benchmark_toml(benchmark, remark=remark, images_root=IMAGES, junk=(), distractors=())

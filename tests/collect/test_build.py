@@ -84,8 +84,8 @@ def test_each_portrait_shows_the_person_of_its_track(made: Path) -> None:
 def test_two_runs_and_any_number_of_workers_give_the_same_bytes(
     films: list[Source], made: Path, tmp_path: Path
 ) -> None:
-    collect(films, tmp_path / "ds", CollectSettings(every=5, crops=SMALL), workers=1)
-    assert files_of(tmp_path / "ds") == files_of(made)
+    collect(films, tmp_path / "other", CollectSettings(every=5, crops=SMALL), workers=1)
+    assert files_of(tmp_path / "other") == files_of(made)
 
 
 def test_a_second_run_on_a_finished_folder_changes_nothing(films: list[Source], made: Path, tmp_path: Path) -> None:
