@@ -18,7 +18,7 @@ STAGES = [
     {"retrieve"},
     {"describe", "scoring"},
     {"report"},
-    {"board", "convert", "export", "demo", "baseline"},
+    {"board", "convert", "export", "demo", "baseline", "collect", "split"},  # no room needs what these make
     {"api"},
     {"evaluation"},
     {"collector"},

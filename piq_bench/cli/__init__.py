@@ -49,9 +49,11 @@ JOBS = {
         "check": "Check the format of a submission; no labels are needed.",
     },
     "Prepare a data set": {
+        "collect": "Cut portraits out of videos along the boxes of a tracker.",
         "init": "Write benchmark.toml for a table of annotations, to be edited.",
         "import": "Write a public data set down as a folder of this project.",
         "groups": "Find and group the near-duplicate images of a data set.",
+        "split": "Divide people and images among train, query and gallery.",
         "stats": "Describe a data set and check it.",
         "demo": "Draw a synthetic benchmark.",
     },

@@ -1,0 +1,1 @@
+"""Divides a data set among train, query and gallery by identity."""
