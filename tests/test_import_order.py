@@ -18,6 +18,7 @@ STAGES = [
     {"describe", "scoring"},
     {"report"},
     {"board", "convert", "export", "demo", "baseline"},
+    {"annotate"},
     {"api"},
     {"evaluation"},
     {"collector"},

@@ -43,6 +43,7 @@ COMMANDS = {
     "check": "Check the format of a submission; no labels are needed.",
     "template": "Write a valid example submission to start from.",
     "import": "Write a public data set down as a folder of this project.",
+    "annotate": "Label a data set by hand on a local web page.",
     "groups": "Find and group the near-duplicate images of a data set.",
     "demo": "Draw a synthetic benchmark.",
     "grade": "Score a leaderboard entry again and check what it claims.",
