@@ -277,10 +277,10 @@ def as_png(data: bytes) -> bytes:
 def application(pages: Pages) -> "Starlette":
     """The pages at their addresses."""
     from starlette.applications import Starlette
-    from starlette.responses import JSONResponse
+    from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
-    def refused(request: "Request", error: Exception) -> "Response":
+    def refused(request: "Request", error: Exception) -> Response:
         if request.method == "POST" or request.url.path.startswith(("/image/", "/static/")):
             return JSONResponse({"refused": str(error)}, status_code=404 if request.method == "GET" else 422)
         response = pages.page("refused.html", reason=str(error))
@@ -297,6 +297,7 @@ def application(pages: Pages) -> "Starlette":
         Route("/agreement", pages.agreement),
         Route("/image/{row:int}", pages.image),
         Route("/static/{name}", pages.file),
+        Route("/favicon.ico", lambda request: Response(status_code=204)),
         Route("/do/{verb}", pages.click, methods=["POST"]),
     ]
     return Starlette(routes=routes, exception_handlers={Refused: refused})
