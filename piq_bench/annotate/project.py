@@ -67,6 +67,7 @@ class Project:
         self.store.close()
         if self.descriptor is not None:
             os.close(self.descriptor)
+            self.descriptor = None
 
     def task(self, name: str) -> Task | None:
         """The task of that name, if there is one."""
@@ -174,7 +175,9 @@ def _take_up_files(project: Project) -> None:
             own = ballots.given[name].get(DATASET)
             for row, text in enumerate(texts):
                 code, before = int(finals[row]), "" if own is None else ballots.text(name, int(own[row]))
-                if text == (exported(ballots, name, code) if text not in SPECIAL_TEXT.values() else before):
+                if text == (
+                    ballots.text(name, code) if text in SPECIAL_TEXT.values() else exported(ballots, name, code)
+                ):
                     continue
                 if is_identity and text and text not in SPECIAL_TEXT.values():
                     if text not in numbers:
