@@ -15,12 +15,13 @@ from piq_bench.annotate import actions, views
 from piq_bench.annotate.actions import Refused
 from piq_bench.annotate.agreement import Agreement, agreements
 from piq_bench.annotate.guard import BODY
+from piq_bench.annotate.likeness import Likeness
 from piq_bench.annotate.project import Project
 from piq_bench.annotate.queue import Queue
 from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import Unreadable
 from piq_bench.limits import MAX_IMAGE_PIXELS
-from piq_bench.records import RETRIEVAL, Float32Array
+from piq_bench.records import RETRIEVAL
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -41,10 +42,10 @@ class Pages:
     Args:
         project: the data set.
         queue: what is shown next.
-        likeness: shape (n_images, dimension); rows of length 1, alike where their product is large.
+        likeness: who is alike.
     """
 
-    def __init__(self, project: Project, queue: Queue, likeness: Float32Array) -> None:
+    def __init__(self, project: Project, queue: Queue, likeness: Likeness) -> None:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
 
         self.project, self.queue, self.likeness = project, queue, likeness
@@ -173,8 +174,8 @@ class Pages:
             return views.identity_view(self.project, self.queue, self.likeness, annotator)
         return views.attribute_view(self.project, self.queue, annotator, task)
 
-    def click(self, request: "Request") -> "Response":
-        """Do what a click asks for, and answer with what to show next."""
+    async def click(self, request: "Request") -> "Response":
+        """Do what a click asks for, and answer with what to show next; at once, since a thread would only add time."""
         from starlette.responses import JSONResponse
 
         body = request.scope[BODY]

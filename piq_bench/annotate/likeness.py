@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from piq_bench.annotate.project import Project
-from piq_bench.baseline.features import N_COLOURS, features
+from piq_bench.baseline.features import N_COLOURS
+from piq_bench.baseline.features import colour_features as colours
 from piq_bench.convert.features import Features
 from piq_bench.convert.match import NO_ROW, match_names
 from piq_bench.convert.source import read_features
@@ -19,16 +20,32 @@ from piq_bench.errors import BadSubmission, Problem
 from piq_bench.images.folder import Unreadable
 from piq_bench.images.parallel import map_images
 from piq_bench.read.mapped import rows_of
-from piq_bench.records import QUERY, Benchmark, Float32Array, FloatArray, IntArray, Pixels
+from piq_bench.records import QUERY, Benchmark, Float32Array, FloatArray, IntArray
 from piq_bench.write.files import written_whole
 
 FILE = "colours.npy"
 DIGEST_BYTES = 32
 
 
-def colours(pixels: Pixels) -> IntArray:
-    """The colour features of one image, shape (N_COLOURS,)."""
-    return features(pixels)[:N_COLOURS]
+class Likeness:
+    """Compares the images of one film.
+
+    Args:
+        values: shape (n_images, dimension); rows of length 1.
+        film: shape (n_images,); equal numbers in one film.
+    """
+
+    def __init__(self, values: Float32Array, film: IntArray) -> None:
+        self.film = film
+        order = np.argsort(film, kind="stable")
+        cuts = np.flatnonzero(np.diff(film[order])) + 1
+        self.films = {int(film[rows[0]]): (rows, values[rows]) for rows in np.split(order, cuts) if rows.size}
+
+    def to(self, row: int) -> tuple[IntArray, Float32Array]:
+        """The images of the film of an image, ascending, and how alike each is to that image."""
+        rows, values = self.films[int(self.film[row])]
+        own = values[int(np.searchsorted(rows, row))]
+        return rows, np.asarray(np.einsum("ij,j->i", values, own))  # a product this small gains nothing from threads
 
 
 def colour_features(project: Project, *, workers: int | None, advance: Callable[[int], None]) -> Float32Array:

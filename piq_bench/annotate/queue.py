@@ -64,6 +64,13 @@ class Queue:
             self.held[task, row] = annotator, now + HELD_SECONDS
         return rows
 
+    def ahead(self, task: str, annotator: int, row: int) -> list[int]:
+        """What probably comes after an image and after its track, so that a browser can fetch it early."""
+        order = self.project.order[self.waiting(task, annotator)[self.project.order]]
+        later = order[order != row]
+        other = later[self.project.track[later] != self.project.track[row]]
+        return [int(part[0]) for part in (later, other) if part.size]
+
     def pass_over(self, task: str, annotator: int, row: int) -> None:
         """Show an image again only after all others."""
         self.passed.setdefault((task, annotator), set()).update(self.track_rows(row).tolist())

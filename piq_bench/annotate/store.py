@@ -127,6 +127,10 @@ class Store:
 
     def annotator(self, name: str) -> int:
         """The number of an annotator, who is entered if the name is new."""
+        with self.lock:
+            found = self.base.execute("select id from annotator where name = ?", (name,)).fetchone()
+        if found is not None:
+            return int(found[0])
         with self.transaction():
             self.base.execute("insert or ignore into annotator (name) values (?)", (name,))
             return int(self.base.execute("select id from annotator where name = ?", (name,)).fetchone()[0])

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from piq_bench.annotate.ballots import CONFLICT, NONE, SETTLED
+from piq_bench.annotate.likeness import Likeness
 from piq_bench.annotate.project import Project
 from piq_bench.annotate.queue import Queue
-from piq_bench.records import Float32Array
 
 PER_SCREEN = 12  # portraits of the attribute page
 MOST_TRACK = 60  # portraits of a track that are shown
@@ -17,7 +17,7 @@ PAUSE = 120  # seconds without a click that count as a break
 View = dict[str, Any]
 
 
-def identity_view(project: Project, queue: Queue, likeness: Float32Array, annotator: int) -> View:
+def identity_view(project: Project, queue: Queue, likeness: Likeness, annotator: int) -> View:
     """The current portrait, its track, and everybody known in its film, the most alike first."""
     task = project.ballots.identity_task
     assert task is not None  # noqa: S101  (the page exists only where there is one)
@@ -31,21 +31,21 @@ def identity_view(project: Project, queue: Queue, likeness: Float32Array, annota
             "track_size": len(track),
             "track_name": track_name(project, row),
             "people": candidates(project, likeness, annotator, row),
+            "ahead": queue.ahead(task, annotator, row),
         }
     return view
 
 
-def candidates(project: Project, likeness: Float32Array, annotator: int, row: int) -> list[View]:
+def candidates(project: Project, likeness: Likeness, annotator: int, row: int) -> list[View]:
     """Everybody known in the film of an image, with the portrait most like the image; the most alike first."""
     task = project.ballots.identity_task or ""
-    film = np.flatnonzero(project.film == project.film[row])
-    film = film[film != row]
+    film, alike = likeness.to(row)
+    film, alike = film[film != row], alike[film != row]
     codes = project.ballots.labels(task)[film]
     own = project.ballots.by_annotator(task).get(annotator)
     if own is not None:  # an annotator sees the own answers, also where others disagree
         codes = np.where(own[film] >= 0, own[film], codes)
-    film, codes = film[codes >= 0], codes[codes >= 0]
-    alike = likeness[film] @ likeness[row]
+    film, alike, codes = film[codes >= 0], alike[codes >= 0], codes[codes >= 0]
     order = np.lexsort((film, -alike))
     people, first = np.unique(codes[order], return_index=True)
     nearest = np.sort(first)

@@ -74,7 +74,7 @@ def annotate_command(
 
         require()
         from piq_bench.annotate.app import Pages, application
-        from piq_bench.annotate.likeness import colour_features, file_features
+        from piq_bench.annotate.likeness import Likeness, colour_features, file_features
         from piq_bench.annotate.queue import Queue
         from piq_bench.annotate.serve import serve
         from piq_bench.cli.progress import progress_bar
@@ -83,10 +83,10 @@ def annotate_command(
         try:
             if embedding is None:
                 with progress_bar("colours", project.benchmark.images.size) as advance:
-                    likeness = colour_features(project, workers=workers, advance=advance)
+                    features = colour_features(project, workers=workers, advance=advance)
             else:
-                likeness = file_features(embedding, project.benchmark)
-            pages = Pages(project, Queue(project, second), likeness)
+                features = file_features(embedding, project.benchmark)
+            pages = Pages(project, Queue(project, second), Likeness(features, project.film))
             serve(application(pages), host, port, lambda address: click.echo(f"open {address}  (Ctrl-C ends)"))
         finally:
             project.close()

@@ -20,10 +20,10 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
+from annotate.killing import start  # noqa: E402
 from annotate_builders import TOML  # noqa: E402
-from kill import start  # noqa: E402
 
 HEADER = "image,split,identity,gender,mood,source,track"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

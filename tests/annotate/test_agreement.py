@@ -8,11 +8,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-pytest.importorskip("krippendorff")
-
 from piq_bench.annotate import actions
 from piq_bench.annotate.agreement import MISSING, agreements, alpha, kappa, measured
 from piq_bench.annotate.project import Project
+
+pytest.importorskip("krippendorff")
 
 
 def expected_alpha(table: list[list[int]]) -> Fraction | None:
@@ -61,7 +61,8 @@ def test_worked_by_hand() -> None:
     found = measured("t", "", table, np.arange(10))
     assert (found.images, found.annotators, found.same) == (10, 2, 0.8)
     assert found.kappa == pytest.approx((0.8 - 0.5) / (1 - 0.5))
-    assert found.kappa_interval is not None and found.kappa_interval[0] < found.kappa < found.kappa_interval[1]
+    assert found.kappa is not None and found.kappa_interval is not None
+    assert found.kappa_interval[0] < found.kappa < found.kappa_interval[1]
 
 
 def test_images_of_one_track_are_one_decision() -> None:

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 from annotate_builders import ROWS, ask
 
-pytest.importorskip("starlette")
-pytest.importorskip("jinja2")
-
 from piq_bench.annotate import actions
 from piq_bench.annotate.app import Pages, application
 from piq_bench.annotate.guard import MAX_BODY_BYTES, Guard, is_loopback
-from piq_bench.annotate.likeness import colour_features
+from piq_bench.annotate.likeness import Likeness, colour_features
 from piq_bench.annotate.project import Project
 from piq_bench.annotate.queue import Queue
 from piq_bench.annotate.serve import guarded
 from piq_bench.errors import BadUsage
+
+pytest.importorskip("starlette")
+pytest.importorskip("jinja2")
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 
 
 @pytest.fixture
 def pages(project: Project) -> Guard:
-    likeness = colour_features(project, workers=1, advance=lambda steps: None)
+    likeness = Likeness(colour_features(project, workers=1, advance=lambda steps: None), project.film)
     return Guard(application(Pages(project, Queue(project, 0.0), likeness)), None, 8023)
 
 
@@ -55,8 +55,8 @@ def test_the_attribute_page_shows_several_portraits(pages: Guard) -> None:
 
 
 def test_all_pages_answer_and_forbid_whatever_is_not_theirs(pages: Guard) -> None:
-    for path in ("/", "/work?name=Ann&task=reid", "/work?name=Ann&task=mood", "/conflicts", "/people", "/people?film=f1",
-                 "/people/1", "/history", "/agreement"):  # fmt: skip
+    work = ("/work?name=Ann&task=reid", "/work?name=Ann&task=mood")
+    for path in ("/", *work, "/conflicts", "/people", "/people?film=f1", "/people/1", "/history", "/agreement"):
         answer = ask(pages, path)
         assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8"), path
         assert "script-src 'self'" in answer.headers["content-security-policy"]

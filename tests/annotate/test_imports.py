@@ -56,13 +56,18 @@ def task(image: str, *annotations: tuple[Any, dict[str, list[str]]], **more: Any
 
 
 def test_label_studio_choices_of_several_annotators_are_taken_up(project: Project, tmp_path: Path) -> None:
+    mail = {"id": 1, "email": "a@b.c"}
+    both = task(
+        "/data/local-files/?d=portraits/f1/4.png",
+        (mail, {"gender": ["male"], "mood": ["sad", "happy"]}),
+        (2, {"gender": ["female"], "identity": ["zoe"], "comment": ["blurred"]}),
+    )
     content = [
         task("/data/upload/3/0a1b2c3d-f1/3.png", (1, {"gender": ["male"]})),
-        task("/data/local-files/?d=portraits/f1/4.png", ({"id": 1, "email": "a@b.c"}, {"gender": ["male"], "mood": ["sad", "happy"]}),
-             (2, {"gender": ["female"], "identity": ["zoe"], "comment": ["blurred"]})),
+        both,
         task("s3://bucket/f1/5.png", (1, {"gender": ["male"]}), was_cancelled=True),
         task("https://host/other/9.png", (1, {"gender": ["male"]})),
-    ]  # fmt: skip
+    ]
     path = tmp_path / "export.json"
     path.write_text(json.dumps(content))
     said = take_up(project, path)

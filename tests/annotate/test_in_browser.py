@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from piq_bench.annotate.app import Pages, application
+from piq_bench.annotate.guard import Guard
+from piq_bench.annotate.likeness import Likeness, colour_features
+from piq_bench.annotate.project import Project
+from piq_bench.annotate.queue import Queue
+from piq_bench.annotate.serve import listen
+
 pytest.importorskip("starlette")
 pytest.importorskip("jinja2")
 uvicorn = pytest.importorskip("uvicorn")
 screens = pytest.importorskip("screens")
-
-from piq_bench.annotate.app import Pages, application
-from piq_bench.annotate.guard import Guard
-from piq_bench.annotate.likeness import colour_features
-from piq_bench.annotate.project import Project
-from piq_bench.annotate.queue import Queue
-from piq_bench.annotate.serve import listen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -30,7 +30,7 @@ class Running:
     """A server in a thread, which can be stopped and started again on the same port."""
 
     def __init__(self, project: Project) -> None:
-        likeness = colour_features(project, workers=1, advance=lambda steps: None)
+        likeness = Likeness(colour_features(project, workers=1, advance=lambda steps: None), project.film)
         self.pages = application(Pages(project, Queue(project, 0.0), likeness))
         self.port = 0
         self.start()

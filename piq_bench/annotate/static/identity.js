@@ -29,6 +29,7 @@ function show(next) {
   byId("known").textContent = next.row === null ? "" : "Known people of " + (next.film ? "film " + next.film : "this film") + ", the most alike first";
   byId("people").replaceChildren(...(next.row === null ? [] : next.people.map(card)));
   byId("people").scrollTop = 0;
+  (next.ahead || []).forEach(row => { new Image().src = "/image/" + row; });
   if (next.row === null) return;
   byId("portrait").src = "/image/" + next.row;
   byId("image").textContent = next.image;
@@ -37,12 +38,25 @@ function show(next) {
   showButtons();
 }
 
+const cards = new Map(); // by person; most stay the same from one portrait to the next
+
 function card(person, place) {
-  const made = element("button", "card");
-  made.type = "button";
-  if (place < 9) made.append(element("kbd", "", String(place + 1)));
-  made.append(picture(person.row), element("bdi", "", person.name), element("br"), element("span", "soft", person.label));
-  made.addEventListener("click", () => answer({ value: "p" + person.person }));
+  let made = cards.get(person.person);
+  if (!made) {
+    made = element("button", "card");
+    made.type = "button";
+    made.append(element("kbd"), picture(person.row), element("bdi"), element("br"), element("span", "soft"));
+    made.addEventListener("click", () => answer({ value: "p" + person.person }));
+    cards.set(person.person, made);
+  }
+  const [key, image, name, , label] = made.children;
+  const address = "/image/" + person.row;
+  const number = place < 9 ? String(place + 1) : "";
+  key.hidden = place >= 9;
+  if (key.textContent !== number) key.textContent = number;
+  if (image.getAttribute("src") !== address) image.src = address;
+  if (name.textContent !== person.name) name.textContent = person.name;
+  if (label.textContent !== person.label) label.textContent = person.label;
   return made;
 }
 

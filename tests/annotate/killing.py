@@ -1,6 +1,6 @@
 """Kills the server at random moments while a script clicks, and looks whether every acknowledged click is there.
 
-    python tests/annotate/kill.py --kills 20
+    python tests/annotate/killing.py --kills 20
 
 A click whose answer the server did not live to send may be there or not, but never in part: a click for a track labels
 all of it or nothing.
