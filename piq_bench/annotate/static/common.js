@@ -52,6 +52,7 @@ function picture(row) {
   const made = element("img");
   made.alt = "";
   made.loading = "lazy";
+  made.fetchPriority = "low"; // after clicks and the current portrait
   made.decoding = "async";
   made.src = "/image/" + row;
   return made;

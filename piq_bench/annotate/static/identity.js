@@ -27,15 +27,25 @@ function show(next) {
   byId("current").hidden = next.row === null;
   byId("finished").hidden = next.row !== null;
   byId("known").textContent = next.row === null ? "" : "Known people of " + (next.film ? "film " + next.film : "this film") + ", the most alike first";
-  byId("people").replaceChildren(...(next.row === null ? [] : next.people.map(card)));
-  byId("people").scrollTop = 0;
+  if (next.row !== null) byId("portrait").src = "/image/" + next.row;
   (next.ahead || []).forEach(row => { new Image().src = "/image/" + row; });
+  showPeople(next.row === null ? [] : next.people);
   if (next.row === null) return;
-  byId("portrait").src = "/image/" + next.row;
   byId("image").textContent = next.image;
   byId("film").textContent = next.film;
   showTrack(next, whole);
   showButtons();
+}
+
+const FIRST = 48; // people drawn at once; the others follow when the portrait is there
+let others = 0;
+
+function showPeople(people) {
+  clearTimeout(others);
+  const box = byId("people");
+  box.replaceChildren(...people.slice(0, FIRST).map(card));
+  box.scrollTop = 0;
+  others = setTimeout(() => box.append(...people.slice(FIRST).map((person, place) => card(person, FIRST + place))), 150);
 }
 
 const cards = new Map(); // by person; most stay the same from one portrait to the next
