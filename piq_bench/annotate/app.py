@@ -16,8 +16,9 @@ from piq_bench.annotate.actions import Refused
 from piq_bench.annotate.agreement import Agreement, agreements
 from piq_bench.annotate.guard import BODY
 from piq_bench.annotate.likeness import Likeness
-from piq_bench.annotate.project import Project
+from piq_bench.annotate.project import TRACK, Project
 from piq_bench.annotate.queue import Queue
+from piq_bench.annotate.values import MOST_ROWS, numbers_of, text_of
 from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import Unreadable
 from piq_bench.limits import MAX_IMAGE_PIXELS
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 SHOWN_AS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"GIF8": "image/gif"}
-MOST_ROWS = 20_000  # images in one request
 MOST_HISTORY = 300
 MOST_PEOPLE = 400  # on one page
 STATIC = {"annotate.css": "text/css", "identity.js": "text/javascript", "attribute.js": "text/javascript",
@@ -85,7 +85,8 @@ class Pages:
         person_task = self.project.task(self.project.ballots.person_task or "")
         labels = [] if person_task is None else list(person_task.labels)
         template = "identity.html" if task.kind == RETRIEVAL else "attribute.html"
-        return self.page(template, who=who, task=task, person_labels=labels)
+        whole = self.project.track_kind == TRACK  # a sequence may be a shot of several people
+        return self.page(template, who=who, task=task, person_labels=labels, whole=whole)
 
     def image(self, request: "Request") -> "Response":
         """One image, as its file is or, in a format that browsers do not show, as PNG."""
@@ -245,23 +246,6 @@ class Pages:
         if body.get("whole_track") is not True:
             return rows
         return list(dict.fromkeys(other for row in rows for other in self.queue.track_rows(row).tolist()))
-
-
-def numbers_of(body: dict[str, Any], key: str) -> list[int]:
-    """A list of whole numbers from a request."""
-    found = body.get(key)
-    is_list = isinstance(found, list) and 0 < len(found) <= MOST_ROWS
-    if not is_list or not all(type(one) is int and 0 <= one < 2**31 for one in found or ()):
-        raise Refused(f"'{key}' must be a list of numbers.")
-    return list(found or ())
-
-
-def text_of(body: dict[str, Any], key: str) -> str:
-    """A text from a request."""
-    found = body.get(key)
-    if not isinstance(found, str) or len(found) > 100_000:
-        raise Refused(f"'{key}' must be a text.")
-    return found
 
 
 def as_png(data: bytes) -> bytes:
