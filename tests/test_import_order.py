@@ -18,7 +18,8 @@ STAGES = [
     {"retrieve"},
     {"describe", "scoring"},
     {"report"},
-    {"board", "convert", "export", "demo", "baseline", "collect", "split"},  # no room needs what these make
+    {"board", "convert", "export", "demo", "baseline"},
+    {"build"},  # no room needs what it makes
     {"api"},
     {"evaluation"},
     {"collector"},

@@ -30,9 +30,23 @@ def features(pixels: Pixels) -> IntArray:
     Returns:
         Shape (n_features,), whole numbers from 0 to 255: square roots of shares (Hellinger).
     """
+    whole = _whole(pixels)
+    return _hellinger(np.concatenate([_colours(whole), _edges(whole)]))
+
+
+def colour_features(pixels: Pixels) -> IntArray:
+    """Compute the first N_COLOURS features of one image alone, in a fraction of the time."""
+    return _hellinger(_colours(_whole(pixels)))
+
+
+def _whole(pixels: Pixels) -> IntArray:
+    """Shape (height, width, 3); pixels in three channels of whole numbers."""
     colour = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
-    whole = colour.astype(np.int64)
-    shares = np.concatenate([_colours(whole), _edges(whole)])
+    return colour.astype(np.int64)
+
+
+def _hellinger(shares: FloatArray) -> IntArray:
+    """Square roots of shares, as whole numbers."""
     return np.asarray(np.floor(np.sqrt(shares) * SCALE + 0.5), dtype=np.int64)
 
 

@@ -53,6 +53,7 @@ JOBS = {
         "init": "Write benchmark.toml for a table of annotations, to be edited.",
         "import": "Write a public data set down as a folder of this project.",
         "groups": "Find and group the near-duplicate images of a data set.",
+        "annotate": "Label a data set by hand on a local web page.",
         "split": "Divide people and images among train, query and gallery.",
         "stats": "Describe a data set and check it.",
         "demo": "Draw a synthetic benchmark.",
