@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from piq_bench.annotate.guard import Guard
+from piq_bench.build.annotate.guard import Guard
 
 TOML = """schema = "piq-bench/benchmark/1"
 name = "tiny"

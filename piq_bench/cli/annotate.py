@@ -63,11 +63,11 @@ def annotate_command(
     annotations.csv; images on which people disagree are written as not annotated.
     """
     with exit_codes():
-        from piq_bench.annotate.project import open_project
+        from piq_bench.build.annotate.project import open_project
 
         if imports or export:
-            from piq_bench.annotate.export import export as write_labels
-            from piq_bench.annotate.imports import take_up
+            from piq_bench.build.annotate.export import export as write_labels
+            from piq_bench.build.annotate.imports import take_up
 
             project = open_project(dataset, writes=bool(imports))
             for path in imports:
@@ -83,13 +83,13 @@ def annotate_command(
             project.close()
             return
 
-        from piq_bench.annotate.serve import require
+        from piq_bench.build.annotate.serve import require
 
         require()
-        from piq_bench.annotate.app import Pages, application
-        from piq_bench.annotate.likeness import Likeness, colour_features, file_features
-        from piq_bench.annotate.queue import Queue
-        from piq_bench.annotate.serve import serve
+        from piq_bench.build.annotate.app import Pages, application
+        from piq_bench.build.annotate.likeness import Likeness, colour_features, file_features
+        from piq_bench.build.annotate.queue import Queue
+        from piq_bench.build.annotate.serve import serve
         from piq_bench.cli.progress import progress_bar
 
         project = open_project(dataset)

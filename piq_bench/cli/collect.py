@@ -10,7 +10,7 @@ from piq_bench.cli import Command, tell_note, try_next
 from piq_bench.errors import exit_codes
 
 if TYPE_CHECKING:
-    from piq_bench.collect.one_video import CutVideo
+    from piq_bench.build.collect.one_video import CutVideo
 
 MOST_PIXELS = 4096
 TRACKS = "--tracks"
@@ -135,11 +135,11 @@ def collect_command(
     with exit_codes():
         from contextlib import ExitStack
 
+        from piq_bench.build.collect.build import CollectSettings, collect
+        from piq_bench.build.collect.crops import CropSettings
+        from piq_bench.build.collect.pairs import paired
+        from piq_bench.build.collect.video import require
         from piq_bench.cli.progress import Advance, progress_bar
-        from piq_bench.collect.build import CollectSettings, collect
-        from piq_bench.collect.crops import CropSettings
-        from piq_bench.collect.pairs import paired
-        from piq_bench.collect.video import require
 
         require()
         settings = CollectSettings(

@@ -47,13 +47,13 @@ def split_command(
     with exit_codes():
         import shutil
 
+        from piq_bench.build.split.dataset import split_dataset
+        from piq_bench.build.split.divide import Shares
         from piq_bench.cli.progress import doing
         from piq_bench.cli.stats import NARROWEST, WIDEST
         from piq_bench.describe.stats import describe
         from piq_bench.read.dataset import inspect_dataset
         from piq_bench.report.stats_table import stats_table
-        from piq_bench.split.dataset import split_dataset
-        from piq_bench.split.divide import Shares
 
         with doing("splitting"):
             shares = Shares(train_share, query_share, seed, whole_films)

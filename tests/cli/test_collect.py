@@ -17,7 +17,7 @@ def test_a_film_without_tracks_is_refused_with_the_way_to_make_them(tmp_path: Pa
 
 
 def test_without_pyav_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("piq_bench.collect.video.find_spec", lambda name: None)
+    monkeypatch.setattr("piq_bench.build.collect.video.find_spec", lambda name: None)
     done = CliRunner().invoke(collect_command, ["a.mp4", "--out", str(tmp_path / "ds")])
     assert done.exit_code == 2 and "pip install 'piq-bench[video]'" in done.stderr
 
