@@ -114,7 +114,7 @@ class Configuration:
     triplet: Triplet = field(default_factory=Triplet)
     batch_rank: BatchRank = field(default_factory=BatchRank)
     combination: Literal["average", "uncertainty"] = "average"
-    multi_label: Literal["mean", "sum", "softmax", "balanced"] = "mean"
+    multi_label: Literal["mean", "sum", "balanced"] = "mean"
     multi_label_bias: bool = True
     reid_feature: Literal["after", "before"] = "after"
     sampling: Sampling = field(default_factory=Sampling)

@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from piq_bench.errors import BadUsage, Problem, first_few, printable
+from reference_model import hrnet, resnet
 from reference_model.hrnet import HRNet
+from reference_model.resnet import ResNet50
 
 FORMAT = "piq-bench/checkpoint/1"  # of a checkpoint of this project, see `checkpoint`
 MAX_BYTES = 2 << 30  # W32 with the state of its optimiser takes 0.5 GB
 WRAPPERS = ("state_dict", "model")  # under which training scripts keep the weights
 PREFIX = "module."  # left by training on several devices
-BACKBONE = "backbone."  # prefix of its keys in a checkpoint of this project
+BACKBONE, HEADS = "backbone.", "heads."  # prefixes of keys in a checkpoint of this project
 COUNTER = ".num_batches_tracked"
 SAFETENSORS = ".safetensors"
 REMEDY = "give a state dict alone, as torch.save or safetensors wrote it; get the file again if it was cut off"
@@ -60,6 +62,28 @@ def load_backbone(model: nn.Module, path: Path) -> None:
     model.load_state_dict(counters | state)
 
 
+def fitting_backbone(path: Path) -> str:
+    """The name of the backbone that a file of weights fits, of W32 and ResNet-50 and their smaller versions.
+
+    Raises:
+        WrongCheckpoint: if it fits none; its problems are those of the nearest kin.
+    """
+    state = _state_dict(path)
+    build: type[nn.Module] = HRNet
+    shapes: Mapping[str, object] = {"w32": hrnet.W32, "small": hrnet.SMALL, "tiny": hrnet.TINY}
+    if "layer4.0.conv1.weight" in state:
+        build, shapes = ResNet50, {"r50": resnet.R50, "small-r50": resnet.SMALL, "tiny-r50": resnet.TINY}
+    refusal: WrongCheckpoint | None = None
+    for name, shape in shapes.items():
+        try:
+            load_backbone(build(shape), path)
+        except WrongCheckpoint as error:
+            refusal = refusal or error
+        else:
+            return name
+    raise refusal or AssertionError(path)
+
+
 def _state_dict(path: Path) -> dict[str, Tensor]:
     """The state dict of a file, without the wrappers and key prefixes that training scripts add."""
     content = _opened(path)
@@ -74,7 +98,8 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         names = first_few(strange, len(strange))
         found = f"{len(strange)} of {len(content)} entries are no dense tensors with a name: {names}"
         raise _refusal(path, "not-weights", found, REMEDY)
-    if is_own_checkpoint:
+    is_model_file = path.suffix == SAFETENSORS and all(str(key).startswith((BACKBONE, HEADS)) for key in content)
+    if is_own_checkpoint or (is_model_file and content):
         return {key.removeprefix(BACKBONE): value for key, value in content.items() if key.startswith(BACKBONE)}
     if all(key.startswith(PREFIX) for key in content):
         return {key.removeprefix(PREFIX): value for key, value in content.items()}

@@ -8,7 +8,7 @@ from PIL import Image
 
 from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import ImageFolder, Unreadable, images_folder
-from piq_bench.records import Benchmark
+from piq_bench.records import Benchmark, Pixels
 
 SIZE = (72, 128)  # largest width and height of a thumbnail in pixels
 QUALITY = 72  # JPEG quality
@@ -29,11 +29,16 @@ def thumbnails(benchmark: Benchmark, rows: Iterable[int]) -> dict[int, str]:
     with strict_decoding():
         for row in dict.fromkeys(rows):
             try:
-                picture = Image.fromarray(decode(folder.read(str(benchmark.images[row])).data))
+                addresses[row] = thumbnail(decode(folder.read(str(benchmark.images[row])).data))
             except Unreadable:
                 continue
-            picture.thumbnail(SIZE, Image.Resampling.LANCZOS)
-            stream = io.BytesIO()
-            picture.save(stream, "JPEG", quality=QUALITY, optimize=True)
-            addresses[row] = "data:image/jpeg;base64," + b64encode(stream.getvalue()).decode("ascii")
     return addresses
+
+
+def thumbnail(pixels: Pixels) -> str:
+    """The data URL of a picture's JPEG thumbnail."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail(SIZE, Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + b64encode(stream.getvalue()).decode("ascii")
