@@ -108,6 +108,8 @@ def train_command(
 
         begun = configuration_of_run(out) if resume and preset is None and file is None else None
         configuration = configuration_from(preset, file, scale, epochs, settings, begun)
+        if begun is None:
+            configuration = replace(configuration, start=config.RANDOM if weights is None else weights.name)
         inspection = inspect_dataset(dataset)
         if inspection.integrity:
             raise BadDataset(str(dataset), inspection.integrity)

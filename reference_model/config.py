@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SOURCE = "configuration"  # what a refusal is about
 MAX_SEED = 2**63 - 1
+RANDOM = "random"  # what a backbone without --weights starts from
+RECORDED = ("start",)  # fields that a run writes and nobody chooses
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=65536)]
@@ -90,6 +92,8 @@ class Configuration:
         augmentation: how training images are changed at random.
         schedule: number of epochs and learning rates.
         weight_decay: weight decay of Adam on all parameters but the tasks' learned weights.
+        start: what the backbone starts from: "random" numbers, or the name of the file of weights, as the paper's rows
+            do; None where an earlier version did not say. Training writes it; setting it changes nothing.
         seed: seed of initial weights, batches and augmentation.
         precision: precision of the backbone on a GPU; a CPU always computes in float32.
         channels_last: whether images and weights are in channels_last memory, which changes only the speed.
@@ -121,6 +125,7 @@ class Configuration:
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
     weight_decay: Share = 5e-4
+    start: Annotated[str, Field(max_length=1024)] | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     channels_last: bool = True
@@ -297,9 +302,9 @@ def settings(configuration: Configuration) -> list[str]:
 
 
 def differences(one: Configuration, other: Configuration) -> list[str]:
-    """Paths of the fields in which two runs differ."""
+    """Paths of the chosen fields in which two runs differ."""
     first, second = dict(_leaves(one)), dict(_leaves(other))
-    return [path for path in first if first[path] != second[path]]
+    return [path for path in first if first[path] != second[path] and path not in RECORDED]
 
 
 def _shrunk(

@@ -16,6 +16,7 @@ from piq_bench.images.folder import ImageFolder
 from piq_bench.records import Float32Array, IntArray, Task
 from piq_bench.report.html import render
 from piq_bench.report.thumbnails import thumbnail
+from reference_model.config import RANDOM
 from reference_model.embed import Embedded
 
 N_SHOWN = 200  # pictures on a page, unless asked for more
@@ -119,11 +120,11 @@ def answer(task: Task, probabilities: Float32Array) -> dict[str, str]:
 def _facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     models: Sequence[Mapping[str, Any]] = meta["models"]
     first = models[0]
-    start = first.get("weights") or first.get("start") or "unknown"
+    start = meta["start"] or first.get("weights") or "unknown"
     return [
         ("model", printable(f"{meta['model']}, {meta['method']}", 200)),
         ("trained on", printable(f"{first.get('n_images', '?')} pictures, data set {first['trained_on'][:12]}")),
-        ("started from", printable(start, 200)),
+        ("started from", "random numbers" if start == RANDOM else printable(start, 200)),
         ("mirror images", "averaged" if meta["flip"] else "not used"),
     ]
 

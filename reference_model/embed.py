@@ -125,6 +125,7 @@ def embed_folder(
     meta = {
         "model": str(model),
         "method": f"reference model, preset {checkpoints[0].configuration.preset}",
+        "start": checkpoints[0].configuration.start,
         "labels": {task.name: list(task.labels) for task in tasks},
         "flip": flip,
         "models": models_facts([one.path for one in models], checkpoints),

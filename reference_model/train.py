@@ -24,7 +24,7 @@ from piq_bench.records import Benchmark, IntArray, Task
 from piq_bench.write.files import sha256_of
 from reference_model.augment import Drawn, draw
 from reference_model.checkpoint import FILE, Checkpoint, damaged, load, require_slices, save
-from reference_model.config import Configuration
+from reference_model.config import RANDOM, Configuration
 from reference_model.feed import Feed
 from reference_model.material import Material, prepare, tasks_to_learn
 from reference_model.predict import Progress, no_progress
@@ -48,6 +48,10 @@ from reference_model.weights import load_backbone
 
 CHECK_EVERY = 100  # steps after which the host waits, to see whether losses are finite
 AUGMENTATION = 1  # beside seed and epoch, what sets these random numbers apart from the samplers'
+
+RANDOM_START = (
+    "the backbone starts from random numbers, the paper's rows from ImageNet: see `python -m reference_model weights`"
+)
 
 Tell = Callable[[str], None]
 
@@ -83,6 +87,7 @@ def train(
         BadDataset: if there is nothing to learn, or listing every image that cannot be read.
         LimitExceeded: if memory or disk do not suffice; the last checkpoint stays.
     """
+    configuration = replace(configuration, start=RANDOM if weights is None else weights.name)
     tasks = tasks_to_learn(benchmark, configuration)
     runs = {folder: configuration}
     if configuration.models == "each" and configuration.task is None:
@@ -92,6 +97,8 @@ def train(
         require_start(benchmark, run_configuration, run_folder, weights, resume=resume)
     if resume and weights is None:
         require_same_weights(runs)
+    if weights is None and not all((run_folder / FILE).exists() for run_folder in runs):
+        tell(RANDOM_START)
     material = prepare(benchmark, configuration, folder, workers=workers, progress=progress)
     if isinstance(material.fitted.pixels, np.memmap) and n_processes() == 1:
         tell("the images are too many for memory: they are read from a file without a name, which ends with the run")
@@ -131,6 +138,7 @@ def _run(
         state = load(folder / FILE)
         require_same_run(state, configuration, material.fingerprint, n_classes, folder / FILE)
         require_slices(state, trainer.model, folder / FILE)
+        configuration = replace(configuration, start=state.configuration.start)
         try:
             trainer.restore(state)
         except (KeyError, TypeError, ValueError) as error:

@@ -66,19 +66,19 @@ def fitting_backbone(path: Path) -> str:
     """The name of the backbone that a file of weights fits, of W32 and ResNet-50 and their smaller versions.
 
     Raises:
-        WrongCheckpoint: if it fits none; its problems are those of the nearest kin.
+        WrongCheckpoint: if it fits none; its problems are those with the largest, which is the published one.
     """
     state = _state_dict(path)
     build: type[nn.Module] = HRNet
-    shapes: Mapping[str, object] = {"w32": hrnet.W32, "small": hrnet.SMALL, "tiny": hrnet.TINY}
+    shapes: Mapping[str, object] = {"tiny": hrnet.TINY, "small": hrnet.SMALL, "w32": hrnet.W32}
     if "layer4.0.conv1.weight" in state:
-        build, shapes = ResNet50, {"r50": resnet.R50, "small-r50": resnet.SMALL, "tiny-r50": resnet.TINY}
+        build, shapes = ResNet50, {"tiny-r50": resnet.TINY, "small-r50": resnet.SMALL, "r50": resnet.R50}
     refusal: WrongCheckpoint | None = None
     for name, shape in shapes.items():
         try:
             load_backbone(build(shape), path)
         except WrongCheckpoint as error:
-            refusal = refusal or error
+            refusal = error
         else:
             return name
     raise refusal or AssertionError(path)
