@@ -17,6 +17,10 @@ MAX_META_BYTES = 64 << 10
 MAX_TEXT_WIDTH = 1024  # characters of one image id or label
 MAX_UPLOAD_ENTRIES = 2000  # files and folders in an upload
 
+MAX_UNPACKING_SECONDS = 600
+FREE_UNPACKING_SECONDS = 3  # of computing; reading any small file takes a tenth of a second
+UNPACKING_BYTES_A_SECOND = 20_000
+
 MAX_TABLE_BYTES = 2 << 30
 MAX_TABLE_ROWS = 20_000_000
 MAX_TABLE_COLUMNS = 1000
@@ -42,6 +46,20 @@ def most_bytes(n_file_bytes: int) -> int:
     """
     free = min(MOST_FREE_BYTES, FREE_BYTES + DEFLATE_TIMES * n_file_bytes)
     return max(free, MOST_TIMES * n_file_bytes)
+
+
+def unpacking_bytes(n_file_bytes: int) -> int:
+    """Memory in which a library may unpack a file: twice what the file may unpack to."""
+    return 2 * most_bytes(n_file_bytes)
+
+
+def unpacking_seconds(n_file_bytes: int) -> int:
+    """Seconds of computing in which a library may unpack a file.
+
+    >>> unpacking_seconds(1_000), unpacking_seconds(100_000), unpacking_seconds(1 << 30)
+    (3, 8, 600)
+    """
+    return min(MAX_UNPACKING_SECONDS, FREE_UNPACKING_SECONDS + n_file_bytes // UNPACKING_BYTES_A_SECOND)
 
 
 def most_pixels(n_file_bytes: int) -> int:

@@ -21,6 +21,7 @@ from reference_model.embed import Embedded
 
 N_SHOWN = 200  # pictures on a page, unless asked for more
 N_NEIGHBOURS = 6
+SIZE = (76, 100)  # largest width and height of a thumbnail in pixels, as the page shows it
 NAME = 60  # characters of an untrusted name
 YES = 0.5  # least probability of a label that applies, as in a submission
 MOST_UNREADABLE = 50  # named on the page
@@ -55,7 +56,7 @@ def description_html(
     addresses = {}
     with strict_decoding():
         for row in rows:
-            addresses[row] = thumbnail(decode(pictures.read(found.images[row]).data))
+            addresses[row] = thumbnail(decode(pictures.read(found.images[row]).data), SIZE)
             advance(1)
     cards = [
         {

@@ -163,6 +163,8 @@ def _run(
     facts |= {} if state is None else dict(state.facts)
     if rank() == 0:
         write_config(folder, configuration)
+        if log:  # a run may have been killed before it wrote the log of its last checkpoint
+            write_log(folder, log)
         for name, start, stop in trainer.model.split.table():
             tell(f"  {name:16} {start:5} to {stop:5}")
     targets = [torch.from_numpy(material.fitted.targets[task.name]).to(device) for task in tasks]

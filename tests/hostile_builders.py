@@ -69,4 +69,4 @@ def hostile_compare_page(hostile: str) -> str:
         tallied(benchmark, replace(builders.submission(rng, benchmark), name=f"{n}{hostile}", content=str(n) * 64))
         for n in range(3)
     ]
-    return compare_html(compare(benchmark, systems, n_resamples=20, n_swaps=20))
+    return compare_html(compare(benchmark, systems, n_resamples=20, n_swaps=20), benchmark)

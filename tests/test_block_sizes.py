@@ -34,7 +34,8 @@ from piq_bench.scoring.drilldown import drill_down
 from piq_bench.scoring.score import score
 
 BLOCKS = {
-    "BLOCK", "BLOCK_BYTES", "BLOCK_ROWS", "BLOCK_VALUES", "CACHE_VALUES", "CANDIDATES", "CHUNK_BYTES", "COLUMNS",
+    "BLOCK", "BLOCK_BYTES", "BLOCK_CLUSTERS", "BLOCK_ROWS", "BLOCK_VALUES", "CACHE_VALUES", "CANDIDATES",
+    "CHUNK_BYTES", "COLUMNS",
     "COMPILE_FROM", "FEW", "FEW_PAIRS", "FULL_BLOCK", "GALLERY_BLOCK", "MAX_EDGES", "MAX_WAITING", "N_BUCKETS",
     "PANEL_BYTES", "PENDING", "PIECE_ROWS", "POINTS_AT_ONCE", "QUERIES_AT_ONCE", "QUERY_BLOCK",
     "QUERY_VALUES_AT_ONCE", "ROWS", "SAMPLE", "SMALLEST_BLOCK", "SORTED_AT_ONCE", "SPARE", "STEP_VALUES",
@@ -183,7 +184,7 @@ def test_all_block_constants_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A constant with such a name is a block size: add it to `BLOCKS`."""
     words = ("BLOCK", "CHUNK", "PANEL", "PIECE", "AT_ONCE", "STEP", "CANDIDATES", "_VALUES", "_ROWS")
     names = {name for module in modules() for name in vars(module) if name.isupper() and any(w in name for w in words)}
-    others = {"N_VALUES", "CHUNK", "PROBE_ROWS"}  # CHUNK: files per process; the others set no block
+    others = {"N_VALUES", "CHUNK", "PROBE_ROWS", "COUNT_BLOCK"}  # CHUNK: files per process; the others set no block
     assert names - BLOCKS - others == set()
     if HAS_TORCH:
         assert shrink(monkeypatch, np.random.default_rng(0)) == BLOCKS

@@ -1,7 +1,8 @@
 """Imports run one way: a module imports only from its own subpackage and from subpackages of earlier stages."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -33,14 +34,21 @@ def modules(package: Path = PACKAGE) -> dict[str, Path]:
     return {name.removesuffix("__init__").removesuffix("."): path for name, path in named.items()}
 
 
-def imported(path: Path) -> Iterator[str]:
+def imported(path: Path) -> Sequence[str]:
     """Dotted names of everything that a file imports, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return imported_by(path.read_text(encoding="utf-8"))
+
+
+@cache  # each file is parsed once for all tests
+def imported_by(source: str) -> Sequence[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide where a name comes from"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            assert node.level == 0, f"{node.module}: relative imports hide where a name comes from"
+            names.extend(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names.extend(alias.name for alias in node.names)
+    return names
 
 
 def imports_of(package: Path = PACKAGE) -> set[Import]:
@@ -106,4 +114,4 @@ def test_the_package_does_not_import_the_reference_model() -> None:
 def test_only_the_gpu_engines_and_the_reader_of_torch_files_import_torch() -> None:
     users = {name for name, path in modules().items() if any(t.partition(".")[0] == "torch" for t in imported(path))}
     assert users
-    assert {name for name in users if not name.startswith("retrieve.gpu")} == {"convert.torch_file"}
+    assert {name for name in users if not name.startswith("retrieve.gpu")} == {"convert.unpack_torch"}

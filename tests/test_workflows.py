@@ -143,3 +143,18 @@ def test_scripts_of_workflows_are_clean(path: Path, tmp_path: Path) -> None:
 def test_actionlint_finds_no_problems() -> None:
     code, output = run("actionlint", *WORKFLOWS)
     assert code == 0, output
+
+
+def test_graders_install_only_what_is_locked_and_ci_runs_on_every_python_and_system() -> None:
+    script = "".join(step.get("run", "") for step in loaded(named("grade.yml"))["jobs"]["grade"]["steps"])
+    installs = [line for line in script.splitlines() if "pip install" in line]
+    assert len(installs) == 3
+    assert all("--require-hashes" in line or "--no-deps --no-build-isolation" in line for line in installs)
+    jobs = loaded(named("ci.yml"))["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    assert {system.split("-")[0] for system in jobs["systems"]["strategy"]["matrix"]["system"]} == {"macos", "windows"}
+    assert {one["resolution"] for one in jobs["versions"]["strategy"]["matrix"]["include"]} == {
+        "lowest-direct",
+        "highest",
+    }
+    assert any("tests/fuzz --seconds 60" in step.get("run", "") for step in jobs["fuzz"]["steps"])

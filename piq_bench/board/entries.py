@@ -23,7 +23,7 @@ MAX_TEXT_BYTES = 2 << 20
 MAX_SUBMISSION_BYTES = 64 << 20
 GENERATED = "board"  # folder of the generated pages, beside the entries
 SKIPPED = (GENERATED, "__pycache__")  # folders that are no entries, like those that tools leave behind
-TAKEN = (GENERATED, "index")  # the page of an entry named "index" would overwrite the leaderboard
+TAKEN = (GENERATED, "index", "ladder")  # the page of an entry of this name would overwrite one of the leaderboard's
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from piq_bench.board.rank import Board
 from piq_bench.board.rows import columns, rows, title
+from piq_bench.errors import MAX_SOURCE, printable
 from piq_bench.report.latex import escaped
 
 SCHEMA = "piq-bench/board/1"
+FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"  # how a formula begins; also in full width, which spreadsheets accept
 
 
 def board_json(boards: Sequence[Board]) -> str:
@@ -44,7 +46,8 @@ def board_csv(boards: Sequence[Board]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     for board in boards:
         shown = columns(board)
-        writer.writerow(["fingerprint", "entry", "name", "team", "rank_first", "rank_last", *(c.title for c in shown)])
+        titles = [_inert(column.title) for column in shown]
+        writer.writerow(["fingerprint", "entry", "name", "team", "rank_first", "rank_last", *titles])
         for row in rows(board):
             ranks = row.standing.ranks or ("", "")
             texts = [_inert(text) for text in (row.id, row.name, row.team)]
@@ -58,7 +61,7 @@ def board_latex(boards: Sequence[Board]) -> str:
     lines: list[str] = []
     for board in boards:
         shown = columns(board)
-        lines += [f"% {title(board)}", rf"\begin{{tabular}}{{rl{'r' * len(shown)}}}", r"\hline"]
+        lines += [f"% {printable(title(board), MAX_SOURCE)}", rf"\begin{{tabular}}{{rl{'r' * len(shown)}}}", r"\hline"]
         lines.append(" & ".join(["", "", *(escaped(column.title) for column in shown)]) + r" \\ \hline")
         for row in rows(board):
             ranks = row.ranks.replace("\N{EN DASH}", "--")
@@ -69,4 +72,4 @@ def board_latex(boards: Sequence[Board]) -> str:
 
 def _inert(text: str) -> str:
     """The text, quoted if a spreadsheet would read it as a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+    return f"'{text}" if text[:1] in FORMULA else text

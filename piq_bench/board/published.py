@@ -1,82 +1,167 @@
-"""The results of the paper's Table 4 on Portrait250K, a data set that was never released.
+"""Reads published.toml, which lies beside a benchmark.toml: results of papers that boards of this benchmark show.
 
-Boards show them in a table of their own and never rank them with entries. The scores of the aspects are not printed in
-the paper; they follow from the printed columns by its equation (2).
+Boards show them in a table of their own and never rank them with entries. A paper that prints the tasks but not the
+aspects needs no aspects in the file: they follow from the tasks of the benchmark.
 """
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from piq_bench.documents import parse_toml
+from piq_bench.errors import BadDataset, Problem, printable
 from piq_bench.metrics.piq import aspect_scores, reid_score
-from piq_bench.read.vocabulary import DEFAULT_TASKS
-from piq_bench.report.rows import percent
+from piq_bench.records import RETRIEVAL, Benchmark, Task
+from piq_bench.report.rows import NOT_DEFINED, percent
 
-SOURCE = "Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022 (arXiv 2207.13315), Table 4"
-HEADING = "Published results on another data set"
-NOTE = (
-    "The paper's models on Portrait250K, which was never released, in per cent as printed; the aspects are computed "
-    "from the other columns. The entries above were scored on other data and cannot be compared with these results. "
-    "Rows carry the names of our presets that implement them."
-)
-DESIGN = ("model", "metric learning", "weights of losses", "batches")
-TASKS = tuple(task.name for task in DEFAULT_TASKS if task.labels)
-ASPECTS = tuple(dict.fromkeys(task.aspect for task in DEFAULT_TASKS))
-NUMBERS = ("PIQ", *ASPECTS, "macro mAP", "macro Rank-1", *(f"{task} F1" for task in TASKS))
+FILE = "published.toml"
+SCHEMA = "piq-bench/published/1"
+MAX_BYTES = 1 << 20
+MAX_ROWS = 200
+MAX_TEXT = 1000
+MAX_CELL = 200
+REMEDY = "correct it; the file of portrait-mini is an example"
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+CellText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CELL)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PublishedRow(_Part):
+    """One row of a paper's table, as printed.
+
+    Attributes:
+        name: name of the row.
+        piq: PIQ as the paper prints it.
+        macro_map, macro_rank1: re-id.
+        f1: macro F1 by task.
+        design: what the paper says about the row, by title of the column.
+    """
+
+    name: CellText
+    piq: Fraction | None = None
+    macro_map: Fraction | None = None
+    macro_rank1: Fraction | None = None
+    f1: dict[str, Fraction] = Field(default_factory=dict)
+    design: dict[CellText, CellText] = Field(default_factory=dict)
+
+    def aspects(self, tasks: tuple[Task, ...]) -> dict[str, float | None]:
+        """Score of each aspect, from the printed columns; None where one of its tasks is not printed."""
+        scores = {task.name: self.f1[task.name] for task in tasks if task.name in self.f1}
+        if self.macro_map is not None and self.macro_rank1 is not None:
+            reid = reid_score(self.macro_rank1, self.macro_map)
+            scores |= {task.name: reid for task in tasks if task.kind == RETRIEVAL}
+        return dict(aspect_scores(tasks, scores))
+
+
+class Published(_Part):
+    """The content of the file.
+
+    Attributes:
+        schema_name: format of the file.
+        title: heading above the table.
+        source: the paper and its table.
+        note: what a reader must know to compare the rows with a board.
+        rows: the rows, in the order of the paper.
+    """
+
+    schema_name: Annotated[Literal["piq-bench/published/1"], Field(alias="schema")]
+    title: Text
+    source: Text
+    note: Text
+    rows: Annotated[tuple[PublishedRow, ...], Field(min_length=1, max_length=MAX_ROWS)]
 
 
 @dataclass(frozen=True)
-class Published:
-    """One row of the table, as printed: fractions with three decimals.
+class PublishedTable:
+    """Published results as text.
 
     Attributes:
-        name: preset of our reference model that implements this row.
-        macro_map, macro_rank1: re-id.
-        f1: macro F1 of each task, in the order of TASKS.
-        piq: PIQ; within 0.001 of what equation (2) gives for the rounded columns.
-        design: the design choices of the row, in the order of DESIGN.
+        title, source, note: as in the file.
+        numbers, design: titles of the columns with numbers, in per cent, and of those with text.
+        rows: name, numbers and design of each row.
     """
 
-    name: str
-    macro_map: float
-    macro_rank1: float
-    f1: tuple[float, ...]
-    piq: float
-    design: tuple[str, str, str, str]
-
-    @property
-    def aspects(self) -> dict[str, float]:
-        """Score of each aspect, from the printed columns."""
-        scores = dict(zip(TASKS, self.f1, strict=True))
-        scores |= {task.name: reid_score(self.macro_rank1, self.macro_map) for task in DEFAULT_TASKS if not task.labels}
-        found = aspect_scores(DEFAULT_TASKS, scores)
-        return {aspect: value for aspect, value in found.items() if value is not None}
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The row in per cent, in the order of NUMBERS: one decimal as in the paper, two for the aspects."""
-        aspects = map(percent, self.aspects.values())
-        piq, *others = (f"{100.0 * value:.1f}" for value in (self.piq, self.macro_map, self.macro_rank1, *self.f1))
-        return (piq, *aspects, *others)
+    title: str
+    source: str
+    note: str
+    numbers: tuple[str, ...]
+    design: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]
 
 
-# fmt: off
-ROWS = (
-    Published("single-task", 0.424, 0.603, (0.885, 0.717, 0.287, 0.615, 0.527, 0.634, 0.202), 0.480,
-              ("a model per task", "none", "-", "random")),
-    Published("sim-mtl", 0.314, 0.509, (0.847, 0.722, 0.472, 0.708, 0.624, 0.596, 0.183), 0.473,
-              ("Sim-MTL, HRNet-W32", "none", "equal", "random")),
-    Published("fss", 0.367, 0.541, (0.831, 0.718, 0.471, 0.692, 0.618, 0.598, 0.176), 0.479,
-              ("FSS, HRNet-W32", "none", "equal", "random")),
-    Published("fss-triplet", 0.342, 0.525, (0.852, 0.688, 0.430, 0.680, 0.581, 0.559, 0.164), 0.457,
-              ("FSS, HRNet-W32", "triplet", "equal", "random")),
-    Published("fss-br", 0.359, 0.538, (0.837, 0.740, 0.478, 0.699, 0.617, 0.600, 0.174), 0.480,
-              ("FSS, HRNet-W32", "BR", "equal", "random")),
-    Published("fss-br-uncertainty", 0.351, 0.536, (0.823, 0.685, 0.444, 0.650, 0.561, 0.530, 0.340), 0.495,
-              ("FSS, HRNet-W32", "BR", "uncertainty", "random")),
-    Published("sim-mtl-pk", 0.310, 0.514, (0.861, 0.474, 0.279, 0.525, 0.448, 0.412, 0.181), 0.389,
-              ("Sim-MTL, HRNet-W32", "none", "equal", "P-K")),
-    Published("sim-mtl-shuffle", 0.248, 0.448, (0.832, 0.678, 0.424, 0.635, 0.568, 0.545, 0.152), 0.425,
-              ("Sim-MTL, HRNet-W32", "none", "equal", "shuffle")),
-    Published("sim-mtl-r50", 0.265, 0.447, (0.811, 0.715, 0.472, 0.700, 0.600, 0.584, 0.189), 0.453,
-              ("Sim-MTL, ResNet-50", "none", "equal", "random")),
-)
-# fmt: on
+def read_published(benchmark: Benchmark) -> Published | None:
+    """Read the published results of a benchmark; None if its folder has no such file.
+
+    Raises:
+        BadDataset: if the file is invalid, or a row names a task that the benchmark does not have.
+    """
+    path = None if benchmark.root is None else benchmark.root / FILE
+    if path is None or not (path.exists() or path.is_symlink()):
+        return None
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_BYTES:
+            found = f"is not a regular file of at most {MAX_BYTES:,} bytes"
+            raise BadDataset(str(path), [Problem("bad-published", FILE, found, REMEDY)])
+        content = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadDataset(str(path), [Problem("bad-published", FILE, printable(error), REMEDY)]) from None
+    try:
+        published = Published.model_validate(content)
+    except ValidationError as refusal:
+        problems = [
+            Problem(
+                "bad-published",
+                f"{FILE}: {printable('.'.join(map(str, error['loc'])) or 'file')}",
+                printable(error["msg"]),
+                REMEDY,
+            )
+            for error in refusal.errors(include_url=False, include_input=False)
+        ]
+        raise BadDataset(str(path), problems) from None
+    known = [task.name for task in benchmark.classification_tasks]
+    unknown = [(number, name) for number, row in enumerate(published.rows) for name in row.f1 if name not in known]
+    if unknown:
+        remedy = f"a task of benchmark.toml: {printable(', '.join(known) or 'it has none')}"
+        raise BadDataset(
+            str(path),
+            [
+                Problem("bad-published", f"{FILE}: rows.{number}.f1", f"names the task {printable(name)!r}", remedy)
+                for number, name in unknown
+            ],
+        )
+    return published
+
+
+def published_table(published: Published, benchmark: Benchmark) -> PublishedTable:
+    """Published results as text: one decimal as papers print them, two for the aspects, which are computed."""
+    tasks = benchmark.tasks
+    has_reid = benchmark.retrieval_task is not None
+    names = [task.name for task in benchmark.classification_tasks]
+    aspects = list(dict.fromkeys(task.aspect for task in tasks))
+    design = tuple(dict.fromkeys(title for row in published.rows for title in row.design))
+    reid = ("macro mAP", "macro Rank-1") if has_reid else ()
+    rows = []
+    for row in published.rows:
+        found = row.aspects(tasks)
+        printed = [row.macro_map, row.macro_rank1] if has_reid else []
+        printed += [row.f1.get(name) for name in names]
+        numbers = (_printed(row.piq), *(percent(found.get(aspect)) for aspect in aspects), *map(_printed, printed))
+        rows.append((row.name, numbers, tuple(row.design.get(title, NOT_DEFINED) for title in design)))
+    return PublishedTable(
+        title=published.title,
+        source=published.source,
+        note=published.note,
+        numbers=("PIQ", *aspects, *reid, *(f"{name} F1" for name in names)),
+        design=design,
+        rows=tuple(rows),
+    )
+
+
+def _printed(value: float | None) -> str:
+    return NOT_DEFINED if value is None else f"{100.0 * value:.1f}"

@@ -1,15 +1,16 @@
 """Builds boards from graded entries: sorted by PIQ at full precision, with ranges of ranks.
 
 Two entries share a board only if they were scored on the same data under the same rules. Entries without a PIQ are
-listed without a rank. The ranks of an entry range from one more than the number of entries that are significantly
-better to the number of entries that are not significantly worse. Significance comes from paired randomisation tests of
-PIQ with Holm's correction over all tested pairs of a board. If the predictions of a pair are not available, the pair
-differs significantly only if its intervals of PIQ do not overlap, which is stricter.
+listed without a rank. Entries whose result is kept back under the Ladder are on no board. The ranks of an entry range
+from one more than the number of entries that are significantly better to the number of entries that are not
+significantly worse. Significance comes from paired randomisation tests of PIQ with Holm's correction over all tested
+pairs of a board. If the predictions of a pair are not available, the pair differs significantly only if its intervals
+of PIQ do not overlap, which is stricter.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from piq_bench.board.entries import Entry, entries_in, read_entry
 from piq_bench.board.ledger import FILE as LEDGER
 from piq_bench.board.ledger import Line, read_ledger
+from piq_bench.board.rescored import rescored
 from piq_bench.board.result import published_digest, read_result
 from piq_bench.errors import BadInput, BadSubmission, Problem, printable
 from piq_bench.metrics.fingerprint import fingerprint
@@ -24,7 +26,9 @@ from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.compare import LEVEL, Tallied, compare, holm, metric_scores, tallied
+from piq_bench.scoring.compare import LEVEL, Pair, Tallied, compare, holm, metric_scores, tallied
+from piq_bench.scoring.piq_pairs import piq_p_values
+from piq_bench.scoring.records import Score
 
 N_SWAPS = 2000
 
@@ -37,11 +41,18 @@ class Standing:
         entry: the ranked entry.
         score: the score file in the entry's result.
         ranks: first and last rank that the entry may have; None if it has no PIQ.
+        disclosure: level of disclosure of the result.
+        lines: the ledger's lines about the entry.
+        rescored: all that the result discloses, computed again from the predictions; None where they are elsewhere, or
+            are of another benchmark or other rules.
     """
 
     entry: Entry
     score: Mapping[str, Any]
     ranks: tuple[int, int] | None
+    disclosure: str = "full"
+    lines: tuple[Line, ...] = ()
+    rescored: Score | None = None
 
     @property
     def piq(self) -> float | None:
@@ -58,11 +69,14 @@ class Board:
         benchmark: name, version and fingerprint.
         protocol: the scoring rules, without the digest.
         standings: the entries, in the order of the board.
+        neighbours: by the place of each entry, the comparison with the entry below it; only where the predictions of
+            both are available and both have a PIQ.
     """
 
     benchmark: Mapping[str, Any]
     protocol: Mapping[str, Any]
     standings: tuple[Standing, ...]
+    neighbours: Mapping[int, Pair] = field(default_factory=dict)
 
 
 def build_boards(
@@ -94,11 +108,15 @@ def build_boards(
         try:
             entry = read_entry(path)
             result = read_result(entry.result)
+            own_lines = tuple(line for line in ledger if line.entry == path.name)
+            if result is None and own_lines and is_attempt(own_lines[-1]):
+                advance(1)
+                continue
             if result is None:
                 problems.append(Problem("not-graded", path.name, "has no result.json", "piq grade --write"))
                 continue
-            score = result["score"]
-            if found := _against_ledger(score, [line for line in ledger if line.entry == path.name]):
+            score, page = result["score"], None
+            if found := _against_ledger(score, own_lines):
                 problems.append(Problem("other-result", path.name, found, "piq grade --write"))
                 continue
             if entry.reference is not None:
@@ -116,7 +134,9 @@ def build_boards(
                 if found := _miscounted(benchmark, systems[entry.id], score):
                     problems.append(Problem("false-result", path.name, found, "piq grade --write"))
                     continue
-            standings.append(Standing(entry, score, None))
+                if _rules_of(systems[entry.id]) == _rules(score):
+                    page = rescored(benchmark, submission, result, engine=engine)
+            standings.append(Standing(entry, score, None, result["disclosure"], own_lines, page))
         except BadInput as refusal:
             problems += [replace(problem, where=f"{path.name}: {problem.where}") for problem in refusal.problems]
         except (KeyError, TypeError, ValueError) as error:
@@ -126,6 +146,11 @@ def build_boards(
     if problems:
         raise BadSubmission(str(folder), problems)
     return [_ranked(benchmark, board, systems) for board in _boards(standings)]
+
+
+def is_attempt(line: Line) -> bool:
+    """Whether a line of the ledger records an attempt under the Ladder, which publishes no score."""
+    return line.digest is None
 
 
 def removed_entries(folder: Path) -> list[Line]:
@@ -159,8 +184,7 @@ def _miscounted(benchmark: Benchmark, system: Tallied, score: Mapping[str, Any])
 
     Results of other rules are skipped, since they are on another board.
     """
-    rules = asdict(system.protocol) | {"exclude": list(system.protocol.exclude)}
-    if rules != {name: value for name, value in score["protocol"].items() if name != "digest"}:
+    if _rules_of(system) != _rules(score):
         return ""
     computed = metric_scores(benchmark, system)
     published = {"piq": score["piq"]} | {
@@ -177,45 +201,55 @@ def _boards(standings: Sequence[Standing]) -> list[Board]:
     """One board for each combination of data and rules; entries sorted by PIQ, then by id."""
     found: dict[str, list[Standing]] = {}
     for standing in standings:
-        key = [standing.score["benchmark"]["fingerprint"], _rules(standing)]
+        key = [standing.score["benchmark"]["fingerprint"], _rules(standing.score)]
         found.setdefault(json.dumps(key, sort_keys=True), []).append(standing)
     boards = []
     for _, members in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
         ordered = sorted(
             members, key=lambda standing: (standing.piq is None, -(standing.piq or 0.0), standing.entry.id)
         )
-        boards.append(Board(ordered[0].score["benchmark"], _rules(ordered[0]), tuple(ordered)))
+        boards.append(Board(ordered[0].score["benchmark"], _rules(ordered[0].score), tuple(ordered)))
     return boards
 
 
-def _rules(standing: Standing) -> dict[str, Any]:
-    """The scoring rules of an entry: its protocol without the digest."""
-    return {name: value for name, value in standing.score["protocol"].items() if name != "digest"}
+def _rules(score: Mapping[str, Any]) -> dict[str, Any]:
+    """The scoring rules of a score file: its protocol without the digest."""
+    return {name: value for name, value in score["protocol"].items() if name != "digest"}
+
+
+def _rules_of(system: Tallied) -> dict[str, Any]:
+    """The scoring rules of tallies, as in a score file."""
+    return asdict(system.protocol) | {"exclude": list(system.protocol.exclude)}
 
 
 def _ranked(benchmark: Benchmark, board: Board, systems: Mapping[str, Tallied]) -> Board:
     """The board with ranks for all entries that have a PIQ."""
     complete = [standing for standing in board.standings if standing.piq is not None]
-    tested: list[tuple[int, int]] = []
-    different: list[tuple[int, int]] = []  # the first of each pair is the better one, since entries are sorted
-    p_values = []
-    for first, second in combinations(range(len(complete)), 2):
-        candidates = (systems.get(complete[place].entry.id) for place in (first, second))
-        available = [system for system in candidates if system is not None]
-        if len(available) == 2:
-            result = compare(benchmark, available, n_resamples=1, n_swaps=N_SWAPS)
-            p_values.append(next(one.p for one in result.pairs[0].differences if one.metric == "piq"))
-            tested.append((first, second))
-        elif _interval(complete[first])[0] > _interval(complete[second])[1]:
-            different.append((first, second))
-    different += [pair for pair, adjusted in zip(tested, holm(p_values), strict=True) if adjusted < 1.0 - LEVEL]
+    places = [place for place, standing in enumerate(complete) if standing.entry.id in systems]
+    available = [systems[complete[place].entry.id] for place in places]
+    p_values = {
+        (places[first], places[second]): p
+        for (first, second), p in piq_p_values(benchmark, available, n_swaps=N_SWAPS).items()
+    }
+    different = [  # the first of each pair is the better one, since entries are sorted
+        (first, second)
+        for first, second in combinations(range(len(complete)), 2)
+        if (first, second) not in p_values and _interval(complete[first])[0] > _interval(complete[second])[1]
+    ]
+    corrected = holm(list(p_values.values()))
+    different += [pair for pair, p in zip(p_values, corrected, strict=True) if p < 1.0 - LEVEL]
     n_better, n_worse = [0] * len(complete), [0] * len(complete)
     for first, second in different:
         n_better[second] += 1
         n_worse[first] += 1
     ranks = [(1 + n_better[place], len(complete) - n_worse[place]) for place in range(len(complete))]
     with_ranks = [replace(standing, ranks=pair) for standing, pair in zip(complete, ranks, strict=True)]
-    return replace(board, standings=(*with_ranks, *board.standings[len(complete) :]))
+    neighbours = {
+        place: compare(benchmark, pair, n_resamples=1, n_swaps=N_SWAPS).pairs[0]
+        for place in range(len(complete) - 1)
+        if len(pair := [systems[one.entry.id] for one in complete[place : place + 2] if one.entry.id in systems]) == 2
+    }
+    return replace(board, standings=(*with_ranks, *board.standings[len(complete) :]), neighbours=neighbours)
 
 
 def _interval(standing: Standing) -> tuple[float, float]:

@@ -1,22 +1,21 @@
 """Reads submission.ref.toml, the reference to predictions too large for git, and downloads the file it names.
 
 The reference holds an address, a size and a SHA-256. A stranger wrote the address: it is opened only on request and
-only by https, and the download is kept only if its size and hash match.
+only by https on the public internet, and the download is kept only if its size and hash match.
 """
 
 import hashlib
 import http.client
-import urllib.request
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from threading import Thread
 from time import monotonic
 from typing import Annotated, Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, ValidationError
 
+from piq_bench.board.addresses import is_public, open_https
 from piq_bench.board.wording import expected
 from piq_bench.documents import parse_toml
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
@@ -79,6 +78,12 @@ def read_reference(path: Path) -> Reference:
                 "bad-address", "url", f"got {quoted(found.url)}", "an https address without a user name or password"
             )
         )
+    if not is_public(found.url.host or ""):
+        problems.append(
+            Problem(
+                "bad-address", "url", f"got {quoted(found.url)}", "an address of the public internet, not a local one"
+            )
+        )
     if PurePosixPath(found.url.path or "").suffix not in KINDS:
         problems.append(
             Problem("bad-address", "url", f"got {quoted(found.url)}", f"an address that ends with {' or '.join(KINDS)}")
@@ -136,19 +141,8 @@ def fetch(
     return target
 
 
-class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to other hosts, but never to other protocols or to local files."""
-
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:  # noqa: ANN401
-        if urlsplit(newurl).scheme != "https":
-            raise ValueError(f"the address redirects to {quoted(newurl)}, which is not https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
 def _opened(address: str) -> AbstractContextManager[Stream]:
-    opener = urllib.request.build_opener(_OnlyHttps())
-    response: AbstractContextManager[Stream] = opener.open(address, timeout=SECONDS)
-    return response
+    return open_https(address, SECONDS)
 
 
 def _in_time(

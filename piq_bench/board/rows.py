@@ -1,9 +1,11 @@
 """The rows and columns of a board as text, shared by all its formats. Rounds to per cent with two decimals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from piq_bench.board.rank import Board, Standing
+from piq_bench.errors import printable
 from piq_bench.report.rows import NOT_DEFINED, excluded_text, percent, span
 
 RULE = (
@@ -14,7 +16,7 @@ RULE = (
     "‡ uses re-ranking."
 )
 
-
+TO_MINUTES = len("2026-11-23T22:48")
 REMOVED = "Graded entries that were removed from this folder"
 
 
@@ -25,6 +27,9 @@ class Column:
     title: str
     part: str
     key: str
+
+
+PIQ = Column("PIQ", "", "piq")
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Row:
 def columns(board: Board) -> tuple[Column, ...]:
     """The metrics of a board: PIQ, aspects, re-id and tasks, in the order of the score file."""
     score = board.standings[0].score
-    found = [Column("PIQ", "", "piq"), *(Column(name, "aspects", name) for name in score["aspects"])]
+    found = [PIQ, *(Column(name, "aspects", name) for name in score["aspects"])]
     if any(standing.score["reid"] for standing in board.standings):
         found += [Column("macro mAP", "reid", "macro_map"), Column("macro Rank-1", "reid", "macro_rank1")]
     tasks = dict.fromkeys(name for standing in board.standings for name in standing.score["f1"])
@@ -83,6 +88,21 @@ def title(board: Board) -> str:
         f"{benchmark['name']} {benchmark['version']}, fingerprint {benchmark['fingerprint'][:12]}; "
         f"{protocol['ap']} AP; gallery images left out: {excluded_text(protocol['exclude'])}"
     )
+
+
+def date_text(date: str) -> str:
+    """The time of a line of the ledger, to the minute.
+
+    >>> date_text("2026-11-23T22:48:24+00:00")
+    '2026-11-23 22:48'
+    """
+    return printable(date[:TO_MINUTES].replace("T", " "))
+
+
+def piq_text(score: Mapping[str, Any]) -> tuple[str, str]:
+    """PIQ of a score file in per cent, and its interval."""
+    cell = _cell(score, PIQ)
+    return cell.text, cell.interval
 
 
 def _marks(standing: Standing) -> str:

@@ -28,16 +28,18 @@ JSON_SCHEMA = "metadata.schema.json"
 def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
     """Write the leaderboard of the entries in the folder SUBMISSIONS.
 
-    The files are SUBMISSIONS/leaderboard.md; in SUBMISSIONS/board, an HTML overview, an HTML page for each entry, and
-    the leaderboard as CSV, JSON and LaTeX; and SUBMISSIONS/metadata.schema.json, with which editors check the metadata
-    of an entry.
+    The files are SUBMISSIONS/leaderboard.md; in SUBMISSIONS/board, an HTML overview, an HTML page for each entry, the
+    leaderboard as CSV, JSON and LaTeX and, of a challenge on hidden labels, a page of its attempts;
+    and SUBMISSIONS/metadata.schema.json, with which editors check the metadata of an entry.
     """
     with exit_codes():
         from piq_bench.board.entries import GENERATED, entries_in
         from piq_bench.board.files import board_csv, board_json, board_latex
         from piq_bench.board.html import board_pages
+        from piq_bench.board.ladder import ladders
         from piq_bench.board.markdown import board_markdown
         from piq_bench.board.metadata import json_schema
+        from piq_bench.board.published import published_table, read_published
         from piq_bench.board.rank import build_boards, removed_entries
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
@@ -51,9 +53,14 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         with progress_bar("reading entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
         removed = removed_entries(submissions)
-        files = {MARKDOWN: board_markdown(boards, removed), JSON_SCHEMA: json.dumps(json_schema(), indent=2) + "\n"}
+        papers = read_published(benchmark)
+        published = None if papers is None else published_table(papers, benchmark)
+        hidden = ladders(submissions, boards, benchmark)
+        files = {MARKDOWN: board_markdown(boards, removed, published=published, ladders=hidden)}
+        files[JSON_SCHEMA] = json.dumps(json_schema(), indent=2) + "\n"
+        pages = board_pages(boards, benchmark, removed, published=published, ladders=hidden)
         tables = {"board.csv": board_csv(boards), "board.json": board_json(boards), "board.tex": board_latex(boards)}
-        files |= {f"{GENERATED}/{name}": text for name, text in (board_pages(boards, removed) | tables).items()}
+        files |= {f"{GENERATED}/{name}": text for name, text in (pages | tables).items()}
         if check:
             stale = [
                 name

@@ -139,7 +139,7 @@ def compare_command(
         elif json_file is not None:
             write_text(json_file, compare_json(result))
         if html_file is not None:
-            write_text(html_file, compare_html(result))
+            write_text(html_file, compare_html(result, benchmark))
         if layout == "table":
             text = compare_table(result, colour=wants_colour())
         else:

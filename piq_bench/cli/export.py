@@ -246,6 +246,34 @@ def hf_eval_command(
         click.echo(f"wrote {out}: {n_numbers} numbers")
 
 
+@export_command.command(
+    "public",
+    cls=Command,
+    short_help="Write what participants may have: no label of the test set.",
+    examples=("piq export public DATASET --out public",),
+)
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder to write.")
+@click.option("--force", is_flag=True, help=FORCE_HELP)
+def public_command(dataset: Path, out: Path, force: bool) -> None:
+    """Write what the participants of a challenge may have of the folder DATASET.
+
+    It is everything about the training images, names and splits of the test images, a valid example of a submission
+    and a guide. No label, person, group or camera of the test set is in any file. Images are not copied.
+    """
+    with exit_codes():
+        from piq_bench.export.public import export_public
+        from piq_bench.report.html import require
+
+        require()
+        benchmark, notes = export_public(dataset, out, force=force)
+        for note in notes:
+            click.echo(f"note: {note}", err=True)
+        n_test = benchmark.test_rows.size
+        n_train = benchmark.images.size - n_test
+        click.echo(f"wrote {out}: {n_train} training images with labels, {n_test} test images without")
+
+
 def _plan(
     datasets: tuple[Path, ...],
     dates: tuple[datetime, ...],

@@ -11,7 +11,7 @@ import click
 
 from piq_bench.cli import Command, output_file
 from piq_bench.cli.options import bootstrap_option, dataset_option, disclosure_option
-from piq_bench.errors import BadUsage, GateNotMet, Problem, exit_codes, printable
+from piq_bench.errors import BadUsage, GateNotMet, Problem, exit_codes, printable, quoted
 
 if TYPE_CHECKING:
     from piq_bench.board.grade import Grade
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 @dataset_option
 @click.option("--base", help="Commit or branch that a pull request merges into; with --head, instead of ENTRY.")
 @click.option("--head", help="Commit or branch of the pull request; it may only add one entry.")
-@click.option("--write", is_flag=True, help="Write the entry's result.json; for the grader, not for authors.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Write the entry's result.json and a line of the ledger; for the grader, not for authors.",
+)
 @click.option(
     "--out",
     "result_file",
@@ -77,7 +81,8 @@ def grade_command(
     current folder without checking it out.
 
     With --ladder, the best PIQ in the ledger changes only if the entry exceeds it by more than half the width of the
-    entry's own interval. Claims are not checked, and only the organiser may see the file that --out writes.
+    entry's own interval. Claims are not checked. With --write too, the ledger beside the entries gets its line and the
+    entry gets no result: only the organiser may see the file that --out writes, outside the folder of entries.
 
     The exit code is 5 if a claim is not exactly true or the entry is a copy; no result is written then. It is 6 if the
     budget is spent; nothing is scored then.
@@ -112,7 +117,9 @@ def grade_command(
             others = entries_in(graded.folder.resolve().parent)
         if ledger is None and write:
             ledger = graded.folder.resolve().parent / book.FILE
-        if write:
+        if ladder and result_file is not None and entry is not None:
+            refuse_published(result_file, graded.folder.resolve().parent)
+        if write and not ladder:
             refuse_unwritable(graded.result)
         if ledger is not None:
             refuse_unwritable(ledger)
@@ -137,7 +144,8 @@ def grade_command(
                 advance=advance,
             )
         problems = failures(result, claims=not ladder)
-        target = None if problems else graded.result if write else result_file
+        writes_result = write and not ladder
+        target = None if problems else graded.result if writes_result else result_file
         recorded = None
         with ExitStack() as whole:  # the result is complete before the ledger changes, and appears only afterwards
             if target is not None:
@@ -145,7 +153,7 @@ def grade_command(
                 temporary.write_text(result_json(result, disclosure), encoding="utf-8", newline="\n")
             if ledger is not None:
                 attempt = ladder_entry_of(result) if ladder else None
-                published = disclosed_document(result.document, disclosure) if write and not problems else None
+                published = disclosed_document(result.document, disclosure) if writes_result and not problems else None
                 scoring = scoring_of(result, problems, None if published is None else published_digest(published))
                 recorded = book.record(ledger, scoring, ladder=attempt, budget=budget, published=before)
         if recorded is not None:
@@ -163,6 +171,13 @@ def refuse_unwritable(path: Path) -> None:
     found = "is a link" if path.is_symlink() else "is in a folder that cannot be written to"
     if path.is_symlink() or not os.access(path.absolute().parent, os.W_OK):
         raise BadUsage(str(path), [Problem("cannot-write", path.name, found, "a file in a folder that can be written")])
+
+
+def refuse_published(result_file: Path, entries: Path) -> None:
+    """Refuse, before any scoring under the Ladder, to write the whole result into the folder that is published."""
+    if result_file.resolve().is_relative_to(entries):
+        found = "would publish what --ladder keeps back"
+        raise BadUsage(str(result_file), [Problem("tells-all", "--out", found, f"a file outside {quoted(entries)}")])
 
 
 def refuse_conflicting_options(
@@ -186,8 +201,6 @@ def refuse_conflicting_options(
     if fetch and entry is None:
         found = "nothing is fetched for a pull request"
         problems.append(Problem("no-fetching", "--fetch", found, "merge it, then grade its folder"))
-    if ladder and write:
-        problems.append(Problem("tells-all", "--write", "would publish what --ladder keeps back", "--out FILE"))
     if (ladder or budget is not None) and not (recorded or write):
         name = "--ladder" if ladder else "--budget"
         problems.append(Problem("no-ledger", name, "needs a ledger", "--ledger FILE"))

@@ -28,7 +28,7 @@ MAX_DATA_NOTES = 5
     cls=Command,
     sections={
         "What is scored": "--dataset --partial --follow-links",
-        "What is printed and written": "--full --format --json --html --reference --disclosure --summary",
+        "What is printed and written": "--full --format --columns --json --html --reference --disclosure --summary",
         "Rules of re-identification": "--ap --exclude",
         "Intervals": "--bootstrap --seed",
         "Running": "--engine --min-piq",
@@ -61,6 +61,11 @@ MAX_DATA_NOTES = 5
 @click.option(
     "--full", is_flag=True, help="Print every metric, attribute and label; the default is one screen of main scores."
 )
+@click.option(
+    "--columns",
+    type=click.Choice(("plain", "macro", "both")),
+    help="Means of re-id in LaTeX and Markdown: plain over queries, as papers report, or macro over people.",
+)
 @engine_option
 @click.option("--partial", is_flag=True, help=f"{PARTIAL_HELP} PIQ is then not reported.")
 @ap_option
@@ -79,6 +84,7 @@ def score_command(
     follow_links: bool,
     layout: str,
     full: bool,
+    columns: str | None,
     engine: str,
     partial: bool,
     ap: str,
@@ -124,6 +130,9 @@ def score_command(
         elif reference is not None:
             remedy = "add --html FILE, or drop --reference"
             raise BadUsage("--reference", [Problem("no-report", "--html", "nothing would show the reference", remedy)])
+        if columns is not None and (layout not in ("latex", "markdown") or json_file == STDOUT):
+            remedy = "add --format latex or --format markdown, or drop --columns"
+            raise BadUsage("--columns", [Problem("no-columns", "--format", f"{layout} shows all columns", remedy)])
         data_notes: list[str] = []
         with doing("reading the data set"):
             benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
@@ -169,7 +178,7 @@ def score_command(
         elif layout == "table":
             text = score_table(shown, benchmark, full=full, colour=wants_colour(), digest=digest_of(result))
         else:
-            text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark)
+            text = {"markdown": score_markdown, "latex": score_latex}[layout](shown, benchmark, columns)
         click.echo(text, nl=False)
         if summary and (summary_file := os.environ.get("GITHUB_STEP_SUMMARY")):
             with Path(summary_file).open("a", encoding="utf-8") as stream:  # other steps write there too

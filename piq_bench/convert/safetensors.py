@@ -41,6 +41,7 @@ def read_safetensors(path: Path) -> dict[str, object]:
     if not isinstance(header, dict):
         raise refusal(path, "bad-header", "the header is no JSON object", REMEDY)
     content: dict[str, object] = {}
+    n_bytes = 0
     for name, entry in header.items():
         if name == "__metadata__":
             content |= _names(entry)
@@ -48,6 +49,9 @@ def read_safetensors(path: Path) -> dict[str, object]:
             values = _tensor(path, name, entry, 8 + length)
             if values is not None:
                 content[name] = values
+                n_bytes += values.nbytes
+            if n_bytes > 2 * path.stat().st_size:  # of bfloat16 are made twice as many bytes
+                raise _fault(path, name, "shares its values with other tensors")
     return content
 
 

@@ -8,13 +8,12 @@ bytes.
 import csv
 import io
 import os
-import re
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata, resources
+from importlib import resources
 from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
@@ -52,9 +51,6 @@ SOURCES = (
     ".txt",
     ".typed",
 )  # of the evaluator, without compiled files
-DISTRIBUTION = "piq-bench"
-PAGE_LIBRARY = "jinja2"  # an optional dependency that a host needs, for reports
-REQUIREMENT = re.compile(r"[A-Za-z0-9._-]+")
 MAX_TITLE = 64  # characters; the limit of Codabench for a leaderboard, below the 100 of EvalAI
 KIT_DIMENSION = 4  # of the embeddings in the example, which only shows the format
 
@@ -253,22 +249,12 @@ def evaluator_files() -> Files:
 
 
 def requirements() -> str:
-    """The content of a requirements.txt for pip: what the evaluator needs, in the versions that are installed here."""
-    wanted = [PAGE_LIBRARY]
-    try:
-        for line in metadata.requires(DISTRIBUTION) or []:
-            name = REQUIREMENT.match(line)
-            if name is not None and "extra ==" not in line:
-                wanted.append(name.group())
-        lines = [f"{name}=={metadata.version(name)}" for name in sorted(wanted)]
-    except metadata.PackageNotFoundError as error:
-        problem = Problem("not-installed", str(error.name), "is not installed", "pip install 'piq-bench[export]'")
-        raise BadUsage("export", [problem]) from None
-    return "\n".join(lines) + "\n"
+    """The content of a requirements.txt for pip: all that the evaluator needs, each file by its hash."""
+    return (resources.files("piq_bench.export") / "requirements.txt").read_text(encoding="utf-8")
 
 
 def python_version() -> str:
-    """The version of this Python, such as "3.12"; the versions in `requirements` are known to work with it."""
+    """The version of this Python, such as "3.12", with which `requirements` works too."""
     return ".".join(python_version_tuple()[:2])
 
 

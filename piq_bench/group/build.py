@@ -273,7 +273,7 @@ def groups_record(
         grouping=grouping,
         phash=phash,
         group=as_benchmark_rows(group, rows, len(benchmark.images)),
-        pairs=rows[neighbour_pairs(nodes, grouping.max_bits)] if grouping.mode == "neighbours" else None,
+        pairs=neighbour_pairs(nodes, grouping.max_bits, rows=rows) if grouping.mode == "neighbours" else None,
         parameters=parameters,
     )
 

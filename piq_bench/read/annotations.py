@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from piq_bench.errors import Problem, quoted
+from piq_bench.errors import LimitExceeded, Problem, first_few, quoted
+from piq_bench.limits import most_bytes
 from piq_bench.read.column import Column
 from piq_bench.read.rows import Rows, index_identities
 from piq_bench.read.table import Table
 from piq_bench.read.validate import (
+    MAX_EXPECTED,
     MIN_NAME_SIMILARITY,
     RowNamer,
     closest,
@@ -32,7 +34,9 @@ FREE_TEXT = ("identity", "source", "sequence", "camera")
 LABEL_SEPARATOR = "|"
 EMPTY_SET = "-"
 UNKNOWN_SPLIT = -1
+DECISION_BYTES = 2  # 8 in memory, but most tables take far less than they may
 MAX_SORT_BYTES = 512 << 20  # memory for a copy of the image ids that sorts faster
+MAX_COMPARED = 100_000  # pairs of names that are searched for a misspelt one
 UNNAMED = "; a column has no name"
 TEXT_REMEDY = "printable text without spaces at its ends"
 
@@ -60,6 +64,9 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
         tasks: the tasks of the benchmark.
         need_labels: whether the columns of the tasks, including `identity`, are required.
         need_split: whether the column `split` is required; without it all images are in train.
+
+    Raises:
+        LimitExceeded: if it would take far more memory than its size lets expect.
     """
     required: tuple[str, ...] = ("image", "split") if need_split else ("image",)
     if need_labels:
@@ -72,6 +79,7 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
         problems.append(Problem("no-rows", table.file, "has a header but no rows", "expected one row per image"))
         return ParsedTable(None, problems, unused)
 
+    _check_decisions(table, tasks)
     image = table.columns["image"].rows()
     columns = {name: table.columns[name] for name in meaningful if name in table.columns}
     further = {name: table.columns[name] for name in unused if name in table.columns}
@@ -118,6 +126,16 @@ def parse_table(table: Table, tasks: Sequence[Task], *, need_labels: bool, need_
     return ParsedTable(rows, problems, unused)
 
 
+def _check_decisions(table: Table, tasks: Sequence[Task]) -> None:
+    """Refuse a table that would become far more decisions than it has bytes: one of each row and label."""
+    n_decisions = table.n_rows * sum(len(task.labels) for task in tasks if task.multi_label)
+    most = most_bytes(table.n_bytes) // DECISION_BYTES
+    if n_decisions > most:
+        found = f"{table.n_rows} rows have {n_decisions} decisions on labels, more than a table of its size should"
+        remedy = f"at most {most} decisions; define fewer labels"
+        raise LimitExceeded(table.file, [Problem("too-large", table.file, found, remedy)])
+
+
 def _sorted_order(images: NDArray[np.object_]) -> IntArray:
     """Row indices in ascending order of image id, by code point; rows of equal ids keep their order."""
     n_bytes = images.size * max(map(len, images)) * np.dtype("U1").itemsize
@@ -132,12 +150,13 @@ def _column_problems(
     present = [*table.columns, *table.untyped]
     unused = [name for name in present if name not in meaningful]
     absent = [name for name in meaningful if name not in present]
-    misspelt = {name: meant for name in unused if (meant := closest(name, absent, MIN_NAME_SIMILARITY)) is not None}
+    compared = absent if len(unused) * len(absent) <= MAX_COMPARED else []
+    misspelt = {name: meant for name in unused if (meant := closest(name, compared, MIN_NAME_SIMILARITY)) is not None}
     problems = [problem for name, problem in table.untyped.items() if name in meaningful]
     for name in dict.fromkeys(required):
         if name in absent and name not in misspelt.values():
             found = f"there is no column {quoted(name)}" + (UNNAMED if name == "image" and table.notes else "")
-            remedy = f"the required columns are {', '.join(quoted(column) for column in required)}"
+            remedy = f"the required columns are {first_few(required, len(required), MAX_EXPECTED)}"
             problems.append(Problem("missing-column", table.file, found, remedy))
     for name, meant in misspelt.items():
         found = f"column {quoted(name)} is unknown, and there is no column {quoted(meant)}"
@@ -173,7 +192,8 @@ def _single_label(where: str, column: Column, task: Task, row_name: RowNamer, pr
 
 def _multi_label(where: str, column: Column, task: Task, row_name: RowNamer, problems: list[Problem]) -> IntArray:
     values = sorted(column.distinct)
-    decisions = np.zeros((len(values), len(task.labels)), dtype=np.int64)  # one row per distinct cell
+    place = {name: index for index, name in enumerate(task.labels)}
+    decisions = np.zeros((len(values), len(task.labels)), dtype=np.int8)  # one row per distinct cell
     faults = {}
     for row, value in zip(decisions, values, strict=True):
         names = value.split(LABEL_SEPARATOR)
@@ -186,12 +206,13 @@ def _multi_label(where: str, column: Column, task: Task, row_name: RowNamer, pro
         elif len(set(names)) < len(names):
             faults[value] = "a label occurs twice"
         elif value != EMPTY_SET:
-            if not set(names) <= set(task.labels):
+            known = [place[name] for name in names if name in place]
+            if len(known) < len(names):
                 faults[value] = "unknown label"
-            row[[index for index, name in enumerate(task.labels) if name in names]] = 1
+            row[known] = 1
     problems += _label_problems(where, column, task, faults, row_name)
     number = {value: index for index, value in enumerate(values)}
-    return decisions[column.to_numbers(number)]
+    return decisions[column.to_numbers(number)].astype(np.int64)
 
 
 def _label_problems(

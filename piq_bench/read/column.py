@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -114,6 +115,28 @@ class _Codes(dict[str, int]):
         code = len(self)
         self[text] = code
         return code
+
+
+def store_column(path: Path, values: "pa.ChunkedArray") -> None:
+    """Write Parquet text, or numbers as text, to a file for `stored_column`."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(values.type):
+        values = values.unify_dictionaries().cast(pa.dictionary(values.type.index_type, pa.large_string()))
+    else:
+        values = values.cast(pa.large_string())
+    table = pa.table([values], names=[""])
+    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+
+
+def stored_column(path: Path) -> Column:
+    """The column in a file of `store_column`, which must come from our own process."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
+        values = reader.read_all().column(0)
+    return dictionary_column(values) if pa.types.is_dictionary(values.type) else arrow_column(values)
 
 
 def arrow_column(values: "pa.ChunkedArray") -> Column:

@@ -87,6 +87,7 @@ def rows_of(array: Array, rows: IntArray | slice) -> Array:
         return copy
     file = _file_of(array)
     if file is None:
+        _check_length(array)
         copy = np.asarray(array[rows])
         _compare(array, rows, copy)
         release(array)
@@ -126,11 +127,19 @@ def _fill(block: Array, array: Array, first: int) -> None:
     """Fill `block` with the rows of `array` from `first` on."""
     file = _file_of(array)
     if file is None:
+        _check_length(array)
         np.copyto(block, array[first : first + block.shape[0]])
         release(array)
     elif block.size:
         _read(file[0], block.reshape(-1).view(np.uint8).data, file[1] + first * array[:1].nbytes)
     _compare(array, slice(first, first + block.shape[0]), block)
+
+
+def _check_length(array: Array) -> None:
+    """Refuse a file that is shorter than its map: touching what it has lost would end the process."""
+    mapping = _mapping(array)
+    if isinstance(mapping, _FileMap) and os.fstat(mapping.descriptor).st_size < len(mapping):
+        raise _changed(mapping)
 
 
 def _compare(array: Array, rows: IntArray | slice, content: Array) -> None:

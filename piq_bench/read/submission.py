@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from piq_bench.documents import parse_json
-from piq_bench.errors import BadSubmission, first_few, printable, quoted
+from piq_bench.errors import BadSubmission, Problem, first_few, printable, quoted
 from piq_bench.limits import MAX_MEMORY_BYTES, MAX_META_BYTES
 from piq_bench.read.alignment import NOT_FOUND
 from piq_bench.read.container import (
@@ -70,6 +70,7 @@ def read_submission(
         BadSubmission: with every problem found.
         LimitExceeded: if it needs more memory than is allowed.
     """
+    before = _file_states(path)
     container = read_container(path, _limits(benchmark))
     try:
         found = check_submission(container, benchmark, source=str(path), name=path.stem, partial=partial)
@@ -77,6 +78,9 @@ def read_submission(
         for note in container.notes:
             tell(note)
     sha256, n_bytes = _file_digest(path)
+    if _file_states(path) != before:  # so the digest may be that of other bytes than those that were checked
+        remedy = "start again, and let nothing write to it meanwhile"
+        raise BadSubmission(str(path), [Problem("changed", path.name, "changed while it was read", remedy)])
     return replace(found, file_sha256=sha256, file_bytes=n_bytes)
 
 
@@ -392,6 +396,19 @@ def _content_digest(
         for part_of_matrix in matrix_content(matrix, benchmark):
             digest.update(part_of_matrix)
     return digest.hexdigest()
+
+
+def _file_states(path: Path) -> list[tuple[object, ...]] | None:
+    """What the system notes of every change of a file, or of the files of a folder; None if it cannot be read.
+
+    Nobody can set the time of the last change of content or properties, the last number, to an earlier one.
+    """
+    try:
+        files = [path] if path.is_file() else sorted(entry for entry in path.iterdir() if not is_litter(entry.name))
+        found = [(file.name, file.stat()) for file in files]
+    except OSError:
+        return None
+    return [(name, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in found]
 
 
 def _file_digest(path: Path) -> tuple[str, int]:

@@ -7,8 +7,10 @@ and "7" differ.
 
 import codecs
 import csv
+import json
 import re
 import stat
+import tempfile
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,20 +31,16 @@ from piq_bench.errors import (
 from piq_bench.limits import MAX_LINE_BYTES as MAX_LINE
 from piq_bench.limits import MAX_TABLE_BYTES as MAX_BYTES
 from piq_bench.limits import MAX_TABLE_COLUMNS as MAX_COLUMNS
-from piq_bench.limits import MAX_TABLE_ROWS, ROW_VALUES, VALUE_BYTES, most_bytes
-from piq_bench.read.column import Column, ColumnBuilder, arrow_column, dictionary_column
+from piq_bench.limits import MAX_TABLE_ROWS
+from piq_bench.read.column import Column, ColumnBuilder, stored_column
 from piq_bench.read.kinds import N_BYTES, kind_of
+from piq_bench.read.unpacking import REPORT, no_memory, unpack_apart
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
 
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
 BATCH_ROWS = 256  # fits the processor's cache: twice as fast as 8192
 SUFFIXES = (".csv", ".parquet")
-PARQUET_KEY = b"piq-bench"
-TEXT_TYPES = ("string", "large_string", "string_view")  # by name: older versions of pyarrow lack some of them
 SEPARATOR_LINE = re.compile(r"sep=.?", re.IGNORECASE | re.DOTALL)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -125,10 +123,11 @@ def _check_file(path: Path, refusal: type[BadInput]) -> None:
         remedy = kind.remedy_for(path.name) if kind.hides_file else "a .csv or .parquet file"
         raise refusal(str(path), [Problem("table-format", path.name, kind.found, remedy)])
     if status.st_size > MAX_BYTES:
-        raise _too_large(path, f"has {status.st_size} bytes", f"at most {MAX_BYTES} bytes")
+        raise too_large(path, f"has {status.st_size} bytes", f"at most {MAX_BYTES} bytes")
 
 
-def _too_large(path: Path, found: str, remedy: str) -> LimitExceeded:
+def too_large(path: Path, found: str, remedy: str) -> LimitExceeded:
+    """The refusal of a file that is larger than any table should be."""
     return LimitExceeded(str(path), [Problem("too-large", path.name, found, remedy)])
 
 
@@ -153,7 +152,7 @@ def _is_clean_text(path: Path, refusal: type[BadInput]) -> bool:
                 found = "is UTF-16, as some spreadsheet programs save it"
                 raise refusal(str(path), [Problem("encoding", path.name, found, "save it as CSV in UTF-8")])
             if len(piece) == MAX_LINE and b"\n" not in piece and b"\r" not in piece:
-                raise _too_large(path, f"a line has more than {MAX_LINE} bytes", f"lines of at most {MAX_LINE} bytes")
+                raise too_large(path, f"a line has more than {MAX_LINE} bytes", f"lines of at most {MAX_LINE} bytes")
             try:
                 decoder.decode(piece)
             except UnicodeDecodeError:
@@ -192,7 +191,7 @@ def _parse_csv(
     rows = _rows(csv.reader(stream, strict=True), faults)
     (header, *_), n_lines = next(rows, ([[]], 0))
     if not faults:
-        problems += _header_problems(path, header, refusal)
+        problems += header_problems(path, header, refusal)
     columns = [ColumnBuilder() for _ in header]
     lines = array("q")
     ragged: list[tuple[int, int]] = []
@@ -207,7 +206,7 @@ def _parse_csv(
             column.extend(values)
         lines.extend(starts)
         if len(lines) > MAX_TABLE_ROWS:
-            raise _too_large(path, f"has more than {MAX_TABLE_ROWS} rows", f"at most {MAX_TABLE_ROWS} rows")
+            raise too_large(path, f"has more than {MAX_TABLE_ROWS} rows", f"at most {MAX_TABLE_ROWS} rows")
     if faults:
         remedy = "close every quote, and double the quotes inside a value"
         problems.append(Problem("csv-syntax", path.name, f"in the row that begins on line {line}: {faults[0]}", remedy))
@@ -289,13 +288,19 @@ def _line_breaks(cell: str) -> int:
     return cell.count("\n") + cell.count("\r") - cell.count("\r\n")
 
 
-def _header_problems(path: Path, header: Sequence[str], refusal: type[BadInput]) -> list[Problem]:
+def header_problems(path: Path, header: Sequence[str], refusal: type[BadInput]) -> list[Problem]:
+    """Problems of the names of columns.
+
+    Raises:
+        BadInput: of type `refusal`, if they are not names of columns at all.
+        LimitExceeded: if there are too many.
+    """
     is_parquet = path.suffix == ".parquet"  # in a CSV file, a column without name may still be ignored
     if not any(header):
         remedy = "expected a first line with the names of the columns"
         raise refusal(str(path), [Problem("empty-file", path.name, "has no header", remedy)])
     if len(header) > MAX_COLUMNS:
-        raise _too_large(path, f"has {len(header)} columns", f"at most {MAX_COLUMNS} columns")
+        raise too_large(path, f"has {len(header)} columns", f"at most {MAX_COLUMNS} columns")
     problems = []
     if SEPARATOR_LINE.fullmatch(header[0]) and not any(header[1:]):
         found = f"the first line is {quoted(','.join(header))}, which only tells a spreadsheet program the separator"
@@ -317,77 +322,29 @@ def _header_problems(path: Path, header: Sequence[str], refusal: type[BadInput])
 
 
 def _read_parquet(path: Path, any_type: bool, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            n_rows = file.metadata.num_rows
-            header = list(file.schema_arrow.names)
-            problems = _header_problems(path, header, refusal)
-            texts = [entry.name for entry in file.schema_arrow if _is_text(entry.type)]
-            _check_parquet_size(path, file.metadata)
-            remark = (file.schema_arrow.metadata or {}).get(PARQUET_KEY)
-            types = list(file.schema_arrow)
-        # Texts stay dictionary-encoded, so that a text of a megabyte repeated in every row is held only once.
-        with pq.ParquetFile(path, read_dictionary=texts) as file:
-            columns: dict[str, Column] = {}
-            untyped: dict[str, Problem] = {}
-            for entry in types:
-                if not _is_text(entry.type):
-                    found = f"column {quoted(entry.name)} is of type {quoted(entry.type)}"
-                    problem = Problem("column-type", path.name, found, "text or whole numbers")
-                    if any_type:
-                        untyped[entry.name] = problem
-                        continue
-                    problems.append(problem)
-                if entry.name not in columns:
-                    text = _is_text(entry.type)
-                    columns[entry.name] = _texts(file, entry.name) if text else Column.empty(n_rows)
-                    if len(columns[entry.name]) != n_rows:
-                        found = f"column {quoted(entry.name)} has {len(columns[entry.name])} values for {n_rows} rows"
-                        remedy = "the file is damaged: write it again"
-                        raise refusal(str(path), [Problem("parquet", path.name, found, remedy)])
-        comment = None if remark is None else remark.decode("utf-8")
-    except MemoryError:  # which Arrow's own is as well
-        raise
-    except (pa.ArrowException, ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file cannot be read; its content may be fine
-        remedy = "a complete Parquet file with columns of text in UTF-8"
-        raise refusal(str(path), [Problem("parquet", path.name, quoted(error), remedy)]) from None
-    n_bytes = path.stat().st_size
-    return Table(path.name, columns, range(1, n_rows + 1), "row", comment, untyped=untyped, n_bytes=n_bytes), problems
-
-
-def _check_parquet_size(path: Path, metadata: "pq.FileMetaData") -> None:
-    """Check the sizes that the file declares before any of its content is unpacked."""
-    if metadata.num_rows > MAX_TABLE_ROWS:
-        raise _too_large(path, f"has {metadata.num_rows} rows", f"at most {MAX_TABLE_ROWS} rows")
-    n_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    if n_bytes > MAX_BYTES:
-        raise _too_large(path, f"unpacks to {n_bytes} bytes", f"at most {MAX_BYTES} bytes")
-    n_file_bytes = path.stat().st_size
-    n_needed = metadata.num_rows * (metadata.num_columns + ROW_VALUES) * VALUE_BYTES
-    if max(n_needed, n_bytes) > most_bytes(n_file_bytes):
-        found = f"{n_file_bytes} bytes unpack to {max(n_needed, n_bytes)}, as in a decompression bomb"
-        raise _too_large(path, found, f"at most {most_bytes(n_file_bytes)} bytes; or write the table as .csv")
-
-
-def _is_text(kind: "pa.DataType") -> bool:
-    from pyarrow import types
-
-    if types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return str(kind) in TEXT_TYPES or types.is_integer(kind) or types.is_null(kind)
-
-
-def _texts(file: "pq.ParquetFile", name: str) -> Column:
-    """One column as text; null becomes the empty text."""
-    import pyarrow as pa
-
-    content = file.read([name]).column(0)
-    content.validate(full=True)  # finds text that is not UTF-8 and offsets outside the data
-    if pa.types.is_dictionary(content.type):
-        return dictionary_column(content)
-    return arrow_column(content.cast(pa.large_string()))
+    """Read a Parquet file by having another process unpack it (`read.unpack_table`)."""
+    with tempfile.TemporaryDirectory(prefix="piq-") as folder:
+        if not unpack_apart("piq_bench.read.unpack_table", path, Path(folder), {"any_type": any_type}):
+            found, remedy = "the Parquet library crashed while unpacking it", "the file is damaged: write it again"
+            raise refusal(str(path), [Problem("parquet", path.name, found, remedy)])
+        report = json.loads(Path(folder, REPORT).read_text(encoding="utf-8"))
+        problems = [Problem(**problem) for problem in report["problems"]]
+        if report["end"] == "no-memory":
+            raise LimitExceeded(str(path), [no_memory(path)])
+        if report["end"] != "read":
+            raise (LimitExceeded if report["end"] == "too-large" else refusal)(str(path), problems)
+        n_rows = report["n_rows"]
+        columns = {
+            name: stored_column(Path(folder, file)) if file else Column.empty(n_rows)
+            for name, file in report["columns"].items()
+        }
+    table = Table(
+        path.name,
+        columns,
+        range(1, n_rows + 1),
+        "row",
+        report["comment"],
+        untyped={name: Problem(**problem) for name, problem in report["untyped"].items()},
+        n_bytes=path.stat().st_size,
+    )
+    return table, problems

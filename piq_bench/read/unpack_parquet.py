@@ -20,7 +20,7 @@ from piq_bench.errors import BadInput, BadSubmission, LimitExceeded, Problem, la
 from piq_bench.limits import MAX_MEMORY_BYTES, MAX_META_BYTES, MAX_TEXT_WIDTH, most_bytes
 from piq_bench.read.container import Container, Limits, shape_fault
 from piq_bench.read.mapped import Array
-from piq_bench.read.parquet import REPORT
+from piq_bench.read.unpacking import REPORT, without_dictionary
 from piq_bench.write.submission import META_KEY
 
 MAX_NUMBER_BYTES = 8
@@ -30,10 +30,9 @@ def main(request: Mapping[str, Any]) -> None:
     """Unpack a file for the process that started this one.
 
     Args:
-        request: path of the file, folder to write to, max_memory in bytes, n_rows and max_columns as in `Limits`.
+        request: path of the file, folder to write to, n_rows and max_columns as in `Limits`.
     """
     folder = Path(request["folder"])
-    limit_memory(request["max_memory"])
     try:
         container = unpack(Path(request["path"]), Limits(request["n_rows"], request["max_columns"]))
     except (BadInput, MemoryError) as refusal:
@@ -60,7 +59,8 @@ def unpack(path: Path, limits: Limits) -> Container:
         names = [name for name in names if name in limits.max_columns]
         names = [name for name in names if _is_small_enough(path, metadata, name, limits, container)]
         # Texts stay dictionary-encoded, so that a text of a megabyte repeated in every row is held only once.
-        texts = [name for name in names if _is_text(file.schema_arrow.field(name).type)]
+        plain = without_dictionary(metadata)
+        texts = [name for name in names if _is_text(file.schema_arrow.field(name).type) and name not in plain]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for name in names:
                 _read_column(file, name, limits, container)
@@ -70,16 +70,6 @@ def unpack(path: Path, limits: Limits) -> Container:
         remedy = "the file is truncated or damaged: write it again"
         raise BadSubmission(str(path), [Problem("not-an-archive", path.name, printable(error), remedy)]) from None
     return container
-
-
-def limit_memory(max_memory: int) -> None:
-    """Limit the memory of this process, in bytes, where the system can do that."""
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
-    except (ImportError, OSError, ValueError):  # no such limit on this system
-        return
 
 
 def _write_report(folder: Path, container: Container, *, too_large: bool = False) -> None:
@@ -152,7 +142,7 @@ def _read_meta(metadata: dict[bytes, bytes], container: Container) -> None:
 
 def _read_column(file: pq.ParquetFile, name: str, limits: Limits, container: Container) -> None:
     try:
-        content = file.read(columns=[name]).column(0)
+        content = file.read(columns=[name], use_threads=False).column(0)
         content.validate(full=True)  # finds text that is not UTF-8 and offsets outside the data
         if len(content) != file.metadata.num_rows:
             raise pa.ArrowInvalid(f"{len(content)} values for {file.metadata.num_rows} rows")

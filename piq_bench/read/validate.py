@@ -75,8 +75,17 @@ def text_fault(text: str, most: int = MAX_NAME) -> str | None:
 
 def closest(value: str, known: Iterable[str], min_similarity: float = MIN_SIMILARITY) -> str | None:
     """The known name that `value` probably misspells, None if there is none."""
-    by_folded = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(value.strip().casefold(), by_folded, n=1, cutoff=min_similarity)
+    value = value.strip().casefold()
+    folded = {name.casefold(): name for name in known}
+    # Of texts of very unequal length, even the best common part is too short; a text of a megabyte is not searched.
+    by_folded = {
+        name: known_name
+        for name, known_name in folded.items()
+        if 2 * min(len(name), len(value)) >= min_similarity * (len(name) + len(value))
+    }
+    if not by_folded:
+        return None
+    found = difflib.get_close_matches(value, by_folded, n=1, cutoff=min_similarity)
     return by_folded[found[0]] if found else None
 
 

@@ -52,6 +52,15 @@ class Dot:
 
 
 @dataclass(frozen=True)
+class Hover:
+    """A column of a chart from one place to another, whose values are shown when the mouse is over it."""
+
+    left: float
+    right: float
+    title: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """One chart.
 
@@ -60,6 +69,7 @@ class Chart:
         x_title, y_title: titles of the axes, with units.
         x_ticks, y_ticks: ticks of the axes.
         curves, areas, dots: contents of the chart; areas are drawn first.
+        hovers: columns with values; without a frame of their own.
         width, height: size of the frame.
     """
 
@@ -71,6 +81,7 @@ class Chart:
     curves: tuple[Curve, ...] = field(default=())
     areas: tuple[Area, ...] = field(default=())
     dots: tuple[Dot, ...] = field(default=())
+    hovers: tuple[Hover, ...] = field(default=())
     width: float = WIDTH
     height: float = HEIGHT
 

@@ -1,9 +1,14 @@
 """Renders the HTML templates; all values are escaped unless a template says otherwise."""
 
+from functools import cache
 from importlib import resources
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from piq_bench.errors import BadUsage, Problem
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 INSTALL = "pip install 'piq-bench[report]'"
 
@@ -19,10 +24,16 @@ def render(template: str, **values: object) -> str:
         BadUsage: if jinja2 is not installed.
     """
     require()
+    return str(_environment().get_template(template).render(values))
+
+
+@cache
+def _environment() -> "Environment":
+    """The templates, each compiled once: a board renders one of them for every entry."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     folder = resources.files("piq_bench.report") / "templates"
-    environment = Environment(
+    return Environment(
         loader=FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
         autoescape=True,
         undefined=StrictUndefined,
@@ -30,7 +41,6 @@ def render(template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(values)
 
 
 def require() -> None:

@@ -2,9 +2,10 @@
 
 from piq_bench.errors import printable
 from piq_bench.records import RETRIEVAL, Benchmark
-from piq_bench.report.rows import percent, span
+from piq_bench.report.rows import FIELD_METRICS, MACRO_METRICS, is_reid_alone, metric_title, percent, span
 from piq_bench.scoring.records import Score
 
+MACRO = tuple(reversed(MACRO_METRICS))  # in the order of the paper's table
 ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -13,30 +14,39 @@ ESCAPES = {
 }
 
 
-def score_latex(score: Score, benchmark: Benchmark) -> str:
-    """The text to print: one row of scores and, if there are any, one row of intervals."""
-    columns = [("Method", escaped(str(score.submission["name"])), "")]
+def score_latex(score: Score, benchmark: Benchmark, columns: str | None = None) -> str:
+    """The text to print: one row of scores and, if there are any, one row of intervals.
+
+    Args:
+        score: score to show.
+        benchmark: benchmark that the submission was scored against.
+        columns: which means of re-id to show: "plain", "macro" or "both"; None for plain on re-id alone
+            and macro otherwise.
+    """
+    chosen = columns or ("plain" if is_reid_alone(benchmark) else "macro")
+    cells = [("Method", escaped(str(score.submission["name"])), "")]
     ends = score.intervals
     for task in benchmark.tasks:
         if task.kind == RETRIEVAL:
             values = score.reid.values if score.reid else {}
-            for key, title in (("macro_map", "mAP"), ("macro_rank1", "R1")):
-                columns.append((title, percent(values.get(key)), span(ends.reid.get(key) if ends else None)))
+            for key in (*(FIELD_METRICS if chosen != "macro" else ()), *(MACRO if chosen != "plain" else ())):
+                title = metric_title(key).replace("Rank-", "R")
+                cells.append((title, percent(values.get(key)), span(ends.reid.get(key) if ends else None)))
         else:
             name = task.name
-            columns.append((name, percent(score.f1.get(name)), span(ends.f1.get(name) if ends else None)))
-    columns.append(("PIQ", percent(score.piq), span(ends.piq if ends else None)))
+            cells.append((name, percent(score.f1.get(name)), span(ends.f1.get(name) if ends else None)))
+    cells.append(("PIQ", percent(score.piq), span(ends.piq if ends else None)))
     title = printable(f"{score.benchmark['name']} {score.benchmark['version']}".strip())
     lines = [
         f"% {title}, per cent; fingerprint {score.benchmark['fingerprint']}",
-        rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(cells) - 1)}}}",
         r"\hline",
-        " & ".join(escaped(title) for title, _, _ in columns) + r" \\",
+        " & ".join(escaped(title) for title, _, _ in cells) + r" \\",
         r"\hline",
-        " & ".join(value for _, value, _ in columns) + r" \\",
+        " & ".join(value for _, value, _ in cells) + r" \\",
     ]
     if ends is not None:
-        lines.append(" & ".join(rf"\tiny {text}" if text else "" for _, _, text in columns) + r" \\")
+        lines.append(" & ".join(rf"\tiny {text}" if text else "" for _, _, text in cells) + r" \\")
     return "\n".join([*lines, r"\hline", r"\end{tabular}"]) + "\n"
 
 

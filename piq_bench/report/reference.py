@@ -32,6 +32,12 @@ class Reference:
     reid: Mapping[str, float]
     f1: Mapping[str, float]
 
+    def value(self, part: str, key: str) -> float | None:
+        """The score in a part of the score file: "piq", or one by name in "aspects", "reid" or "f1"."""
+        if part == "piq":
+            return self.piq
+        return {"aspects": self.aspects, "reid": self.reid, "f1": self.f1}[part].get(key)
+
 
 def reference_of(score: Score, path: Path | None) -> Reference | None:
     """Read the reference for a score.

@@ -19,6 +19,8 @@ METRIC_NAMES = {
     "rank20": "Rank-20",
     "minp": "mINP",
 }
+FIELD_METRICS = ("map", "rank1", "rank5", "rank10", "minp")  # what papers on re-id report, as means over queries
+MACRO_METRICS = ("macro_rank1", "macro_map")  # what PIQ takes, as means over people
 ATTRIBUTE_METRICS = ("accuracy", "mA", "precision", "recall", "F1", "mean AP")
 ATTRIBUTE_KEYS = (  # of AttributeScore.values, in the same order; balanced accuracy is mA of a single-label task
     ("accuracy",),
@@ -39,7 +41,14 @@ FEW_PEOPLE_TEXT = f"under {FEW_PEOPLE} people they are rough"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the main table; `level` is 0 for PIQ, 1 for an aspect, 2 for a task or a re-id metric."""
+    """One line of the main table.
+
+    Attributes:
+        level: 0 for the headline, 1 for an aspect, 2 for a task or a re-id metric.
+        name: title of the number.
+        value, interval, chance, majority: the number and what it is compared with; empty where that does not apply.
+        part, key: where the number is in a score: "piq" and "", or "aspects", "reid" or "f1" and its name there.
+    """
 
     level: int
     name: str
@@ -47,6 +56,8 @@ class Row:
     interval: str
     chance: str
     majority: str
+    part: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,15 +89,37 @@ def span(ends: Interval) -> str:
     return NOT_DEFINED if ends is None else f"{percent(ends[0])} - {percent(ends[1])}"
 
 
+def is_reid_alone(benchmark: Benchmark) -> bool:
+    """Whether re-id is the only task, so that the field's own numbers come first."""
+    return benchmark.retrieval_task is not None and not benchmark.classification_tasks
+
+
+def metric_title(key: str) -> str:
+    """The title of a re-id metric by its key in a score.
+
+    >>> metric_title("map"), metric_title("macro_rank1")
+    ('mAP', 'macro Rank-1')
+    """
+    name = key.removeprefix("macro_")
+    return METRIC_NAMES[name] if name == key else f"macro {METRIC_NAMES[name]}"
+
+
 def main_rows(score: Score, benchmark: Benchmark) -> list[Row]:
-    """The main table: PIQ, then each aspect with its tasks."""
+    """The main table: PIQ, then each aspect with its tasks; on re-id alone first what papers on re-id report."""
     ends = score.intervals
-    rows = [Row(0, "PIQ", percent(score.piq), span(ends.piq if ends else None), "", "")]
+    rows = []
+    if is_reid_alone(benchmark):
+        rows += [_reid_row(score, key, 0) for key in FIELD_METRICS]
+    rows.append(Row(0, "PIQ", percent(score.piq), span(ends.piq if ends else None), "", "", "piq"))
     for aspect, value in score.aspects.items():
-        rows.append(Row(1, aspect, percent(value), span(ends.aspects[aspect] if ends else None), "", ""))
+        interval = span(ends.aspects[aspect] if ends else None)
+        rows.append(Row(1, aspect, percent(value), interval, "", "", "aspects", aspect))
         for task in benchmark.tasks:
             if task.aspect == aspect:
-                rows += _retrieval_rows(score) if task.kind == RETRIEVAL else [_task_row(score, task.name)]
+                is_reid = task.kind == RETRIEVAL
+                rows += (
+                    [_reid_row(score, key, 2) for key in MACRO_METRICS] if is_reid else [_task_row(score, task.name)]
+                )
     return rows
 
 
@@ -201,14 +234,13 @@ def _task_row(score: Score, task: str) -> Row:
         span(ends.get(task)),
         percent(score.chance_f1.get(task)),
         percent(score.majority_f1.get(task)),
+        "f1",
+        task,
     )
 
 
-def _retrieval_rows(score: Score) -> list[Row]:
+def _reid_row(score: Score, key: str, level: int) -> Row:
     ends: Mapping[str, Interval] = score.intervals.reid if score.intervals else {}
     values = score.reid.values if score.reid else {}
-    chance = score.reid.chance if score.reid else {}
-    return [
-        Row(2, title, percent(values.get(key)), span(ends.get(key)), percent(chance.get(key)), "")
-        for key, title in (("macro_rank1", "macro Rank-1"), ("macro_map", "macro mAP"))
-    ]
+    chance = percent(score.reid.chance.get(key)) if score.reid and key in MACRO_METRICS else ""
+    return Row(level, metric_title(key), percent(values.get(key)), span(ends.get(key)), chance, "", "reid", key)

@@ -7,11 +7,14 @@ person, coloured by source), LTS_k over k, and the effect of the near-duplicate 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+import numpy as np
+
 from piq_bench import __version__
+from piq_bench.describe.group_examples import GroupExample, group_examples
 from piq_bench.describe.stats import PersonImages, Stats, images_by_source
 from piq_bench.errors import printable
 from piq_bench.metrics.longtail import lts
-from piq_bench.records import SPLITS, Benchmark
+from piq_bench.records import NO_IDENTITY, SPLITS, Benchmark
 from piq_bench.report.charts import (
     HEIGHT,
     WIDTH,
@@ -27,10 +30,13 @@ from piq_bench.report.charts import (
 )
 from piq_bench.report.html import render
 from piq_bench.report.stats_rows import Section, sections, shown_labels, summary
+from piq_bench.report.thumbnails import thumbnails, why_missing
 
 NAME = 60  # characters of an untrusted name
+ID = 120  # characters of the id of an image
 MOST_COLUMNS = 1000  # people drawn in a chart; more columns than pixels would only be slow
 MOST_SOURCES = 60  # sources with a colour of their own; the rest are grey
+FIRST_HUE = 215  # degrees
 GOLDEN_ANGLE = 137.508  # degrees between consecutive hues, which keeps neighbouring colours apart
 SHARES = tuple(Fraction(i, 50) for i in range(1, 51))  # k of the LTS curves
 LEVEL_COLUMNS = {  # key in the header of a groups file: title of the column
@@ -42,6 +48,11 @@ LEVEL_COLUMNS = {  # key in the header of a groups file: title of the column
     "gallery_excluded": "gallery images left out",
     "queries_lost": "queries without a positive",
 }
+LARGEST = "The groups with most images."
+DOUBTFUL = (
+    "Groups that may join unlike images: with several people or sources, or with hashes that differ in more bits than"
+    " the threshold allows for a pair. Look at them before you trust the grouping."
+)
 MOST_LEVELS = 64  # thresholds read from the header, which is untrusted
 
 
@@ -59,7 +70,11 @@ def stats_html(stats: Stats, benchmark: Benchmark) -> str:
     n_tasks = len(stats.labels)
     groups = tables.pop() if stats.groups is not None else None
     overview, labels = tables[: len(tables) - n_tasks], tables[len(tables) - n_tasks :]
-    people = [(split, *_people_chart(split, images_by_source(benchmark, split))) for split in SPLITS]
+    hues = _source_hues(benchmark)
+    people = [(split, *_people_chart(split, images_by_source(benchmark, split), hues)) for split in SPLITS]
+    largest, doubtful = group_examples(benchmark)
+    rows = [row for group in (*doubtful, *largest) for row in group.rows]
+    pictures = thumbnails(benchmark, rows)
     levels = _levels(benchmark)
     return render(
         "stats.html",
@@ -76,6 +91,12 @@ def stats_html(stats: Stats, benchmark: Benchmark) -> str:
         tasks=[(section, _shares(stats, task)) for section, task in zip(labels, stats.labels, strict=True)],
         splits=SPLITS,
         groups=groups,
+        examples=[
+            (title, note, [_example(group, benchmark, pictures) for group in chosen])
+            for title, note, chosen in (("Largest groups", LARGEST, largest), ("Doubtful groups", DOUBTFUL, doubtful))
+            if chosen
+        ],
+        no_pictures=why_missing(benchmark, rows, pictures),
         sweep=_sweep_table(levels) if levels else None,
         sweep_chart=_sweep_chart(levels, stats) if levels else None,
         version=__version__,
@@ -107,7 +128,16 @@ def _tails_chart(stats: Stats) -> Chart | None:
     )
 
 
-def _people_chart(split: str, people: PersonImages) -> tuple[Chart | None, int, int]:
+def _source_hues(benchmark: Benchmark) -> dict[str, int]:
+    """The hue of each source, the same in all charts; sources beyond the MOST_SOURCES with most images have none."""
+    if benchmark.source is None:
+        return {"": FIRST_HUE}
+    names, counts = np.unique(benchmark.source.astype(np.str_), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_SOURCES]
+    return {str(name): round(place * GOLDEN_ANGLE + FIRST_HUE) % 360 for place, name in enumerate(names[order])}
+
+
+def _people_chart(split: str, people: PersonImages, hues: Mapping[str, int]) -> tuple[Chart | None, int, int]:
     """Stacked columns of images by source, one column per person; also the number of columns and of people."""
     total = len(people.sizes)
     if not total:
@@ -119,21 +149,22 @@ def _people_chart(split: str, people: PersonImages) -> tuple[Chart | None, int, 
     gap = 0.15 * width if width > 3 else 0.0
     y = linear(0, people.sizes[0], HEIGHT)
     filled = [0] * total  # images stacked so far
-    boxes: dict[int, list[tuple[float, float, float, float]]] = {}
-    for source, name_counts in enumerate(people.counts):
-        kind = min(source, MOST_SOURCES)
-        for person, n_images in name_counts:
+    boxes: dict[str | None, list[tuple[float, float, float, float]]] = {}  # by source; None for those without a hue
+    for source, counts in zip(people.sources, people.counts, strict=True):
+        kind = source if source in hues else None
+        for person, n_images in counts:
             if person in column:
                 top = HEIGHT - y(filled[person] + n_images)
                 boxes.setdefault(kind, []).append((column[person] * width, top, width - gap, y(n_images)))
                 filled[person] += n_images
-    areas = []
-    for kind, rectangles_of_kind in boxes.items():
-        is_rest = kind == MOST_SOURCES
-        name = "other sources" if is_rest else printable(people.sources[kind] or "no source", 20)
-        areas.append(
-            Area(name, rectangles(rectangles_of_kind), None if is_rest else round(kind * GOLDEN_ANGLE + 215) % 360)
+    areas = [
+        Area(
+            "other sources" if kind is None else printable(kind or "no source", 20),
+            rectangles(own),
+            None if kind is None else hues[kind],
         )
+        for kind, own in boxes.items()
+    ]
     first = linear(0, len(drawn), WIDTH)
     return (
         Chart(
@@ -158,6 +189,24 @@ def _shares(stats: Stats, task: str) -> list[tuple[float, ...]]:
     bars: list[tuple[float, ...]] = [tuple(value / most if most else 0.0 for value in counts[name]) for name in shown]
     n_others = 1 + (by_split[0].empty is not None) + (len(shown) < len(counts))
     return bars + [()] * n_others
+
+
+def _example(group: GroupExample, benchmark: Benchmark, pictures: Mapping[int, str]) -> dict[str, object]:
+    """A group in words, and its images with id, person and source."""
+    parts = [f"{group.size:,} images"]
+    if group.people:
+        parts.append(f"{group.people} {'person' if group.people == 1 else 'people'}")
+    if group.sources is not None:
+        parts.append(f"{group.sources} source{'' if group.sources == 1 else 's'}")
+    if group.widest is not None:
+        parts.append(f"hashes that differ in up to {group.widest} bits")
+    images = []
+    for row in group.rows:
+        identity = int(benchmark.identity[row])
+        person = "unlabelled" if identity == NO_IDENTITY else printable(benchmark.identities[identity], NAME)
+        source = "" if benchmark.source is None else printable(benchmark.source[row], NAME)
+        images.append((printable(benchmark.images[row], ID), pictures.get(row), person, source))
+    return {"text": ", ".join(parts), "images": images, "left_out": group.size - len(images)}
 
 
 def _levels(benchmark: Benchmark) -> list[Mapping[str, int | None]]:

@@ -15,7 +15,7 @@ Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for I
 Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
@@ -25,7 +25,7 @@ import numpy as np
 from piq_bench.errors import BadUsage, Problem, printable, quoted
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.metrics.labels import macro_f1
-from piq_bench.records import Benchmark, BoolArray, FloatArray, Submission
+from piq_bench.records import CLASSIFICATION, Benchmark, BoolArray, FloatArray, Submission, Task
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
 from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, resamples
@@ -94,6 +94,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Person:
+    """The average precision of one person with both submissions; `identity` is an index into those of the benchmark."""
+
+    identity: int
+    first: float
+    second: float
+
+
+@dataclass(frozen=True)
 class Pair:
     """The comparison of two submissions.
 
@@ -102,12 +111,14 @@ class Pair:
         differences: one for each metric, in the order of a score.
         identities: people for whom the second has a higher, the same and a lower macro average precision; None
             without re-id.
+        people: average precision of each person with a scored query; empty without re-id.
     """
 
     first: int
     second: int
     differences: tuple[Difference, ...]
     identities: tuple[int, int, int] | None
+    people: tuple[Person, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,7 +209,13 @@ def compare(
         advance(1)
     adjusted = iter(holm([difference.p for _, _, _, differences in compared for difference in differences]))
     pairs = tuple(
-        Pair(first, second, tuple(replace(each, p_adjusted=next(adjusted)) for each in differences), identities)
+        Pair(
+            first,
+            second,
+            tuple(replace(each, p_adjusted=next(adjusted)) for each in differences),
+            identities,
+            _people(clusters, systems[first].reid, systems[second].reid),
+        )
         for first, second, identities, differences in compared
     )
     return Comparison(
@@ -254,7 +271,8 @@ def _differences(
     counts = [_side_by_side(system.labels, clusters.total) for system in both]
     scores = [_weighted(benchmark, *each, clusters.once) for each in zip(both, counts, strict=True)]
     first, second = ({name: float(values[0]) for name, values in each.items()} for each in scores)
-    names = [name for name in first if not np.isnan(first[name] + second[name])]
+    repeated = _repeated(benchmark, first)
+    names = [name for name in first if name not in repeated and not np.isnan(first[name] + second[name])]
 
     drawn: dict[str, list[FloatArray]] = {name: [] for name in names}
     for weights in resamples(clusters, n_resamples, seed, with_groups=bool(both[0].labels)):
@@ -297,6 +315,25 @@ def _differences(
             )
         )
     return found
+
+
+def _repeated(benchmark: Benchmark, found: Container[str]) -> set[str]:
+    """The metrics that are another metric under a second name; Holm's correction would count them twice.
+
+    An aspect of one classification task is that task's F1. If there is one aspect, PIQ is that aspect, and is kept.
+    """
+    tasks: dict[str, list[Task]] = {}
+    for task in benchmark.tasks:
+        tasks.setdefault(task.aspect, []).append(task)
+    repeated = set()
+    for aspect, members in tasks.items():
+        is_piq = len(tasks) == 1 and "piq" in found
+        is_one_f1 = len(members) == 1 and members[0].kind == CLASSIFICATION
+        if is_piq or is_one_f1:
+            repeated.add(f"aspects.{aspect}")
+        if is_piq and is_one_f1:
+            repeated.add(f"f1.{members[0].name}")
+    return repeated
 
 
 def _side_by_side(labels: Mapping[str, LabelTally], n_clusters: int) -> FloatArray:
@@ -376,3 +413,19 @@ def _identities(a: ReidTally | None, b: ReidTally | None) -> tuple[int, int, int
     gain = (b.total["map"] - a.total["map"])[has_query]
     higher, lower = int((gain > SAME).sum()), int((gain < -SAME).sum())
     return higher, gain.size - higher - lower, lower
+
+
+def _people(clusters: Clusters, a: ReidTally | None, b: ReidTally | None) -> tuple[Person, ...]:
+    if a is None or b is None:
+        return ()
+    return tuple(
+        Person(identity, first / n, second / n)
+        for identity, n, first, second in zip(
+            clusters.identity.tolist(),
+            a.n_queries.tolist(),
+            a.total["map"].tolist(),
+            b.total["map"].tolist(),
+            strict=True,
+        )
+        if n
+    )

@@ -16,9 +16,8 @@ from piq_bench.scoring.classify import describe_task
 from piq_bench.scoring.records import Interval, Intervals, Protocol, Score
 from piq_bench.scoring.reid import score_reid
 from piq_bench.scoring.tally import (
-    LabelTally,
+    LabelCounts,
     ReidTally,
-    f1_estimates,
     piq_estimates,
     point_estimate,
     point_estimates,
@@ -60,11 +59,12 @@ def score(
     """
     clusters = clusters_of(benchmark)
     label_tallies = tally_labels(benchmark, submission, clusters)
+    counts = LabelCounts(label_tallies)
     reid_tally, reid = None, None
     notes: list[str] = []
     if submission.has_retrieval and benchmark.retrieval_task is not None:
         reid_tally, reid, notes = score_reid(benchmark, submission, clusters, engine, ap=ap, advance=advance)
-    _, f1_values, aspects, piq = _estimate(benchmark, reid_tally, label_tallies, clusters.once)
+    _, f1_values, aspects, piq = _estimate(benchmark, reid_tally, counts, clusters.once)
     if reid is not None:
         notes = [*notes, *submission.notes, *_data_notes(benchmark)]
     if point_estimate(piq) is None:
@@ -73,7 +73,7 @@ def score(
         notes = [*notes, f"PIQ is not reported: {reason}"]
     intervals = earlier = None
     if n_resamples:
-        intervals, earlier = _intervals(benchmark, clusters, reid_tally, label_tallies, n_resamples, seed)
+        intervals, earlier = _intervals(benchmark, clusters, reid_tally, counts, n_resamples, seed)
     details = {
         task.name: describe_task(benchmark, submission, task, label_tallies[task.name])
         for task in benchmark.classification_tasks
@@ -117,10 +117,10 @@ def protocol_of(benchmark: Benchmark, *, ap: str) -> Protocol:
 
 
 def _estimate(
-    benchmark: Benchmark, reid: ReidTally | None, labels: Mapping[str, LabelTally], weights: FloatArray
+    benchmark: Benchmark, reid: ReidTally | None, labels: LabelCounts, weights: FloatArray
 ) -> tuple[Estimates, Estimates, Mapping[str, FloatArray | None], FloatArray | None]:
     reid_values = {} if reid is None else reid_estimates(reid, weights)
-    f1_values = f1_estimates(labels, weights)
+    f1_values = labels.f1(weights)
     return (reid_values, f1_values, *piq_estimates(benchmark, reid_values, f1_values))
 
 
@@ -128,13 +128,13 @@ def _intervals(
     benchmark: Benchmark,
     clusters: Clusters,
     reid: ReidTally | None,
-    labels: Mapping[str, LabelTally],
+    labels: LabelCounts,
     n_resamples: int,
     seed: int,
 ) -> tuple[Intervals, Intervals]:
     """The intervals, and those of earlier versions, from the same resamples."""
     drawn: dict[tuple[str, str], list[FloatArray]] = {}
-    for weights in resamples(clusters, n_resamples, seed, with_groups=bool(labels)):
+    for weights in resamples(clusters, n_resamples, seed, with_groups=bool(labels.tasks)):
         reid_values, f1_values, aspects, piq = _estimate(benchmark, reid, labels, weights)
         for part, values in (("reid", reid_values), ("f1", f1_values), ("aspects", aspects), ("piq", {"piq": piq})):
             for name, value in values.items():

@@ -7,8 +7,10 @@ values of queries are added from left to right.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from piq_bench.metrics.labels import macro_f1
 from piq_bench.metrics.piq import aspect_scores, piq, reid_score
@@ -17,6 +19,8 @@ from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, I
 from piq_bench.scoring.bootstrap import Clusters
 
 BLOCK_CLUSTERS = 1 << 13  # whose counts of all tasks are multiplied at a time
+MOST_BYTES = 1 << 28  # of counts side by side in memory
+EXACT = 2.0**24  # float32 holds all whole numbers up to this
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +96,43 @@ def reid_estimates(tally: ReidTally, weights: FloatArray) -> dict[str, FloatArra
     return estimates
 
 
-def f1_estimates(tallies: Mapping[str, LabelTally], weights: FloatArray) -> dict[str, FloatArray]:
-    """Macro F1 by task; shape (n_weightings,), NaN where no label occurs."""
-    parts = [part for tally in tallies.values() for part in (tally.hits, tally.predicted, tally.true)]
-    counts = iter(_weighted(parts, weights))
-    return {name: macro_f1(next(counts), next(counts), next(counts)) for name in tallies}
+class LabelCounts:
+    """All counts of all tasks side by side, so that one matrix product weights them."""
+
+    def __init__(self, tallies: Mapping[str, LabelTally]) -> None:
+        self.tasks = tuple(tallies)
+        self.parts = [part for tally in tallies.values() for part in (tally.hits, tally.predicted, tally.true)]
+        self.largest = max((float(part.sum(axis=0).max(initial=0.0)) for part in self.parts), default=0.0)
+        n_bytes = 4 * sum(part.size for part in self.parts)
+        self.whole = _side_by_side(self.parts, slice(None), np.float32) if 0 < n_bytes <= MOST_BYTES else None
+
+    def f1(self, weights: FloatArray) -> dict[str, FloatArray]:
+        """Macro F1 by task; shape (n_weightings,), NaN where no label occurs.
+
+        Args:
+            weights: shape (n_weightings, n_clusters); how often each cluster counts.
+        """
+        counts = iter(self._weighted(weights))
+        return {name: macro_f1(next(counts), next(counts), next(counts)) for name in self.tasks}
+
+    def _weighted(self, weights: FloatArray) -> list[FloatArray]:
+        """`weights @ part` for each part; sums of whole numbers below 2**24 are exact in float32, in any order."""
+        if not self.parts:
+            return []
+        if self.whole is not None and self.largest * float(weights.max(initial=0.0)) < EXACT:
+            total = (weights.astype(np.float32) @ self.whole).astype(np.float64)
+        else:
+            total = np.zeros((weights.shape[0], sum(part.shape[1] for part in self.parts)))
+            for first in range(0, weights.shape[1], BLOCK_CLUSTERS):
+                some = slice(first, first + BLOCK_CLUSTERS)
+                total += weights[:, some] @ _side_by_side(self.parts, some, np.float64)
+        return np.split(total, np.cumsum([part.shape[1] for part in self.parts])[:-1], axis=1)
+
+
+def _side_by_side(
+    parts: list[FloatArray], some: slice, dtype: type[np.float32] | type[np.float64]
+) -> NDArray[np.floating[Any]]:
+    return np.concatenate([part[some].astype(dtype, copy=False) for part in parts], axis=1)
 
 
 def piq_estimates(
@@ -118,18 +154,6 @@ def point_estimates(estimates: Mapping[str, FloatArray]) -> dict[str, float | No
 def point_estimate(estimate: FloatArray | None) -> float | None:
     """The first weighting's number; None where it is undefined."""
     return None if estimate is None or np.isnan(estimate[0]) else float(estimate[0])
-
-
-def _weighted(parts: list[FloatArray], weights: FloatArray) -> list[FloatArray]:
-    """`weights @ part` for each part, in few passes over the weights: parts are narrow, and weights are large."""
-    if not parts:
-        return []
-    ends = np.cumsum([part.shape[1] for part in parts])
-    total = np.zeros((weights.shape[0], ends[-1]))
-    for first in range(0, weights.shape[1], BLOCK_CLUSTERS):
-        some = slice(first, first + BLOCK_CLUSTERS)
-        total += weights[:, some] @ np.concatenate([part[some] for part in parts], axis=1)
-    return np.split(total, ends[:-1], axis=1)
 
 
 def _as_sets(truth: IntArray, predicted: IntArray | BoolArray, n_labels: int) -> tuple[BoolArray, BoolArray]:

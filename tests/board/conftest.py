@@ -27,6 +27,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     benchmark = board_builders.dataset(root / "tiny")
     entries = root / "submissions"
     board_builders.entry(entries / "good", benchmark, noise=0.3, external=True)
+    described = (entries / "good" / "metadata.toml").read_text(encoding="utf-8")
+    code = 'code = "https://example.org/code?a=1&b=%22"\n'
+    (entries / "good" / "metadata.toml").write_text(described.replace("[method]", f"{code}[method]"), encoding="utf-8")
+    (entries / "good" / "README.md").write_text("# good\n", encoding="utf-8")
     board_builders.entry(entries / "good-too", benchmark, noise=0.3, seed=1, name=HOSTILE)
     board_builders.entry(entries / "bad", benchmark, noise=2.5, seed=2, name="=cmd()")
     board_builders.entry(entries / "half", benchmark, noise=0.1, seed=3, partial=True)

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import board_builders
 import pytest
 from click.testing import CliRunner, Result
 
+from piq_bench.board.files import board_csv
 from piq_bench.board.rank import Board, build_boards
 from piq_bench.cli import load_command
 from piq_bench.read.dataset import read_benchmark
@@ -82,19 +84,36 @@ def test_tables_hold_every_number_at_full_precision(place: Path, board: Board) -
     assert r"\begin{tabular}" in (folder / "board.tex").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201"]
+)
+def test_a_formula_in_a_table_for_people_is_a_text(text: str, board: Board) -> None:
+    standing = board.standings[0]
+    metadata = standing.entry.metadata.model_copy(update={"name": text, "team": text})
+    score = {**standing.score, "aspects": {text: 0.5}}
+    changed = replace(standing, entry=replace(standing.entry, metadata=metadata), score=score)
+    head, row = csv.reader(io.StringIO(board_csv([replace(board, standings=(changed,))]), newline=""))
+    assert row[2:4] == [f"'{text}", f"'{text}"]
+    assert head[7] == f"'{text}"
+    assert float(row[6]) == standing.score["piq"]
+
+
 def test_an_entry_without_piq_is_listed_last_and_has_no_rank(place: Path) -> None:
-    ours = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8").split("## Published")[0]
+    ours = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
     last = [line for line in ours.splitlines() if line.startswith("| ")][-1]
     assert last.startswith("| - | [half](half/) | Team | - |")
 
 
-def test_the_papers_rows_stand_apart_without_a_rank(place: Path) -> None:
-    text = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
+def test_the_papers_rows_stand_apart_without_a_rank_and_only_beside_their_own_benchmark(place: Path) -> None:
+    assert "Published" not in (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
+    assert "Portrait250K" not in (place / "submissions" / "board" / "index.html").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
     ours, published = text.split("## Published results on another data set")
-    assert "fss-br-uncertainty" not in ours
+    assert "reference fss" in ours
+    assert "| fss" not in ours
     # PIQ and, of the paper's columns 0.351 0.536 | 0.823 0.685 0.444 0.650 | 0.561 0.530 | 0.340, the aspects
     numbers = "49.5 | 44.35 | 65.05 | 54.55 | 34.00 | 35.1 | 53.6 | 82.3 | 68.5 | 44.4 | 65.0 | 56.1 | 53.0 | 34.0"
-    assert f"| fss-br-uncertainty | {numbers} | FSS, HRNet\\-W32 | BR | uncertainty | random |" in published
+    assert f"| fss\\-br\\-uncertainty | {numbers} | FSS, HRNet\\-W32 | BR | uncertainty | random |" in published
     assert published.count("\n| ") == 10  # nine rows and their head
 
 
@@ -105,9 +124,15 @@ class Parts(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.links: list[str] = []
+        self.away: list[tuple[str, str]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        found = dict(attrs)
+        address = found.get("href") or ""
+        if tag == "a" and re.match("https?://", address):
+            self.away.append((address, found.get("rel") or ""))
+            return
         self.links += [value or "" for name, value in attrs if name in ("src", "href", "action", "data")]
         assert not [name for name, _ in attrs if name.startswith("on")]
 
@@ -118,13 +143,75 @@ def test_pages_load_nothing_and_a_hostile_name_stays_text(place: Path) -> None:
         parts = Parts()
         parts.feed(text)
         assert parts.tags.count("script") == (path.name == "index.html")
-        assert all(re.fullmatch(r"[a-z0-9-]+\.(html|csv|json|tex)", link) for link in parts.links)
+        own = r"[a-z0-9-]+\.(html|csv|json|tex)|\.\./[a-z0-9-]+/README\.md|#[a-z0-9-]+"
+        assert all(re.fullmatch(own, link) for link in parts.links)
+        away = [("https://example.org/code?a=1&b=%22", "noopener noreferrer nofollow")] if path.stem == "good" else []
+        assert parts.away == away
         assert "url(" not in text
         assert "default-src 'none'" in text
     assert "&lt;script&gt;document.title" in (place / "submissions" / "board" / "good-too.html").read_text("utf-8")
     markdown = (place / "submissions" / "leaderboard.md").read_text(encoding="utf-8")
     assert "\\<script\\>" in markdown
     assert not re.search(r"(?<!\\)<", markdown)
+
+
+def test_the_page_of_an_entry_is_its_score_page_with_neighbours_and_history(place: Path, board: Board) -> None:
+    folder = place / "submissions" / "board"
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
+    ids = [one.entry.id for one in board.standings]
+    for number, name in enumerate(ids):
+        for text in ("Where PIQ loses points", "Confusion matrices") if name != "half" else ("Scores", "Entry"):
+            assert text in pages[name]
+        above = f'Above: <a href="{ids[number - 1]}.html">' in pages[name]
+        below = f'Below: <a href="{ids[(number + 1) % 4]}.html">' in pages[name]
+        assert (above, below) == (number in (1, 2), number in (0, 1))  # an entry without PIQ has no neighbours
+        assert str(board.standings[number].score["protocol"]["digest"]) in pages[name]
+        assert "every compared claim holds and no copy was found" in pages[name]
+    assert '<a href="../good/README.md">README.md</a>' in pages["good"]
+    assert "README" not in pages["bad"]
+
+
+def test_both_neighbours_see_the_same_difference_with_the_sign_of_their_side(place: Path, board: Board) -> None:
+    first, second = (one.entry.id for one in board.standings[:2])
+    found = {}
+    for name, side in ((first, "Below"), (second, "Above")):
+        text = (place / "submissions" / "board" / f"{name}.html").read_text(encoding="utf-8")
+        table = text.split(f"{side}: <a")[1].split("</table>")[0]
+        found[name] = [re.findall(r"<td>([^<]*)</td>", row) for row in table.split("<tr>")[2:]]
+    assert len(found[first]) == len(found[second]) > 3
+    for upper, lower in zip(found[first], found[second], strict=True):
+        assert upper[:2] == lower[:2][::-1]
+        one, other = (float(row[2].rstrip("*")) for row in (upper, lower))
+        assert one == -other
+        assert abs(float(upper[0]) - float(upper[1]) - one) < 0.011  # both are rounded
+        ends = [float(end) for end in upper[3].split()]
+        assert ends == [-float(end) for end in reversed(lower[3].split())]
+        assert ends[0] <= one <= ends[1]
+
+
+def test_pages_show_no_more_than_the_result_discloses(place: Path, tmp_path: Path) -> None:
+    entries = tmp_path / "submissions"
+    for name in ("good", "bad"):
+        shutil.copytree(place / "submissions" / name, entries / name, ignore=shutil.ignore_patterns("result.json"))
+        options = ("--dataset", place / "tiny", "--bootstrap", 20, "--write", "--disclosure", "score")
+        assert call("grade", entries / name, *options).exit_code == 0
+    assert call("board", entries, "--dataset", place / "tiny").exit_code == 0
+    page = (entries / "board" / "good.html").read_text(encoding="utf-8")
+    assert "Neighbours on the leaderboard" in page
+    for hidden in ("p00", "female", "Confusion matrices", "Where PIQ loses points", "Average precision by person"):
+        assert hidden in (place / "submissions" / "board" / "good.html").read_text(encoding="utf-8")
+        assert hidden not in page
+
+
+def test_a_page_of_predictions_that_are_elsewhere_shows_its_result_alone(place: Path, entries: Path) -> None:
+    file = json.loads((entries / "bad" / "result.json").read_text(encoding="utf-8"))["score"]["file"]
+    (entries / "bad" / "submission.npz").unlink()
+    board_builders.refer(entries / "bad", sha256=file["sha256"], n_bytes=file["bytes"])
+    assert call("board", entries, "--dataset", place / "tiny").exit_code == 0
+    page = (entries / "board" / "bad.html").read_text(encoding="utf-8")
+    assert "The predictions of this entry are stored elsewhere" in page
+    assert "Confusion matrices" not in page
+    assert '<section id="history">' in page  # the markup of the parts is not escaped
 
 
 def test_entries_that_do_not_match_their_result_are_named(place: Path, entries: Path) -> None:

@@ -173,6 +173,18 @@ def test_a_written_result_is_recorded_beside_the_entries(tmp_path: Path) -> None
     assert (refused.decision, refused.reason) == ("refused", "submission: has the predictions of first")
 
 
+def test_probing_by_partial_and_refused_entries_uses_up_the_budget(tmp_path: Path) -> None:
+    """An entry that answers one task, and one whose claim does not hold, tell something: each counts as a scoring."""
+    benchmark = board_builders.dataset(tmp_path / "tiny")
+    partial = board_builders.entry(tmp_path / "all" / "part", benchmark, partial=True)
+    boasting = board_builders.entry(tmp_path / "all" / "boast", benchmark, claimed="[claimed]\npiq = 1.0\n", seed=1)
+    third = board_builders.entry(tmp_path / "all" / "third", benchmark, seed=2)
+    options = ("--dataset", tmp_path / "tiny", "--bootstrap", 10, "--budget", 2, "--ledger", tmp_path / "ledger.jsonl")
+    assert [call(entry, *options).exit_code for entry in (partial, boasting)] == [0, 5]
+    spent = call(third, *options)
+    assert (spent.exit_code, spent.stdout) == (6, "")
+
+
 def test_nothing_is_printed_or_written_if_the_ledger_was_edited(tmp_path: Path) -> None:
     benchmark = board_builders.dataset(tmp_path / "tiny")
     entry = board_builders.entry(tmp_path / "all" / "first", benchmark)
@@ -188,10 +200,69 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for options, message in (
         (["x", "--ladder"], "--ladder needs a ledger"),
         (["x", "--budget", 3], "--budget needs a ledger"),
-        (["x", "--ladder", "--write"], "would publish what --ladder keeps back"),
         (["--base", "a", "--head", "b", "--fetch"], "nothing is fetched for a pull request"),
         (["x", "--ladder", "--bootstrap", 0, "--ledger", tmp_path / "l"], "it needs --bootstrap"),
     ):
         done = call(*options)
         assert done.exit_code == 2
         assert message in " ".join(done.stderr.split())
+
+
+def test_a_written_ladder_publishes_the_ledger_alone_and_its_page_reveals_the_rest_at_the_end(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    benchmark = board_builders.dataset(tmp_path / "tiny")
+    entries, kept = tmp_path / "all", tmp_path / "private"
+    kept.mkdir()
+    hidden = ("--dataset", tmp_path / "tiny", "--bootstrap", 50)
+    for name, noise in {"bad": 2.5, "good": 0.3, "worse": 3.0}.items():
+        board_builders.entry(entries / name, benchmark, noise=noise, claimed="[claimed]\npiq = 1.0\n")
+    before = {path: path.read_bytes() for path in entries.rglob("*") if path.is_file()}
+    for name in ("bad", "good", "worse"):
+        done = call(entries / name, *hidden, "--ladder", "--write", "--budget", 9, "--out", kept / f"{name}.json")
+        assert done.exit_code == 0, done.output
+    published = {path: path.read_bytes() for path in entries.rglob("*") if path.is_file() and path not in before}
+    assert [path.name for path in published] == ["ledger.jsonl"]
+    scores = {path.stem: json.loads(path.read_text(encoding="utf-8"))["score"] for path in kept.iterdir()}
+    board = CliRunner().invoke(load_command("board"), [str(entries), *map(str, hidden[:2])])
+    assert board.exit_code == 0, board.output
+    texts = [path for path in entries.rglob("*") if path.is_file() and path.suffix != ".npz"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in texts)
+    for name in ("bad", "worse"):  # the best is public; nothing of the others is
+        for part in (scores[name]["aspects"], scores[name]["f1"], {"piq": scores[name]["piq"]}):
+            for value in part.values():
+                assert f"{100 * value:.2f}" not in text
+                assert len(repr(value)) < 8 or repr(value)[:8] not in text
+    page = (entries / "board" / "ladder.html").read_text(encoding="utf-8")
+    best = read_ledger(entries / "ledger.jsonl")[-1].best
+    assert best is not None
+    assert f'<span class="big">{100 * best:.1f}</span>' in page
+    assert page.count("kept back</td>") == 3
+    assert "3 attempts; 3 scorings count for the budget. The scores of 3 attempts are kept back." in page
+    table = page.split("Attempts in order")[1]
+    assert sorted(scores, key=lambda name: table.index(f"<bdi>{name}</bdi>")) == ["bad", "good", "worse"]
+    assert not (entries / "board" / "good.html").exists()
+    assert "Ladder: tiny 1" in (entries / "leaderboard.md").read_text(encoding="utf-8")
+
+    for name in ("bad", "good", "worse"):  # the end: claims hold here, since no author knows the labels
+        metadata = entries / name / "metadata.toml"
+        metadata.write_text(metadata.read_text(encoding="utf-8").split("[claimed]")[0], encoding="utf-8")
+        assert call(entries / name, *hidden, "--write", "--disclosure", "score").exit_code == 0
+    board = CliRunner().invoke(load_command("board"), [str(entries), *map(str, hidden[:2])])
+    assert board.exit_code == 0, board.output
+    page = (entries / "board" / "ladder.html").read_text(encoding="utf-8")
+    assert "Every score is revealed." in page
+    for name, score in scores.items():
+        assert f'<a href="{name}.html">' in page
+        assert f"<td>{100 * score['piq']:.2f}</td>" in page
+
+
+def test_under_the_ladder_the_whole_result_never_lands_in_the_folder_that_is_published(tmp_path: Path) -> None:
+    benchmark = board_builders.dataset(tmp_path / "tiny")
+    entry = board_builders.entry(tmp_path / "all" / "good", benchmark)
+    for place in ("all/good/result.json", "all/good.json", "all/other/../x.json"):
+        (tmp_path / "all" / "other").mkdir(exist_ok=True)
+        done = call(entry, "--dataset", tmp_path / "tiny", "--ladder", "--write", "--out", tmp_path / place)
+        assert done.exit_code == 2, done.output
+        assert "would publish what --ladder keeps back" in done.stderr
+        assert not (tmp_path / place).exists()
+    assert not (tmp_path / "all" / "ledger.jsonl").exists()

@@ -239,6 +239,68 @@ def test_a_branch_that_does_anything_else_is_refused(
     assert message in str(refused.value)
 
 
+def raw_commit(place: Path, entries: list[tuple[str, str]]) -> str:
+    """A commit whose folder of the new entry is a tree of git with any modes and names, as no work tree could have."""
+    blob = git(place, "hash-object", "-w", "tool.py")
+    raw = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(blob) for mode, name in entries)
+    tree = subprocess.run(
+        ["git", "-C", str(place), "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
+        input=raw,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    above = git(place, "ls-tree", "HEAD:submissions") + f"\n040000 tree {tree.strip()}\tsecond"
+    submissions = subprocess.run(
+        ["git", "-C", str(place), "mktree", "--missing"], input=above, capture_output=True, check=True, text=True
+    ).stdout.strip()
+    rest = [line for line in git(place, "ls-tree", "HEAD").splitlines() if not line.endswith("\tsubmissions")]
+    top = subprocess.run(
+        ["git", "-C", str(place), "mktree"],
+        input="\n".join([*rest, f"040000 tree {submissions}\tsubmissions"]),
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.strip()
+    return git(place, "commit-tree", top, "-p", "HEAD", "-m", "odd")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("120000", "README.md")],
+        [("160000", "README.md")],
+        [("100755", "README.md")],
+        [("140000", "README.md")],
+        [("0", "README.md")],
+        [("777777", "README.md")],
+        [("100644", "../../../out.md")],
+        [("100644", "..")],
+        [("100644", ".git")],
+        [("100644", "a/README.md")],
+        [("100644", "")],
+        [("100644", "README.md"), ("100644", "README.md")],
+    ],
+    ids=lambda entries: " ".join(f"{mode} {name}" for mode, name in entries),
+)
+def test_trees_with_odd_modes_and_names_are_refused(
+    entries: list[tuple[str, str]], repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    head = raw_commit(repository, entries)
+    with pytest.raises((BadSubmission, BadUsage)):
+        arrived_entry(repository, "main", head, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*"))
+
+
+@pytest.mark.parametrize("mode", ["100664", "100600", "0100644"])
+def test_other_spellings_of_a_plain_file_become_a_plain_file(mode: str, repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    entry = arrived_entry(repository, "main", raw_commit(repository, [(mode, "README.md")]), tmp_path / "out")
+    (path,) = (one for one in entry.rglob("*"))
+    assert path.read_text(encoding="utf-8") == "print()\n"
+    assert path.stat().st_mode & 0o111 == 0
+
+
 def test_a_branch_of_thousands_of_files_gets_a_short_message(repository: Path, tmp_path: Path) -> None:
     for number in range(3000):
         (repository / f"{number}.txt").write_text("", encoding="utf-8")

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import io
+import socket
 import urllib.request
 from pathlib import Path
 from time import sleep
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from piq_bench.board import reference
+from piq_bench.board.addresses import OnlyHttps
 from piq_bench.board.entries import read_entry
 from piq_bench.board.reference import Reference, fetch, read_reference
 from piq_bench.cli import load_command
@@ -87,12 +89,91 @@ def test_a_download_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 
 def test_redirects_are_followed_to_https_only() -> None:
-    follow = reference._OnlyHttps()
+    follow = OnlyHttps()
     request = urllib.request.Request("https://example.org/a.npz")
     for address in ("http://example.org/a.npz", "file:///etc/passwd", "ftp://example.org/a"):
         with pytest.raises(ValueError, match="which is not https"):
             follow.redirect_request(request, None, 302, "Found", {}, address)
+    for address in ("https://127.0.0.1/a", "https://metadata.google.internal/a", "https://[fd00::1]/a"):
+        with pytest.raises(ValueError, match="not a host of the public internet"):
+            follow.redirect_request(request, None, 302, "Found", {}, address)
     assert follow.redirect_request(request, None, 302, "Found", {}, "https://example.com/b") is not None
+
+
+LOCAL = (
+    *(
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+    ),
+    *("100.64.0.1", "224.0.0.1", "255.255.255.255", "[::1]", "[::]", "[fd00::1]", "[fe80::1]", "[::ffff:10.0.0.1]"),
+    *("[2002:7f00:1::]", "[ff02::1]", "localhost", "LOCALHOST.", "a.localhost", "printer", "nas.local"),
+    *("metadata.google.internal", "router.lan", "router.home.arpa", "\N{FULLWIDTH DIGIT ONE}27.0.0.1"),
+)
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_a_reference_to_a_local_address_is_refused(host: str, tmp_path: Path) -> None:
+    path = tmp_path / "submission.ref.toml"
+    lines = ['schema = "piq-bench/reference/1"', f'url = "https://{host}/a.npz"', f'sha256 = "{"0" * 64}"', "bytes = 1"]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(BadSubmission, match="an address of the public internet, not a local one"):
+        read_reference(path)
+
+
+def test_references_to_public_addresses_are_read(tmp_path: Path) -> None:
+    for host in (
+        "example.org",
+        "93.184.215.14",
+        "[2606:2800:220:1::1]",
+        "b\u00fccher.example",
+        "my.localhost.example.org",
+    ):
+        path = tmp_path / "submission.ref.toml"
+        url = f"https://{host}/a.npz"
+        lines = ['schema = "piq-bench/reference/1"', f'url = "{url}"', f'sha256 = "{"0" * 64}"', "bytes = 1"]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        assert read_reference(path).url.path == "/a.npz"
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["93.184.215.14", "10.0.0.1"], ["::ffff:169.254.169.254"]])
+def test_a_public_name_that_leads_to_a_local_address_is_not_connected_to(
+    addresses: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def resolved(host: str, port: int, **options: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    def connected(*arguments: object) -> None:
+        raise AssertionError(f"a connection to {arguments}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    monkeypatch.setattr(socket, "create_connection", connected)
+    monkeypatch.setattr(urllib.request, "getproxies", dict)
+    with pytest.raises(BadSubmission, match="which is not public"):
+        fetch(reference_to(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_address_that_was_checked_is_connected_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    places = []
+
+    def connected(place: tuple[str, int], *options: object) -> None:
+        places.append(place)
+        raise ConnectionRefusedError("nobody answers")
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: found)
+    monkeypatch.setattr(socket, "create_connection", connected)
+    monkeypatch.setattr(urllib.request, "getproxies", dict)
+    with pytest.raises(BadSubmission, match="nobody answers"):
+        fetch(reference_to(), tmp_path)
+    assert places == [("93.184.215.14", 443)]
 
 
 @pytest.mark.parametrize(

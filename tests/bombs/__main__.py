@@ -28,6 +28,7 @@ def main(names: list[str]) -> int:
     import PIL.Image
 
     import piq_bench.board.pull_request
+    import piq_bench.convert.source
     import piq_bench.read.dataset
     import piq_bench.read.submission
     import piq_bench.read.upload  # noqa: F401
@@ -42,7 +43,7 @@ def measured(name: str, bomb: Bomb) -> bool:
     """Build and read one bomb, print its size, time and memory, and say whether the promise is kept."""
     folder = Path(tempfile.mkdtemp(prefix="bomb-"))
     try:
-        built = in_child(lambda: bomb(folder))
+        built = in_child(lambda: bomb(folder), 10 * GIVE_UP)
         n_bytes = size(folder)
         end, seconds, megabytes = in_child(lambda: read(folder)) if built[0] == "read" else built
     finally:
@@ -55,7 +56,7 @@ def measured(name: str, bomb: Bomb) -> bool:
     return kept
 
 
-def in_child(call: Callable[[], object]) -> tuple[str, float, int]:
+def in_child(call: Callable[[], object], give_up: int = GIVE_UP) -> tuple[str, float, int]:
     """Run a call in a child of this process: how it ended, its seconds, and the peak of its memory in MB.
 
     The memory is that of the child and of the largest process that it started.
@@ -64,7 +65,7 @@ def in_child(call: Callable[[], object]) -> tuple[str, float, int]:
     start = time.perf_counter()
     child = os.fork()
     if child == 0:
-        signal.alarm(GIVE_UP)
+        signal.alarm(give_up)
         os.write(writing, how_it_ends(call).encode())
         os._exit(0)
     os.close(writing)

@@ -5,12 +5,13 @@ A bomb is a function of an empty folder, into which it writes. `read` reads what
 
 import io
 import itertools
+import json
 import string
 import struct
 import subprocess
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ def read(folder: Path) -> None:
         Unreadable: if it is a picture that is refused.
     """
     from piq_bench.board.pull_request import arrived_entry
+    from piq_bench.convert.source import read_features
     from piq_bench.images.decode import decode, strict_decoding
     from piq_bench.images.lanczos import shrink
     from piq_bench.read.dataset import inspect_dataset, read_benchmark
@@ -44,6 +46,8 @@ def read(folder: Path) -> None:
         find_submission(files["upload.zip"], folder)
     elif ".git" in files:
         arrived_entry(folder, "master", "b", folder / "entry")
+    elif names := [name for name in files if name.startswith("features.")]:
+        read_features(files[names[0]])
     elif names := [name for name in files if name.startswith("submission.")]:
         read_submission(files[names[0]], read_benchmark(folder), partial=True)
     else:
@@ -73,10 +77,11 @@ def data_set(folder: Path, toml: str, table: str = "image,split\na.jpg,query\nb.
         (folder / "annotations.csv").write_text(table, encoding="utf-8")
 
 
-def submission(folder: Path, name: str, toml: str = HEAD + REID) -> Path:
+def submission(folder: Path, name: str, toml: str = HEAD + REID, tasks: Sequence[str] = ()) -> Path:
     """Writes a benchmark of N_IMAGES images; gives where the submission goes."""
-    rows = "".join(f"{row:04}.jpg,{('query', 'gallery')[row % 2]},{row // 2}\n" for row in range(N_IMAGES))
-    data_set(folder, toml, f"image,split,identity\n{rows}")
+    labels = ",x" * len(tasks)
+    rows = "".join(f"{row:04}.jpg,{('query', 'gallery')[row % 2]},{row // 2}{labels}\n" for row in range(N_IMAGES))
+    data_set(folder, toml, ",".join(["image", "split", "identity", *tasks]) + f"\n{rows}")
     return folder / name
 
 
@@ -122,9 +127,23 @@ def many_columns(folder: Path) -> None:
 
 
 def many_labels_of_many_images(folder: Path) -> None:
-    """7,000 labels of a task that takes several, and 4,000 images: 28 million decisions."""
-    rows = "".join(f"{row},query,{word}\n" for row, word in enumerate(itertools.islice(words(), 4_000)))
-    data_set(folder, HEAD + MARKS % listed(7_000), f"image,split,marks\n{rows}")
+    """4,096 labels of a task that takes several, and 5,000 images: 20 million decisions."""
+    rows = "".join(f"{row},query,{word}\n" for row, word in enumerate(itertools.islice(words(), 5_000)))
+    data_set(folder, HEAD + MARKS % listed(4_096), f"image,split,marks\n{rows}")
+
+
+def labels_of_few_images(folder: Path) -> None:
+    """4,096 labels, and as many of them in each of four cells as fit."""
+    cell = "|".join(itertools.islice(words(), 4_096))
+    rows = "".join(f"{row},train,{cell}\n" for row in range(4))
+    data_set(folder, HEAD + MARKS % listed(4_096), f"image,split,marks\n{rows}")
+
+
+def many_unused_columns(folder: Path) -> None:
+    """998 columns that no task has, and 500 tasks whose columns are missing."""
+    names = list(itertools.islice(words(), 1_498))
+    tasks = "".join(f'[tasks.{word}]\naspect="a"\nlabels=["x","y"]\n' for word in names[:500])
+    data_set(folder, HEAD + tasks, ",".join(["image", "split", *names[500:]]) + "\na.jpg,query" + "," * 998)
 
 
 def many_wrong_labels(folder: Path) -> None:
@@ -197,14 +216,95 @@ def constant_embedding(folder: Path) -> None:
 
 
 def wide_texts_in_submission(folder: Path) -> None:
-    """A submission with one label of 1,024 letters, in each of its rows."""
+    """A submission with one label of 1,024 letters, in each of its rows, for 20 tasks."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tasks = "".join(f'[tasks.t{number}]\naspect = "a"\nlabels = ["x", "y"]\n' for number in range(100))
-    path = submission(folder, "submission.parquet", HEAD + tasks)
-    table = pa.table({"image": image_ids()} | {f"t{number}": ["x" * 1024] * N_IMAGES for number in range(100)})
+    names = [f"t{number}" for number in range(20)]
+    tasks = "".join(f'[tasks.{name}]\naspect = "a"\nlabels = ["x", "y"]\n' for name in names)
+    path = submission(folder, "submission.parquet", HEAD + tasks, names)
+    table = pa.table({"image": image_ids()} | dict.fromkeys(names, ["x" * 1024] * N_IMAGES))
     pq.write_table(table, path, compression="zstd")
+
+
+def table_of_lies(folder: Path) -> None:
+    """Annotations of 100 million rows, of which the footer says that they are 100."""
+    parquet_table(folder, ["image", "split"], 100_000_000)
+    say_less(folder / "annotations.parquet", 100_000_000)
+
+
+def embedding_of_lies(folder: Path) -> None:
+    """A submission of 4,000 x 65,536 equal numbers, of whose pages the footer says that they are small."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = submission(folder, "submission.parquet")
+    values = pa.array(np.ones(N_IMAGES * 8_000, np.float16))
+    table = pa.table({"image": image_ids(), "embedding": pa.FixedSizeListArray.from_arrays(values, 8_000)})
+    pq.write_table(table, path, compression="zstd")
+    say_less(path, N_IMAGES * 8_000)
+
+
+def say_less(path: Path, most: int) -> None:
+    """Makes the footer of a Parquet file say 100 wherever it says `most` or up to 10% more or 99% less."""
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    text = content[footer:-8]
+    for number in sizes_in(path, most):
+        old = varint(2 * number)
+        new = bytearray(varint(200).ljust(len(old), b"\0"))
+        for place in range(len(old) - 1):
+            new[place] |= 128  # a number may have leading zeros
+        text = text.replace(old, bytes(new))
+    path.write_bytes(content[:footer] + text + content[-8:])
+
+
+def sizes_in(path: Path, most: int) -> list[int]:
+    """The large numbers in a footer."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(path)
+    found = {metadata.num_rows}
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        found |= {group.num_rows, group.total_byte_size}
+        for chunk in map(group.column, range(group.num_columns)):
+            found |= {chunk.num_values, chunk.total_uncompressed_size}
+    return sorted(number for number in found if number > most // 100)
+
+
+def varint(number: int) -> bytes:
+    """A whole number as Thrift writes it."""
+    parts = []
+    while number > 127:
+        parts.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*parts, number])
+
+
+def shared_prefixes(folder: Path) -> None:
+    """Annotations of 3,000 texts of 100 kB, each of which is said to begin like the one before."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = pa.array([f"{'a' * 100_000}{number}" for number in range(3_000)])
+    options = {"compression": "zstd", "use_dictionary": False, "column_encoding": {"image": "DELTA_BYTE_ARRAY"}}
+    pq.write_table(pa.table({"image": texts}), folder / "annotations.parquet", **options)
+    data_set(folder, HEAD + REID, "")
+
+
+def row_groups_of_one_page(folder: Path) -> None:
+    """Annotations of 400 row groups, whose pages of 16 MB unpack one after the other."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"image": pa.array(["a" * (1 << 24)])})
+    with pq.ParquetWriter(
+        folder / "annotations.parquet", table.schema, compression="zstd", write_statistics=False, use_dictionary=False
+    ) as file:
+        for _ in range(60):
+            file.write_table(table)
+    say_less(folder / "annotations.parquet", 1 << 24)
+    data_set(folder, HEAD + REID, "")
 
 
 # Zip
@@ -250,6 +350,88 @@ def nested_meta(folder: Path) -> None:
     """A meta of 60,000 brackets."""
     path = submission(folder, "submission.npz")
     np.savez_compressed(path, image=np.array(image_ids()), meta=np.array("[" * 60_000))
+
+
+# Features for `piq convert`
+
+
+def mat_of_zeros(folder: Path) -> None:
+    """A MATLAB file of 80 MB of zeros, packed."""
+    from scipy.io import savemat
+
+    savemat(folder / "features.mat", {"features": np.zeros((10_000, 1_000))}, do_compression=True)
+
+
+def mat_of_cells(folder: Path) -> None:
+    """A MATLAB file of 400,000 cells without content, each of which becomes an array."""
+    from scipy.io import savemat
+
+    names = np.empty((1, 400_000), dtype=object)
+    names[:] = ""
+    savemat(folder / "features.mat", {"features": np.zeros((2, 2)), "names": names}, do_compression=True)
+
+
+def shared_tensors(folder: Path) -> None:
+    """A safetensors file of 700 tensors that share 40 kB."""
+    entry = {"dtype": "F16", "shape": [100, 200], "data_offsets": [0, 40_000]}
+    header = json.dumps({f"t{number}": entry for number in range(700)}, separators=(",", ":")).encode()
+    (folder / "features.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(40_000))
+
+
+def torch_file(folder: Path, content: object) -> None:
+    """Writes a file of torch.save."""
+    import torch
+
+    torch.save(content, folder / "features.pt")
+
+
+def expanded_tensor(folder: Path) -> None:
+    """A torch file of one number, which is said to be 7 GB of them."""
+    import torch
+
+    torch_file(folder, {"features": torch.zeros(1).expand(1_000_000, 1_750)})
+
+
+def expanded_tensors(folder: Path) -> None:
+    """A torch file of one number, which is said to be 100 times 14 MB of them."""
+    import torch
+
+    number = torch.zeros(1)
+    torch_file(folder, {f"features{place}": number.expand(3_500, 1_000) for place in range(100)})
+
+
+def nested_keys(folder: Path) -> None:
+    """A torch file with a key of 40 pairs within pairs, of which a hash takes hours.
+
+    It is filled up to 2 kB, as torch alone takes more than a file of 1 kB may: 290 MB and 4 s.
+    """
+    import torch
+
+    path = folder / "features.pt"
+    torch.save({"features": torch.zeros(1)}, path)
+    pairs = b"](" + b")q\x01" + b"h\x01h\x01\x86q\x01" * 40 + b"e" + b"}h\x01"
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename: archive.read(member) for member in archive.infolist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.comment = bytes(1_000)
+        for name, data in members.items():
+            archive.writestr(name, b"\x80\x02" + pairs + b"K\x01s." if name.endswith("data.pkl") else data)
+
+
+def object_array(folder: Path) -> None:
+    """A .npy file of Python objects."""
+    np.save(folder / "features.npy", np.array([{}] * 20_000, dtype=object), allow_pickle=True)
+
+
+def nested_pickle(folder: Path) -> None:
+    """A pickle of lists within lists."""
+    (folder / "features.pkl").write_bytes(b"\x80\x04" + b"]" * 50_000 + b"a" * 49_999 + b".")
+
+
+def wide_frame(folder: Path) -> None:
+    """A table of 16,000 columns in one row."""
+    columns = [str(number) for number in range(16_000)]
+    (folder / "features.csv").write_text(",".join(["path", *columns]) + "\na" + ",1" * 16_000 + "\n", encoding="utf-8")
 
 
 # Pictures
@@ -365,6 +547,8 @@ BOMBS: dict[str, Bomb] = {
         many_unknown_keys,
         many_columns,
         many_labels_of_many_images,
+        labels_of_few_images,
+        many_unused_columns,
         many_wrong_labels,
         many_wrong_splits,
         constant_table,
@@ -373,12 +557,25 @@ BOMBS: dict[str, Bomb] = {
         long_texts_in_table,
         constant_embedding,
         wide_texts_in_submission,
+        table_of_lies,
+        embedding_of_lies,
+        shared_prefixes,
+        row_groups_of_one_page,
         long_names_in_zip,
         litter_in_zip,
         zeros_in_zip,
         wide_bytes_in_zip,
         nested_header,
         nested_meta,
+        mat_of_zeros,
+        mat_of_cells,
+        shared_tensors,
+        expanded_tensor,
+        expanded_tensors,
+        nested_keys,
+        object_array,
+        nested_pickle,
+        wide_frame,
         gif,
         webp,
         largest_webp,

@@ -268,3 +268,11 @@ def test_help_imports_nothing_heavy() -> None:
     code += "try: piq_score()\nfinally: print({'numpy', 'pandas', 'scipy', 'rich', 'pyarrow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
+
+
+def test_columns_are_chosen_in_latex_and_markdown_alone(dataset: Path, submission: Path) -> None:
+    refused = run(submission, "--dataset", dataset, "--columns", "plain")
+    assert refused.exit_code == 2
+    assert "--format latex" in refused.stderr
+    shown = run(submission, "--dataset", dataset, "--columns", "both", "--format", "latex", "--bootstrap", "0").stdout
+    assert "& mAP & R1 & R5 & R10 & mINP & macro mAP & macro R1 &" in shown

@@ -57,7 +57,7 @@ def test_what_was_built_is_a_data_set(small: Path) -> None:
     for image in benchmark.images:
         with Image.open(small / "images" / image) as drawn:
             assert (drawn.size, drawn.mode, drawn.format) == ((128, 256), "RGB", "JPEG")
-    assert len(files_of(small)) == MIN_IMAGES + 3
+    assert len(files_of(small)) == MIN_IMAGES + 4  # two for the groups
 
 
 def test_processes_and_repetition_change_no_byte(small: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_the_bundled_hashes_are_those_of_the_images(tmp_path: Path) -> None:
 
 def test_the_bundle_is_complete_small_and_free_of_images() -> None:
     files = sorted(file.name for file in BUNDLED.iterdir())
-    assert files == ["annotations.csv", "benchmark.toml", "groups.csv"]
+    assert files == ["annotations.csv", "benchmark.toml", "groups.csv", "published.toml"]
     assert sum((BUNDLED / name).stat().st_size for name in files) < 500_000
 
 

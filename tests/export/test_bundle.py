@@ -13,14 +13,12 @@ from group_builders import balanced_hashes, hashed_of
 
 from piq_bench.cli import load_command
 from piq_bench.errors import BadDataset, BadInput, BadUsage
-from piq_bench.export import bundle
 from piq_bench.export.bundle import (
     Plan,
     kit_files,
     make_plan,
     page_values,
     reference_files,
-    requirements,
     write_file,
     write_folder,
     zipped,
@@ -220,12 +218,6 @@ def test_the_order_of_files_does_not_matter() -> None:
     assert zipped({"a": b"1", "b": b"2"}) == zipped({"b": b"2", "a": b"1"})
 
 
-def test_requirements_are_exact() -> None:
-    lines = requirements().splitlines()
-    assert all(line.count("==") == 1 for line in lines)
-    assert {"numpy", "numba", "jinja2"} <= {line.split("==")[0] for line in lines}
-
-
 def test_files_are_replaced_only_by_force(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write_file(path, b"1", force=False)
@@ -252,12 +244,6 @@ def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_folder(tmp_path / "out", {"a": b"1", "b": "no bytes"}, force=False, mark="a")  # type: ignore[dict-item]
     assert not list(tmp_path.iterdir())
-
-
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "PAGE_LIBRARY", "no-such-distribution")
-    with pytest.raises(BadUsage, match="no-such-distribution"):
-        requirements()
 
 
 def test_a_broken_data_set_is_refused(tmp_path: Path) -> None:

@@ -10,21 +10,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import numpy as np
-from fuzz import samples
+from fuzz import boards, data_sets, samples
 from fuzz.arrays import archive, npy
 from fuzz.toml_files import changed_toml
 from fuzz.values import changed_bytes, changed_json, json_bytes, some_text
+from unpacking_here import unpack_here
 
 from piq_bench.board.ledger import read_ledger
 from piq_bench.board.metadata import read_metadata
 from piq_bench.board.reference import read_reference
 from piq_bench.board.result import read_result
 from piq_bench.cli.compare import read_origin
-from piq_bench.convert.names import read_names
 from piq_bench.convert.safetensors import read_safetensors
 from piq_bench.errors import BadSubmission
 from piq_bench.group.cache import Cache
@@ -48,10 +50,17 @@ N_RESULTS = 4  # lines of the ledger that are changed
 
 @dataclass(frozen=True)
 class Reader:
-    """How an input of a reader is made, and how it is read."""
+    """How an input of a reader is made, and how it is read.
+
+    Attributes:
+        make: makes the files of an input.
+        read: reads them from a folder.
+        may_crash: whether the product reads such files in a process of its own, whose crash it takes for a refusal.
+    """
 
     make: Callable[[Random], Files]
     read: Callable[[Path], object]
+    may_crash: bool = False
 
 
 @cache
@@ -175,7 +184,9 @@ def make_groups(draw: Random) -> Files:
 
 
 def read_dataset(folder: Path) -> None:
-    for note in inspect_dataset(folder).notes:
+    with patch("piq_bench.read.table.unpack_apart", unpack_here):
+        notes = inspect_dataset(folder).notes
+    for note in notes:
         str(BadSubmission("notes", [note])).encode()
 
 
@@ -259,6 +270,7 @@ READERS = {
     "Parquet submission": Reader(
         lambda draw: {"entry.parquet": changed_parquet(draw, "submission")},
         lambda folder: unpack(folder / "entry.parquet", _limits(benchmark(folder.parent))),
+        may_crash=True,
     ),
     "annotations": Reader(make_annotations, read_dataset),
     "Parquet annotations": Reader(make_parquet_annotations, read_dataset),
@@ -286,9 +298,14 @@ READERS = {
     "picture": Reader(lambda draw: {"picture": changed_bytes(draw, draw.choice(pictures()))}, read_picture),
     "hashing cache": Reader(make_cache, read_cache),
     "safetensors": Reader(make_safetensors, lambda folder: read_safetensors(folder / "features.safetensors")),
-    "list of names": Reader(
-        lambda draw: {"names.json": json_bytes(draw, changed_json(draw, samples.IMAGES))},
-        lambda folder: read_names(folder / "names.json"),
-    ),
+    "list of names": Reader(data_sets.make_names, data_sets.read_list),
+    "data set of others": Reader(data_sets.make_layout, data_sets.read_layout),
+    ".mat of a data set": Reader(data_sets.make_mat, data_sets.read_table_of_mat),
+    "sealed result": Reader(boards.make_sealed_result, boards.read_to_board),
 }
 """By name."""
+SLOW_READERS = {".mat of features": Reader(data_sets.make_mat, data_sets.read_features_of_mat)}
+"""Those that start a process for each input, or import torch; `python tests/fuzz` has them too, the tests do not."""
+if find_spec("torch") is not None:
+    SLOW_READERS["torch file"] = Reader(data_sets.make_torch, data_sets.read_torch_file)
+ALL_READERS = READERS | SLOW_READERS

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
-from fuzz.readers import READERS, Files, Reader
+from fuzz.readers import ALL_READERS, Files, Reader
 
 from piq_bench.errors import BadInput
 
@@ -25,6 +25,7 @@ SLOWEST = 5.0  # seconds of computing: other programs may slow this one down
 HANGING = 60.0  # seconds
 MOST_MEMORY = 200  # MB more than before
 NOTICED = 20  # MB after which the peak is reset, which takes longer than most inputs
+TURN = 0.2  # seconds
 STATUS = Path("/proc/self/status")
 
 
@@ -50,24 +51,30 @@ class Hanging(BaseException):
 
 def made(reader: str, seed: int, number: int) -> Files:
     """The input with a number."""
-    return READERS[reader].make(Random(f"{reader} {seed} {number}"))
+    return ALL_READERS[reader].make(Random(f"{reader} {seed} {number}"))
 
 
 def work(results: Connection, names: Sequence[str], seed: int, first: Mapping[str, int], seconds: float) -> None:
     """Run inputs in turns, and send the name and number of each before it is read, then a finding if it is one."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, _raise)
+    if "torch file" in names:
+        import torch  # noqa: F401  (its import takes longer than any input may)
     numbers, until = dict(first), time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
-        while time.monotonic() < until:
+        turn = 0.0  # seconds of a reader's turn; in the first, each reads one input, however slow this machine is
+        while turn == 0.0 or time.monotonic() < until:
             for name in names:
-                slice_ends = time.monotonic() + 0.2
-                while time.monotonic() < min(until, slice_ends):
+                slice_ends = time.monotonic() + turn
+                while True:
                     files = made(name, seed, numbers[name])
                     results.send((name, numbers[name]))
-                    for what, detail in judged(READERS[name], files, Path(place)):
+                    for what, detail in judged(ALL_READERS[name], files, Path(place)):
                         results.send(Finding(name, numbers[name], what, detail))
                     numbers[name] += 1
+                    if time.monotonic() >= min(until, slice_ends):
+                        break
+            turn = TURN
     results.send(None)
 
 
@@ -77,6 +84,7 @@ def judged(reader: Reader, files: Files, place: Path) -> Iterator[tuple[str, str
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     before, begun = _peak(), time.process_time()
     try:

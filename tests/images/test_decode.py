@@ -8,7 +8,8 @@ from oracles_groups import hash_by_imagehash
 from PIL import Image, ImageFile
 
 from piq_bench.group.phash import phash
-from piq_bench.images.decode import decode, strict_decoding
+from piq_bench.images import decode as module
+from piq_bench.images.decode import converted, decode, eight_bit_pixels, strict_decoding
 from piq_bench.images.folder import Unreadable
 from piq_bench.images.lanczos import shrink
 from piq_bench.records import Pixels
@@ -137,3 +138,14 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     assert refusal(huge)[0] == "too-large"
     thin = encoded(Image.new("L", (70_000, 1)))
     assert refusal(thin)[0] == "too-large"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16"])
+def test_a_picture_converted_in_strips_is_the_whole_one(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (13, 7, 4), dtype=np.uint8)
+    deep = Image.fromarray(noise[..., 0].astype(np.uint16) * 251)
+    image = deep if mode == "I;16" else Image.fromarray(noise).convert(mode)
+    whole = eight_bit_pixels(image)
+    monkeypatch.setattr(module, "STRIP_PIXELS", 15)
+    assert np.array_equal(eight_bit_pixels(image), whole)
+    assert np.array_equal(whole, converted(image))

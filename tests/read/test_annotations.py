@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from folders import COLUMNS, ROWS, TOML, Row, changed, write_csv, write_folder, write_parquet
 
 from piq_bench.cli.stats import stats_command
-from piq_bench.errors import EXIT_BAD_DATASET, BadDataset
+from piq_bench.errors import EXIT_BAD_DATASET, BadDataset, LimitExceeded
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
 
 
@@ -226,3 +226,12 @@ def test_columns_without_meaning_may_be_of_any_type(tmp_path: Path) -> None:
     assert [(problem.code, problem.found) for problem in refused.value.problems] == [
         ("column-type", "column 'identity' is of type 'double'")
     ]
+
+
+def test_more_decisions_than_a_table_of_its_size_should_have_are_refused(tmp_path: Path) -> None:
+    labels = ", ".join(f'"l{number}"' for number in range(4_000))
+    toml = TOML + f'[tasks.marks]\naspect = "a"\nmulti_label = true\nlabels = [{labels}]\n'
+    rows = [(f"{row}.jpg", "train", "-") for row in range(9_000)]
+    write_folder(tmp_path, rows, ("image", "split", "marks"), toml=toml)
+    with pytest.raises(LimitExceeded, match="9000 rows have 36027000 decisions on labels"):
+        inspect_dataset(tmp_path)

@@ -1,5 +1,7 @@
 """Columns of text return what was put in, encoded or not."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.read import column as module
-from piq_bench.read.column import Column, ColumnBuilder, arrow_column
+from piq_bench.read.column import Column, ColumnBuilder, arrow_column, dictionary_column, store_column, stored_column
 
 CELLS = st.lists(st.text(st.sampled_from("ab\0é"), max_size=2), max_size=30)
 
@@ -22,7 +24,16 @@ def test_a_column_is_the_texts_it_was_made_of(values: list[str], pieces: int, ma
             builder.extend(values[first : first + pieces])
         chunks = [pa.array(values[i : i + pieces], pa.large_string()) for i in range(0, len(values), pieces)]
         arrow = arrow_column(pa.chunked_array(chunks, pa.large_string()))
-        for column in (builder.build(), arrow, Column.from_texts(values)):
+        # The pieces have dictionaries of their own, which hold a text twice, and texts that no row has.
+        encoded = [
+            pa.DictionaryArray.from_arrays(
+                pa.array([2 * place + place % 2 for place in range(len(chunk))], pa.int8()),
+                pa.array([text for text in chunk.to_pylist() for _ in range(2)], pa.string()),
+            )
+            for chunk in chunks
+        ]
+        dictionary = dictionary_column(pa.chunked_array(encoded, pa.dictionary(pa.int8(), pa.string())))
+        for column in (builder.build(), arrow, dictionary, Column.from_texts(values)):
             assert list(column) == values == column.rows().tolist() == column[:]
             assert len(column) == len(values)
             assert [column[row] for row in range(len(values))] == values
@@ -47,3 +58,17 @@ def test_null_is_the_empty_text() -> None:
     assert list(arrow_column(values)) == ["", "x", ""]
     assert list(Column.empty(2)) == ["", ""]
     assert Column.empty(0).distinct == frozenset()
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.int32(), pa.string()), pa.int64()])
+def test_a_stored_column_is_the_same_one(tmp_path: Path, kind: pa.DataType) -> None:
+    values: list[object] = [7, None, 7, -1] if kind == pa.int64() else ["é", None, "é", ""]
+    store_column(tmp_path / "a", pa.chunked_array([pa.array(values, kind), pa.array(values[:1], kind)], kind))
+    texts = ["" if value is None else str(value) for value in [*values, values[0]]]
+    assert list(stored_column(tmp_path / "a")) == texts
+
+
+def test_a_text_of_a_dictionary_is_held_once(tmp_path: Path) -> None:
+    twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 0]), pa.array(["a", "a", "unused"]))
+    column = dictionary_column(pa.chunked_array([twice]))
+    assert (column.texts.tolist(), list(column)) == (["a", ""], ["a", "a", "", "a"])

@@ -82,6 +82,21 @@ def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
         rows_of(array, np.array([0, 3]))
 
 
+def test_a_truncated_file_in_column_order_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    array = map_array(stored_file(tmp_path, 1 << 14), np.dtype(np.uint8), 1 << 14, 0).reshape((2, -1), order="F")
+    assert rows_of(array, np.array([1])).shape == (1, 1 << 13)
+    os.truncate(tmp_path / "columns", 1 << 12)
+    with pytest.raises(BadSubmission, match="changed while it was read"):
+        rows_of(array, np.array([1]))
+    with pytest.raises(BadSubmission, match="changed while it was read"):
+        next(row_blocks(array))
+
+
+def stored_file(folder: Path, n_bytes: int) -> Path:
+    (folder / "columns").write_bytes(bytes(n_bytes))
+    return folder / "columns"
+
+
 def test_no_file_stays_open(tmp_path: Path) -> None:
     listing = Path("/proc/self/fd")
     if not listing.is_dir():

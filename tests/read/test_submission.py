@@ -223,7 +223,7 @@ def test_damaged_parquet_is_read_or_refused_and_nothing_else(seed: int, benchmar
 def test_a_crash_of_the_parquet_library_is_a_refusal(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("piq_bench.read.parquet.CHILD", "import os; os.abort()")
+    monkeypatch.setattr("piq_bench.read.unpacking.CHILD", "import os; os.abort()")
     with pytest.raises(BadSubmission, match="crashed"):
         read_submission(as_parquet(lambda columns: None)(tmp_path), benchmark)
 
@@ -240,7 +240,7 @@ def test_a_parquet_file_that_takes_too_much_memory_is_a_limit(
 def test_our_own_bug_while_unpacking_shows_its_traceback(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("piq_bench.read.parquet.CHILD", "raise KeyError('ours')")
+    monkeypatch.setattr("piq_bench.read.unpacking.CHILD", "raise KeyError('ours')")
     with pytest.raises(RuntimeError, match="KeyError: 'ours'"):
         read_submission(as_parquet(lambda columns: None)(tmp_path), benchmark)
 

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 from random import Random
+from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,12 +13,19 @@ import pytest
 from folders import write_csv, write_parquet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unpacking_here import unpack_forked, unpack_here
 
 from piq_bench.errors import BadDataset, BadSubmission, LimitExceeded
 from piq_bench.read import table as module
+from piq_bench.read import unpack_table
 from piq_bench.read.table import Table, read_table
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "unpack_apart", unpack_here)
 
 
 def written(folder: Path, content: str | bytes, name: str = "table.csv") -> Path:
@@ -196,8 +205,13 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
         assert codes(cut) == ["parquet"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="one process per file takes too long")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("seed", range(4))
-def test_a_damaged_parquet_file_is_read_or_refused_and_nothing_else(tmp_path: Path, seed: int) -> None:
+def test_a_damaged_parquet_file_is_read_or_refused_and_nothing_else(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "unpack_apart", unpack_forked)
     random = Random(seed)
     whole = write_parquet(tmp_path / "table.parquet").read_bytes()
     for _ in range(60):
@@ -235,10 +249,14 @@ def test_limits_apply_to_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, li
     assert refusal.value.exit_code == 6
 
 
-@pytest.mark.parametrize("limit", ["MAX_BYTES", "MAX_TABLE_ROWS", "MAX_COLUMNS"])
-def test_limits_apply_to_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "limit"), [(module, "MAX_BYTES"), (unpack_table, "MAX_TABLE_ROWS"), (module, "MAX_COLUMNS")]
+)
+def test_limits_apply_to_parquet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: ModuleType, limit: str
+) -> None:
     path = write_parquet(tmp_path / "table.parquet")
-    monkeypatch.setattr(module, limit, 2)
+    monkeypatch.setattr(place, limit, 2)
     assert codes(path) == ["too-large"]
 
 
@@ -248,7 +266,9 @@ def test_the_size_that_parquet_declares_is_checked_before_its_content(
     path = tmp_path / "table.parquet"
     names = [f"{n:06}" for n in range(5000)]
     pq.write_table(pa.table({"a": names}), path, compression="zstd", use_dictionary=False)
-    monkeypatch.setattr(module, "MAX_BYTES", path.stat().st_size + 1)  # the file passes, what it unpacks to does not
+    monkeypatch.setattr(
+        unpack_table, "MAX_TABLE_BYTES", path.stat().st_size + 1
+    )  # the file passes, what it unpacks to does not
     with pytest.raises(LimitExceeded, match="unpacks to"):
         read_table(path)
 

@@ -1,5 +1,7 @@
 """Rules of single values: valid and invalid paths and names."""
 
+import difflib
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -94,3 +96,10 @@ def test_wrong_values_are_summed_up_with_those_of_most_rows_first() -> None:
     (problem,) = values_problems("x", "x", [*"aabbccdd"], faults, str, "")
     assert problem.found.endswith("'c' (and in 1 more row): no label and 2 more rows with 1 other value")
     assert values_problems("x", "x", column, {}, str, "") == []
+
+
+@given(value=st.text("abA ", max_size=12), known=st.lists(st.text("abA", max_size=12), max_size=4))
+def test_the_lengths_that_are_tried_first_hide_no_similar_name(value: str, known: list[str]) -> None:
+    folded = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(value.strip().casefold(), folded, n=1, cutoff=0.6)
+    assert closest(value, known) == (folded[found[0]] if found else None)

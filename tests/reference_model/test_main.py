@@ -159,7 +159,7 @@ def test_re_identification_alone_makes_a_partial_submission(folder: Path, tmp_pa
     assert done.exit_code == 0, done.output
     done = call("predict", tmp_path / "run", folder, "--out", tmp_path / "entry.npz", "--name", "people", *HERE)
     assert "not answered, since not learned: 'gender', 'age', 'physique' and 4 more" in done.stderr
-    assert done.stdout.endswith(f"--partial --dataset {folder}\n")
+    assert " --partial" in done.stdout.splitlines()[-1]
 
 
 def test_presets_are_listed_and_printed_as_a_file_that_can_be_used(folder: Path, tmp_path: Path) -> None:

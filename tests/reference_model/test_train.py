@@ -133,7 +133,10 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
     assert checkpoints.load(tmp_path).n_epochs == 2
     assert same_run(run(benchmark, whole_run.configuration, tmp_path, resume=True), whole_run)
     before = (tmp_path / checkpoints.FILE).read_bytes()
-    run(benchmark, whole_run.configuration, tmp_path, resume=True)  # there is nothing left to do
+    log = (tmp_path / "log.csv").read_bytes()
+    (tmp_path / "log.csv").unlink()  # as if killed after the last checkpoint was written, and before its log was
+    run(benchmark, whole_run.configuration, tmp_path, resume=True)  # there is no epoch left to do
+    assert (tmp_path / "log.csv").read_bytes() == log
     assert (tmp_path / checkpoints.FILE).read_bytes() == before
 
 

@@ -39,7 +39,7 @@ def test_thumbnails_are_small_and_carry_no_metadata(benchmark: Benchmark) -> Non
     picture = opened(found[0])
     assert picture.size == (SIZE[1] // 2, SIZE[1])
     assert not picture.getexif()
-    assert len(found[0]) < 12_000  # noise is the worst case
+    assert len(found[0]) < 16_000  # noise is the worst case
 
 
 def test_what_cannot_be_read_is_left_out(benchmark: Benchmark, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from piq_bench.errors import EXIT_BAD_SUBMISSION, BadSubmission
+from piq_bench.read import submission as submission_module
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark, FloatArray
 from piq_bench.retrieve import cpu, plain
@@ -80,3 +81,25 @@ def test_a_file_put_in_the_place_of_the_checked_one_is_not_read(benchmark: Bench
     assert before.reid is not None
     assert after.reid is not None
     assert before.reid.values == after.reid.values
+
+
+@pytest.mark.parametrize("name", ["entry", "entry.npz"])
+def test_the_stated_digest_is_that_of_the_checked_bytes(
+    name: str, benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody replaces the file when it has been checked and before its digest is taken."""
+    images = benchmark.images[benchmark.test_rows]
+    embedding = np.random.default_rng(2).standard_normal((images.size, 6)).astype(np.float32)
+    path = tmp_path / name
+    write_submission(path, images=images, embedding=embedding, meta={"name": "entry"})
+    digest = submission_module._file_digest
+
+    def replaced(path: Path) -> tuple[str, int]:
+        file = path if path.is_file() else path / "embedding.npy"
+        (tmp_path / "other").write_bytes(file.read_bytes())
+        (tmp_path / "other").replace(file)
+        return digest(path)
+
+    monkeypatch.setattr(submission_module, "_file_digest", replaced)
+    with pytest.raises(BadSubmission, match="changed while it was read"):
+        read_submission(path, benchmark, partial=True)

@@ -1,0 +1,141 @@
+"""Unpacks a stranger's file in a process of its own, whose memory and time follow from the size of the file.
+
+Libraries that unpack believe what a file says about its content, and some crash on damaged files. Then only that
+process ends, and the file is refused.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from piq_bench.errors import LimitExceeded, Problem, lacks_memory, shortage
+from piq_bench.limits import MAX_MEMORY_BYTES, MAX_UNPACKING_SECONDS, unpacking_bytes, unpacking_seconds
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+REPORT = "report.json"
+THREAD_BYTES = 48 << 20  # of address space for the stacks of a few threads: the limit counts it, though little is used
+OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither signal
+KILLED = getattr(signal, "SIGKILL", None) or 9
+# The child imports the same modules as this process, and nothing from the working directory.
+CHILD = """\
+import importlib, json, sys
+request = json.load(sys.stdin)
+sys.path[:] = request["modules"]
+main = importlib.import_module(request["module"]).main
+from piq_bench.read.unpacking import limit_process
+limit_process(request["most_bytes"], request["most_seconds"])
+main(request)
+"""
+# Threads and the usual allocators reserve far more memory than they use, which the limit would count.
+FRUGAL = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "ARROW_IO_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def unpack_apart(
+    module: str, path: Path, folder: Path, request: Mapping[str, object], *, most_memory: int = MAX_MEMORY_BYTES
+) -> bool:
+    """Call `main` of a module in another process, which writes REPORT to a folder; false if that process crashed.
+
+    Args:
+        module: its `main` takes a dictionary: the request, with the path and the folder.
+        path: the file to unpack.
+        folder: where the process leaves what it found.
+        request: what else `main` needs to know.
+        most_memory: what no file may take, however large it is.
+
+    Raises:
+        LimitExceeded: if unpacking takes more memory or time than is allowed, or the folder's disk is full.
+    """
+    n_file_bytes = path.stat().st_size
+    most_bytes = min(most_memory, unpacking_bytes(n_file_bytes))
+    everything = {
+        **request,
+        "module": module,
+        "modules": sys.path,
+        "path": str(path.absolute()),
+        "folder": str(folder),
+        "most_bytes": most_bytes,
+        "most_seconds": unpacking_seconds(n_file_bytes),
+    }
+    try:
+        child = subprocess.run(  # noqa: S603  (runs this interpreter with CHILD)
+            [sys.executable, "-I", "-c", CHILD],
+            input=json.dumps(everything),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=MAX_UNPACKING_SECONDS,
+            check=False,
+            env={**os.environ, **FRUGAL},
+        )
+    except subprocess.TimeoutExpired:
+        raise _too_slow(path, MAX_UNPACKING_SECONDS) from None
+    if child.returncode == -OUT_OF_TIME:
+        raise _too_slow(path, unpacking_seconds(n_file_bytes))
+    if child.returncode != 0 and (lacks_memory(child.stderr) or child.returncode == -KILLED):
+        raise LimitExceeded(str(path), [no_memory(path, most_memory)])
+    if child.returncode != 0 and (reason := shortage(child.stderr)) is not None:
+        remedy = "name another folder by TMPDIR, or pass a .npz file"
+        raise LimitExceeded(str(path), [Problem("no-room", path.name, reason, remedy)])
+    if child.returncode == 1:  # a bug in our own code
+        raise RuntimeError(child.stderr)
+    return child.returncode == 0 and (folder / REPORT).is_file()
+
+
+def limit_process(most_bytes: int, most_seconds: int) -> None:
+    """Limit the further memory and computing time of this process, where the system can do that."""
+    try:
+        import resource
+    except ImportError:  # not on this system
+        return
+    try:
+        with Path("/proc/self/statm").open(encoding="ascii") as stream:
+            n_bytes_now = int(stream.read().split()[0]) * resource.getpagesize()
+    except OSError:  # this system does not tell
+        n_bytes_now = 0
+    for kind, most in (
+        (resource.RLIMIT_AS, n_bytes_now + THREAD_BYTES + most_bytes),
+        (resource.RLIMIT_CPU, int(time.process_time()) + most_seconds),
+    ):
+        try:
+            _, hard = resource.getrlimit(kind)
+            soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (soft, hard))
+        except (OSError, ValueError):  # no such limit on this system
+            continue
+
+
+def without_dictionary(metadata: "pq.FileMetaData") -> set[str]:
+    """Columns of a Parquet file with differences of texts or lengths, which the library reads without a dictionary."""
+    found = set()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if any(encoding.startswith("DELTA") for encoding in chunk.encodings):
+                found.add(str(chunk.path_in_schema))
+    return found
+
+
+def no_memory(path: Path, most_memory: int = MAX_MEMORY_BYTES) -> Problem:
+    """The problem of a file for which memory does not suffice."""
+    n_bytes = min(most_memory, unpacking_bytes(path.stat().st_size))
+    found = f"needs more memory to be unpacked than there is, or than the {n_bytes} bytes"
+    remedy = "raise the limit (ulimit -v), or pass a folder or .npz file instead"
+    return Problem("too-large", path.name, f"{found} that a file of its size may take", remedy)
+
+
+def _too_slow(path: Path, seconds: int) -> LimitExceeded:
+    found = f"was not unpacked within {seconds} s"
+    return LimitExceeded(str(path), [Problem("too-slow", path.name, found, "pass a .npz file instead")])

@@ -1,0 +1,33 @@
+"""Summarises the scores of queries by person: which are scored, hits at a rank, means, numbers of gallery images."""
+
+import numpy as np
+
+from piq_bench.metrics.retrieval import Rankings, cumulative_match
+from piq_bench.records import GALLERY, Benchmark, BoolArray, FloatArray, IntArray
+from piq_bench.scoring.records import QueryScores
+
+
+def is_scored(by_query: QueryScores) -> BoolArray:
+    """Shape (n_queries,); whether a query has a positive left."""
+    return np.asarray(~np.isnan(by_query.average_precision))
+
+
+def hits_at(first_run: IntArray, rank: int) -> FloatArray:
+    """Shape (n_queries,); CMC at a rank, NaN where a query is not scored. It depends on the first run alone."""
+    is_scored = first_run[:, 1] > 0
+    start = np.concatenate([[0], np.cumsum(is_scored)])
+    n_positives, n_images, n_above = first_run[is_scored].T
+    return cumulative_match(Rankings(start, n_positives, n_images, n_above), rank)
+
+
+def by_person(by_query: QueryScores, values: FloatArray) -> tuple[IntArray, FloatArray]:
+    """People with a scored query, ascending, and the mean of each person's scored queries."""
+    scored = is_scored(by_query)
+    people, place = np.unique(by_query.identity[scored], return_inverse=True)
+    return people, np.bincount(place, weights=values[scored]) / np.maximum(np.bincount(place), 1)
+
+
+def gallery_images(benchmark: Benchmark) -> IntArray:
+    """Shape (n_identities,); number of gallery images of each person."""
+    identity = benchmark.identity[(benchmark.split == GALLERY) & ~benchmark.junk]
+    return np.bincount(identity[identity >= 0], minlength=len(benchmark.identities)).astype(np.int64)

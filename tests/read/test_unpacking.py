@@ -1,0 +1,72 @@
+"""Another process unpacks, with memory and time that follow from the file's size."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from unpacking_here import unpack_here
+
+from piq_bench.errors import BadDataset, LimitExceeded
+from piq_bench.read import table, unpacking
+from piq_bench.read.table import read_table
+
+SPEND = """\
+import json, sys
+request = json.load(sys.stdin)
+sys.path[:] = request["modules"]
+from piq_bench.read.unpacking import limit_process
+limit_process(request["most_bytes"], 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("spent", "code"), [("bytearray(1 << 26)", "too-large"), ("while True: pass", "too-slow")], ids=["memory", "time"]
+)
+def test_a_process_that_takes_too_much_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spent: str, code: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a\n")
+    monkeypatch.setattr(unpacking, "CHILD", SPEND + spent)
+    with pytest.raises(LimitExceeded) as refused:
+        unpacking.unpack_apart("", tmp_path / "a.csv", tmp_path, {})
+    assert [problem.code for problem in refused.value.problems] == [code]
+
+
+def test_a_larger_file_may_take_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_bytes(bytes(1 << 20))
+    monkeypatch.setattr(unpacking, "CHILD", SPEND + "bytearray(1 << 26)")
+    assert not unpacking.unpack_apart("", tmp_path / "a.csv", tmp_path, {})  # it ends well, without a report
+
+
+def test_a_table_whose_pages_hold_more_than_its_footer_says_is_refused(tmp_path: Path) -> None:
+    """Each text is said to begin like the one before: a kilobyte unpacks to 300 MB."""
+    texts = pa.array([f"{'a' * 100_000}{number}" for number in range(3_000)])
+    options = {"compression": "zstd", "use_dictionary": False, "column_encoding": {"image": "DELTA_BYTE_ARRAY"}}
+    pq.write_table(pa.table({"image": texts}), tmp_path / "a.parquet", **options)
+    with pytest.raises(LimitExceeded, match="bytes that a file of its size may take"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_a_table_on_which_the_library_crashes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
+    monkeypatch.setattr(unpacking, "CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(BadDataset, match="crashed while unpacking it"):
+        read_table(tmp_path / "a.parquet")
+
+
+def test_no_process_starts_for_a_csv_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", None)
+    (tmp_path / "a.csv").write_text("image\na\n")
+    assert list(read_table(tmp_path / "a.csv")[0].columns["image"]) == ["a"]
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "RLE_DICTIONARY"])
+def test_a_table_in_any_encoding_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setattr(table, "unpack_apart", unpack_here)
+    texts = [f"image{number}.jpg" for number in np.arange(20) % 7]
+    options = {} if encoding == "RLE_DICTIONARY" else {"use_dictionary": False, "column_encoding": encoding}
+    pq.write_table(pa.table({"image": texts}), tmp_path / "a.parquet", **options)
+    assert list(read_table(tmp_path / "a.parquet")[0].columns["image"]) == texts
