@@ -105,8 +105,8 @@ def _process_group() -> "ModuleType | None":
 
 
 def _on_cpu(values: Any) -> Array:  # noqa: ANN401
-    """Convert to a numpy array; bfloat16, which numpy lacks, and float16 tensors become float32."""
+    """Convert to a numpy array; bfloat16, which numpy lacks, becomes float32."""
     if not hasattr(values, "detach"):
         return np.asarray(values)
     values = values.detach().cpu()
-    return np.asarray((values.float() if values.is_floating_point() and values.itemsize == 2 else values).numpy())
+    return np.asarray((values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy())

@@ -17,6 +17,9 @@ from piq_bench.cli import output_file, tell, try_next, version_option
 from piq_bench.cli.options import follow_links_option
 from piq_bench.errors import exit_codes, hanging, width_of
 from piq_bench.write.streams import accept_every_character
+from reference_model.options import DATASET, DEVICE, FLIP, SMALL, TINY, WORKERS, device_of, torch_needed
+from reference_model.picture_commands import describe_command, embed_command, export_onnx_command, pack_command
+from reference_model.weights_command import weights_command
 
 if TYPE_CHECKING:
     import torch
@@ -25,20 +28,7 @@ if TYPE_CHECKING:
 
 WIDTH = 120  # of printed lines
 MAX_WAIT_HOURS = 6  # for which processes that train together wait for each other
-INSTALL = "pip install 'piq-bench[reference]'"
 F = TypeVar("F", bound=Callable[..., None])
-
-DATASET = click.argument("dataset", type=click.Path(path_type=Path))
-DEVICE = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1. auto takes a GPU if there is one."
-)
-SMALL = click.option(
-    "--small", "scale", flag_value="small", help="Use a small network, small images and small batches, for a CPU."
-)
-TINY = click.option("--tiny", "scale", flag_value="tiny", help="Use an even smaller network, to try things out.")
-WORKERS = click.option(
-    "--workers", type=click.IntRange(1, 64), help="Processes that decode images. [default: one per core]"
-)
 
 
 def configuration_options(command: F) -> F:
@@ -118,6 +108,8 @@ def train_command(
 
         begun = configuration_of_run(out) if resume and preset is None and file is None else None
         configuration = configuration_from(preset, file, scale, epochs, settings, begun)
+        if begun is None:
+            configuration = replace(configuration, start=config.RANDOM if weights is None else weights.name)
         inspection = inspect_dataset(dataset)
         if inspection.integrity:
             raise BadDataset(str(dataset), inspection.integrity)
@@ -165,6 +157,7 @@ def train_command(
 @click.option("--name", help="Name of the submission. [default: the preset's name]")
 @click.option("--batch-size", type=click.IntRange(1, 65536), default=256, show_default=True, help="Images per batch.")
 @DEVICE
+@FLIP
 @WORKERS
 @follow_links_option
 def predict_command(
@@ -173,13 +166,15 @@ def predict_command(
     out: Path,
     name: str | None,
     batch_size: int,
+    flip: bool,
     device: str,
     workers: int | None,
     follow_links: bool,
 ) -> None:
     """Predict the query and gallery images of DATASET and write a submission.
 
-    RUN is a checkpoint or the folder of a run, which may hold one checkpoint per task.
+    RUN is a checkpoint or the folder of a run, which may hold one checkpoint per task; or `small`, the model that comes
+    with this package.
     """
     with exit_codes(), torch_needed():
         from dataclasses import replace
@@ -206,6 +201,7 @@ def predict_command(
                 name=name or states[0].configuration.preset or "reference-model",
                 device=device_of(device),
                 batch_size=batch_size,
+                flip=flip,
                 folder=out.parent,
                 workers=workers,
                 progress=progress_bar,
@@ -335,32 +331,6 @@ def configuration_of_run(folder: Path) -> "Configuration":
     return begun if found[0].parent == folder else replace(begun, task=None)
 
 
-def device_of(name: str) -> "torch.device":
-    """The device that `--device` names.
-
-    Raises:
-        BadUsage: if there is no such device on this machine.
-    """
-    import torch
-
-    from piq_bench.errors import BadUsage, Problem, printable, quoted
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise RuntimeError(f"this model was never tested on {device.type}")
-        torch.empty(0, device=device)
-        if device.index is not None and device.type == "cuda":
-            torch.cuda.set_device(device)  # else code that asks for the current device would set up another GPU as well
-    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
-        reason = printable(str(error).partition("\n")[0], 160)
-        found, remedy = f"{quoted(name)} does not work here: {reason}", "auto, cpu, or cuda where torch finds a GPU"
-        raise BadUsage("device", [Problem("no-device", "--device", found, remedy)]) from None
-    return device
-
-
 @contextmanager
 def processes(name: str) -> "Iterator[tuple[torch.device, bool]]":
     """Join the processes that torchrun started, if it did; yields this one's device and whether it is the first."""
@@ -387,16 +357,8 @@ def processes(name: str) -> "Iterator[tuple[torch.device, bool]]":
     distributed.destroy_process_group()
 
 
-@contextmanager
-def torch_needed() -> Iterator[None]:
-    """Say what to install where torch is missing."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors"):
-            raise
-        raise click.UsageError(f"{error.name} is not installed: {INSTALL}") from None
-
+for command in (embed_command, describe_command, export_onnx_command, pack_command, weights_command):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main(prog_name="python -m reference_model")

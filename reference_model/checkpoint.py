@@ -20,10 +20,11 @@ from piq_bench.records import RETRIEVAL, Benchmark, Task
 from piq_bench.write.files import written_whole
 from reference_model.config import Configuration, from_json, to_json
 from reference_model.heads import PortraitModel, build_model
+from reference_model.model_file import SUFFIX, read_model_file
 from reference_model.weights import FORMAT, WrongCheckpoint
 
 FILE = "checkpoint.pt"
-REMEDY = "give the checkpoint.pt of a run of `python -m reference_model train`"
+REMEDY = "give the checkpoint.pt of a run of `python -m reference_model train`, or a file that `pack` wrote"
 
 MAX_CLASSES = 1 << 24
 MIB = 1 << 20
@@ -73,21 +74,24 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         LimitExceeded: if the file cannot be written, for example to a full disk.
     """
-    plain = {part.name: getattr(checkpoint, part.name) for part in fields(checkpoint)}
-    plain |= {
+    try:
+        with written_whole(path) as temporary, temporary.open("wb") as stream:
+            torch.save(plain(checkpoint), stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except (OSError, RuntimeError, BadUsage, LimitExceeded) as error:  # torch reports a full disk as a RuntimeError
+        raise unwritable(path, error) from None
+
+
+def plain(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A checkpoint as plain values and tensors."""
+    return {part.name: getattr(checkpoint, part.name) for part in fields(checkpoint)} | {
         "format": FORMAT,
         "configuration": to_json(checkpoint.configuration),
         "vocabulary": [asdict(task) | {"labels": list(task.labels)} for task in checkpoint.vocabulary],
         "n_classes": dict(checkpoint.n_classes),
         "log": [dict(row) for row in checkpoint.log],
     }
-    try:
-        with written_whole(path) as temporary, temporary.open("wb") as stream:
-            torch.save(plain, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except (OSError, RuntimeError, BadUsage, LimitExceeded) as error:  # torch reports a full disk as a RuntimeError
-        raise unwritable(path, error) from None
 
 
 def unwritable(path: Path, error: Exception) -> LimitExceeded:
@@ -104,7 +108,7 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint; its tensors are on the CPU.
 
     Args:
-        path: the file, or the folder of its run.
+        path: the file, the folder of its run, or a .safetensors file that `model_file` wrote, which no run resumes.
 
     Raises:
         WrongCheckpoint: if the file is no checkpoint, or a damaged one.
@@ -217,6 +221,9 @@ def _opened(path: Path) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles that are not torch's own, which are then refused
+            if path.suffix == SUFFIX:
+                content = read_model_file(path)
+                return None if content is None else content | {"format": FORMAT}
             return torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         found = printable(error.strerror or error)

@@ -8,6 +8,7 @@ Fan, Dou, Li, Wang, Portrait Interpretation and a Benchmark, 2022: the presets a
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 SOURCE = "configuration"  # what a refusal is about
+BACKBONES = ("w32", "r50", "small", "small-r50", "tiny", "tiny-r50")
+TIMM = re.compile(r"timm:[A-Za-z0-9_.]{1,100}")
 MAX_SEED = 2**63 - 1
+RANDOM = "random"  # what a backbone without --weights starts from
+RECORDED = ("start",)  # fields that a run writes and nobody chooses
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=65536)]
@@ -72,7 +77,8 @@ class Configuration:
 
     Attributes:
         preset: name of the preset that it was made from.
-        backbone: HRNet-W32, ResNet-50, or a small or tiny version of either for a CPU.
+        backbone: one of BACKBONES: HRNet-W32, ResNet-50, or a small or tiny version of either for a CPU; or a model of
+            the timm library, such as "timm:resnet18".
         last_stride: stride of a ResNet's last stage; the paper does not say.
         size: height and width of the network's input.
         models: one model for "all" tasks, one for "each", or one for the "retrieval" task alone.
@@ -90,6 +96,8 @@ class Configuration:
         augmentation: how training images are changed at random.
         schedule: number of epochs and learning rates.
         weight_decay: weight decay of Adam on all parameters but the tasks' learned weights.
+        start: what the backbone starts from: "random" numbers, or the name of the file of weights, as the paper's rows
+            do; None where an earlier version did not say. Training writes it; setting it changes nothing.
         seed: seed of initial weights, batches and augmentation.
         precision: precision of the backbone on a GPU; a CPU always computes in float32.
         channels_last: whether images and weights are in channels_last memory, which changes only the speed.
@@ -103,7 +111,7 @@ class Configuration:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     preset: str = ""
-    backbone: Literal["w32", "r50", "small", "small-r50", "tiny", "tiny-r50"] = "w32"
+    backbone: str = "w32"
     last_stride: Annotated[int, Field(ge=1, le=2)] = 1
     size: tuple[Side, Side] = (256, 128)
     models: Literal["all", "each", "retrieval"] = "all"
@@ -114,13 +122,14 @@ class Configuration:
     triplet: Triplet = field(default_factory=Triplet)
     batch_rank: BatchRank = field(default_factory=BatchRank)
     combination: Literal["average", "uncertainty"] = "average"
-    multi_label: Literal["mean", "sum", "softmax", "balanced"] = "mean"
+    multi_label: Literal["mean", "sum", "balanced"] = "mean"
     multi_label_bias: bool = True
     reid_feature: Literal["after", "before"] = "after"
     sampling: Sampling = field(default_factory=Sampling)
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
     weight_decay: Share = 5e-4
+    start: Annotated[str, Field(max_length=1024)] | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     channels_last: bool = True
@@ -297,9 +306,9 @@ def settings(configuration: Configuration) -> list[str]:
 
 
 def differences(one: Configuration, other: Configuration) -> list[str]:
-    """Paths of the fields in which two runs differ."""
+    """Paths of the chosen fields in which two runs differ."""
     first, second = dict(_leaves(one)), dict(_leaves(other))
-    return [path for path in first if first[path] != second[path]]
+    return [path for path in first if first[path] != second[path] and path not in RECORDED]
 
 
 def _shrunk(
@@ -375,7 +384,11 @@ def _problem(error: Any) -> Problem:  # noqa: ANN401
 
 def _conflicts(configuration: Configuration) -> Iterator[Problem]:
     """Values that do not go together."""
-    if "r50" not in configuration.backbone and any(side % MULTIPLE for side in configuration.size):
+    if configuration.backbone not in BACKBONES and not TIMM.fullmatch(configuration.backbone):
+        known = ", ".join(map(quoted, BACKBONES))
+        remedy = f"expected one of {known}, or 'timm:' and the name of a model of timm"
+        yield Problem("bad-value", "backbone", f"is {quoted(configuration.backbone)}", remedy)
+    if configuration.backbone in ("w32", "small", "tiny") and any(side % MULTIPLE for side in configuration.size):
         found = "{} x {}".format(*configuration.size)
         yield Problem("bad-size", "size", f"is {found}", f"an HRNet needs multiples of {MULTIPLE}")
     if configuration.graphs and not configuration.compiled:

@@ -18,8 +18,12 @@ from reference_model.config import Configuration
 from reference_model.hrnet import HRNet
 from reference_model.resnet import ResNet50
 from reference_model.split import Split, given_split, split_features, whole
+from reference_model.timm_backbone import PREFIX, TimmBackbone
 
 DEVIATION = 1e-3  # standard deviation of a classifier's initial weights, as in Bag of Tricks
+
+
+Backbone = HRNet | ResNet50 | TimmBackbone
 
 
 class Answers(NamedTuple):
@@ -47,7 +51,7 @@ class PortraitModel(nn.Module):
     """
 
     def __init__(
-        self, backbone: HRNet | ResNet50, split: Split, n_classes: Mapping[str, int], *, biased: Sequence[str] = ()
+        self, backbone: Backbone, split: Split, n_classes: Mapping[str, int], *, biased: Sequence[str] = ()
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -120,15 +124,20 @@ def build_model(configuration: Configuration, tasks: Sequence[Task], n_classes: 
     return model
 
 
-def build_backbone(configuration: Configuration) -> HRNet | ResNet50:
+def build_backbone(configuration: Configuration) -> Backbone:
     """Build the network before the heads, with random weights.
 
     Args:
         configuration: configuration of the run.
+
+    Raises:
+        BadUsage: if it is a model of timm that cannot be built.
     """
     shapes = {"w32": hrnet.W32, "small": hrnet.SMALL, "tiny": hrnet.TINY}
     if configuration.backbone in shapes:
         return HRNet(shapes[configuration.backbone])
+    if configuration.backbone.startswith(PREFIX):
+        return TimmBackbone(configuration.backbone.removeprefix(PREFIX), configuration.size)
     kin = {"r50": resnet.R50, "small-r50": resnet.SMALL, "tiny-r50": resnet.TINY}
     return ResNet50(kin[configuration.backbone], last_stride=configuration.last_stride)
 

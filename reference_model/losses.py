@@ -76,17 +76,16 @@ def classification_loss(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]
 
 
 def multilabel_loss(
-    logits: Tensor, target: Tensor, *, form: Literal["mean", "sum", "softmax", "balanced"] = "mean"
+    logits: Tensor, target: Tensor, *, form: Literal["mean", "sum", "balanced"] = "mean"
 ) -> tuple[Tensor, Tensor]:
     """Cost of a multi-label task, mean over the annotated samples, or over those with each label and those without.
 
     Args:
         logits: shape (n, n_labels).
         target: shape (n, n_labels), int64: 0 and 1, or a row of NOT_ANNOTATED.
-        form: "mean" or "sum" over labels of the binary cross-entropy, or the cross-entropy of a "softmax" against the
-            labels in equal shares, which treats samples without any label as not annotated. "balanced" is the mean over
-            all labels of two means of the binary cross-entropy, over the samples that have the label and over those
-            that do not, so that the answer for a rare label is yes where it is likelier than usual.
+        form: "mean" or "sum" over labels of the binary cross-entropy. "balanced" is the mean over all labels of two
+            means of it, over the samples that have the label and over those that do not, so that the answer for a rare
+            label is yes where it is likelier than usual.
 
     Returns:
         The loss and the number of annotated samples, both of shape ().
@@ -94,18 +93,13 @@ def multilabel_loss(
     logits = _precise(logits)
     label = target.clamp(min=0).to(logits.dtype)
     valid = (target != NOT_ANNOTATED).all(dim=1)
-    if form == "softmax":
-        n_labels = label.sum(dim=1)
-        valid = valid & (n_labels > 0)
-        cost = -(label * logits.log_softmax(dim=1)).sum(dim=1) / n_labels.clamp(min=1)
-    else:
-        each = functional.binary_cross_entropy_with_logits(logits, label, reduction="none")
-        if form == "balanced":
-            sides = torch.stack([label, 1 - label]) * valid[:, None]  # (2, n, n_labels)
-            n_samples = sides.sum(dim=1)
-            means = (sides * each).sum(dim=1) / n_samples.clamp(min=1)
-            return means.sum() / (n_samples > 0).sum().clamp(min=1), valid.sum()
-        cost = each.mean(dim=1) if form == "mean" else each.sum(dim=1)
+    each = functional.binary_cross_entropy_with_logits(logits, label, reduction="none")
+    if form == "balanced":
+        sides = torch.stack([label, 1 - label]) * valid[:, None]  # (2, n, n_labels)
+        n_samples = sides.sum(dim=1)
+        means = (sides * each).sum(dim=1) / n_samples.clamp(min=1)
+        return means.sum() / (n_samples > 0).sum().clamp(min=1), valid.sum()
+    cost = each.mean(dim=1) if form == "mean" else each.sum(dim=1)
     return _mean(cost, valid)
 
 

@@ -8,6 +8,7 @@ The images are kept on the device as 8-bit pixels if there is room, and the host
 torchrun, each process computes its share of every batch; only the first one writes and prints.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -20,11 +21,12 @@ import torch
 from torch import Tensor, distributed
 
 from piq_bench.errors import first_few
+from piq_bench.images.processes import available_cores
 from piq_bench.records import Benchmark, IntArray, Task
 from piq_bench.write.files import sha256_of
 from reference_model.augment import Drawn, draw
 from reference_model.checkpoint import FILE, Checkpoint, damaged, load, require_slices, save
-from reference_model.config import Configuration
+from reference_model.config import RANDOM, Configuration
 from reference_model.feed import Feed
 from reference_model.material import Material, prepare, tasks_to_learn
 from reference_model.predict import Progress, no_progress
@@ -48,6 +50,12 @@ from reference_model.weights import load_backbone
 
 CHECK_EVERY = 100  # steps after which the host waits, to see whether losses are finite
 AUGMENTATION = 1  # beside seed and epoch, what sets these random numbers apart from the samplers'
+
+RANDOM_START = (
+    "the backbone starts from random numbers, the paper's rows from ImageNet: see `python -m reference_model weights`"
+)
+
+BUSY = "other programs use the cores: torch's threads would wait for each other; OMP_NUM_THREADS=1 may be much faster"
 
 Tell = Callable[[str], None]
 
@@ -83,6 +91,7 @@ def train(
         BadDataset: if there is nothing to learn, or listing every image that cannot be read.
         LimitExceeded: if memory or disk do not suffice; the last checkpoint stays.
     """
+    configuration = replace(configuration, start=RANDOM if weights is None else weights.name)
     tasks = tasks_to_learn(benchmark, configuration)
     runs = {folder: configuration}
     if configuration.models == "each" and configuration.task is None:
@@ -92,6 +101,10 @@ def train(
         require_start(benchmark, run_configuration, run_folder, weights, resume=resume)
     if resume and weights is None:
         require_same_weights(runs)
+    if weights is None and not all((run_folder / FILE).exists() for run_folder in runs):
+        tell(RANDOM_START)
+    if device.type == "cpu" and cores_are_busy():
+        tell(BUSY)
     material = prepare(benchmark, configuration, folder, workers=workers, progress=progress)
     if isinstance(material.fitted.pixels, np.memmap) and n_processes() == 1:
         tell("the images are too many for memory: they are read from a file without a name, which ends with the run")
@@ -107,6 +120,13 @@ def train(
                 _run(material, feed, run_configuration, learned, run_folder, device, weights, resume, progress, tell)
     if n_processes() > 1 and device.type == "cpu":
         distributed.barrier()  # gloo's threads let go of tensors before an interpreter shuts down, which would abort it
+
+
+def cores_are_busy() -> bool:
+    """Whether torch wants more threads than there are cores that nobody used in the last minute."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # not on Windows
+    n_threads = torch.get_num_threads()
+    return n_threads > 1 and n_threads + load > available_cores() + 1
 
 
 def _run(
@@ -131,6 +151,7 @@ def _run(
         state = load(folder / FILE)
         require_same_run(state, configuration, material.fingerprint, n_classes, folder / FILE)
         require_slices(state, trainer.model, folder / FILE)
+        configuration = replace(configuration, start=state.configuration.start)
         try:
             trainer.restore(state)
         except (KeyError, TypeError, ValueError) as error:

@@ -17,13 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from piq_bench.errors import BadUsage, Problem, first_few, printable
+from reference_model import hrnet, resnet
 from reference_model.hrnet import HRNet
+from reference_model.resnet import ResNet50
+from reference_model.timm_backbone import TimmBackbone
 
 FORMAT = "piq-bench/checkpoint/1"  # of a checkpoint of this project, see `checkpoint`
 MAX_BYTES = 2 << 30  # W32 with the state of its optimiser takes 0.5 GB
 WRAPPERS = ("state_dict", "model")  # under which training scripts keep the weights
 PREFIX = "module."  # left by training on several devices
-BACKBONE = "backbone."  # prefix of its keys in a checkpoint of this project
+BACKBONE, HEADS = "backbone.", "heads."  # prefixes of keys in a checkpoint of this project
+NETWORK = "network."  # prefix of a model of timm in a backbone
 COUNTER = ".num_batches_tracked"
 SAFETENSORS = ".safetensors"
 REMEDY = "give a state dict alone, as torch.save or safetensors wrote it; get the file again if it was cut off"
@@ -39,16 +43,19 @@ def load_backbone(model: nn.Module, path: Path) -> None:
     """Load the weights of a file into a backbone.
 
     Args:
-        model: an HRNet or a ResNet50; unchanged if the file is refused.
+        model: an HRNet, a ResNet50 or a TimmBackbone; unchanged if the file is refused.
         path: a .safetensors file, or one written by torch.save (.pth, .bin): a state dict, or a checkpoint with one.
 
     Raises:
         WrongCheckpoint: if it cannot be read, or a key is missing, unknown or of another shape.
     """
-    own: dict[str, Tensor] = model.state_dict()
     state = _state_dict(path)
-    head = "classifier" if isinstance(model, HRNet) else "fc"
-    unused = {f"{head}.weight", f"{head}.bias"} - own.keys()
+    heads: tuple[str, ...] = ("classifier",) if isinstance(model, HRNet) else ("fc",)
+    if isinstance(model, TimmBackbone):
+        heads, model = model.heads, model.network
+        state = {key.removeprefix(NETWORK): value for key, value in state.items()}
+    own: dict[str, Tensor] = model.state_dict()
+    unused = {f"{head}.{part}" for head in heads for part in ("weight", "bias")} - own.keys()
     state = {key: value for key, value in state.items() if key not in unused}
     counters = {key: value for key, value in own.items() if key.endswith(COUNTER)}
     problems = _misfits(own, counters | state)
@@ -58,6 +65,28 @@ def load_backbone(model: nn.Module, path: Path) -> None:
             problems.insert(0, Problem("wrong-architecture", "file", found, f"give {_suitable_weights(model)}"))
         raise WrongCheckpoint(str(path), problems)
     model.load_state_dict(counters | state)
+
+
+def fitting_backbone(path: Path) -> str:
+    """The name of the backbone that a file of weights fits, of W32 and ResNet-50 and their smaller versions.
+
+    Raises:
+        WrongCheckpoint: if it fits none; its problems are those with the largest, which is the published one.
+    """
+    state = _state_dict(path)
+    build: type[nn.Module] = HRNet
+    shapes: Mapping[str, object] = {"tiny": hrnet.TINY, "small": hrnet.SMALL, "w32": hrnet.W32}
+    if "layer4.0.conv1.weight" in state:
+        build, shapes = ResNet50, {"tiny-r50": resnet.TINY, "small-r50": resnet.SMALL, "r50": resnet.R50}
+    refusal: WrongCheckpoint | None = None
+    for name, shape in shapes.items():
+        try:
+            load_backbone(build(shape), path)
+        except WrongCheckpoint as error:
+            refusal = error
+        else:
+            return name
+    raise refusal or AssertionError(path)
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
@@ -74,7 +103,8 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         names = first_few(strange, len(strange))
         found = f"{len(strange)} of {len(content)} entries are no dense tensors with a name: {names}"
         raise _refusal(path, "not-weights", found, REMEDY)
-    if is_own_checkpoint:
+    is_model_file = path.suffix == SAFETENSORS and all(str(key).startswith((BACKBONE, HEADS)) for key in content)
+    if is_own_checkpoint or (is_model_file and content):
         return {key.removeprefix(BACKBONE): value for key, value in content.items() if key.startswith(BACKBONE)}
     if all(key.startswith(PREFIX) for key in content):
         return {key.removeprefix(PREFIX): value for key, value in content.items()}
@@ -168,6 +198,8 @@ def _architecture(state: Mapping[str, Tensor]) -> str:
 def _suitable_weights(model: nn.Module) -> str:
     if isinstance(model, HRNet):
         return "ImageNet classification weights: hrnetv2_w32_imagenet_pretrained.pth or timm's hrnet_w32.ms_in1k"
+    if not isinstance(model, ResNet50):
+        return "the published weights of this model of timm"
     return "ImageNet classification weights: torchvision's resnet50-0676ba61.pth"
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from piq_bench.errors import exit_codes
-from reference_model.__main__ import DEVICE, WORKERS, device_of, torch_needed
+from reference_model.options import DEVICE, WORKERS, device_of, torch_needed
 from reference_model.schedule import Schedule
 
 if TYPE_CHECKING:

@@ -105,14 +105,8 @@ def expected_multilabel(rows: Rows, target: list[list[int]], form: str) -> tuple
         return sum(means) / max(1, len(means)), len(known)
     costs = []
     for logits, answer in zip(rows, target, strict=True):
-        if -1 in answer or (form == "softmax" and not any(answer)):
+        if -1 in answer:
             continue
-        if form == "softmax":
-            total = sum(map(math.exp, logits))
-            parts = [
-                -math.log(math.exp(one) / total) / sum(answer) for one, yes in zip(logits, answer, strict=True) if yes
-            ]
-        else:
-            parts = [math.log(1 + math.exp(-one if yes else one)) for one, yes in zip(logits, answer, strict=True)]
+        parts = [math.log(1 + math.exp(-one if yes else one)) for one, yes in zip(logits, answer, strict=True)]
         costs.append(sum(parts) / (len(parts) if form == "mean" else 1))
     return sum(costs) / max(1, len(costs)), len(costs)

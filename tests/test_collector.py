@@ -62,6 +62,11 @@ def test_batches_score_like_one_submission(benchmark: Benchmark) -> None:
         collected.reset()
     half = torch.from_numpy(features).bfloat16().requires_grad_()
     collected.update(IMAGES, {"age": scores}, half)
+    assert collected.parts["embedding"][0].dtype == np.float32
+    assert collected.compute(n_resamples=0).piq is not None
+    collected.reset()
+    collected.update(IMAGES, {"age": torch.from_numpy(scores).half()}, torch.from_numpy(features).half())
+    assert {part.dtype for parts in collected.parts.values() for part in parts} == {np.dtype(np.float16)}
     assert collected.compute(n_resamples=0).piq is not None
 
 

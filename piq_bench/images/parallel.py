@@ -46,18 +46,44 @@ def map_images(
     """
     root = required_images_folder(benchmark)
     images = [str(benchmark.images[row]) for row in rows]
-    chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
     failures: list[tuple[str, Unreadable]] = []
-    work = partial(_map_chunk, root=root, function=function, follow_links=benchmark.follow_links)
-    for chunk, values in zip(chunks, _map_chunks(chunks, root, work, workers or available_cores()), strict=True):
-        for image, value in zip(chunk, values, strict=True):
-            if isinstance(value, Unreadable):
-                failures.append((image, value))
-            elif not failures:
-                yield value
-        advance(len(chunk))
+    options: dict[str, Any] = {"workers": workers, "follow_links": benchmark.follow_links, "advance": advance}
+    for image, value in map_files(root, images, function, **options):
+        if isinstance(value, Unreadable):
+            failures.append((image, value))
+        elif not failures:
+            yield value
     if failures:
         raise BadDataset(f"{benchmark.name}, {printable(root.name)}", _problems(failures))
+
+
+def map_files(
+    root: Path,
+    images: Sequence[str],
+    function: Callable[[Pixels], Array],
+    *,
+    workers: int | None = None,
+    follow_links: bool = False,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Iterator[tuple[str, Array | Unreadable]]:
+    """Yields each image with the function's value, or with why it cannot be read, as soon as it is known.
+
+    Args:
+        root: the folder that image ids are relative to.
+        images: ids of the images.
+        function: as for `map_images`.
+        workers: number of processes; None for one per available core, 1 to use this process alone.
+        follow_links: whether links may lead out of the folder.
+        advance: called with the number of images tried since the last call.
+
+    Raises:
+        LimitExceeded: if a process dies, as when memory runs out.
+    """
+    chunks = [images[first : first + CHUNK] for first in range(0, len(images), CHUNK)]
+    work = partial(_map_chunk, root=root, function=function, follow_links=follow_links)
+    for chunk, values in zip(chunks, _map_chunks(chunks, root, work, workers or available_cores()), strict=True):
+        yield from zip(chunk, values, strict=True)
+        advance(len(chunk))
 
 
 def _map_chunks(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import ImageFolder, Unreadable, images_folder
-from piq_bench.records import Benchmark
+from piq_bench.records import Benchmark, Pixels
 
 SIZE = (112, 200)  # largest width and height of a thumbnail in pixels
 QUALITY = 72  # JPEG quality
@@ -33,18 +33,23 @@ def thumbnails(benchmark: Benchmark, rows: Iterable[int]) -> dict[int, str]:
     with strict_decoding():
         for row in dict.fromkeys(rows):
             try:
-                picture = Image.fromarray(decode(folder.read(str(benchmark.images[row])).data))
+                address = thumbnail(decode(folder.read(str(benchmark.images[row])).data))
             except Unreadable:
                 continue
-            picture.thumbnail(SIZE, Image.Resampling.LANCZOS)
-            stream = io.BytesIO()
-            picture.save(stream, "JPEG", quality=QUALITY, optimize=True)
-            address = "data:image/jpeg;base64," + b64encode(stream.getvalue()).decode("ascii")
             n_characters += len(address)
             if n_characters > BUDGET:
                 break
             addresses[row] = address
     return addresses
+
+
+def thumbnail(pixels: Pixels, size: tuple[int, int] = SIZE) -> str:
+    """The data URL of a picture's JPEG thumbnail, of at most some width and height."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail(size, Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + b64encode(stream.getvalue()).decode("ascii")
 
 
 def why_missing(benchmark: Benchmark, rows: Collection[int], pictures: Mapping[int, str]) -> str:

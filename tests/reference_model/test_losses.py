@@ -25,7 +25,7 @@ from loss_oracles import (  # noqa: E402
     with_gradient,
 )
 
-FORMS = ["mean", "sum", "softmax", "balanced"]
+FORMS = ["mean", "sum", "balanced"]
 few = settings(max_examples=40)
 
 

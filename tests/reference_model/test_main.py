@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -31,12 +32,15 @@ def test_from_a_data_set_to_a_score(folder: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert done.stdout == f"wrote {run}; try: python -m reference_model predict {run} {folder}\n"
     assert "epoch 2/2  rate " in done.stderr
+    assert done.stderr.count("the backbone starts from random numbers, the paper's rows from ImageNet") == 1
     done = call("predict", run, folder, "--out", entry, *HERE)
     assert done.exit_code == 0, done.output
     assert done.stdout == f"wrote {entry}; try: piq-score {entry} --dataset {folder}\n"
     found = CliRunner().invoke(load_command("score"), [str(entry), "--dataset", str(folder), "--format", "json"])
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["submission"]["name"] == "fss-br"
+    with np.load(entry) as arrays:
+        assert json.loads(str(arrays["meta"]))["configuration"]["start"] == "random"
 
 
 def test_linked_images_are_read_on_request(folder: Path, tmp_path: Path) -> None:
@@ -126,9 +130,11 @@ def test_models_of_single_tasks_are_resumed_by_their_folder_and_their_weights(
     assert "models that are left to train started from 'checkpoint.pt'" in refused.stderr
     done = call("train", folder, "--out", run, "--resume", "--weights", start, *HERE)
     assert done.exit_code == 0, done.output
+    assert "random numbers" not in done.stderr
     for path in (tmp_path / "whole").glob("*/checkpoint.pt"):
         one, other = (checkpoints.load(folder / path.parent.name) for folder in (tmp_path / "whole", run))
         assert one.configuration == other.configuration
+        assert one.configuration.start == "checkpoint.pt"
         assert all(torch.equal(value, other.model[key]) for key, value in one.model.items())
 
 

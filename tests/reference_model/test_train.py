@@ -146,7 +146,7 @@ def test_images_in_a_file_train_to_the_same_bits(
     monkeypatch.setattr("piq_bench.images.buffer.available_memory", lambda: 0.0)
     lines: list[str] = []
     stored = run(benchmark, whole_run.configuration, tmp_path / "a" / "run", tell=lines.append)
-    assert lines[0].startswith("the images are too many for memory")
+    assert lines[1].startswith("the images are too many for memory")
     assert same_run(stored, whole_run)
     assert {path.name for path in (tmp_path / "a" / "run").iterdir()} == {"checkpoint.pt", "config.json", "log.csv"}
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
@@ -254,7 +254,11 @@ def test_the_folder_of_a_run_says_what_it_is_and_how_it_went(benchmark: Benchmar
     lines: list[str] = []
     state = run(benchmark, configuration, tmp_path / "a" / "run", tell=lines.append)
     assert {path.name for path in (tmp_path / "a" / "run").iterdir()} == {"checkpoint.pt", "config.json", "log.csv"}
-    assert config.read(tmp_path / "a" / "run" / "config.json") == configuration == state.configuration
+    assert (
+        config.read(tmp_path / "a" / "run" / "config.json")
+        == replace(configuration, start="random")
+        == state.configuration
+    )
     rows = list(csv.DictReader(io.StringIO((tmp_path / "a" / "run" / "log.csv").read_text(encoding="utf-8"))))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert {f"{kind}.{task.name}" for kind in ("loss", "weight", "score") for task in DEFAULT_TASKS} < set(rows[0])
@@ -264,7 +268,7 @@ def test_the_folder_of_a_run_says_what_it_is_and_how_it_went(benchmark: Benchmar
         len(materials.prepare(benchmark, configuration, workers=1).fitted.pixels) // 16 * 16
     )
     assert float(rows[0]["weight.age"]) < 1  # its loss is above 1
-    assert [line.split()[0] for line in lines[:9]] == [*(task.name for task in DEFAULT_TASKS), "(shared)"]
+    assert [line.split()[0] for line in lines[1:10]] == [*(task.name for task in DEFAULT_TASKS), "(shared)"]
     assert lines[-1].startswith(f"epoch 2/2  rate {configuration.schedule.base_rate:.2g}  ")
 
 
@@ -285,7 +289,7 @@ def test_a_model_for_each_task(benchmark: Benchmark, tmp_path: Path) -> None:
     for name in names:
         state = checkpoints.load(tmp_path / name)
         assert list(state.n_classes) == [name]
-        assert state.configuration == replace(configuration, task=name)
+        assert state.configuration == replace(configuration, task=name, start="random")
     (tmp_path / "age" / checkpoints.FILE).unlink()  # as if interrupted before
     before = (tmp_path / "body" / checkpoints.FILE).read_bytes()
     run(benchmark, configuration, tmp_path, resume=True)
@@ -329,7 +333,8 @@ def test_a_task_without_annotations_is_left_out(folder: Path, tmp_path: Path) ->
     state = run(benchmark, small("fss", "schedule.n_epochs=1"), tmp_path / "run", tell=lines.append)
     assert "age" not in state.n_classes
     assert len(state.n_classes) == 7
-    assert lines[0] == "left out, since no training image is annotated for them: 'age'"
+    assert lines[0].startswith("the backbone starts from random numbers")
+    assert lines[1] == "left out, since no training image is annotated for them: 'age'"
     alone = replace(small("single-task"), task="age")
     with pytest.raises(BadDataset, match="no training image is annotated for 'age'"):
         run(benchmark, alone, tmp_path / "other")

@@ -227,3 +227,11 @@ def test_a_run_whose_optimiser_is_damaged_is_not_resumed(
     with pytest.raises(weights.WrongCheckpoint, match="is damaged: KeyError 'param_groups'"):
         run(benchmark, whole_run.configuration, tmp_path, resume=True)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_threads_that_share_busy_cores_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "available_cores", lambda: 4)
+    for n_threads, load, is_busy in ((4, 0.3, False), (4, 2.0, True), (2, 2.5, False), (2, 3.5, True), (1, 9.0, False)):
+        monkeypatch.setattr(training.torch, "get_num_threads", lambda n_threads=n_threads: n_threads)
+        monkeypatch.setattr(training.os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert training.cores_are_busy() == is_busy

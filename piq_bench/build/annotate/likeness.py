@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from piq_bench.build.annotate.project import Project
 from piq_bench.baseline.features import N_COLOURS
 from piq_bench.baseline.features import colour_features as colours
+from piq_bench.build.annotate.project import Project
 from piq_bench.convert.features import Features
 from piq_bench.convert.match import NO_ROW, match_names
 from piq_bench.convert.source import read_features

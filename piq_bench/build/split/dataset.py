@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from piq_bench.build.split.divide import CannotDivide, Columns, Shares, divide
+from piq_bench.build.split.groups import groups_of_test, keep_all, stored_groups
+from piq_bench.build.split.table import write_split
 from piq_bench.errors import BadDataset, BadUsage, Problem, first_few
 from piq_bench.group.build import write_groups
 from piq_bench.read.annotations import parse_table
@@ -13,9 +16,6 @@ from piq_bench.read.rows import declare_identities
 from piq_bench.read.table import SUFFIXES, Table, read_table
 from piq_bench.read.vocabulary import FILE, inspect_vocabulary
 from piq_bench.records import GALLERY, GIVEN, QUERY, SAME_GROUP, TRAIN, Benchmark, joint_codes
-from piq_bench.build.split.divide import CannotDivide, Columns, Shares, divide
-from piq_bench.build.split.groups import groups_of_test, keep_all, stored_groups
-from piq_bench.build.split.table import write_split
 
 
 @dataclass(frozen=True)

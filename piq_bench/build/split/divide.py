@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, TRAIN, BoolArray, IntArray, joint_codes
 from piq_bench.build.split.subset import nearest_subset
+from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, TRAIN, BoolArray, IntArray, joint_codes
 
 PEOPLE, FILMS, IMAGES = range(3)  # what is drawn; each has random numbers of its own
 

@@ -23,8 +23,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
-from build.annotate.killing import start  # noqa: E402
 from annotate_builders import TOML  # noqa: E402
+from build.annotate.killing import start  # noqa: E402
 
 HEADER = "image,split,identity,gender,mood,source,track"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

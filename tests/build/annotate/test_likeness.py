@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from piq_bench.baseline.features import N_COLOURS, features
 from piq_bench.build.annotate import likeness, views
 from piq_bench.build.annotate.project import Project
-from piq_bench.baseline.features import N_COLOURS, features
 from piq_bench.errors import BadSubmission
 from piq_bench.records import Float32Array, IntArray
 

@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from piq_bench.build.split.dataset import split_dataset
+from piq_bench.build.split.divide import Shares
 from piq_bench.cli.split import split_command
 from piq_bench.errors import BadDataset, BadUsage
 from piq_bench.group.build import build_groups, write_groups
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import SPLITS, TRAIN
-from piq_bench.build.split.dataset import split_dataset
-from piq_bench.build.split.divide import Shares
 
 TOML = """schema = "piq-bench/benchmark/1"
 name = "small"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piq_bench.records import GALLERY, QUERY, TRAIN, IntArray
 from piq_bench.build.split.divide import CannotDivide, Columns, Shares, divide
+from piq_bench.records import GALLERY, QUERY, TRAIN, IntArray
 
 codes = st.integers(-1, 5)
 image = st.tuples(st.integers(-1, 6), codes, codes, codes)
