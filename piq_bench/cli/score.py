@@ -159,6 +159,7 @@ def score_command(
             )
         require_numbers(result)
         shown = disclosed(result, disclosure)
+        beside = None if html_file is None else reference_of(result, reference)  # a wrong file is refused before all
         if json_file == STDOUT:
             layout = "json"
         elif json_file is not None:
@@ -179,7 +180,7 @@ def score_command(
                 benchmark,
                 digest=digest_of(result),
                 drilldown=drill_down(benchmark, entry, result, disclosure=disclosure),
-                reference=reference_of(result, reference),
+                reference=beside,
             )
             write_text(html_file, page)
         if min_piq is not None and (result.piq is None or result.piq < min_piq):
