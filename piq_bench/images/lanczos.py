@@ -66,6 +66,8 @@ def luma(pixels: Pixels) -> NDArray[np.float32]:
 def product(left: NDArray[Real], right: NDArray[Real], *, one_thread: int = ONE_THREAD_MATRIX) -> NDArray[Real]:
     """Multiplies (n, k) by (k, m) or (k,), in blocks of rows that BLAS multiplies on one thread."""
     step = max(1, one_thread // right.size)
+    if len(left) <= step:
+        return np.asarray(np.matmul(left, right))
     whole = len(left) // step * step
     result = np.empty((len(left), *right.shape[1:]), dtype=left.dtype)
     stacked = result[:whole].reshape(-1, step, *right.shape[1:])
