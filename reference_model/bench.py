@@ -40,13 +40,16 @@ something is wrong.
 """
 
 
-def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -> dict[str, Any]:
+def bench(
+    configuration: Configuration, device: torch.device, *, n_steps: int, inference_batch: int = BATCH_SIZE
+) -> dict[str, Any]:
     """Train and predict with random images, and measure speed and memory.
 
     Args:
         configuration: configuration to measure.
         device: where to compute.
         n_steps: number of steps to time, of training and of prediction each.
+        inference_batch: number of images that are predicted at once.
 
     Returns:
         Images per second of both kinds, and peak memory in MiB: of the device, or of the process on a CPU.
@@ -65,7 +68,7 @@ def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -
 
     training_seconds = _seconds(lambda: trainer.step(pixels, targets, drawn), n_steps, device)
     trainer.model.eval()
-    images = pixels[torch.arange(BATCH_SIZE, device=device) % n]
+    images = pixels[torch.arange(inference_batch, device=device) % n]
     inference_seconds = _seconds(lambda: infer_batch(trainer.model, images, configuration), n_steps, device)
     return {
         "preset": configuration.preset,
@@ -78,8 +81,8 @@ def bench(configuration: Configuration, device: torch.device, *, n_steps: int) -
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": str(torch.__version__),
         "training_images_per_second": round(n / training_seconds, 1),
-        "inference_batch_size": BATCH_SIZE,
-        "inference_images_per_second": round(BATCH_SIZE / inference_seconds, 1),
+        "inference_batch_size": inference_batch,
+        "inference_images_per_second": round(inference_batch / inference_seconds, 1),
         "memory_mib": round(_peak_bytes(device) / KIB**2),
         "expected_on_one_h200": expected_speed(configuration),
     }

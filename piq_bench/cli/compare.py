@@ -141,13 +141,13 @@ def compare_command(
             layout = "json"
         elif json_file is not None:
             write_text(json_file, compare_json(result))
-        if html_file is not None:
-            write_text(html_file, compare_html(result, benchmark))
         if layout == "table":
             text = compare_table(result, colour=wants_colour())
         else:
             text = {"json": compare_json, "markdown": compare_markdown, "latex": compare_latex}[layout](result)
         click.echo(text, nl=False)
+        if html_file is not None:  # last: whatever fails here, the comparison is not lost
+            write_text(html_file, compare_html(result, benchmark))
         if fail_if_worse:
             refuse_worse(result)
 

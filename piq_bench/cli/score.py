@@ -162,20 +162,11 @@ def score_command(
             )
         require_numbers(result)
         shown = disclosed(result, disclosure)
-        if html_file is not None:
-            page = score_html(
-                shown,
-                benchmark,
-                digest=digest_of(result),
-                drilldown=drill_down(benchmark, entry, result, disclosure=disclosure),
-                reference=reference_of(result, reference),
-            )
+        beside = None if html_file is None else reference_of(result, reference)  # a wrong file is refused before all
         if json_file == STDOUT:
             layout = "json"
         elif json_file is not None:
             write_text(json_file, disclosed_json(result, disclosure))
-        if html_file is not None:
-            write_text(html_file, page)
         if layout == "json":
             text = disclosed_json(result, disclosure)
         elif layout == "table":
@@ -186,6 +177,15 @@ def score_command(
         if summary and (summary_file := os.environ.get("GITHUB_STEP_SUMMARY")):
             with Path(summary_file).open("a", encoding="utf-8") as stream:  # other steps write there too
                 stream.write(score_markdown(shown, benchmark))
+        if html_file is not None:  # last: whatever fails here, the score is not lost
+            page = score_html(
+                shown,
+                benchmark,
+                digest=digest_of(result),
+                drilldown=drill_down(benchmark, entry, result, disclosure=disclosure),
+                reference=beside,
+            )
+            write_text(html_file, page)
         if min_piq is not None and (result.piq is None or result.piq < min_piq):
             found = "PIQ is not reported" if result.piq is None else f"PIQ is {result.piq!r}"
             remedy = f"--min-piq asks for at least {min_piq!r}"

@@ -117,13 +117,13 @@ def stats_command(
             layout = "json"
         elif json_file is not None:
             write_text(json_file, stats_json(stats))
-        if html_file is not None:
-            write_text(html_file, stats_html(stats, benchmark))
         if layout == "table":
             width = min(WIDEST, max(NARROWEST, shutil.get_terminal_size().columns))
             text = stats_table(stats, width=width, colour=wants_colour())
         else:
             text = {"json": stats_json, "markdown": stats_markdown, "latex": stats_latex}[layout](stats)
         click.echo(text, nl=False)
+        if html_file is not None:
+            write_text(html_file, stats_html(stats, benchmark))
         if found.integrity:
             raise BadDataset(str(dataset or BUNDLED), found.integrity)

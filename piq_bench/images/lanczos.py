@@ -8,6 +8,7 @@ gives the same bytes.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
@@ -37,15 +38,18 @@ def shrink(pixels: Pixels) -> Pixels:
     200
     """
     height, width = pixels.shape[:2]
-    columns, rows = weights(width), weights(height)
     narrow = np.empty((height, SIDE))
     step = max(1, BLOCK_PIXELS // width)
     for top in range(0, height, step):
         block = pixels[top : top + step]
-        grey = luma(block) if block.ndim == 3 else block
-        narrow[top : top + step] = rounded_to_eight_bits(product(grey.astype(np.float64), columns))
-    turned = product(np.ascontiguousarray(narrow.T), rows)  # (x, y)
-    return rounded_to_eight_bits(turned).T.astype(np.uint8)
+        grey = (luma(block) if block.ndim == 3 else block).astype(np.float64)
+        for band in bands(width):
+            narrow[top : top + step, band.pixels] = product(grey[:, band.first : band.last], band.weights)
+    rounded_to_eight_bits(narrow)
+    small = np.empty((SIDE, SIDE))
+    for band in bands(height):
+        small[band.pixels] = product(band.weights.T, narrow[band.first : band.last])
+    return rounded_to_eight_bits(small).astype(np.uint8)
 
 
 def luma(pixels: Pixels) -> NDArray[np.float32]:
@@ -62,6 +66,8 @@ def luma(pixels: Pixels) -> NDArray[np.float32]:
 def product(left: NDArray[Real], right: NDArray[Real], *, one_thread: int = ONE_THREAD_MATRIX) -> NDArray[Real]:
     """Multiplies (n, k) by (k, m) or (k,), in blocks of rows that BLAS multiplies on one thread."""
     step = max(1, one_thread // right.size)
+    if len(left) <= step:
+        return np.asarray(np.matmul(left, right))
     whole = len(left) // step * step
     result = np.empty((len(left), *right.shape[1:]), dtype=left.dtype)
     stacked = result[:whole].reshape(-1, step, *right.shape[1:])
@@ -77,13 +83,46 @@ def rounded_to_eight_bits(values: FloatArray) -> FloatArray:
     return np.clip(values, 0, 255, out=values)
 
 
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Weights of some of the 32 pixels; all others of their columns are 0, and multiplying by those takes time.
+
+    Attributes:
+        pixels: which of the 32 pixels.
+        first, last: the pixels of the line that they depend on; `last` is the first one after these.
+        weights: shape (last - first, number of pixels).
+    """
+
+    pixels: slice
+    first: int
+    last: int
+    weights: FloatArray
+
+
+def bands(length: int) -> tuple[Band, ...]:
+    """The weights of a line of `length` pixels, for the first and for the last half of the 32 pixels."""
+    return cached_bands(length) if length <= 2048 else computed_bands(length)
+
+
+def computed_bands(length: int) -> tuple[Band, ...]:
+    """Cuts the weights into bands."""
+    matrix = weights(length)
+    found = []
+    for half in (slice(0, SIDE // 2), slice(SIDE // 2, SIDE)):
+        used = np.flatnonzero(matrix[:, half].any(axis=1))
+        first, last = int(used[0]), int(used[-1]) + 1
+        found.append(Band(half, first, last, np.ascontiguousarray(matrix[first:last, half])))
+    return tuple(found)
+
+
+cached_bands = lru_cache(maxsize=256)(computed_bands)
+
+
 def weights(length: int) -> FloatArray:
-    """Shape (length, 32): the weight of each of `length` pixels in a line for each of the 32 pixels."""
-    return cached_weights(length) if length <= 2048 else computed_weights(length)
+    """Shape (length, 32): the weight of each of `length` pixels in a line for each of the 32 pixels.
 
-
-def computed_weights(length: int) -> FloatArray:
-    """Repeats Pillow's precompute_coeffs and normalize_coeffs_8bpc (libImaging/Resample.c) operation by operation."""
+    Repeats Pillow's precompute_coeffs and normalize_coeffs_8bpc (libImaging/Resample.c) operation by operation.
+    """
     scale = length / SIDE
     filter_scale = max(scale, 1.0)
     support = LANCZOS_SUPPORT * filter_scale
@@ -101,9 +140,6 @@ def computed_weights(length: int) -> FloatArray:
             fixed = weight / total * PRECISION
             matrix[x, out] = int(fixed - 0.5 if fixed < 0 else fixed + 0.5) / PRECISION
     return matrix
-
-
-cached_weights = lru_cache(maxsize=256)(computed_weights)
 
 
 def lanczos(x: float) -> float:

@@ -198,7 +198,7 @@ def _parse_csv(
     line = n_lines + (1 if remark is None else 2)
     for batch, n_lines in rows:
         starts, line = _first_lines(batch, line, n_lines)
-        if any(len(row) != len(header) for row in batch):
+        if {*map(len, batch)} != {len(header)}:
             ragged += [(at, len(row)) for at, row in zip(starts, batch, strict=True) if 0 != len(row) != len(header)]
             starts = [at for at, row in zip(starts, batch, strict=True) if len(row) == len(header)]
             batch = [row for row in batch if len(row) == len(header)]

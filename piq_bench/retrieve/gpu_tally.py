@@ -180,6 +180,7 @@ class Tally:
         n_lower = torch.searchsorted(edges, table.values.float(), right=True, out_int32=True)  # edges not above a value
         n_bins = edges.shape[1] + 1
         histogram = _histogram(n_lower, n_bins)
+        decided = histogram[:, ::2].reshape(-1)  # a copy, made before any count changes
         n_open = int(histogram[:, 1::2].sum())
         if n_open > OPEN_SHARE * n_lower.numel() and len(self.tables) > 1:
             del table, n_lower
@@ -190,7 +191,7 @@ class Tally:
             row, column = torch.nonzero(n_lower & 1, as_tuple=True)
             del n_lower
             self._count_open(block, queries, images, table, row, column, twin)
-        self.placed.index_add_(0, place.reshape(-1), histogram[:, ::2].reshape(-1))
+        self.placed.index_add_(0, place.reshape(-1), decided)
 
     def _exclude(self, values: torch.Tensor, block: _Block, offset: int) -> None:
         """Set the values of excluded images below every point."""
@@ -265,8 +266,10 @@ class Tally:
         lower = self._bisect(query, value - error, right=False)
         known = (lower == self._bisect(query, value + error, right=True)) & torch.isfinite(value)
         rest = ~known
-        self.waiting.append((query[rest], column[rest] + block.first_place, weight[rest]))
-        self.placed.index_add_(0, (lower + query)[known], weight[known])
+        waiting = query[rest], column[rest] + block.first_place, weight[rest]
+        found, times = (lower + query)[known], weight[known]
+        self.placed.index_add_(0, found, times)  # from here on nothing needs memory
+        self.waiting.append(waiting)
 
     def _count_waiting(self, gallery: Rows) -> None:
         """Count the waiting pairs by the definition."""

@@ -21,10 +21,10 @@ N_IMAGES = 4000
 WIDTH, HEIGHT = 128, 256
 
 
-def make_images(folder: Path) -> None:
+def make_images(folder: Path, n_images: int = N_IMAGES) -> None:
     """Make images that take as long to decode as photographs of people."""
     rng = np.random.Generator(np.random.PCG64(0))
-    for number in range(N_IMAGES):
+    for number in range(n_images):
         coarse = Image.fromarray(rng.integers(0, 256, (24, 12, 3), dtype=np.uint8))
         smooth = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)).astype(np.int64)
         noisy = smooth + rng.integers(-6, 7, smooth.shape)

@@ -159,6 +159,21 @@ def test_every_format_shows_the_same_piq(dataset: Path, submission: Path, layout
     assert f"{100 * document['piq']:.2f}" in run(submission, "--dataset", dataset, "--format", layout).stdout
 
 
+def test_a_page_that_fails_loses_no_score(
+    dataset: Path, submission: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise RuntimeError("the neighbour search fails")
+
+    monkeypatch.setattr("piq_bench.scoring.drilldown.drill_down", failing)
+    files = ("--json", tmp_path / "score.json", "--html", tmp_path / "score.html")
+    result = run(submission, "--dataset", dataset, "--bootstrap", 0, *files)
+    assert isinstance(result.exception, RuntimeError)
+    assert "PIQ" in result.stdout
+    assert json.loads((tmp_path / "score.json").read_text(encoding="utf-8"))["piq"]
+    assert not (tmp_path / "score.html").exists()
+
+
 def test_a_gate_that_is_not_met_exits_with_5_and_still_prints(dataset: Path, submission: Path) -> None:
     missed = run(submission, "--dataset", dataset, "--min-piq", "0.999")
     assert missed.exit_code == 5
