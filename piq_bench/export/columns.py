@@ -17,7 +17,7 @@ from piq_bench.scoring.records import Interval, Score
 MAX_KEY = 36  # characters; Codabench cuts or refuses longer ones
 PER_CENT = 100.0
 RANK1, MAP = "macro_rank1", "macro_map"
-TITLES = {RANK1: "Rank-1", MAP: "mAP"}
+TITLES = {RANK1: "macro Rank-1", MAP: "macro mAP"}  # never "mAP" alone, which is the mean over queries
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,12 @@ def columns_of(benchmark: Benchmark) -> tuple[Column, ...]:
     for task in benchmark.tasks:
         if task.kind == RETRIEVAL:
             for name in (RANK1, MAP):
-                text = f"{TITLES[name]}, averaged over the queries of each person, then over people."
-                title = printable(f"{task.name} {TITLES[name]}", MAX_KEY)
-                columns.append(Column(key_of("reid", name), title, text, "reid", name))
+                metric = TITLES[name].removeprefix("macro ")
+                text = f"{metric}, averaged over the queries of each person, then over people."
+                columns.append(Column(key_of("reid", name), _title(task.name, TITLES[name]), text, "reid", name))
         else:
             text = f"Macro F1 of {task.name}: mean over the labels that occur."
-            title = printable(f"{task.name} F1", MAX_KEY)
-            columns.append(Column(key_of("f1", task.name), title, text, "f1", task.name))
+            columns.append(Column(key_of("f1", task.name), _title(task.name, "F1"), text, "f1", task.name))
     return tuple(columns)
 
 
@@ -108,6 +107,11 @@ def interval_of(score: Score, column: Column) -> Interval:
     if column.part == "piq":
         return ends.piq
     return (ends.reid if column.part == "reid" else ends.f1).get(column.name)
+
+
+def _title(task: str, metric: str) -> str:
+    """A heading of at most MAX_KEY characters: a long name of the task is cut, never the metric's."""
+    return f"{printable(task, MAX_KEY - len(metric) - 1)} {metric}"
 
 
 def _value(score: Score, column: Column) -> float | None:

@@ -165,3 +165,20 @@ def test_the_grouping_of_a_file_by_piq_groups_is_taken_over(tmp_path: Path) -> N
     assert init(folder).exit_code == 0
     for line in ('hash = "dhash"', "threshold = 4 ", 'mode = "neighbours"'):
         assert f"\n{line}" in text_of(folder)
+
+
+def test_columns_that_are_no_tasks_say_why(tmp_path: Path) -> None:
+    moods = ["glad;calm", "glad", "calm", "glad;calm", "sad", "sad", "glad", "calm"]
+    lines = [f"{i}.jpg,{'gallery' if i else 'query'},p{i % 3},{'mf'[i % 2]},{'mf'[i % 2]},{moods[i]}" for i in range(8)]
+    (tmp_path / "annotations.csv").write_text("\n".join([f"{HEAD},gender,Gender,mood", *lines]) + "\n")
+    done = init(tmp_path)
+    assert done.exit_code == 0 and "split query" not in " ".join(done.output.split())
+    text = " ".join(text_of(tmp_path).replace("#", " ").split())
+    assert "has the name of another task" in text and "is one of more than" not in text
+    assert "joins labels by ';', as in 'glad;calm'" in text
+
+
+def test_a_table_without_a_query_says_so(tmp_path: Path) -> None:
+    (tmp_path / "annotations.csv").write_text(f"{HEAD}\na,train,p\nb,gallery,p\n")
+    done = init(tmp_path)
+    assert done.exit_code == 0 and "no image is in split query" in " ".join(done.output.split())

@@ -11,7 +11,7 @@ from builders import Size, benchmark
 from folders import shared_data
 from group_builders import Row, benchmark_of
 
-from piq_bench.describe.stats import Stats, describe
+from piq_bench.describe.stats import Stats, describe, images_by_source
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.metrics.longtail import gini, lts
 from piq_bench.read.dataset import read_benchmark
@@ -155,3 +155,22 @@ def test_market_1501_has_the_long_tail_scores_that_were_published() -> None:
     published = {"train": 0.400, "query": 0.766, "gallery": 0.446}  # Table 3 of Portrait Interpretation and a Benchmark
     for split, printed in published.items():  # rounded or cut to three places
         assert abs(float(found[split] or 0) - printed) < 0.001
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_images_of_people_are_counted_by_source(split: str) -> None:
+    data = random_benchmark(1)
+    assert data.source is not None
+    rows = [row for row in images_of(data, split) if data.identity[row] >= 0]
+    images = Counter(data.identities[data.identity[row]] for row in rows)
+    people = sorted(images, key=lambda name: (-images[name], data.identities.index(name)))
+    found = images_by_source(data, split)
+    assert found.sizes == tuple(images[name] for name in people)
+    sources = Counter(str(data.source[row]) for row in rows)
+    assert found.sources == tuple(sorted(sources, key=lambda name: (-sources[name], name)))
+    for name, counts in zip(found.sources, found.counts, strict=True):
+        own = Counter(data.identities[data.identity[row]] for row in rows if data.source[row] == name)
+        assert counts == tuple((place, own[person]) for place, person in enumerate(people) if own[person])
+    alone = images_by_source(dataclasses.replace(data, source=None), split)
+    assert (alone.sizes, alone.sources) == (found.sizes, ("",))
+    assert alone.counts == (tuple(enumerate(found.sizes)),)

@@ -60,6 +60,16 @@ def test_long_names_that_begin_alike_stay_apart() -> None:
     assert len(set(keys)) == 27 and max(map(len, keys)) == MAX_KEY
 
 
+@pytest.mark.parametrize("name", ["reid", "x" * 64])
+def test_headings_call_macro_numbers_macro_and_keep_the_metric_of_a_long_task(name: str) -> None:
+    tasks = [Task(name, "reid", kind="retrieval"), Task("y" * 64, "rest", labels=LABELS)]
+    columns = {"image": ["q", "g"], "split": ["query", "gallery"], "identity": ["p", "p"], "y" * 64: ["a", "b"]}
+    rank1, mean, f1 = [column.title for column in columns_of(make_benchmark(columns, tasks))][1:]
+    assert rank1.endswith(" macro Rank-1") and mean.endswith(" macro mAP") and f1.endswith("y... F1")
+    assert max(map(len, (rank1, mean, f1))) == MAX_KEY
+    assert name != "reid" or (rank1, mean) == ("reid macro Rank-1", "reid macro mAP")
+
+
 def test_a_row_holds_every_key_in_per_cent() -> None:
     benchmark, result = scored()
     columns = columns_of(benchmark)

@@ -24,7 +24,7 @@ from piq_bench.errors import BadUsage
 from piq_bench.export import evalai_program, evalai_worker
 from piq_bench.export.evalai import CONFIG
 from piq_bench.export.evalai_worker import challenge_of, handle_next_message
-from piq_bench.export.host import Settings, read_settings
+from piq_bench.export.host import Failed, Settings, read_settings, settings_json
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.scoring.score import score
@@ -300,6 +300,69 @@ def test_a_file_that_is_too_large_or_has_a_bad_address_is_refused(
     server.queue.remove(1)
     worker.handle()
     assert "its address is wrong" in uploaded.outcome["stderr"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"<html>", "cannot be read"),
+        (b"[]", "not an object"),
+        (b'{"body": null}' + b" " * evalai_worker.MAX_ANSWER_BYTES, "too long"),
+        (b'{"body": {"submission_pk": 1}}', "names no submission"),
+        (b'{"body": ["submission_pk", "phase_pk"]}', "names no submission"),
+    ],
+)
+def test_an_answer_that_is_none_is_told_to_the_organiser(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, answer: bytes, reason: str
+) -> None:
+    monkeypatch.setattr(Handler, "do_GET", lambda self: self.answer(200, answer))
+    with pytest.raises(OSError, match=reason):
+        worker.handle()
+
+
+def test_the_token_follows_no_redirect(server: Server, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def redirect(self: Handler) -> None:
+        asked.append(self.path)
+        self.send_response(302)
+        self.send_header("Location", f"{server.address}/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    monkeypatch.setattr(Handler, "do_GET", redirect)
+    with pytest.raises(OSError, match="302"):
+        worker.handle()
+    assert asked == ["/api/jobs/challenge/queues/my-queue/"]
+
+
+def test_a_broken_answer_and_a_server_that_stays_busy_end_the_attempt(
+    server: Server, worker: Worker, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evalai_worker, "PAUSES", (0.01, 0))
+    server.n_busy = 2
+    server.submit(submission(tmp_path / "mine.npz", first))
+    with pytest.raises(OSError, match="503"):
+        worker.handle()
+    assert server.queue == [1]  # it will be taken again
+    monkeypatch.setattr(Handler, "do_GET", lambda self: self.wfile.write(b"nonsense\r\n"))
+    with pytest.raises(OSError, match="BadStatusLine"):
+        worker.handle()
+    with pytest.raises(OSError, match="BadStatusLine"):
+        evalai_worker._download(worker.challenge, f"{server.address}/media/1/mine.npz", tmp_path / "..")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"schema": "other"}, {"disclosure": "all"}, {"resamples": -1}, {"columns": None}, None]
+)
+def test_settings_of_another_version_are_refused(tmp_path: Path, changes: dict[str, object] | None) -> None:
+    path = tmp_path / "settings.json"
+    own = settings_json(Settings("score", 0, ("piq",)))
+    path.write_text(own, encoding="utf-8")
+    assert read_settings(path) == Settings("score", 0, ("piq",))
+    path.write_text("[]" if changes is None else json.dumps(json.loads(own) | changes), encoding="utf-8")
+    with pytest.raises(Failed, match=r"settings\.json of the bundle"):
+        read_settings(path)
 
 
 def test_the_token_is_never_printed(server: Server, worker: Worker, bundle: Path) -> None:

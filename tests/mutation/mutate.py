@@ -21,6 +21,7 @@ import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,7 +73,7 @@ class Mutant:
 
 
 def main() -> None:
-    """Sample mutants, test each of them, and print the survivors and a score by room."""
+    """Sample mutants, test each of them, and print the survivors and a score by room; Ctrl-C ends it with the score."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--room", action="append", help="a room of mutation.toml; all if not given")
     parser.add_argument("--n", type=int, default=60, help="number of mutants, the same for each room")
@@ -83,7 +84,7 @@ def main() -> None:
     rooms = settings["rooms"]
     chosen = {name: rooms[name] for name in asked.room or rooms}
     outcomes: Counter[tuple[str, bool]] = Counter()
-    with tempfile.TemporaryDirectory(prefix="piq-mutation-") as scratch:
+    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="piq-mutation-") as scratch:
         copy = Path(scratch) / "project"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED), symlinks=True)
         for mutant in sample(chosen, asked.n, asked.seed, asked.only):

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from piq_bench.records import Benchmark
-from piq_bench.report.thumbnails import SIZE, thumbnails
+from piq_bench.report import thumbnails as page
+from piq_bench.report.thumbnails import SIZE, thumbnails, why_missing
 
 
 @pytest.fixture
@@ -68,3 +69,15 @@ def test_grey_pictures_and_data_sets_without_pictures(benchmark: Benchmark, tmp_
     Image.new("L", (10, 400), 99).save(tmp_path / "images" / benchmark.images[0])
     assert opened(thumbnails(benchmark, [0])[0]).size[1] == SIZE[1]
     assert thumbnails(replace(benchmark, root=None), [0]) == {}
+
+
+def test_a_page_has_a_size_and_says_what_is_missing(benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = range(4)
+    whole = thumbnails(benchmark, rows)
+    first, second = list(whole)[:2]
+    monkeypatch.setattr(page, "BUDGET", len(whole[first]) + len(whole[second]) - 1)
+    cut = thumbnails(benchmark, [first, second])
+    assert cut == {first: whole[first]}
+    assert why_missing(benchmark, [first, second, second], cut).startswith("1 of 2 images have no picture")
+    assert "none of the image files" in why_missing(benchmark, [first], {})
+    assert why_missing(benchmark, [first], cut) == ""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from piq_bench.errors import BadUsage, LimitExceeded
+from piq_bench.write import files
 from piq_bench.write.files import _prefix, new_folder, write_text, write_texts, written_whole
 
 
@@ -109,3 +110,58 @@ def test_a_folder_that_may_be_replaced_is_replaced_or_kept(tmp_path: Path) -> No
         (folder / "new").touch()
     assert [path.name for path in out.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_taken_temporary_name_leads_to_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = iter(["one", "one", "two"])
+    monkeypatch.setattr("piq_bench.write.files.secrets.token_hex", lambda _: next(numbers))
+    first, lock = files._locked(tmp_path / "out.json")
+    second, other = files._locked(tmp_path / "out.json")
+    assert [path.name.rpartition("-")[2] for path in (first, second)] == ["one.json", "two.json"]
+    for one in (lock, other):
+        assert one is not None
+        os.close(one)
+    monkeypatch.setattr("piq_bench.write.files.secrets.token_hex", lambda _: "one")
+    with pytest.raises(FileExistsError, match="every temporary name"):
+        files._locked(tmp_path / "out.json")
+
+
+def test_abandoned_folders_are_removed_and_those_in_use_are_not(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    kept, lock = files._locked(out, is_folder=True)
+    left, abandoned = files._locked(out, is_folder=True)
+    assert lock is not None and abandoned is not None
+    (left / "file").touch()
+    os.close(abandoned)
+    with files.new_folder(out):
+        assert kept.is_dir() and not left.exists()
+    os.close(lock)
+    assert out.is_dir()
+
+
+def test_without_locks_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "locked_now", lambda _: None)
+    left, lock = files._locked(tmp_path / "out")
+    assert lock is None
+    with files.written_whole(tmp_path / "out") as place:
+        place.write_text("text")
+    assert left.exists() and (tmp_path / "out").read_text() == "text"
+
+
+def test_a_replaced_folder_comes_back_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").touch()
+    rename = Path.rename
+
+    def stubborn(self: Path, target: Path) -> Path:
+        if target == out and self.suffix != ".old":
+            raise OSError(errno.EIO, "no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stubborn)
+    with pytest.raises(BadUsage), files.new_folder(out, replace=True):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"] and (out / "old").exists()
