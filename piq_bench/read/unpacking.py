@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 REPORT = "report.json"
-THREAD_BYTES = 48 << 20  # of address space for the stacks of a few threads: the limit counts it, though little is used
+THREAD_BYTES = 32 << 20  # of address space for the stacks of a few threads: the limit counts it, though little is used
 OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither signal
 KILLED = getattr(signal, "SIGKILL", None) or 9
 # The child imports the same modules as this process, and nothing from the working directory.

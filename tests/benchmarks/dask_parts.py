@@ -80,7 +80,7 @@ def main() -> None:
         print(f"without Dask, 1 thread, {attempt}: {time.perf_counter() - start:.2f} s, {digest(here)}", flush=True)
     for n_workers in options.workers:
         logs = {"silence_logs": logging.CRITICAL, "dashboard_address": None}
-        with distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, **logs) as cluster:
+        with distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, **logs) as cluster:  # type: ignore[no-untyped-call]
             measure(given, cluster, n_workers, None, here)
             last = n_workers == options.workers[-1]
             for part_rows in options.parts if last else []:
@@ -100,7 +100,7 @@ def measure(
 ) -> None:
     killed: list[int] = []
     steps: list[int] = []
-    with distributed.Client(cluster) as client:
+    with distributed.Client(cluster) as client:  # type: ignore[no-untyped-call]
         before = client.run(peak_bytes)
         victim = int(next(iter(client.run(os.getpid).values())))
 
@@ -121,7 +121,7 @@ def measure(
             advance=advance,
         )
         seconds = time.perf_counter() - start
-        with distributed.Client(cluster) as client:
+        with distributed.Client(cluster) as client:  # type: ignore[no-untyped-call]
             after = client.run(peak_bytes)
         grown = max(after[worker] - before.get(worker, 0) for worker in after) >> 20
         equal = digest(found) == digest(here)
