@@ -59,7 +59,7 @@ def measured(name: str, bomb: Bomb) -> bool:
 def in_child(call: Callable[[], object], give_up: int = GIVE_UP) -> tuple[str, float, int]:
     """Run a call in a child of this process: how it ended, its seconds, and the peak of its memory in MB.
 
-    The memory is that of the child and of the largest process that it started.
+    The memory is what the child takes beyond what it begins with, and the whole of the largest process that it started.
     """
     reading, writing = os.pipe()
     start = time.perf_counter()
@@ -80,6 +80,7 @@ def in_child(call: Callable[[], object], give_up: int = GIVE_UP) -> tuple[str, f
 
 def how_it_ends(call: Callable[[], object]) -> str:
     """Runs the call; "read", "refused: CODE" or the last line of the traceback, and the memory in MB."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     try:
         call()
         end = "read"
@@ -89,8 +90,8 @@ def how_it_ends(call: Callable[[], object]) -> str:
         end = f"refused: {refusal.code}"
     except Exception:
         end = traceback.format_exc().splitlines()[-1]
-    peaks = (resource.getrusage(who).ru_maxrss >> 10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return " ".join(map(str, (end, *peaks)))
+    own, others = (resource.getrusage(who).ru_maxrss >> 10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return f"{end} {own - before} {others}"
 
 
 if __name__ == "__main__":

@@ -253,8 +253,7 @@ def test_two_processes_have_the_cost_and_the_gradients_of_one_with_all_images(tm
     mood[:6] = -1  # nor has the first process any of this task
     torch.save((inputs, weight, [age, mood]), tmp_path / "batch")
     files = [str(tmp_path / name) for name in ("store", "batch", "found")]
-    imports = ["torch._dynamo", "reference_model.objective", "pytest"]
-    ended = run_ranks(tmp_path, 2, PROGRAM, *files, str(Path(__file__).parent), imports=imports)
+    ended = run_ranks(tmp_path, 2, PROGRAM, *files, str(Path(__file__).parent))
     assert [process.code for process in ended] == [0, 0], ended
     linear = torch.nn.Linear(4, 10, bias=False, dtype=torch.float64)
     with torch.no_grad():

@@ -270,7 +270,7 @@ def test_two_processes_have_the_loss_and_the_gradient_of_one_with_all_samples(tm
     inputs, target, weight = features_of(11, 12, 4), classes_of(11, 12), features_of(12, 5, 4)
     torch.save((inputs, target, weight), tmp_path / "batch")
     files = [str(tmp_path / name) for name in ("store", "batch", "found")]
-    ended = run_ranks(tmp_path, 2, PROGRAM, *files, imports=["torch._dynamo", "reference_model.losses"])
+    ended = run_ranks(tmp_path, 2, PROGRAM, *files)
     assert [process.code for process in ended] == [0, 0], ended
     for name, found in torch.load(tmp_path / "found", weights_only=True).items():
         one = weight.clone().requires_grad_()

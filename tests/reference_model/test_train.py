@@ -370,7 +370,7 @@ def test_two_processes_train_one_model(folder: Path, tmp_path: Path, tmp_path_fa
     command += [part for setting in settings for part in ("--set", setting)]
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]  # free a moment later
-    ended = run_ranks(printed, 2, PROGRAM, str(port), *command, imports=["torch._dynamo", "reference_model.train"])
+    ended = run_ranks(printed, 2, PROGRAM, str(port), *command)
     assert [process.code for process in ended] == [0, 0], ended
     assert ended[0].stdout.startswith("wrote ")
     assert ended[1].stdout == ""
