@@ -189,11 +189,14 @@ PLACES: dict[str, tuple[Change, list[list[str]]]] = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_no_control_character_of_a_stranger_is_printed(name: str, model: Path, tmp_path: Path) -> None:
+def test_no_control_character_of_a_stranger_is_printed(
+    name: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change, commands = PLACES[name]
     for number, text in enumerate((ATTACK, MILD)):
         place = tmp_path / str(number)
         shutil.copytree(model, place)
+        monkeypatch.chdir(place)
         change(place, text)
         for command in commands:
             _, output = ran(place, *command)
