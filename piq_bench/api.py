@@ -24,6 +24,7 @@ from piq_bench.read.container import MATRICES, OF_MATRIX
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.rules import parse_rules, with_rules
 from piq_bench.read.submission import read_submission, takes_matrix, without_other_columns
+from piq_bench.read.unpacking import own_files
 from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA, TASK_NAME
 from piq_bench.records import GALLERY, QUERY, RETRIEVAL, Benchmark, Submission, Task
 from piq_bench.report.result import Result
@@ -154,7 +155,8 @@ def make_benchmark(
             problem = Problem("encoding", "annotations", printable(error, LONGEST), "text that can be written as UTF-8")
             raise BadDataset(name, [problem]) from None
         try:
-            return replace(read_benchmark(folder), root=None)
+            with own_files():
+                return replace(read_benchmark(folder), root=None)
         except BadInput as refusal:
             raise type(refusal)(name, refusal.problems) from None
 
