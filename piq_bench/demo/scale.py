@@ -26,6 +26,7 @@ from piq_bench.group.build import group_hashed, write_groups
 from piq_bench.group.hashing import HashedImages
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.read.dataset import read_benchmark
+from piq_bench.read.unpacking import own_files
 from piq_bench.records import FloatArray
 from piq_bench.write.files import new_folder, write_text
 from piq_bench.write.submission import write_submission
@@ -82,7 +83,7 @@ def build_scale_set(
         BadUsage: if `out` cannot be written or is not empty.
     """
     name = f"portrait250k-scale-{seed}"
-    with new_folder(out) as folder:
+    with new_folder(out) as folder, own_files():
         frames = shoot(seed, sizes)
         write_text(folder / "benchmark.toml", benchmark_toml(name, REMARK))
         write_annotations(folder / "annotations.parquet", frames)

@@ -401,6 +401,7 @@ def test_a_mat_file_that_declares_more_than_it_holds_is_refused(case: Case, tmp_
     assert "z.mat" in refused(tmp_path / "z.mat", case)
 
 
+@pytest.mark.apart
 def test_a_mat_file_on_which_scipy_crashes_or_hangs_is_refused(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,19 +9,12 @@ import pytest
 from folders import COLUMNS, ROWS, TOML, changed, shared_data, write_csv, write_folder, write_market, write_parquet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from unpacking_here import unpack_here
 
 from piq_bench.errors import BadDataset
 from piq_bench.metrics.fingerprint import fingerprint
-from piq_bench.read import table
 from piq_bench.read.dataset import inspect_dataset, read_benchmark
 from piq_bench.read.vocabulary import DEFAULT_TASKS
 from piq_bench.records import SAME_GROUP, SPLITS, Benchmark
-
-
-@pytest.fixture(autouse=True)
-def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "unpack_apart", unpack_here)
 
 
 def same(one: Benchmark, other: Benchmark, *, but: tuple[str, ...] = ("root", "layout")) -> bool:

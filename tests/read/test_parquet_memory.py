@@ -13,6 +13,8 @@ from piq_bench.read import parquet
 from piq_bench.read.container import Limits
 from piq_bench.read.unpack_parquet import unpack
 
+pytestmark = pytest.mark.apart
+
 LIMITS = Limits(n_rows=2, max_columns={"image": 1, "embedding": 8})
 
 

@@ -220,6 +220,7 @@ def test_damaged_parquet_is_read_or_refused_and_nothing_else(seed: int, benchmar
         assert refusal.problems
 
 
+@pytest.mark.apart
 def test_a_crash_of_the_parquet_library_is_a_refusal(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +238,7 @@ def test_a_parquet_file_that_takes_too_much_memory_is_a_limit(
         unpack(path, Limits(N, {"image": 1, "embedding": 99, "age": 9, "mood": 9, "meta": 0}))
 
 
+@pytest.mark.apart
 def test_our_own_bug_while_unpacking_shows_its_traceback(
     benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

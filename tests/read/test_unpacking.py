@@ -13,6 +13,8 @@ from piq_bench.errors import BadDataset, LimitExceeded
 from piq_bench.read import table, unpacking
 from piq_bench.read.table import read_table
 
+pytestmark = pytest.mark.apart
+
 SPEND = """\
 import json, sys
 request = json.load(sys.stdin)
