@@ -19,7 +19,7 @@ from torch.nn import functional
 from piq_bench.records import NOT_ANNOTATED
 
 MARGIN = 0.3  # Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019
-GUARD = 10.0  # bound of s in the exponent of `Uncertainty`, beyond which the loss no longer moves s
+GUARD = 10.0  # bound of s in `Uncertainty`: a loss that goes to 0 would move s without end
 SHORTEST = 1e-6  # a feature of a smaller norm has no direction, and its gradient would be as large as 1 / norm
 HIDDEN = 1e4  # beyond any similarity; infinity would give 0 * infinity in the gradient of a row without partners
 COINCIDENT = 1e-12  # least squared distance: the root has no gradient at 0
@@ -214,20 +214,45 @@ class Uncertainty(nn.Module):
     to its logarithm and the weight to 1 / loss, so that the total may be negative. Weight decay would pull the weights
     towards 1: leave `log_loss` out of it.
 
+    Before each use, s is set back to the nearest value from -GUARD to GUARD. So both terms are bounded, the gradient is
+    that of eq. (6) everywhere, and an s at a bound leaves it as soon as its loss changes.
+
+    Args:
+        n_tasks: number of tasks.
+        from_first_losses: whether s starts at the logarithm of the first loss of its task, the first in which the task
+            is present, so that all tasks begin with a weighted loss of 1. Otherwise it starts at 0 and the weight at 1.
+
     Attributes:
-        log_loss: s, shape (n_tasks,), zeros at first.
+        log_loss: s, shape (n_tasks,).
+        has_begun: shape (n_tasks,), whether s was set to a first loss; None where it starts at 0.
     """
 
-    def __init__(self, n_tasks: int) -> None:
+    has_begun: Tensor | None
+
+    def __init__(self, n_tasks: int, *, from_first_losses: bool = False) -> None:
         super().__init__()
         self.log_loss = nn.Parameter(torch.zeros(n_tasks))
+        begun = torch.zeros(n_tasks, dtype=torch.bool) if from_first_losses else None
+        self.register_buffer("has_begun", begun)  # part of a checkpoint, so that a resumed run does not begin again
 
     def forward(self, losses: Tensor, n_valid: Tensor) -> Tensor:
-        """Weighted sum of the losses, shape (); arguments as for `averaged`."""
-        return torch.where(n_valid > 0, self.weights() * losses + self.log_loss, 0.0).sum()
+        """Weighted sum of the losses, shape ().
+
+        Args:
+            losses: shape (n_tasks,), of the samples of all processes, so that s is the same in each process.
+            n_valid: as for `averaged`.
+        """
+        present = n_valid > 0
+        with torch.no_grad():
+            if self.has_begun is not None and self.training:
+                first = present & ~self.has_begun
+                self.log_loss.copy_(torch.where(first, losses.detach().log(), self.log_loss))
+                self.has_begun |= present
+            self.log_loss.clamp_(-GUARD, GUARD)
+        return torch.where(present, (-self.log_loss).exp() * losses + self.log_loss, 0.0).sum()
 
     def weights(self) -> Tensor:
-        """Weight of each task's loss, shape (n_tasks,)."""
+        """Weight of each task's loss in the next step, shape (n_tasks,)."""
         return (-self.log_loss.clamp(-GUARD, GUARD)).exp()
 
 

@@ -31,11 +31,14 @@ class Cost(NamedTuple):
         total: shape (), the loss to be minimised.
         by_task: shape (n_tasks,), each task's loss; 0 where no sample is annotated.
         n_valid: shape (n_tasks,), number of annotated samples.
+        classification, metric: shape (n_tasks,), the two losses that `by_task` is made of, before the ratio.
     """
 
     total: Tensor
     by_task: Tensor
     n_valid: Tensor
+    classification: Tensor
+    metric: Tensor
 
 
 class Objective(nn.Module):
@@ -55,7 +58,8 @@ class Objective(nn.Module):
         self.multi_label = [task.multi_label for task in tasks]
         self.uncertainty: Uncertainty | None = None
         if configuration.combination == "uncertainty":
-            self.uncertainty = Uncertainty(len(tasks))
+            from_first_losses = configuration.task_weights.start == "first_losses"
+            self.uncertainty = Uncertainty(len(tasks), from_first_losses=from_first_losses)
 
     def forward(self, answers: Answers, targets: Sequence[Tensor]) -> Cost:
         """Compute the losses of a batch.
@@ -67,13 +71,17 @@ class Objective(nn.Module):
         found = [
             self._of_task(*one) for one in zip(answers.features, answers.logits, targets, self.multi_label, strict=True)
         ]
-        losses = torch.stack([loss for loss, _ in found])
-        n_valid = torch.stack([n for _, n in found])
+        classification, metric, n_valid = (torch.stack(part) for part in zip(*found, strict=True))
+        losses = classification
+        if self.configuration.metric != "none":
+            losses = classification + self.configuration.metric_ratio * metric
         combined = averaged if self.uncertainty is None else self.uncertainty
-        return Cost(combined(losses, n_valid), losses, n_valid)
+        return Cost(combined(losses, n_valid), losses, n_valid, classification, metric)
 
-    def _of_task(self, feature: Tensor, logits: Tensor, target: Tensor, multi_label: bool) -> tuple[Tensor, Tensor]:
-        """Loss of a task and number of annotated samples, of all processes together."""
+    def _of_task(
+        self, feature: Tensor, logits: Tensor, target: Tensor, multi_label: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Classification loss, metric loss and number of annotated samples, of all processes together."""
         options = self.configuration
         logits, all_targets = over_all(logits), over_all(target)
         if multi_label:
@@ -81,14 +89,14 @@ class Objective(nn.Module):
         else:
             loss, n_valid = classification_loss(logits, all_targets)
         if options.metric == "triplet":
-            loss = loss + options.metric_ratio * triplet_loss(feature, target, options.triplet)[0]
-        elif options.metric == "batch_rank":
-            loss = loss + options.metric_ratio * batch_rank_loss(feature, target, options.batch_rank)[0]
-        return loss, n_valid
+            return loss, triplet_loss(feature, target, options.triplet)[0], n_valid
+        if options.metric == "batch_rank":
+            return loss, batch_rank_loss(feature, target, options.batch_rank)[0], n_valid
+        return loss, torch.zeros_like(loss), n_valid
 
 
 def parameter_groups(model: nn.Module, objective: Objective, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups for the optimiser; the tasks' learned weights are free from weight decay."""
+    """Parameter groups for the optimiser, that of the tasks' learned weights last; these are free from weight decay."""
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [{"params": learned, "weight_decay": weight_decay}]
     if objective.uncertainty is not None:

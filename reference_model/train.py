@@ -213,6 +213,7 @@ def _epoch(
     n_tasks = len(trainer.tasks)
     total = torch.zeros((), device=trainer.device)
     losses = torch.zeros(n_tasks, device=trainer.device)
+    parts_of_losses = torch.zeros(2, n_tasks, device=trainer.device)
     n_present = torch.zeros(n_tasks, device=trainer.device)
     with (
         progress(f"epoch {epoch} of {options.schedule.n_epochs}", len(order)) as advance,
@@ -223,6 +224,7 @@ def _epoch(
             found = trainer.step(images, batch, Drawn(*(part[step - 1] for part in parts)))
             total += found.total
             losses += found.by_task
+            parts_of_losses += torch.stack((found.classification, found.metric))
             n_present += found.n_valid > 0
             if step % CHECK_EVERY == 0 or step == len(order):
                 require_finite_losses(total, losses, trainer.tasks, epoch)
@@ -238,6 +240,10 @@ def _epoch(
     }
     means = (losses / n_present.clamp(min=1)).tolist()
     row |= {f"loss.{task.name}": mean for task, mean in zip(trainer.tasks, means, strict=True)}
+    if options.metric != "none":
+        for kind, sums in zip(("classification", "metric"), parts_of_losses, strict=True):
+            means = (sums / n_present.clamp(min=1)).tolist()
+            row |= {f"{kind}.{task.name}": mean for task, mean in zip(trainer.tasks, means, strict=True)}
     if trainer.objective.uncertainty is not None:
         learned = trainer.objective.uncertainty.weights().tolist()
         row |= {f"weight.{task.name}": weight for task, weight in zip(trainer.tasks, learned, strict=True)}

@@ -66,9 +66,11 @@ class Trainer:
             self.flipped = {place: torch.from_numpy(other).to(device) for place, other in sided.items()}
 
     def set_rate(self, rate: float) -> None:
-        """Set the learning rate of the steps to come."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        """Set the learning rate of the steps to come; that of the tasks' learned weights is a multiple of it."""
+        model, *task_weights = self.optimiser.param_groups
+        model["lr"] = rate
+        for group in task_weights:
+            group["lr"] = rate * self.configuration.task_weights.rate
 
     def step(self, pixels: Tensor, targets: Sequence[Tensor], drawn: Drawn) -> Cost:
         """Take one step on a batch, of which this process has n images; nothing waits for the device.

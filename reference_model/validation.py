@@ -1,4 +1,7 @@
-"""Scores a model during training on the held-out images, exactly as a submission is scored."""
+"""Scores a model during training on the held-out images, exactly as a submission is scored.
+
+So near-duplicates of a query are no candidates, nor what else the rules of the benchmark exclude.
+"""
 
 from collections.abc import Sequence
 

@@ -176,6 +176,9 @@ def test_a_task_costs_its_classification_and_half_its_metric_loss() -> None:
         for metric, ratio in (("none", 0.5), ("batch_rank", 0.5), ("batch_rank", 1))
     )
     added = half.by_task - plain.by_task
+    assert torch.equal(half.classification, plain.by_task)
+    assert torch.allclose(half.metric, 2 * added, rtol=1e-4)
+    assert not plain.metric.any()
     assert added.min() > 0
     assert torch.allclose(full.by_task - plain.by_task, 2 * added, rtol=1e-4)
     assert plain.total.item() == pytest.approx(plain.by_task.mean().item())
@@ -240,9 +243,13 @@ def cost_and_gradients(parallel: Model, linear: Model, inputs: Tensor, targets: 
     minimised = objective.Objective(config.PRESETS["fss-br-uncertainty"], TWO).double()
     found = parallel(inputs)
     features, logits = [found[:, :3], found[:, 3:5]], [found[:, 5:8], found[:, 8:]]
+    minimised(heads.Answers(features, features, logits), targets)  # the first losses, at which s starts
+    with torch.no_grad():
+        minimised.uncertainty.log_loss += 0.3  # its gradient is 0 where it starts
     cost = minimised(heads.Answers(features, features, logits), targets)
     cost.total.backward()
-    return (*(part.detach() for part in cost), linear.weight.grad, minimised.uncertainty.log_loss.grad)
+    s = minimised.uncertainty.log_loss
+    return (*(part.detach() for part in cost), linear.weight.grad, s.detach(), s.grad)
 
 
 def test_two_processes_have_the_cost_and_the_gradients_of_one_with_all_images(tmp_path: Path) -> None:

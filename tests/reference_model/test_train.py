@@ -218,6 +218,7 @@ def test_people_held_out_are_validated_on_and_not_trained_on(benchmark: Benchmar
     assert not set(part.identity[part.split == TRAIN]) & set(part.identity[part.split == QUERY])
     assert set(part.identity[part.split == QUERY]) <= set(part.identity[part.split == GALLERY])
     assert NO_IDENTITY in part.identity[part.split == TRAIN]
+    assert part.groups is not None
     tried = [row["epoch"] for row in whole_run.log if "score.piq" in row]
     assert tried == [3, 4]
     assert all(0 <= whole_run.log[3][f"score.{task.name}"] <= 1 for task in DEFAULT_TASKS)
@@ -268,6 +269,13 @@ def test_the_folder_of_a_run_says_what_it_is_and_how_it_went(benchmark: Benchmar
         len(materials.prepare(benchmark, configuration, workers=1).fitted.pixels) // 16 * 16
     )
     assert float(rows[0]["weight.age"]) < 1  # its loss is above 1
+    assert state.objective["uncertainty.has_begun"].all()
+    assert [group["lr"] for group in state.optimiser["param_groups"]] == [3e-3, 3e-2]
+    for task in DEFAULT_TASKS:
+        loss, classification, metric = (
+            float(rows[1][f"{kind}.{task.name}"]) for kind in ("loss", "classification", "metric")
+        )
+        assert loss == pytest.approx(classification + 0.5 * metric, rel=1e-5)
     assert [line.split()[0] for line in lines[1:10]] == [*(task.name for task in DEFAULT_TASKS), "(shared)"]
     assert lines[-1].startswith(f"epoch 2/2  rate {configuration.schedule.base_rate:.2g}  ")
 
