@@ -106,6 +106,11 @@ def multilabel_loss(
 def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH_RANK) -> tuple[Tensor, Tensor]:
     """Batch Rank loss, eq. (4): cross-entropy of each positive's cosine against those of the whole batch.
 
+    Each annotated sample is an anchor. It costs the sum over its positives of the logarithm of: the sum of exp(cosine)
+    over all other annotated samples of the batch, divided by exp(cosine) of the positive. The loss is the sum over the
+    anchors, divided by the number of annotated samples; those without a positive cost nothing, but count. `options`
+    changes each of these choices.
+
     Args:
         features: shape (n, dimension), of any norm; a row of zeros counts as not annotated.
         target: shape (n,) or (n, n_labels), int64, as for the losses above.

@@ -1,7 +1,8 @@
 """What is minimised: combines each task's losses into one number.
 
-A task's loss is its classification loss and, by eq. (6) of the paper and the ratio of its section 6, a share of its
-metric learning loss. Nothing here waits for the device.
+A task's loss is its classification loss plus, times the ratio of the paper's section 6, its metric loss: Batch Rank by
+eq. (4), or the triplet loss on the distances of eq. (3). The tasks' losses are averaged, or weighted by eq. (6).
+Nothing here waits for the device.
 """
 
 from collections.abc import Sequence

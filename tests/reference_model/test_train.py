@@ -305,12 +305,6 @@ def test_a_model_for_each_task(benchmark: Benchmark, tmp_path: Path) -> None:
     assert (tmp_path / "body" / checkpoints.FILE).read_bytes() == before
 
 
-def test_people_alone_are_learned_from_a_market1501_folder(tmp_path: Path) -> None:
-    benchmark = read_benchmark(training_builders.market(tmp_path / "market"))
-    state = run(benchmark, small("reid-only-br", "schedule.n_epochs=1"), tmp_path / "run")
-    assert dict(state.n_classes) == {"reid": 8}
-
-
 def test_another_vocabulary_is_learned_and_left_becomes_right_in_a_mirror(tmp_path: Path) -> None:
     benchmark = read_benchmark(
         training_builders.portraits(tmp_path / "other", tasks=training_builders.OTHER_TASKS, name="other")
