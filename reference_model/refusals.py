@@ -16,7 +16,8 @@ from piq_bench.records import NO_IDENTITY, Benchmark, IntArray, Task
 from reference_model.checkpoint import FILE, Checkpoint, load
 from reference_model.config import Configuration, Sampling, differences
 from reference_model.heads import build_backbone
-from reference_model.trainer import Trainer, n_processes
+from reference_model.processes import n_processes
+from reference_model.trainer import Trainer
 from reference_model.weights import WrongCheckpoint, load_backbone
 
 LOWER_RATE = "a lower schedule.base_rate; the checkpoint holds the last epoch before"

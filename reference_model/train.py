@@ -30,6 +30,7 @@ from reference_model.config import RANDOM, Configuration
 from reference_model.feed import Feed
 from reference_model.material import Material, prepare, tasks_to_learn
 from reference_model.predict import Progress, no_progress
+from reference_model.processes import n_processes, rank
 from reference_model.refusals import (
     bad_sampling,
     require_annotations,
@@ -43,7 +44,7 @@ from reference_model.refusals import (
 )
 from reference_model.samplers import batches, n_seen, share
 from reference_model.schedule import learning_rate
-from reference_model.trainer import Trainer, compiler, memory, n_processes, rank
+from reference_model.trainer import Trainer, compiler, memory
 from reference_model.training_log import epoch_line, write_config, write_log
 from reference_model.validation import validate
 from reference_model.weights import load_backbone

@@ -90,7 +90,7 @@ def learned_in_64_bits(
         trainer.model.double()
         trainer.objective.double()
         if parallel:
-            trainer.parallel = trainers._parallel(trainer.model, channels_last=configuration.channels_last)
+            trainer.costing = trainers.parallel(trainer.costing, channels_last=configuration.channels_last)
         return steps(trainer, batch)
 
 
