@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from piq_bench.errors import BadUsage, Problem
-from reference_model.processes import is_one_of_several, n_processes
+from reference_model.processes import is_one_of_several, of_each
 
 
 class BatchNorm1d(nn.BatchNorm1d):
@@ -69,10 +69,7 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     x = _precise(x)
     variance, mean = torch.var_mean(x, _axes(x), correction=0)
     own = torch.cat([mean, variance, mean.new_full((1,), x.numel() // x.shape[1])])
-    everyone = own.new_empty(n_processes() * own.numel())
-    distributed.all_gather_into_tensor(everyone, own)
-    channels = x.shape[1]
-    table = everyone.view(-1, own.numel())
+    table, channels = of_each(own), x.shape[1]
     means, variances, counts = table[:, :channels], table[:, channels:-1], table[:, -1:]
     count = counts.sum()
     share = counts / count

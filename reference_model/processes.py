@@ -39,9 +39,7 @@ def over_all(tensors: Sequence[Tensor]) -> list[Tensor]:
     n, n_rows = n_processes(), len(tensors[0])
     parts = [tensor.detach().reshape(n_rows, -1).contiguous().view(torch.uint8) for tensor in tensors]
     widths = [part.shape[1] for part in parts]
-    own = torch.cat(parts, dim=1)
-    everyone = own.new_empty((n * n_rows, own.shape[1]))
-    distributed.all_gather_into_tensor(everyone, own)
+    everyone = of_each(torch.cat(parts, dim=1)).flatten(0, 1)
     start = rank() * n_rows
     found = []
     for tensor, part in zip(tensors, torch.split_with_sizes(everyone, widths, dim=1), strict=True):
@@ -52,3 +50,10 @@ def over_all(tensors: Sequence[Tensor]) -> list[Tensor]:
             rows = torch.cat([rows[:start], mine, rows[start + n_rows :]])
         found.append(rows)
     return found
+
+
+def of_each(own: Tensor) -> Tensor:
+    """A tensor of the same shape from each process, stacked in order of rank; no gradient passes."""
+    parts = [torch.empty_like(own) for _ in range(n_processes())]
+    distributed.all_gather(parts, own)
+    return torch.stack(parts)

@@ -102,6 +102,13 @@ def require_equal_parts(batch_size: int) -> None:
         raise BadUsage("configuration", [Problem("bad-sampling", "sampling", found, remedy)])
 
 
+def require_no_graphs(configuration: Configuration) -> None:
+    """Refuse CUDA graphs for several processes."""
+    if configuration.graphs and n_processes() > 1:
+        found = f"{n_processes()} processes, for which CUDA graphs were never tested"
+        raise BadUsage("configuration", [Problem("no-graphs", "graphs", found, "--set graphs=false, or one process")])
+
+
 def bad_sampling(sampling: Sampling, identity: IntArray, error: ValueError) -> BadUsage:
     """The refusal of a sampler that cannot form a batch of these images.
 

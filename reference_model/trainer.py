@@ -6,6 +6,7 @@ batch, while losses are those of the whole batch.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -39,6 +40,7 @@ class Trainer:
         device: device to compute on.
 
     Attributes:
+        configuration: configuration of the run, in which `compiled` is true or false.
         tasks: the tasks that the model learns, in the vocabulary's order.
     """
 
@@ -49,7 +51,7 @@ class Trainer:
         n_classes: Mapping[str, int],
         device: torch.device,
     ) -> None:
-        self.configuration = configuration
+        self.configuration = configuration = on_device(configuration, device)
         self.device = device
         self.tasks = [task for task in vocabulary if task.name in n_classes]
         self.model = build_model(configuration, vocabulary, n_classes).to(device)
@@ -100,6 +102,13 @@ class Trainer:
         self.model.load_state_dict(checkpoint.model)
         self.objective.load_state_dict(checkpoint.objective)
         self.optimiser.load_state_dict(dict(checkpoint.optimiser))
+
+
+def on_device(configuration: Configuration, device: torch.device) -> Configuration:
+    """Decide whether to compile the backbone where the configuration leaves that open: on a GPU."""
+    if configuration.compiled is not None:
+        return configuration
+    return replace(configuration, compiled=device.type == "cuda")
 
 
 class Costing(nn.Module):
