@@ -119,7 +119,8 @@ class Configuration:
         seed: seed of initial weights, batches and augmentation.
         precision: precision of the backbone on a GPU; a CPU always computes in float32.
         channels_last: whether images and weights are in channels_last memory, which changes only the speed.
-        compiled: whether the backbone is compiled, which takes minutes before the first step.
+        compiled: whether the backbone is compiled, which takes minutes before the first step; None for training on a
+            GPU alone.
         graphs: whether the compiled backbone's kernels are launched as CUDA graphs, one call for all of them: at small
             batches the host is slower than the GPU.
         held_out: share of the training people and scenes that are held out for validation during training.
@@ -152,7 +153,7 @@ class Configuration:
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     channels_last: bool = True
-    compiled: bool = False
+    compiled: bool | None = None
     graphs: bool = False
     held_out: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     evaluate_every: Annotated[int, Field(ge=1, le=1_000_000)] = 10

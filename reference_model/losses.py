@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from piq_bench.records import NOT_ANNOTATED
@@ -117,10 +117,8 @@ def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH
         options: how the equation is read.
 
     Returns:
-        The loss and the number of samples, anchors or not, that were annotated, both of shape (); both are of the
-        samples of all processes, see `over_all`.
+        The loss and the number of samples, anchors or not, that were annotated, both of shape ().
     """
-    features, target = over_all(features), over_all(target)
     cosine, directed = _cosines(features)
     positive, annotated = positive_pairs(target)
     valid = annotated & directed
@@ -149,12 +147,10 @@ def triplet_loss(features: Tensor, target: Tensor, options: Triplet = TRIPLET) -
         options: how triplets are formed.
 
     Returns:
-        The mean over the anchors that have a positive and a negative, and their number, both of shape (); both are of
-        the samples of all processes, see `over_all`.
+        The mean over the anchors that have a positive and a negative, and their number, both of shape ().
 
     Hermans, Beyer, Leibe, In Defense of the Triplet Loss for Person Re-Identification, 2017; distances by eq. (3).
     """
-    features, target = over_all(features), over_all(target)
     cosine, directed = _cosines(features)
     positive, annotated = positive_pairs(target)
     compared = _pairs(annotated & directed, annotated & directed)
@@ -180,26 +176,6 @@ def positive_pairs(target: Tensor) -> tuple[Tensor, Tensor]:
     annotated = (labels != NOT_ANNOTATED).all(dim=1)
     same = (labels[:, None] == labels[None]).all(dim=2)
     return same & _pairs(annotated, annotated), annotated
-
-
-def over_all(tensor: Tensor) -> Tensor:
-    """Gather the rows of all processes in order of rank; `tensor` itself in a run of one process.
-
-    Every process has to call it, with the same shape. A loss of all rows is then the same in each process; its gradient
-    arrives at the process's own rows, multiplied with the number of processes, since DistributedDataParallel takes the
-    mean of the processes' gradients: parameters get the gradient of one process that holds all rows.
-
-    The metric losses call this by themselves, because their pairs go across processes. The other losses are means over
-    the samples they are given: for the same numbers as in one process, give them `over_all` of logits and targets.
-    """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return tensor
-    n_processes = distributed.get_world_size()
-    fixed = tensor.detach().contiguous()
-    parts = [torch.empty_like(fixed) for _ in range(n_processes)]
-    distributed.all_gather(parts, fixed)
-    parts[distributed.get_rank()] = fixed + n_processes * (tensor - fixed)  # its value is the tensor's, to the bit
-    return torch.cat(parts)
 
 
 def averaged(losses: Tensor, n_valid: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Pixels,
 from reference_model.config import Configuration
 from reference_model.data import Labelled, fill, grouped, held_out, read_pixels, targets_of, training_part
 from reference_model.predict import Progress, no_progress
+from reference_model.processes import rank
 from reference_model.shared_pixels import decode_once
-from reference_model.trainer import rank
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ from reference_model.losses import (
     batch_rank_loss,
     classification_loss,
     multilabel_loss,
-    over_all,
     triplet_loss,
 )
+from reference_model.processes import over_all
 
 
 class Cost(NamedTuple):
@@ -69,9 +69,8 @@ class Objective(nn.Module):
             answers: the model's outputs for n images.
             targets: shape (n,) or (n, n_labels) for each task, int64; NOT_ANNOTATED where unknown.
         """
-        found = [
-            self._of_task(*one) for one in zip(answers.features, answers.logits, targets, self.multi_label, strict=True)
-        ]
+        features, logits, targets = self._of_all_processes(answers, targets)
+        found = [self._of_task(*one) for one in zip(features, logits, targets, self.multi_label, strict=True)]
         classification, metric, n_valid = (torch.stack(part) for part in zip(*found, strict=True))
         losses = classification
         if self.configuration.metric != "none":
@@ -79,16 +78,26 @@ class Objective(nn.Module):
         combined = averaged if self.uncertainty is None else self.uncertainty
         return Cost(combined(losses, n_valid), losses, n_valid, classification, metric)
 
+    def _of_all_processes(
+        self, answers: Answers, targets: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Features, logits and targets of all processes, in one exchange; features only where a loss reads them."""
+        n = len(targets)
+        if self.configuration.metric == "none":
+            found = over_all([*answers.logits, *targets])
+            return answers.features, found[:n], found[n:]
+        found = over_all([*answers.features, *answers.logits, *targets])
+        return found[:n], found[n : 2 * n], found[2 * n :]
+
     def _of_task(
         self, feature: Tensor, logits: Tensor, target: Tensor, multi_label: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Classification loss, metric loss and number of annotated samples, of all processes together."""
+        """Classification loss, metric loss and number of annotated samples."""
         options = self.configuration
-        logits, all_targets = over_all(logits), over_all(target)
         if multi_label:
-            loss, n_valid = multilabel_loss(logits, all_targets, form=options.multi_label)
+            loss, n_valid = multilabel_loss(logits, target, form=options.multi_label)
         else:
-            loss, n_valid = classification_loss(logits, all_targets)
+            loss, n_valid = classification_loss(logits, target)
         if options.metric == "triplet":
             return loss, triplet_loss(feature, target, options.triplet)[0], n_valid
         if options.metric == "batch_rank":
