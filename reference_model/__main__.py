@@ -71,7 +71,11 @@ def main() -> None:
     help="Folder of the run; made if it does not exist.",
 )
 @configuration_options
-@click.option("--weights", type=click.Path(path_type=Path), help="File with weights of the backbone to start from.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="File with weights of the backbone to start from; or `small`, the model that comes with this package.",
+)
 @click.option("--resume", is_flag=True, help="Resume the interrupted run in --out with its own configuration.")
 @DEVICE
 @WORKERS
@@ -103,9 +107,11 @@ def train_command(
         from piq_bench.read.dataset import inspect_dataset
         from reference_model import config
         from reference_model.checkpoint import checkpoint_files
+        from reference_model.model_file import model_path
         from reference_model.predict import no_progress
         from reference_model.train import train
 
+        weights = None if weights is None else model_path(weights)
         begun = configuration_of_run(out) if resume and preset is None and file is None else None
         configuration = configuration_from(preset, file, scale, epochs, settings, begun)
         if begun is None:

@@ -76,7 +76,7 @@ def bench(
         "size": list(configuration.size),
         "batch_size": n,
         "precision": configuration.precision if device.type == "cuda" else "float32",
-        "compiled": configuration.compiled,
+        "compiled": trainer.configuration.compiled,
         "graphs": configuration.graphs,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": str(torch.__version__),
@@ -84,7 +84,7 @@ def bench(
         "inference_batch_size": inference_batch,
         "inference_images_per_second": round(inference_batch / inference_seconds, 1),
         "memory_mib": round(_peak_bytes(device) / KIB**2),
-        "expected_on_one_h200": expected_speed(configuration),
+        "expected_on_one_h200": expected_speed(trainer.configuration),
     }
 
 
@@ -93,7 +93,7 @@ def expected_speed(configuration: Configuration) -> dict[str, dict[str, int]]:
     usual = Configuration(backbone=configuration.backbone)
     if (configuration.size, configuration.precision) != (usual.size, usual.precision) or configuration.last_stride != 1:
         return {}
-    found = {kind: EXPECTED.get((configuration.backbone, kind, configuration.compiled)) for kind in KINDS}
+    found = {kind: EXPECTED.get((configuration.backbone, kind, bool(configuration.compiled))) for kind in KINDS}
     return {kind: dict(zip(LEVELS, figures, strict=True)) for kind, figures in found.items() if figures is not None}
 
 

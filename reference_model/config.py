@@ -72,6 +72,22 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class TaskWeights:
+    """How the tasks' weights are learned if the combination is "uncertainty"; see `losses.Uncertainty`.
+
+    The defaults are those of runs that do not say. With them and the rate of a run of few steps, weights hardly move.
+
+    Attributes:
+        start: "first_losses" to start each weight at 1 / the first loss of its task, or "zero" to start all logarithms
+            at 0 and all weights at 1.
+        rate: their learning rate as a multiple of the schedule's.
+    """
+
+    start: Literal["zero", "first_losses"] = "zero"
+    rate: Annotated[float, Field(ge=0, le=1000)] = 1.0
+
+
+@dataclass(frozen=True)
 class Configuration:
     """Configuration of a run.
 
@@ -87,7 +103,9 @@ class Configuration:
         metric: the metric learning loss that is added to the classification loss.
         metric_ratio: weight of the metric learning loss; the classification loss has weight 1.
         triplet, batch_rank: options of those losses.
-        combination: how the tasks' losses are combined, with equal or with learned weights.
+        combination: how the tasks' losses are combined: their "average", or with weights that are learned by the
+            "uncertainty" of the tasks.
+        task_weights: how these weights are learned.
         multi_label: form of the loss of multi-label tasks; see `losses.multilabel_loss`.
         multi_label_bias: whether classifiers of multi-label tasks have a bias. Without it, the mean logit over a batch
             is 0, and a rare label's should be far below.
@@ -101,7 +119,8 @@ class Configuration:
         seed: seed of initial weights, batches and augmentation.
         precision: precision of the backbone on a GPU; a CPU always computes in float32.
         channels_last: whether images and weights are in channels_last memory, which changes only the speed.
-        compiled: whether the backbone is compiled, which takes minutes before the first step.
+        compiled: whether the backbone is compiled, which takes minutes before the first step; None for training on a
+            GPU alone.
         graphs: whether the compiled backbone's kernels are launched as CUDA graphs, one call for all of them: at small
             batches the host is slower than the GPU.
         held_out: share of the training people and scenes that are held out for validation during training.
@@ -122,6 +141,7 @@ class Configuration:
     triplet: Triplet = field(default_factory=Triplet)
     batch_rank: BatchRank = field(default_factory=BatchRank)
     combination: Literal["average", "uncertainty"] = "average"
+    task_weights: TaskWeights = field(default_factory=TaskWeights)
     multi_label: Literal["mean", "sum", "balanced"] = "mean"
     multi_label_bias: bool = True
     reid_feature: Literal["after", "before"] = "after"
@@ -133,7 +153,7 @@ class Configuration:
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     channels_last: bool = True
-    compiled: bool = False
+    compiled: bool | None = None
     graphs: bool = False
     held_out: Annotated[float, Field(ge=0, le=0.9)] = 0.0
     evaluate_every: Annotated[int, Field(ge=1, le=1_000_000)] = 10
@@ -175,6 +195,7 @@ RETIRED: Mapping[str, object] = {
 
 WHOLE = Features(kind="whole")
 P_K = Sampling(kind="pk")
+FIRST_LOSSES = TaskWeights(start="first_losses")  # the paper does not say where they start
 FSS = Configuration()
 SIM_MTL = Configuration(features=WHOLE)
 REID_ONLY = Configuration(features=WHOLE, models="retrieval", sampling=P_K)  # the paper names no sampler
@@ -187,7 +208,7 @@ PRESETS: Mapping[str, Configuration] = {
         "fss": FSS,
         "fss-triplet": replace(FSS, metric="triplet"),
         "fss-br": replace(FSS, metric="batch_rank"),
-        "fss-br-uncertainty": replace(FSS, metric="batch_rank", combination="uncertainty"),
+        "fss-br-uncertainty": replace(FSS, metric="batch_rank", combination="uncertainty", task_weights=FIRST_LOSSES),
         "sim-mtl-pk": replace(SIM_MTL, sampling=P_K),
         "sim-mtl-shuffle": replace(SIM_MTL, sampling=Sampling(kind="shuffle")),
         "sim-mtl-r50": replace(SIM_MTL, backbone="r50"),
@@ -201,15 +222,19 @@ PRESETS: Mapping[str, Configuration] = {
 # The paper's schedule is made for pre-trained weights; random ones need a high rate for longer.
 CPU_SCHEDULE = Schedule(n_epochs=30, base_rate=3e-3, n_warm_up=2, milestones=(20, 27))
 CPU_BATCH = 32
+CPU_WEIGHTS_RATE = 10.0  # of learned task weights: in a hundredth of the paper's steps they would hardly move
 SIZES = {"small": (128, 64), "tiny": (64, 32)}
 
 
 def small(configuration: Configuration) -> Configuration:
     """The same row in minutes on a CPU: a small backbone, small images, small batches, few epochs.
 
-    What makes the row is kept: losses, sampler and split. Weight decay is off, because it would shrink the weights of a
-    small network to 0 before it has learned anything from few images. The loss of multi-label tasks is balanced,
-    because such a network never answers yes otherwise.
+    What makes the row is kept: metric loss, sampler and split, and whether weights of tasks are learned. Besides sizes
+    and epochs, five things change. The schedule rises and falls at other shares of the epochs, and its rate is higher,
+    because it starts from random numbers. Weight decay is off, because it would shrink the weights of a small network
+    to 0 before it has learned anything from few images. The loss of multi-label tasks is balanced, because such a
+    network never answers yes otherwise. The split may cut at any dimension instead of multiples of 16, because its
+    feature is short. Learned weights of tasks have ten times the learning rate, because there are few steps.
 
     Args:
         configuration: the configuration to shrink.
@@ -321,9 +346,16 @@ def _shrunk(
         features=replace(configuration.features, granularity=1),
         sampling=replace(configuration.sampling, batch_size=CPU_BATCH),
         schedule=CPU_SCHEDULE,
+        task_weights=_quicker(configuration),
         weight_decay=0.0,
         multi_label="balanced",
     )
+
+
+def _quicker(configuration: Configuration) -> TaskWeights:
+    if configuration.combination != "uncertainty":
+        return configuration.task_weights
+    return replace(configuration.task_weights, rate=CPU_WEIGHTS_RATE)
 
 
 def _value(text: str) -> object:

@@ -14,9 +14,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from piq_bench.errors import BadDataset, Problem
+from piq_bench.group.hashes import HASHES
 from piq_bench.images.buffer import pixel_buffer
+from piq_bench.images.folder import required_images_folder
 from piq_bench.images.parallel import map_images
-from piq_bench.records import GALLERY, NO_IDENTITY, NOT_ANNOTATED, QUERY, RETRIEVAL, TRAIN, Benchmark, IntArray, Pixels
+from piq_bench.read.rules import ordered
+from piq_bench.records import (
+    GALLERY,
+    NO_IDENTITY,
+    NOT_ANNOTATED,
+    QUERY,
+    RETRIEVAL,
+    SAME_GROUP,
+    TRAIN,
+    Benchmark,
+    Grouping,
+    IntArray,
+    Pixels,
+)
 
 QUERY_EVERY = 8  # one in so many images of a held-out person is a query, as in the paper's data
 
@@ -70,6 +85,26 @@ def held_out(benchmark: Benchmark, share: float, seed: int) -> Benchmark:
     for rows in _random_units(_scene_numbers(part)[~known], np.flatnonzero(~known), share, rng):
         split[rows] = GALLERY
     return replace(part, split=split)
+
+
+def grouped(part: Benchmark, benchmark: Benchmark, *, workers: int | None = None) -> Benchmark:
+    """Find near-duplicates among the images held out, which scores then leave out as those of a submission do.
+
+    A data set that has groups, and whose own rules leave near-duplicates in, is left as it is.
+
+    Args:
+        part: what `held_out` made of the benchmark.
+        benchmark: the whole benchmark; its rules apply, and its parameters unless its groups were given.
+        workers: processes that hash images; None for one per free core.
+    """
+    from piq_bench.group.build import build_groups  # only runs that hold images out need pyarrow and more
+
+    rules = tuple(rule for rule in benchmark.exclude if "group" in rule.columns)
+    if benchmark.groups is not None and not rules:
+        return part
+    grouping = benchmark.grouping if benchmark.grouping.hash in HASHES else Grouping()
+    report = build_groups(part, required_images_folder(part), grouping=grouping, workers=workers)
+    return replace(part, groups=report.groups, exclude=ordered((*part.exclude, *(rules or (SAME_GROUP,)))))
 
 
 def read_pixels(

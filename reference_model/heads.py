@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from piq_bench.records import Task
 from reference_model import hrnet, resnet
+from reference_model.batch_norm import BatchNorm1d
 from reference_model.config import Configuration
 from reference_model.hrnet import HRNet
 from reference_model.resnet import ResNet50
@@ -84,7 +85,7 @@ class Head(nn.Module):
 
     def __init__(self, width: int, n_classes: int, *, bias: bool) -> None:
         super().__init__()
-        self.neck = nn.BatchNorm1d(width)
+        self.neck = BatchNorm1d(width)
         self.neck.bias.requires_grad_(False)  # features stay around the origin, where angles are compared
         self.classifier = nn.Linear(width, n_classes, bias=bias)
         nn.init.normal_(self.classifier.weight, std=DEVIATION)

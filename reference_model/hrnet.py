@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reference_model.layers import EXPANSION, BatchNorm2d, Bottleneck, initialise
+from reference_model.batch_norm import BatchNorm2d
+from reference_model.layers import EXPANSION, Bottleneck, initialise
 
 MULTIPLE = 32  # pixels per cell of the coarsest map; with other image sizes, maps could not be summed
 

@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reference_model.batch_norm import BatchNorm2d
+
 EXPANSION = 4  # a bottleneck puts out this many times its planes
 
 
@@ -27,17 +29,6 @@ class Bottleneck(nn.Module):
         y = functional.relu(self.bn1(self.conv1(x)))
         y = functional.relu(self.bn2(self.conv2(y)))
         return functional.relu(self.bn3(self.conv3(y)) + self.downsample(x))
-
-
-class BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that does not count batches, which would be a kernel per layer; it keeps the buffer's key."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape (n_images, channels, height, width), in and out."""
-        mean, variance = self.running_mean, self.running_var
-        return functional.batch_norm(
-            x, mean, variance, self.weight, self.bias, self.training, self.momentum or 0.0, self.eps
-        )
 
 
 def initialise(model: nn.Module) -> None:

@@ -13,13 +13,13 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from piq_bench.records import NOT_ANNOTATED
 
 MARGIN = 0.3  # Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019
-GUARD = 10.0  # bound of s in the exponent of `Uncertainty`, beyond which the loss no longer moves s
+GUARD = 10.0  # bound of s in `Uncertainty`: a loss that goes to 0 would move s without end
 SHORTEST = 1e-6  # a feature of a smaller norm has no direction, and its gradient would be as large as 1 / norm
 HIDDEN = 1e4  # beyond any similarity; infinity would give 0 * infinity in the gradient of a row without partners
 COINCIDENT = 1e-12  # least squared distance: the root has no gradient at 0
@@ -106,16 +106,19 @@ def multilabel_loss(
 def batch_rank_loss(features: Tensor, target: Tensor, options: BatchRank = BATCH_RANK) -> tuple[Tensor, Tensor]:
     """Batch Rank loss, eq. (4): cross-entropy of each positive's cosine against those of the whole batch.
 
+    Each annotated sample is an anchor. It costs the sum over its positives of the logarithm of: the sum of exp(cosine)
+    over all other annotated samples of the batch, divided by exp(cosine) of the positive. The loss is the sum over the
+    anchors, divided by the number of annotated samples; those without a positive cost nothing, but count. `options`
+    changes each of these choices.
+
     Args:
         features: shape (n, dimension), of any norm; a row of zeros counts as not annotated.
         target: shape (n,) or (n, n_labels), int64, as for the losses above.
         options: how the equation is read.
 
     Returns:
-        The loss and the number of samples, anchors or not, that were annotated, both of shape (); both are of the
-        samples of all processes, see `over_all`.
+        The loss and the number of samples, anchors or not, that were annotated, both of shape ().
     """
-    features, target = over_all(features), over_all(target)
     cosine, directed = _cosines(features)
     positive, annotated = positive_pairs(target)
     valid = annotated & directed
@@ -144,12 +147,10 @@ def triplet_loss(features: Tensor, target: Tensor, options: Triplet = TRIPLET) -
         options: how triplets are formed.
 
     Returns:
-        The mean over the anchors that have a positive and a negative, and their number, both of shape (); both are of
-        the samples of all processes, see `over_all`.
+        The mean over the anchors that have a positive and a negative, and their number, both of shape ().
 
     Hermans, Beyer, Leibe, In Defense of the Triplet Loss for Person Re-Identification, 2017; distances by eq. (3).
     """
-    features, target = over_all(features), over_all(target)
     cosine, directed = _cosines(features)
     positive, annotated = positive_pairs(target)
     compared = _pairs(annotated & directed, annotated & directed)
@@ -177,26 +178,6 @@ def positive_pairs(target: Tensor) -> tuple[Tensor, Tensor]:
     return same & _pairs(annotated, annotated), annotated
 
 
-def over_all(tensor: Tensor) -> Tensor:
-    """Gather the rows of all processes in order of rank; `tensor` itself in a run of one process.
-
-    Every process has to call it, with the same shape. A loss of all rows is then the same in each process; its gradient
-    arrives at the process's own rows, multiplied with the number of processes, since DistributedDataParallel takes the
-    mean of the processes' gradients: parameters get the gradient of one process that holds all rows.
-
-    The metric losses call this by themselves, because their pairs go across processes. The other losses are means over
-    the samples they are given: for the same numbers as in one process, give them `over_all` of logits and targets.
-    """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return tensor
-    n_processes = distributed.get_world_size()
-    fixed = tensor.detach().contiguous()
-    parts = [torch.empty_like(fixed) for _ in range(n_processes)]
-    distributed.all_gather(parts, fixed)
-    parts[distributed.get_rank()] = fixed + n_processes * (tensor - fixed)  # its value is the tensor's, to the bit
-    return torch.cat(parts)
-
-
 def averaged(losses: Tensor, n_valid: Tensor) -> Tensor:
     """Mean loss over all tasks, shape (); the loss of a task that is absent from the batch is 0.
 
@@ -214,20 +195,45 @@ class Uncertainty(nn.Module):
     to its logarithm and the weight to 1 / loss, so that the total may be negative. Weight decay would pull the weights
     towards 1: leave `log_loss` out of it.
 
+    Before each use, s is set back to the nearest value from -GUARD to GUARD. So both terms are bounded, the gradient is
+    that of eq. (6) everywhere, and an s at a bound leaves it as soon as its loss changes.
+
+    Args:
+        n_tasks: number of tasks.
+        from_first_losses: whether s starts at the logarithm of the first loss of its task, the first in which the task
+            is present, so that all tasks begin with a weighted loss of 1. Otherwise it starts at 0 and the weight at 1.
+
     Attributes:
-        log_loss: s, shape (n_tasks,), zeros at first.
+        log_loss: s, shape (n_tasks,).
+        has_begun: shape (n_tasks,), whether s was set to a first loss; None where it starts at 0.
     """
 
-    def __init__(self, n_tasks: int) -> None:
+    has_begun: Tensor | None
+
+    def __init__(self, n_tasks: int, *, from_first_losses: bool = False) -> None:
         super().__init__()
         self.log_loss = nn.Parameter(torch.zeros(n_tasks))
+        begun = torch.zeros(n_tasks, dtype=torch.bool) if from_first_losses else None
+        self.register_buffer("has_begun", begun)  # part of a checkpoint, so that a resumed run does not begin again
 
     def forward(self, losses: Tensor, n_valid: Tensor) -> Tensor:
-        """Weighted sum of the losses, shape (); arguments as for `averaged`."""
-        return torch.where(n_valid > 0, self.weights() * losses + self.log_loss, 0.0).sum()
+        """Weighted sum of the losses, shape ().
+
+        Args:
+            losses: shape (n_tasks,), of the samples of all processes, so that s is the same in each process.
+            n_valid: as for `averaged`.
+        """
+        present = n_valid > 0
+        with torch.no_grad():
+            if self.has_begun is not None and self.training:
+                first = present & ~self.has_begun
+                self.log_loss.copy_(torch.where(first, losses.detach().log(), self.log_loss))
+                self.has_begun |= present
+            self.log_loss.clamp_(-GUARD, GUARD)
+        return torch.where(present, (-self.log_loss).exp() * losses + self.log_loss, 0.0).sum()
 
     def weights(self) -> Tensor:
-        """Weight of each task's loss, shape (n_tasks,)."""
+        """Weight of each task's loss in the next step, shape (n_tasks,)."""
         return (-self.log_loss.clamp(-GUARD, GUARD)).exp()
 
 

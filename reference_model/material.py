@@ -13,10 +13,10 @@ from piq_bench.errors import BadUsage, Problem
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.records import NOT_ANNOTATED, TRAIN, Benchmark, IntArray, Pixels, Task
 from reference_model.config import Configuration
-from reference_model.data import Labelled, fill, held_out, read_pixels, targets_of, training_part
+from reference_model.data import Labelled, fill, grouped, held_out, read_pixels, targets_of, training_part
 from reference_model.predict import Progress, no_progress
+from reference_model.processes import rank
 from reference_model.shared_pixels import decode_once
-from reference_model.trainer import rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,8 @@ class Material:
     """The data of one or several runs.
 
     Attributes:
-        benchmark: the training images alone; those held out are its query and gallery.
+        benchmark: the training images alone; those held out are its query and gallery. Only the first process knows
+            which of these are near-duplicates.
         fingerprint: fingerprint of the benchmark that the images come from.
         fitted: the images to train on.
         identity: shape (n_fitted,), NO_IDENTITY where unidentified.
@@ -95,4 +96,5 @@ def prepare(
         pixels = None
         if validation.size and rank() == 0:
             pixels = read_pixels(part, validation, configuration.size, folder=folder, workers=workers, advance=advance)
+            part = grouped(part, benchmark, workers=workers)
     return Material(part, fingerprint(benchmark), images, part.identity[fitted], pixels)

@@ -16,7 +16,8 @@ from piq_bench.records import NO_IDENTITY, Benchmark, IntArray, Task
 from reference_model.checkpoint import FILE, Checkpoint, load
 from reference_model.config import Configuration, Sampling, differences
 from reference_model.heads import build_backbone
-from reference_model.trainer import Trainer, n_processes
+from reference_model.processes import n_processes
+from reference_model.trainer import Trainer
 from reference_model.weights import WrongCheckpoint, load_backbone
 
 LOWER_RATE = "a lower schedule.base_rate; the checkpoint holds the last epoch before"
@@ -99,6 +100,13 @@ def require_equal_parts(batch_size: int) -> None:
         found = f"a batch of {batch_size} and {n_parts} processes: each takes an equal part of at least 2 images"
         remedy = f"such as --set sampling.batch_size={max(2, round(batch_size / n_parts)) * n_parts}"
         raise BadUsage("configuration", [Problem("bad-sampling", "sampling", found, remedy)])
+
+
+def require_no_graphs(configuration: Configuration) -> None:
+    """Refuse CUDA graphs for several processes."""
+    if configuration.graphs and n_processes() > 1:
+        found = f"{n_processes()} processes, for which CUDA graphs were never tested"
+        raise BadUsage("configuration", [Problem("no-graphs", "graphs", found, "--set graphs=false, or one process")])
 
 
 def bad_sampling(sampling: Sampling, identity: IntArray, error: ValueError) -> BadUsage:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reference_model.layers import EXPANSION, BatchNorm2d, Bottleneck, initialise
+from reference_model.batch_norm import BatchNorm2d
+from reference_model.layers import EXPANSION, Bottleneck, initialise
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import distributed
 from piq_bench.errors import BadInput
 from piq_bench.images.buffer import pixel_buffer, unnamed_file
 from piq_bench.records import Pixels
-from reference_model.trainer import n_processes, rank
+from reference_model.processes import n_processes, rank
 
 OPEN_FILES = Path("/proc/self/fd")  # where Linux lets another process find a file that has no name
 

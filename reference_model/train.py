@@ -4,8 +4,9 @@ The folder of a run holds `config.json`, `checkpoint.pt`, the state after the la
 epoch. Seed and epoch alone decide what an epoch does, so a run that was interrupted resumes from its checkpoint exactly
 as it would have gone on. No image of query or gallery is read.
 
-The images are kept on the device as 8-bit pixels if there is room, and the host rarely waits for the device. Started by
-torchrun, each process computes its share of every batch; only the first one writes and prints.
+The images are kept on the device as 8-bit pixels if there is room, and the host rarely waits for the device. A
+checkpoint is written while the next epoch is trained. Started by torchrun, each process computes its share of every
+batch; only the first one writes and prints.
 """
 
 import os
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from reference_model.config import RANDOM, Configuration
 from reference_model.feed import Feed
 from reference_model.material import Material, prepare, tasks_to_learn
 from reference_model.predict import Progress, no_progress
+from reference_model.processes import n_processes, rank
 from reference_model.refusals import (
     bad_sampling,
     require_annotations,
@@ -37,13 +40,15 @@ from reference_model.refusals import (
     require_finite_losses,
     require_finite_weights,
     require_folder,
+    require_no_graphs,
     require_same_run,
     require_same_weights,
     require_start,
 )
 from reference_model.samplers import batches, n_seen, share
+from reference_model.saving import Saver
 from reference_model.schedule import learning_rate
-from reference_model.trainer import Trainer, compiler, memory, n_processes, rank
+from reference_model.trainer import Trainer, compiler, memory, on_device
 from reference_model.training_log import epoch_line, write_config, write_log
 from reference_model.validation import validate
 from reference_model.weights import load_backbone
@@ -53,6 +58,10 @@ AUGMENTATION = 1  # beside seed and epoch, what sets these random numbers apart 
 
 RANDOM_START = (
     "the backbone starts from random numbers, the paper's rows from ImageNet: see `python -m reference_model weights`"
+)
+
+COMPILED = (
+    "the backbone is compiled in the first minutes, in which no step is taken; --set compiled=false starts at once"
 )
 
 BUSY = "other programs use the cores: torch's threads would wait for each other; OMP_NUM_THREADS=1 may be much faster"
@@ -92,6 +101,7 @@ def train(
         LimitExceeded: if memory or disk do not suffice; the last checkpoint stays.
     """
     configuration = replace(configuration, start=RANDOM if weights is None else weights.name)
+    require_no_graphs(configuration)
     tasks = tasks_to_learn(benchmark, configuration)
     runs = {folder: configuration}
     if configuration.models == "each" and configuration.task is None:
@@ -103,6 +113,8 @@ def train(
         require_same_weights(runs)
     if weights is None and not all((run_folder / FILE).exists() for run_folder in runs):
         tell(RANDOM_START)
+    if on_device(configuration, device).compiled:
+        tell(COMPILED)
     if device.type == "cpu" and cores_are_busy():
         tell(BUSY)
     material = prepare(benchmark, configuration, folder, workers=workers, progress=progress)
@@ -146,6 +158,7 @@ def _run(
     trainer = Trainer(configuration, material.benchmark.tasks, n_classes, device)
     facts: dict[str, Any] = {"torch": str(torch.__version__), "device": _name(device), "n_processes": n_processes()}
     facts |= {"n_images": len(material.fitted.pixels), "slices": trainer.model.split.edges()}
+    facts |= {"compiled": bool(trainer.configuration.compiled)}
     state = None
     if resume and (folder / FILE).exists():
         state = load(folder / FILE)
@@ -169,33 +182,45 @@ def _run(
             tell(f"  {name:16} {start:5} to {stop:5}")
     targets = [torch.from_numpy(material.fitted.targets[task.name]).to(device) for task in tasks]
     n_epochs = configuration.schedule.n_epochs
-    for epoch in range(len(log) + 1, n_epochs + 1):
-        row = _epoch(trainer, feed, targets, material.identity, epoch, progress)
-        require_finite_weights(trainer, epoch)
-        is_due = epoch % configuration.evaluate_every == 0 or epoch == n_epochs
-        if rank() == 0:
-            if is_due and material.validation_pixels is not None:
-                row |= validate(trainer, material.benchmark, material.validation_pixels)
-            log.append(row)
-            state = Checkpoint(
-                configuration=configuration,
-                vocabulary=material.benchmark.tasks,
-                n_classes=n_classes,
-                fingerprint=material.fingerprint,
-                n_epochs=epoch,
-                model=trainer.model.state_dict(),
-                objective=trainer.objective.state_dict(),
-                optimiser=trainer.optimiser.state_dict(),
-                facts=facts | {"seconds": round(sum(row["seconds"] for row in log), 1)},
-                log=log,
-            )
-            save(folder / FILE, state)
-            write_log(folder, log)
-            tell(epoch_line(row, n_epochs))
+    with Saver() as saver:
+        for epoch in range(len(log) + 1, n_epochs + 1):
+            row = _epoch(trainer, feed, targets, material.identity, epoch, progress, saver)
+            require_finite_weights(trainer, epoch)
+            is_due = epoch % configuration.evaluate_every == 0 or epoch == n_epochs
+            if rank() == 0:
+                if is_due and material.validation_pixels is not None:
+                    row |= validate(trainer, material.benchmark, material.validation_pixels)
+                log.append(row)
+                state = Checkpoint(
+                    configuration=configuration,
+                    vocabulary=material.benchmark.tasks,
+                    n_classes=n_classes,
+                    fingerprint=material.fingerprint,
+                    n_epochs=epoch,
+                    model=trainer.model.state_dict(),
+                    objective=trainer.objective.state_dict(),
+                    optimiser=trainer.optimiser.state_dict(),
+                    facts=facts | {"seconds": round(sum(row["seconds"] for row in log), 1)},
+                    log=log,
+                )
+                saver.save(state, partial(_write, folder))
+                tell(epoch_line(row, n_epochs))
+
+
+def _write(folder: Path, state: Checkpoint) -> None:
+    """Write a checkpoint, and then the log, which a run that resumes writes again."""
+    save(folder / FILE, state)
+    write_log(folder, state.log)
 
 
 def _epoch(
-    trainer: Trainer, feed: Feed, targets: Sequence[Tensor], identity: IntArray, epoch: int, progress: Progress
+    trainer: Trainer,
+    feed: Feed,
+    targets: Sequence[Tensor],
+    identity: IntArray,
+    epoch: int,
+    progress: Progress,
+    saver: Saver,
 ) -> dict[str, Any]:
     """Train on all batches of an epoch; returns its row of the log."""
     options = trainer.configuration
@@ -213,6 +238,7 @@ def _epoch(
     n_tasks = len(trainer.tasks)
     total = torch.zeros((), device=trainer.device)
     losses = torch.zeros(n_tasks, device=trainer.device)
+    parts_of_losses = torch.zeros(2, n_tasks, device=trainer.device)
     n_present = torch.zeros(n_tasks, device=trainer.device)
     with (
         progress(f"epoch {epoch} of {options.schedule.n_epochs}", len(order)) as advance,
@@ -223,9 +249,11 @@ def _epoch(
             found = trainer.step(images, batch, Drawn(*(part[step - 1] for part in parts)))
             total += found.total
             losses += found.by_task
+            parts_of_losses += torch.stack((found.classification, found.metric))
             n_present += found.n_valid > 0
             if step % CHECK_EVERY == 0 or step == len(order):
                 require_finite_losses(total, losses, trainer.tasks, epoch)
+                saver.check()
             advance(1)
     seconds = time.perf_counter() - start
     row: dict[str, Any] = {
@@ -238,6 +266,10 @@ def _epoch(
     }
     means = (losses / n_present.clamp(min=1)).tolist()
     row |= {f"loss.{task.name}": mean for task, mean in zip(trainer.tasks, means, strict=True)}
+    if options.metric != "none":
+        for kind, sums in zip(("classification", "metric"), parts_of_losses, strict=True):
+            means = (sums / n_present.clamp(min=1)).tolist()
+            row |= {f"{kind}.{task.name}": mean for task, mean in zip(trainer.tasks, means, strict=True)}
     if trainer.objective.uncertainty is not None:
         learned = trainer.objective.uncertainty.weights().tolist()
         row |= {f"weight.{task.name}": weight for task, weight in zip(trainer.tasks, learned, strict=True)}

@@ -6,23 +6,26 @@ batch, while losses are those of the whole batch.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from piq_bench.errors import BadUsage, LimitExceeded, Problem, printable
 from piq_bench.records import Task
 from reference_model.augment import Drawn, augmented
+from reference_model.batch_norm import share_statistics
 from reference_model.checkpoint import Checkpoint
 from reference_model.config import Configuration
 from reference_model.flip import flip_targets, flipped_labels
-from reference_model.heads import build_model
+from reference_model.heads import PortraitModel, build_model
 from reference_model.objective import Cost, Objective, parameter_groups
 from reference_model.predict import autocast
+from reference_model.processes import n_processes
 
 NO_COMPILER = ("C++ compiler found", "find C compiler", "triton installation")  # in messages of torch and Triton
 
@@ -37,6 +40,7 @@ class Trainer:
         device: device to compute on.
 
     Attributes:
+        configuration: configuration of the run, in which `compiled` is true or false.
         tasks: the tasks that the model learns, in the vocabulary's order.
     """
 
@@ -47,15 +51,15 @@ class Trainer:
         n_classes: Mapping[str, int],
         device: torch.device,
     ) -> None:
-        self.configuration = configuration
+        self.configuration = configuration = on_device(configuration, device)
         self.device = device
         self.tasks = [task for task in vocabulary if task.name in n_classes]
         self.model = build_model(configuration, vocabulary, n_classes).to(device)
         self.objective = Objective(configuration, self.tasks).to(device)
         torch.backends.cudnn.benchmark = True  # pays off, since all batches have one shape
-        self.parallel: nn.Module = self.model
+        self.costing: nn.Module = Costing(self.model, self.objective)
         if n_processes() > 1:
-            self.parallel = _parallel(self.model, channels_last=configuration.channels_last)
+            self.costing = parallel(self.costing, channels_last=configuration.channels_last)
         self.optimiser = torch.optim.Adam(
             parameter_groups(self.model, self.objective, configuration.weight_decay), fused=True
         )
@@ -66,9 +70,11 @@ class Trainer:
             self.flipped = {place: torch.from_numpy(other).to(device) for place, other in sided.items()}
 
     def set_rate(self, rate: float) -> None:
-        """Set the learning rate of the steps to come."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        """Set the learning rate of the steps to come; that of the tasks' learned weights is a multiple of it."""
+        model, *task_weights = self.optimiser.param_groups
+        model["lr"] = rate
+        for group in task_weights:
+            group["lr"] = rate * self.configuration.task_weights.rate
 
     def step(self, pixels: Tensor, targets: Sequence[Tensor], drawn: Drawn) -> Cost:
         """Take one step on a batch, of which this process has n images; nothing waits for the device.
@@ -88,9 +94,7 @@ class Trainer:
             flip_targets(target, drawn.flip, self.flipped[place]) if place in self.flipped else target
             for place, target in enumerate(targets)
         ]
-        with autocast(self.device, self.configuration):
-            answers = self.parallel(images)
-        cost: Cost = self.objective(answers, answered)
+        cost: Cost = self.costing(images, answered)
         torch.autograd.backward(cost.total)
         self.optimiser.step()
         return Cost(*(part.detach() for part in cost))
@@ -102,26 +106,47 @@ class Trainer:
         self.optimiser.load_state_dict(dict(checkpoint.optimiser))
 
 
-def _parallel(model: nn.Module, *, channels_last: bool) -> DistributedDataParallel:
-    """Wrap a model so that all processes share its weights; each keeps its own batch normalisation statistics."""
-    for parameter in model.parameters():
+def on_device(configuration: Configuration, device: torch.device) -> Configuration:
+    """Decide whether to compile the backbone where the configuration leaves that open: on a GPU."""
+    if configuration.compiled is not None:
+        return configuration
+    return replace(configuration, compiled=device.type == "cuda")
+
+
+class Costing(nn.Module):
+    """Model and losses as one module, whose weights several processes share, the learned weights of tasks included."""
+
+    def __init__(self, model: PortraitModel, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def forward(self, images: Tensor, targets: Sequence[Tensor]) -> Cost:
+        """Losses of the whole batch, of which this process has the images of shape (n, 3, height, width)."""
+        with autocast(images.device, self.objective.configuration):
+            answers = self.model(images)
+        cost: Cost = self.objective(answers, targets)
+        return cost
+
+
+def parallel(costing: nn.Module, *, channels_last: bool) -> DistributedDataParallel:
+    """Wrap a module so that all processes share its weights and the statistics of its batch normalisation.
+
+    Raises:
+        BadUsage: if a layer's statistics cannot be shared.
+    """
+    share_statistics(costing)
+    # It would cut the compiled backbone where a bucket of gradients is full, and refuses layers that write a gradient
+    # of their own, as this batch normalisation does.
+    torch._dynamo.config.optimize_ddp = False
+    for parameter in costing.parameters():
         if parameter.ndim == 4 and channels_last:  # 1 x 1 convolutions too, whose strides `contiguous` leaves alone
             shape = torch.empty_like(parameter.data, memory_format=torch.channels_last)
             parameter.data = shape.copy_(parameter.data)
     known = signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # of older torch
     options: dict[str, Any] = {name: False}
-    return DistributedDataParallel(model, **options)
-
-
-def n_processes() -> int:
-    """Number of processes that train together."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
-
-
-def rank() -> int:
-    """Number of this process, from 0; the first one writes files and prints."""
-    return distributed.get_rank() if n_processes() > 1 else 0
+    return DistributedDataParallel(costing, **options)
 
 
 @contextmanager

@@ -1,8 +1,13 @@
-"""Scores a model during training on the held-out images, exactly as a submission is scored."""
+"""Scores a model during training on the held-out images, exactly as a submission is scored.
 
-from collections.abc import Sequence
+So near-duplicates of a query are no candidates, nor what else the rules of the benchmark exclude.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+from torch import nn
 
 from piq_bench.records import RETRIEVAL, Benchmark, BoolArray, IntArray, Pixels, Submission, Task
 from piq_bench.retrieve.engines import choose
@@ -24,7 +29,8 @@ def validate(trainer: Trainer, benchmark: Benchmark, pixels: Pixels) -> dict[str
     Returns:
         Columns of the log: macro mAP or F1 of each task, and PIQ, which is None unless the model answers all tasks.
     """
-    predictions = predict_pixels(trainer.model, pixels, trainer.tasks, trainer.configuration, trainer.device)
+    with uncompiled(trainer.model.backbone):
+        predictions = predict_pixels(trainer.model, pixels, trainer.tasks, trainer.configuration, trainer.device)
     submission = _submission(predictions, trainer.tasks, len(pixels))
     engine, name = choose("cpu", len(pixels) ** 2)
     result = score(benchmark, submission, n_resamples=0, engine=engine, engine_name=name)
@@ -32,6 +38,16 @@ def validate(trainer: Trainer, benchmark: Benchmark, pixels: Pixels) -> dict[str
     values = {task.name: reid if task.kind == RETRIEVAL else result.f1[task.name] for task in trainer.tasks}
     columns = {"score.piq": result.piq} | {f"score.{task}": value for task, value in values.items()}
     return {name: None if value is None else float(value) for name, value in columns.items()}
+
+
+@contextmanager
+def uncompiled(module: nn.Module) -> Iterator[None]:
+    """Run a module as it was before it was compiled: compiling it for evaluation takes longer than evaluating it."""
+    compiled, module._compiled_call_impl = module._compiled_call_impl, None
+    try:
+        yield
+    finally:
+        module._compiled_call_impl = compiled
 
 
 def _submission(predictions: Predictions, tasks: Sequence[Task], n_images: int) -> Submission:

@@ -137,7 +137,8 @@ def make_baselines(
             progress=progress,
             tell=echo,
         )
-        scores[row] = write_entry(benchmark, run, out / f"{PREFIX}{row}", row, device, workers, progress)
+        entry, n_drawn = out / f"{PREFIX}{row}", n_pretraining_images or N_IMAGES
+        scores[row] = write_entry(benchmark, run, entry, row, device, workers, progress, n_drawn)
     return scores
 
 

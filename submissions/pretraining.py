@@ -130,6 +130,29 @@ def pretrained_backbone(
     return checkpoint
 
 
+def stages_in_words() -> list[str]:
+    """What each stage trains, one line each; everything else is as in the rows at `--small` without a split."""
+    lines = []
+    for stage in STAGES:
+        schedule = stage.schedule
+        parts = [f"{schedule.n_epochs} epochs on {'heads' if stage.heads else 'portraits'} at {_by(stage.size)}"]
+        parts.append(f"rate {schedule.base_rate:g}, a tenth after epoch {_and_after(schedule.milestones)}")
+        parts.append("boxes erased in half of the images" if stage.erase else "nothing erased")
+        parts.append(f"multi-label loss {stage.multi_label}")
+        parts.append("learned weights of tasks" if stage.combination == "uncertainty" else "equal weights of tasks")
+        parts.append("feature split" if stage.split else "whole feature for every task")
+        lines.append("; ".join(parts))
+    return lines
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _and_after(epochs: Sequence[int]) -> str:
+    return " and after ".join(map(str, epochs))
+
+
 def draw_benchmark(folder: Path, n_images: int, seed: int, workers: int | None, progress: Progress) -> Benchmark:
     """Draw a synthetic benchmark with its pictures, unless its folder exists already, and read it.
 

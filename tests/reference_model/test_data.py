@@ -1,16 +1,19 @@
 """Training data: it holds nothing of query and gallery, identities are renumbered, pictures have one size."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import builders
 import numpy as np
 import pytest
+import training_builders
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from piq_bench.errors import BadDataset
+from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.rules import parse_rules, with_rules
 from piq_bench.records import (
     GALLERY,
@@ -22,6 +25,7 @@ from piq_bench.records import (
     Benchmark,
     Grouping,
     Groups,
+    Rule,
 )
 from piq_bench.retrieve.candidates import find_candidates, owners
 from reference_model import data
@@ -80,6 +84,30 @@ def test_held_out_images_are_compared_by_the_rules_of_the_benchmark() -> None:
         query, gallery = candidates.query[place], candidates.gallery[row]
         assert tried.identity[query] == tried.identity[gallery]
         assert worn[tried.images[query]] == worn[tried.images[gallery]]
+
+
+def test_near_copies_of_a_held_out_query_are_no_candidates(tmp_path: Path) -> None:
+    folder = training_builders.portraits(tmp_path / "films")
+    benchmark = read_benchmark(folder)
+    part = data.held_out(benchmark, 0.5, 0)
+    query = next(row for row in np.flatnonzero(part.split == QUERY) if (part.identity == part.identity[row]).sum() > 2)
+    person = np.flatnonzero((part.identity == part.identity[query]) & (part.split == GALLERY))
+    shutil.copyfile(folder / "images" / part.images[query], folder / "images" / part.images[person[0]])
+
+    def left_out(part: Benchmark) -> set[int]:
+        found = find_candidates(part)
+        return set(found.gallery[found.duplicates[found.query.tolist().index(query)]].tolist())
+
+    found = data.grouped(part, benchmark, workers=1)
+    assert person[0] in left_out(found)
+    assert not set(person) <= left_out(found)
+    assert not left_out(part)
+    assert found.groups is not None
+    groups = Groups(Grouping("given", None, "given"), np.zeros(part.images.size, dtype=np.uint64), found.groups.group)
+    stored = replace(benchmark, groups=groups, grouping=groups.grouping)
+    assert data.grouped(part, stored, workers=1) is part  # its own rules leave near-duplicates in
+    ruled = replace(stored, exclude=(Rule(("group", "source")),))
+    assert data.grouped(part, ruled, workers=1).exclude == (Rule(("group", "source")),)
 
 
 def test_the_same_seed_holds_out_the_same_images() -> None:

@@ -2,12 +2,10 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
-from ranks import run_ranks
 
 from piq_bench.errors import BadUsage
 from piq_bench.read.vocabulary import DEFAULT_TASKS
@@ -176,6 +174,9 @@ def test_a_task_costs_its_classification_and_half_its_metric_loss() -> None:
         for metric, ratio in (("none", 0.5), ("batch_rank", 0.5), ("batch_rank", 1))
     )
     added = half.by_task - plain.by_task
+    assert torch.equal(half.classification, plain.by_task)
+    assert torch.allclose(half.metric, 2 * added, rtol=1e-4)
+    assert not plain.metric.any()
     assert added.min() > 0
     assert torch.allclose(full.by_task - plain.by_task, 2 * added, rtol=1e-4)
     assert plain.total.item() == pytest.approx(plain.by_task.mean().item())
@@ -208,61 +209,6 @@ def test_losses_use_the_options_of_the_configuration(
         expected.append(cost)
     torch.testing.assert_close(found, torch.stack(expected))
     assert not torch.equal(found, objective.Objective(plain, DEFAULT_TASKS)(answers, targets).by_task)
-
-
-TWO = (Task("age", "a", labels=("x", "y", "z")), Task("mood", "b", labels=("u", "v"), multi_label=True))
-PROGRAM = """
-import sys
-import torch
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
-
-sys.path.insert(0, sys.argv[5])
-import test_heads
-
-rank, store, batch, out = int(sys.argv[1]), *sys.argv[2:5]
-torch.set_num_threads(1)
-distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-inputs, weight, targets = torch.load(batch, weights_only=True)
-linear = torch.nn.Linear(4, 10, bias=False, dtype=torch.float64)
-with torch.no_grad():
-    linear.weight.copy_(weight)
-parts = [part.chunk(2)[rank] for part in targets]
-found = test_heads.cost_and_gradients(DistributedDataParallel(linear), linear, inputs.chunk(2)[rank], parts)
-torch.save(found, f"{out}{rank}")
-distributed.barrier()
-distributed.destroy_process_group()
-"""
-
-
-def cost_and_gradients(parallel: Model, linear: Model, inputs: Tensor, targets: list[Tensor]) -> tuple[Tensor, ...]:
-    """Of all losses, for two tasks whose features and logits a linear layer gives."""
-    minimised = objective.Objective(config.PRESETS["fss-br-uncertainty"], TWO).double()
-    found = parallel(inputs)
-    features, logits = [found[:, :3], found[:, 3:5]], [found[:, 5:8], found[:, 8:]]
-    cost = minimised(heads.Answers(features, features, logits), targets)
-    cost.total.backward()
-    return (*(part.detach() for part in cost), linear.weight.grad, minimised.uncertainty.log_loss.grad)
-
-
-def test_two_processes_have_the_cost_and_the_gradients_of_one_with_all_images(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    inputs, weight = (torch.from_numpy(rng.normal(size=shape)) for shape in ((12, 4), (10, 4)))
-    age, mood = (torch.from_numpy(rng.integers(0, most, shape)) for most, shape in ((3, 12), (2, (12, 2))))
-    age[1:5] = -1  # means over the first half and the second are not the mean over all
-    mood[:6] = -1  # nor has the first process any of this task
-    torch.save((inputs, weight, [age, mood]), tmp_path / "batch")
-    files = [str(tmp_path / name) for name in ("store", "batch", "found")]
-    ended = run_ranks(tmp_path, 2, PROGRAM, *files, str(Path(__file__).parent))
-    assert [process.code for process in ended] == [0, 0], ended
-    linear = torch.nn.Linear(4, 10, bias=False, dtype=torch.float64)
-    with torch.no_grad():
-        linear.weight.copy_(weight)
-    expected = cost_and_gradients(linear, linear, inputs, [age, mood])
-    assert expected[2].tolist() == [8, 6]
-    for rank in range(2):
-        found = torch.load(tmp_path / f"found{rank}", weights_only=True)
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_only_the_weights_of_the_tasks_are_free_from_decay() -> None:

@@ -186,8 +186,66 @@ def test_an_absent_task_adds_nothing_to_uncertainty_and_its_s_stays() -> None:
     assert values.grad[1] == 0
 
 
-def test_the_guard_bounds_the_weight_but_not_s() -> None:
-    module = weighting([-50.0, 50.0])
-    assert module.weights().tolist() == pytest.approx([math.exp(10), math.exp(-10)])
-    module(torch.tensor([1e-9, 1.0]), torch.ones(2)).backward()
-    assert module.log_loss.grad.tolist() == [1, 1]
+def test_uncertainty_starts_where_each_weighted_loss_is_one() -> None:
+    module = losses.Uncertainty(3, from_first_losses=True)
+    values = torch.tensor([3.0, 0.0, 0.5])  # the second task is absent
+    assert module(values, torch.tensor([7, 0, 1])).item() == pytest.approx(2 + math.log(3) + math.log(0.5))
+    assert module.weights().tolist() == pytest.approx([1 / 3, 1, 2])
+    assert module.has_begun.tolist() == [True, False, True]
+    module(torch.tensor([9.0, 20.0, 9.0]), torch.ones(3))
+    assert module.log_loss.tolist() == pytest.approx([math.log(3), math.log(20), math.log(0.5)])
+    other = losses.Uncertainty(3, from_first_losses=True)
+    other.load_state_dict(module.state_dict())
+    other(torch.tensor([9.0, 9.0, 9.0]), torch.ones(3))
+    assert torch.equal(other.log_loss, module.log_loss)  # a resumed run does not begin again
+
+
+loss_values = st.floats(0, 1e6, width=32)
+batches_of_losses = st.lists(st.tuples(loss_values, loss_values, st.integers(0, 2), st.integers(0, 2)), max_size=6)
+
+
+@few
+@given(batches_of_losses, st.booleans())
+def test_uncertainty_is_the_same_in_plain_python(
+    batches: list[tuple[float, float, int, int]], from_first_losses: bool
+) -> None:
+    module = losses.Uncertainty(2, from_first_losses=from_first_losses).double()
+    s: list[float | None] = [None, None] if from_first_losses else [0.0, 0.0]
+    for *values, one, two in batches:
+        expected, gradient = 0.0, []
+        for task, (value, n) in enumerate(zip(values, (one, two), strict=True)):
+            if n and s[task] is None:
+                s[task] = max(-10, min(10, math.log(value))) if value else -10.0
+            own = s[task] or 0.0
+            expected += math.exp(-own) * value + own if n else 0
+            gradient.append(1 - math.exp(-own) * value if n else 0)
+        module.log_loss.grad = None
+        total = module(torch.tensor(values, dtype=torch.float64), torch.tensor([one, two]))
+        total.backward()
+        assert total.item() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+        assert module.log_loss.grad.tolist() == pytest.approx(gradient, rel=1e-12, abs=1e-12)
+        with torch.no_grad():
+            module.log_loss -= 0.25 * module.log_loss.grad.sign()
+        s = [
+            None if own is None else own - 0.25 * math.copysign(bool(g), g) for own, g in zip(s, gradient, strict=True)
+        ]
+        s = [None if own is None else max(-10.0, min(10.0, own)) for own in s]
+
+
+@pytest.mark.parametrize(("value", "bound"), [(0.0, -10), (1e9, 10)])
+def test_s_cannot_run_off_and_comes_back_at_once(value: float, bound: float) -> None:
+    module = losses.Uncertainty(1)
+    optimiser = torch.optim.SGD(module.parameters(), lr=0.5)
+
+    def step(value: float) -> float:
+        optimiser.zero_grad()
+        total = module(torch.tensor([value]), torch.ones(1))
+        total.backward()
+        optimiser.step()
+        return float(total.item())
+
+    totals = [step(value) for _ in range(30)]
+    assert totals[-1] == pytest.approx(math.exp(-bound) * value + bound)  # both terms are at the bound
+    assert module.weights().item() == pytest.approx(math.exp(-bound))
+    step(2 * math.exp(bound) if bound < 0 else 0.5 * math.exp(bound))  # the gradient is -1 or 0.5 there
+    assert module.log_loss.item() == pytest.approx(bound + 0.5 if bound < 0 else bound - 0.25)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import training_builders
 from click.testing import CliRunner, Result
 
 from piq_bench.cli import load_command
@@ -18,6 +19,7 @@ checkpoints = pytest.importorskip("reference_model.checkpoint")
 config = pytest.importorskip("reference_model.config")
 trainers = pytest.importorskip("reference_model.trainer")
 
+README = Path(__file__).parents[2] / "reference_model" / "README.md"
 QUICK = ["--tiny", "--epochs", "2", "--set", "backbone=tiny-r50", "--set", "sampling.batch_size=16"]
 HERE = ["--device", "cpu", "--workers", "1"]
 
@@ -41,6 +43,20 @@ def test_from_a_data_set_to_a_score(folder: Path, tmp_path: Path) -> None:
     assert json.loads(found.stdout)["submission"]["name"] == "fss-br"
     with np.load(entry) as arrays:
         assert json.loads(str(arrays["meta"]))["configuration"]["start"] == "random"
+
+
+def test_the_documented_commands_for_table_5_work_on_a_folder_like_market1501(tmp_path: Path) -> None:
+    folder = training_builders.market(tmp_path / "market")
+    places = {"Market-1501": str(folder), "RUN": str(tmp_path / "run"), "people.npz": str(tmp_path / "people.npz")}
+    lines = README.read_text(encoding="utf-8").split("### Table 5")[1].split("```")[1].splitlines()[1:]
+    train, predict, score = ([places.get(word, word) for word in line.split()] for line in lines)
+    assert train[-2:] == ["--weights", "hrnetv2_w32_imagenet_pretrained.pth"]
+    done = [call(*train[3:-2], *QUICK, *HERE), call(*predict[3:], *HERE)]
+    assert [one.exit_code for one in done] == [0, 0], done
+    found = CliRunner().invoke(load_command("score"), [*score[1:], "--format", "json"])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["reid"]["queries"] == 4
+    assert dict(checkpoints.load(tmp_path / "run").n_classes) == {"reid": 8}
 
 
 def test_linked_images_are_read_on_request(folder: Path, tmp_path: Path) -> None:
@@ -213,6 +229,7 @@ def test_bench_gives_the_speed_that_one_h200_should_reach(preset: str, settings:
         (["--resume"], 2, "no epoch of a run was finished here"),
         (["--preset", "fss"], 2, "64 images do not fill one batch of 128"),
         (["--preset", "fss", "--tiny", "--weights", "none.pth"], 2, "No such file or directory"),
+        (["--preset", "sim-mtl-r50", "--small", "--weights", "small"], 2, "looks like an HRNet"),
     ],
 )
 def test_wrong_options_are_refused(options: list[str], code: int, message: str, folder: Path, tmp_path: Path) -> None:

@@ -3,13 +3,11 @@
 import math
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ranks import run_ranks
 
 torch = pytest.importorskip("torch")
 losses = pytest.importorskip("reference_model.losses")
@@ -233,56 +231,3 @@ def test_degenerate_batches_have_finite_losses_and_gradients(
         assert expected is None or value == pytest.approx(expected, rel=1e-6, abs=1e-6 if expected else 0)
         if expected == 0.0 and len(set(target) - {-1}) in (1, len(target)):
             assert not np.array(gradient).any()
-
-
-# Several processes
-
-PROGRAM = """
-import sys
-import torch
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
-from reference_model import losses
-
-rank, store, batch, out = int(sys.argv[1]), *sys.argv[2:]
-torch.set_num_threads(1)
-distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-inputs, target, weight = torch.load(batch, weights_only=True)
-found = {}
-for name in ("batch_rank_loss", "triplet_loss"):
-    model = torch.nn.Linear(*weight.shape[::-1], bias=False, dtype=weight.dtype)
-    with torch.no_grad():
-        model.weight.copy_(weight)
-    parallel = DistributedDataParallel(model)
-    features = parallel(inputs.chunk(2)[rank])
-    features.retain_grad()
-    value, n_valid = getattr(losses, name)(features, target.chunk(2)[rank])
-    value.backward()
-    found[name] = value.detach(), n_valid, features.grad, model.weight.grad
-if rank == 0:
-    torch.save(found, out)
-distributed.barrier()
-distributed.destroy_process_group()
-"""
-
-
-def test_two_processes_have_the_loss_and_the_gradient_of_one_with_all_samples(tmp_path: Path) -> None:
-    inputs, target, weight = features_of(11, 12, 4), classes_of(11, 12), features_of(12, 5, 4)
-    torch.save((inputs, target, weight), tmp_path / "batch")
-    files = [str(tmp_path / name) for name in ("store", "batch", "found")]
-    ended = run_ranks(tmp_path, 2, PROGRAM, *files)
-    assert [process.code for process in ended] == [0, 0], ended
-    for name, found in torch.load(tmp_path / "found", weights_only=True).items():
-        one = weight.clone().requires_grad_()
-        features = inputs @ one.T
-        features.retain_grad()
-        value, n_valid = getattr(losses, name)(features, target)
-        value.backward()
-        expected = value.detach(), n_valid, 2 * features.grad[:6], one.grad
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-        assert value > 0
-
-
-def test_in_one_process_rows_of_all_processes_are_the_tensor_itself() -> None:
-    tensor = features_of(1, 3)
-    assert losses.over_all(tensor) is tensor

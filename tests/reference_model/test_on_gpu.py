@@ -48,7 +48,7 @@ def whole_products() -> Iterator[None]:
 
 
 def tiny(*settings: str) -> Configuration:
-    return config.changed(config.tiny(config.PRESETS["fss-br-uncertainty"]), list(settings))
+    return config.changed(config.tiny(config.PRESETS["fss-br-uncertainty"]), ["compiled=false", *settings])
 
 
 def images_of(configuration: Configuration) -> Tensor:
@@ -90,7 +90,7 @@ def learned_in_64_bits(
         trainer.model.double()
         trainer.objective.double()
         if parallel:
-            trainer.parallel = trainers._parallel(trainer.model, channels_last=configuration.channels_last)
+            trainer.costing = trainers.parallel(trainer.costing, channels_last=configuration.channels_last)
         return steps(trainer, batch)
 
 
@@ -266,7 +266,7 @@ def test_bench_reports_the_gpu() -> None:
 @pytest.mark.parametrize(
     ("preset", "settings"),
     [
-        ("fss-br-uncertainty", []),
+        ("fss-br-uncertainty", ["compiled=false"]),
         ("fss-br-uncertainty", ["compiled=true", "graphs=true"]),
         ("sim-mtl-r50", ["compiled=true", "graphs=true"]),
     ],

@@ -27,9 +27,13 @@ training = pytest.importorskip("reference_model.train")
 checkpoints = pytest.importorskip("reference_model.checkpoint")
 prediction = pytest.importorskip("reference_model.predict")
 weights = pytest.importorskip("reference_model.weights")
+validation = pytest.importorskip("reference_model.validation")
+
+from torch._dynamo.testing import CompileCounter  # noqa: E402
 
 Configuration: TypeAlias = Any  # types are checked without torch
 Predictions: TypeAlias = Any
+Model: TypeAlias = Any
 CPU = torch.device("cpu")
 QUICK = ["backbone=tiny-r50", "sampling.batch_size=16", "schedule.n_warm_up=0", "schedule.base_rate=5e-3"]
 STILL = ["augmentation.flip=0", "augmentation.pad=0", "augmentation.erase=0"]
@@ -190,6 +194,28 @@ def test_a_model_compiled_for_a_gpu_answers_on_a_cpu_without_a_compiler(
     found, meta = predicted(benchmark, [tmp_path / "checkpoint.pt"])
     assert (found.embedding == predicted(benchmark, [run / "checkpoint.pt"])[0].embedding).all()
     assert meta["configuration"]["compiled"]
+
+
+def test_batches_of_any_number_of_pictures_are_compiled_once(
+    benchmark: Benchmark, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = CompileCounter()
+    monkeypatch.setattr(prediction, "runnable", lambda checkpoint, device: checkpoint)
+
+    def restored(*given: object) -> Model:
+        model = checkpoints.restored(*given)
+        model.backbone.compile(backend=counter, dynamic=False)
+        return model
+
+    monkeypatch.setattr(prediction, "restored", restored)
+    predicted(benchmark, [run / "checkpoint.pt"], batch_size=10, flip=True)  # 24 images: 10, 10 and 4
+    assert counter.frame_count == 1
+    model = restored(checkpoints.load(run), run)
+    compiled = model.backbone._compiled_call_impl
+    with validation.uncompiled(model.backbone):  # during training, where compiling would take minutes
+        model(torch.zeros((3, 3, 64, 32)))
+    assert counter.frame_count == 1
+    assert model.backbone._compiled_call_impl is compiled is not None
 
 
 def test_labels_of_the_test_images_are_not_needed(benchmark: Benchmark, run: Path) -> None:

@@ -16,6 +16,7 @@ from piq_bench.records import NO_IDENTITY, Benchmark
 torch = pytest.importorskip("torch")
 config = pytest.importorskip("reference_model.config")
 training = pytest.importorskip("reference_model.train")
+batch_norm = pytest.importorskip("reference_model.batch_norm")
 refusals = pytest.importorskip("reference_model.refusals")
 logs = pytest.importorskip("reference_model.training_log")
 trainers = pytest.importorskip("reference_model.trainer")
@@ -167,6 +168,59 @@ def test_every_process_takes_an_equal_part_of_two_images_or_more(
     message = rf"a batch of 16 and {n_processes} processes: .*\n.*such as --set sampling\.batch_size={remedy}"
     with pytest.raises(BadUsage, match=message):
         run(benchmark, small("fss"), tmp_path / "run")
+
+
+def test_graphs_of_several_processes_are_refused(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "n_processes", lambda: 4)
+    with pytest.raises(BadUsage, match=r"4 processes, for which CUDA graphs were never tested\n.*--set graphs=false"):
+        run(benchmark, small("fss", "compiled=true", "graphs=true"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_layers_whose_statistics_cannot_be_shared_are_refused() -> None:
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 3, 1), torch.nn.BatchNorm1d(3))
+    batch_norm.share_statistics(model)
+    assert [type(layer) for layer in model] == [batch_norm.BatchNorm2d, torch.nn.Conv2d, batch_norm.BatchNorm1d]
+    with pytest.raises(BadUsage, match="has layers BatchNorm3d, whose statistics cannot be those of several processes"):
+        batch_norm.share_statistics(torch.nn.Sequential(torch.nn.BatchNorm3d(3)))
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_epoch_before(benchmark: Benchmark, tmp_path: Path) -> None:
+    real, n_writes = checkpoints.plain, 0
+
+    def full(checkpoint: Checkpoint) -> dict[str, Any]:
+        nonlocal n_writes
+        n_writes += 1
+        if n_writes == 2:
+            raise OSError(28, "No space left on device")
+        plain: dict[str, Any] = real(checkpoint)
+        return plain
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "plain", full)
+        with pytest.raises(LimitExceeded, match="No space left on device"):
+            run(benchmark, small("fss"), tmp_path)
+    assert checkpoints.load(tmp_path).n_epochs == 1
+    assert len((tmp_path / "log.csv").read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_training_compiles_on_a_gpu_unless_told_otherwise_and_says_so(
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for compiled, on_cpu, on_gpu in ((None, False, True), (False, False, False), (True, True, True)):
+        configuration = replace(small("fss"), compiled=compiled)
+        found = [trainers.on_device(configuration, torch.device(place)).compiled for place in ("cpu", "cuda")]
+        assert found == [on_cpu, on_gpu]
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda _, **options: calls.append(options))
+    lines: list[str] = []
+    configuration = small("fss", "compiled=true", "schedule.n_epochs=1")
+    state = run(benchmark, configuration, tmp_path, tell=lines.append)
+    assert calls == [{"dynamic": False, "mode": None}]
+    assert "--set compiled=false starts at once" in lines[1]
+    assert state.facts["compiled"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from piq_bench.demo.film import shoot
 from piq_bench.demo.sizes import MIN_IMAGES, sizes_for
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
-from piq_bench.records import NOT_ANNOTATED
+from piq_bench.records import NOT_ANNOTATED, TRAIN
 
 torch = pytest.importorskip("torch")
 baselines = pytest.importorskip("baselines")
@@ -58,6 +58,15 @@ def test_an_empty_folder_fills_with_entries_that_pass_grading(tmp_path: Path, mo
         assert sorted(path.name for path in entry.iterdir()) == names
         assert len((entry / "log.csv").read_text(encoding="utf-8").splitlines()) == 2
         assert config.read(entry / "config.json").preset == row
+        recipe = (entry / "README.md").read_text(encoding="utf-8")
+        assert f"--images {MIN_IMAGES + 20} --seed 1" in recipe
+        assert (
+            "   2. 1 epochs on heads at 32 x 32; rate 0.001, a tenth after epoch 5 and after 7; nothing erased;"
+            in recipe
+        )
+        assert f"{(benchmark.split == TRAIN).sum()} training images" in recipe
+        for change in ("start` | ImageNet weights | checkpoint.pt", "multi_label` | mean | balanced", "seed"):
+            assert (f"| `{change} |" in recipe) == (change != "seed")
         submission = read_submission(entry / "submission.npz", benchmark)
         assert submission.name == row
         graded = grade(benchmark, read_entry(entry))
