@@ -21,6 +21,8 @@ from piq_bench.cli import piq
 from piq_bench.cli.score import score_command
 from piq_bench.demo.video import HOLD, PEOPLE_PER_SHOT, PICTURES, SHOTS
 
+screens = pytest.importorskip("screens")
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -37,6 +39,10 @@ if __name__ == '__main__':
 """
 REPEATED_TRACKS = SHOTS * PEOPLE_PER_SHOT  # between a track of the first shot and the same at the end of the film
 REPEATED_FRAMES = SHOTS * PICTURES * HOLD
+IS_IN_SIGHT = """() => {
+  const chosen = document.querySelector(".card.chosen"), { left, top, bottom } = chosen.getBoundingClientRect();
+  return [top + 2, bottom - 2].every(y => chosen.contains(document.elementFromPoint(left + 9, y)));
+}"""
 Row = dict[str, str]
 
 
@@ -106,10 +112,7 @@ def annotate(browser: "Browser", address: str, log: list[str]) -> None:
     truth = truth_of_films()
     images = table(Path("people/annotations.csv"))
     shown = {row["image"]: truth[row["source"], row["track"]] for row in images}
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(20_000)
-    page.on("console", lambda message: log.append(message.text))
-    page.on("pageerror", lambda error: log.append(str(error)))
+    page = opened(browser, "light", log)
     begin(page, address, "reid")
     clicks = 0
     while (image := current(page, "#image")) is not None:
@@ -126,13 +129,22 @@ def annotate(browser: "Browser", address: str, log: list[str]) -> None:
         )
         clicks += 1
     assert clicks == 40  # as the page says
+    page = opened(browser, "phone", log)
     begin(page, address, "body")
     page.locator("#whole").check()
     while (image := current(page, ".card.chosen:not(.saved)", "title")) is not None:
+        assert page.evaluate(IS_IN_SIGHT)
         page.locator("#buttons button").get_by_text(shown[image]["body"], exact=True).click()
     begin(page, address, "gender")
     page.locator("#finished").wait_for()  # naming a person has labelled it
-    page.context.close()
+
+
+def opened(browser: "Browser", screen: str, log: list[str]) -> "Page":
+    page = browser.new_context(**screens.SCREENS[screen]).new_page()
+    page.set_default_timeout(20_000)
+    page.on("console", lambda message: log.append(message.text))
+    page.on("pageerror", lambda error: log.append(str(error)))
+    return page
 
 
 def begin(page: "Page", address: str, task: str) -> None:
