@@ -124,9 +124,7 @@ def annotate(browser: "Browser", address: str, log: list[str]) -> None:
             page.locator("#people button").nth(known.index(person["identity"])).click()
         else:
             page.locator("#buttons button").get_by_text(f"new person, {person['gender']}", exact=True).click()
-        page.wait_for_function(
-            "was => document.querySelector('#image').textContent !== was || !finished.hidden", arg=image
-        )
+        page.locator("#image:visible, #finished:visible").filter(has_not_text=image).wait_for()
         clicks += 1
     assert clicks == 40  # as the page says
     page = opened(browser, "phone", log)
