@@ -171,7 +171,8 @@ def test_the_walkthrough_runs_as_it_stands_and_finds_the_truth(
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")
     monkeypatch.chdir(tmp_path)
-    printed, log = "", []
+    printed = ""
+    log: list[str] = []  # messages of the browser's console
     for language, remark, content in blocks():
         if language == "sh" and "pip install" not in content:
             printed = run(content, browser, log)
