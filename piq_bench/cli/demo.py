@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import Command, output_file
+from piq_bench.cli import Command, output_file, try_next
 from piq_bench.cli.options import SEED, WORKERS_HELP
 from piq_bench.errors import exit_codes, hanging, width_of
 
-PRESETS = ("portrait250k",)
+SIZES, VIDEO = "portrait250k", "films"
 
 
 @click.command(
@@ -17,12 +17,14 @@ PRESETS = ("portrait250k",)
     cls=Command,
     sections={
         "What is drawn": "--images --seed --sheet --workers",
-        "At the sizes of a published benchmark": "--preset --no-images --difficulty --dimension --dtype",
+        "Something else": "--preset",
+        "With --preset portrait250k": "--no-images --difficulty --dimension --dtype",
     },
     examples=(
         "piq demo portrait-demo",
         "piq demo small --images 300 --sheet people.png",
         "piq demo full-size --preset portrait250k --no-images",
+        "piq demo films --preset films",
     ),
 )
 @click.argument("out", type=click.Path(path_type=Path))
@@ -32,29 +34,32 @@ PRESETS = ("portrait250k",)
 )
 @click.option("--workers", type=click.IntRange(1, 1024), help=WORKERS_HELP)
 @click.option(
-    "--preset", type=click.Choice(PRESETS), help="Use the sizes of a published benchmark instead of --images."
+    "--preset",
+    type=click.Choice([SIZES, VIDEO]),
+    help="portrait250k: labels at the sizes of that benchmark. films: two short films with the boxes and labels of"
+    " everybody in them, to try `piq collect` with.",
 )
-@click.option("--no-images", is_flag=True, help="With --preset: write labels, groups and a submission, but no images.")
+@click.option("--no-images", is_flag=True, help="Write labels, groups and a submission, but no images.")
 @click.option(
     "--difficulty",
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="With --preset: share of noise in the embeddings.",
+    help="Share of noise in the embeddings.",
 )
 @click.option(
     "--dimension",
     type=click.IntRange(8, 4096),
     default=512,
     show_default=True,
-    help="With --preset: number of values in each embedding.",
+    help="Number of values in each embedding.",
 )
 @click.option(
     "--dtype",
     type=click.Choice(["float16", "float32"]),
     default="float16",
     show_default=True,
-    help="With --preset: number format of the embeddings.",
+    help="Number format of the embeddings.",
 )
 @click.option(
     "--sheet",
@@ -80,11 +85,13 @@ def demo_command(
 
     The defaults give exactly the benchmark that is bundled with this package. With `--preset portrait250k --no-images`,
     the benchmark has the sizes of Portrait250K and comes with a submission, OUT/submission, to try the scorer at full
-    scale.
+    scale. With `--preset films`, OUT holds films instead, and truth.csv says who is in them.
     """
     with exit_codes():
         refuse_conflicting_options(ctx, preset, no_images=no_images, sheet=sheet)
-        if preset:
+        if preset == VIDEO:
+            write_films(out, seed)
+        elif preset:
             write_scale_set(out, seed, difficulty, dimension, dtype)
         else:
             write_pictures(out, n_images, seed, workers, sheet)
@@ -128,6 +135,20 @@ def write_scale_set(out: Path, seed: int, difficulty: float, dimension: int, dty
     click.echo(f"  submission for them in {out / 'submission'}, fingerprint {built.fingerprint}")
 
 
+def write_films(out: Path, seed: int) -> None:
+    """Draw films with their boxes and labels."""
+    from piq_bench.cli.progress import progress_bar
+    from piq_bench.demo.video import FILMS, N_PICTURES, draw_films
+
+    with progress_bar("drawing films", N_PICTURES) as advance:
+        drawn = draw_films(out, seed=seed, advance=advance)
+    click.echo(
+        f"{out}: {len(FILMS)} films of {drawn.n_people} people, {drawn.n_frames} frames with {drawn.n_tracks} tracks"
+    )
+    videos = [out / f"{film}.mp4" for film in FILMS]
+    click.echo(f"try: {try_next('piq collect', *videos, '--every', '6', '--out', 'people')}")
+
+
 def sizes_of(groups: list[int]) -> list[int]:
     """Count the images of each group."""
     from collections import Counter
@@ -145,13 +166,13 @@ def refuse_conflicting_options(ctx: click.Context, preset: str | None, *, no_ima
         return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
     problems = []
-    if preset and not no_images:
+    if preset == SIZES and not no_images:
         found = f"{preset} has 250000 images, and drawing them would take about an hour"
         problems.append(
             Problem("needs-no-images", "--preset", found, "add --no-images, or use --images without --preset")
         )
-    if no_images and not preset:
-        found = "a benchmark without a preset consists of its images"
+    if no_images and preset != SIZES:
+        found = "films consist of images" if preset else "a benchmark without a preset consists of its images"
         problems.append(Problem("needs-preset", "--no-images", found, "add --preset portrait250k"))
     if preset:
         for name, option in (("n_images", "--images"), ("workers", "--workers")):
@@ -159,11 +180,12 @@ def refuse_conflicting_options(ctx: click.Context, preset: str | None, *, no_ima
                 found = f"{option} has no effect with a preset"
                 problems.append(Problem("unused-option", option, found, "leave it out"))
         if sheet is not None:
-            problems.append(Problem("unused-option", "--sheet", "there are no images to show", "leave it out"))
-    else:
+            found = "a contact sheet shows portraits, and there are none"
+            problems.append(Problem("unused-option", "--sheet", found, "leave it out"))
+    if preset != SIZES:
         for name in ("difficulty", "dimension", "dtype"):
             if is_set(name):
-                found = "only a preset comes with an embedding"
-                problems.append(Problem("unused-option", f"--{name}", found, "leave it out, or add a preset"))
+                found = f"only --preset {SIZES} comes with an embedding"
+                problems.append(Problem("unused-option", f"--{name}", found, "leave it out, or use that preset"))
     if problems:
         raise BadUsage("piq demo", problems)

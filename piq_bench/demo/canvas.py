@@ -71,23 +71,24 @@ class Paint:
 
 
 class Canvas:
-    """An image of 256 rows and 128 columns, painted back to front.
+    """An image of 256 rows and, unless told otherwise, 128 columns, painted back to front.
 
     Attributes:
-        pixels: shape (3, 256, 128), float64; red, green, blue, about [0, 1].
+        pixels: shape (3, 256, width), float64; red, green, blue, about [0, 1].
         light: direction in which light falls on curved surfaces, a vector of length about 1.
     """
 
-    def __init__(self, light: tuple[float, float] = (0.6, 0.7)) -> None:
-        self.pixels: FloatArray = np.zeros((3, HEIGHT, WIDTH))
+    def __init__(self, light: tuple[float, float] = (0.6, 0.7), width: int = WIDTH) -> None:
+        self.pixels: FloatArray = np.zeros((3, HEIGHT, width))
         self.light = light
-        self.x: FloatArray = (np.arange(WIDTH, dtype=np.float64) + 0.5).reshape(1, -1)
+        self.width = width
+        self.x: FloatArray = (np.arange(width, dtype=np.float64) + 0.5).reshape(1, -1)
         self.y: FloatArray = (np.arange(HEIGHT, dtype=np.float64) + 0.5).reshape(-1, 1)
 
     def fill(self, shape: Shape, paint: Paint) -> None:
         """Paints a shape over what is already there."""
         left, top, right, bottom = shape.box
-        columns = slice(max(0, int(left) - 2), min(WIDTH, int(max(right, -3.0)) + 3))
+        columns = slice(max(0, int(left) - 2), min(self.width, int(max(right, -3.0)) + 3))
         rows = slice(max(0, int(top) - 2), min(HEIGHT, int(max(bottom, -3.0)) + 3))
         if columns.start >= columns.stop or rows.start >= rows.stop:
             return
@@ -148,7 +149,7 @@ class Canvas:
         self.pixels += (noise / 65535.0 - 1.0) * strength
 
     def bytes(self) -> NDArray[np.uint8]:
-        """Shape (256, 128, 3), uint8."""
+        """Shape (256, width, 3), uint8."""
         scaled = np.floor(np.minimum(np.maximum(self.pixels, 0.0), 1.0) * 255.0 + 0.5)
         return np.ascontiguousarray(np.moveaxis(scaled, 0, 2).astype(np.uint8))
 

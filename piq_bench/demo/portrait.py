@@ -53,20 +53,34 @@ class Setup:
 
 def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
     """The image of one frame, shape (256, 128, 3)."""
-    track, person = frame.track, frame.track.person
+    track = frame.track
     moment = Draws("frame", seed, frame.image)
     setup, stance, box = setup_stance_and_box(seed, frame, moment)
     tone = tone_of(seed, track.film)
-    outfit = outfit_of(seed, person, track.film)
-    lying = stance.variant == "lying"
+    horizon = LYING_HORIZON if stance.variant == "lying" else HORIZON
     canvas = Canvas(setup.light)
     view = box.inside(64.0 + setup.pan, GROUND, scale=0.55 + 0.45 * setup.zoom).inside(-64.0, -GROUND)
-    paint_scene(canvas, seed, track.film, setup.scene, view, LYING_HORIZON if lying else HORIZON)
+    paint_scene(canvas, seed, track.film, setup.scene, view, horizon)
     ground = ground_of(box, setup, track, stance)
+    paint_in_place(canvas, seed, track, setup, stance, ground, blink=moment.chance(SHARE_BLINK))
+    if setup.occluder:
+        paint_occluder(canvas, Draws("occluder", seed, track.name), setup.occluder, box)
+    expose(canvas, tone, setup)
+    canvas.blur(tone.softness)
+    canvas.grain(moment, tone.grain)
+    return canvas.bytes()
+
+
+def paint_in_place(
+    canvas: Canvas, seed: int, track: Track, setup: Setup, stance: Stance, ground: Place, *, blink: bool
+) -> None:
+    """Paints the person of a track where `ground` is, with the shadow, and the seat or bed if the pose needs one."""
+    person = track.person
+    outfit = outfit_of(seed, person, track.film)
     bones = skeleton_of(person.looks, stance, ground)
     furniture = Draws("furniture", seed, track.name)
     outdoors = scene_kind(seed, track.film, setup.scene) in OUTDOORS
-    if lying:
+    if stance.variant == "lying":
         paint_bed(canvas, furniture, ground, person.looks.stature, outdoors)
     else:
         shadow = Ellipse(ground.at(0.0, 1.0), 1.7 * person.looks.shoulder * ground.scale, 7.0 * ground.scale)
@@ -77,7 +91,7 @@ def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
     state = FaceState(
         pulls=pulls_of(track.expression, setup.strength),
         turn=stance.turn,
-        blink=moment.chance(SHARE_BLINK),
+        blink=blink,
         side=setup.side,
         lipstick=outfit.lipstick,
         lip_colour=outfit.lip_colour,
@@ -89,12 +103,6 @@ def draw(seed: int, frame: Frame) -> NDArray[np.uint8]:
     paint_person(canvas, person, outfit, stance, bones, state, sway=-0.012 * stance.lean * stance.profile)
     if setup.blanket and not outdoors:
         paint_blanket(canvas, furniture.pick(FABRICS), ground, -0.36 * person.looks.stature)
-    if setup.occluder:
-        paint_occluder(canvas, Draws("occluder", seed, track.name), setup.occluder, box)
-    expose(canvas, tone, setup)
-    canvas.blur(tone.softness)
-    canvas.grain(moment, tone.grain)
-    return canvas.bytes()
 
 
 def head_of(seed: int, frame: Frame) -> Place:
@@ -189,7 +197,7 @@ def ground_of(box: Place, setup: Setup, track: Track, stance: Stance) -> Place:
 
 def expose(canvas: Canvas, tone: Tone, setup: Setup) -> None:
     """Applies light from one side, the film's colours and contrast, and darker corners."""
-    across, down = canvas.x / WIDTH - 0.5, canvas.y / HEIGHT - 0.5
+    across, down = canvas.x / canvas.width - 0.5, canvas.y / HEIGHT - 0.5
     level = setup.dim * (1.0 + setup.slope[0] * across + setup.slope[1] * down)
     level = level * (1.0 - tone.vignette * (across * across + down * down))
     for channel, gain in enumerate(tone.gain):

@@ -32,6 +32,8 @@ def test_a_small_benchmark_with_its_contact_sheet(tmp_path: Path) -> None:
         (["--difficulty", "0.3", "--dimension", "16", "--dtype", "float32"], ["unused-option"] * 3),
         (["--preset", "portrait250k", "--no-images", *SMALL, "--sheet", "s.png"], ["unused-option"] * 3),
         (["--preset", "portrait250k", "--images", "50"], ["needs-no-images", "unused-option"]),
+        (["--preset", "films", "--no-images"], ["needs-preset"]),
+        (["--preset", "films", *SMALL, "--sheet", "s.png", "--dtype", "float32"], ["unused-option"] * 4),
         (["--images", "119"], ["bad-size"]),
         (["--images", "250001"], ["bad-size"]),
         (["--images", "-3"], ["bad-size"]),

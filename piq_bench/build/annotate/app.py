@@ -123,7 +123,7 @@ class Pages:
 
     def people(self, request: "Request") -> "Response":
         """Everybody who was named, film by film."""
-        film = request.query_params.get("film")
+        film = request.query_params.get("film") or None  # of all films
         with self.project.lock:
             people = []
             for number, rows in views.people_of(self.project).items():

@@ -62,6 +62,14 @@ function mark() {
   byId("whole").closest("p").hidden = !one;
   if (one) showTrack(one, whole);
   else byId("track").replaceChildren();
+  if (one) showChosen();
+}
+
+// The controls stick to the lower edge of the window, and must not hide the portrait that they are for.
+function showChosen() {
+  const chosen = byId("screen").children[at];
+  chosen.style.scrollMarginBottom = byId("controls").offsetHeight + 12 + "px";
+  chosen.scrollIntoView({ block: "nearest" });
 }
 
 function labelButton(label, place) {
