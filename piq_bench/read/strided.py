@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from piq_bench.records import IntArray
@@ -38,8 +37,7 @@ def copy_view(block: Array, view: Array, read: Read, start: int) -> None:
     if n_bytes <= max(SPAN_BYTES, view.itemsize, min(2 * view.nbytes, MOST_BYTES)):
         span = np.empty(n_bytes, dtype=np.uint8)
         read(span.data, view.__array_interface__["data"][0] + before - start)
-        first = span[-before : view.itemsize - before].view(view.dtype)
-        np.copyto(block, as_strided(first, view.shape, view.strides))
+        np.copyto(block, np.ndarray(view.shape, view.dtype, span, -before, view.strides))
         return
     axis = int(np.argmax(np.abs(extents)))
     half = view.shape[axis] // 2
