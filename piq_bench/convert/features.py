@@ -8,7 +8,7 @@ import numpy as np
 
 from piq_bench.errors import BadSubmission, Problem, first_few, printable, quoted
 from piq_bench.limits import MAX_TEXT_WIDTH
-from piq_bench.read.mapped import Array
+from piq_bench.read.mapped import Array, rows_of
 
 KINDS = ("image", "img", "file")
 FEATURE_KEYS = ("embedding", "embeddings", "feature", "features", "feat", "feats", "vector", "vectors")
@@ -119,7 +119,7 @@ def as_texts(value: object) -> list[str] | None:
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "US" or value.ndim not in (1, 2) or value.size != max(value.shape, default=0):
             return None
-        value = value.ravel().tolist()
+        value = rows_of(value, slice(None)).ravel().tolist()
     if not isinstance(value, list | tuple):
         return None
     texts = [_decoded(text) for text in value]

@@ -17,7 +17,7 @@ from piq_bench.documents import parse_json
 from piq_bench.errors import BadSubmission, printable
 from piq_bench.read.container import Limits
 from piq_bench.read.mapped import Array
-from piq_bench.read.parquet import read_parquet
+from piq_bench.read.parquet import parquet_columns, read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,18 +36,11 @@ def read_parquet_frame(path: Path) -> dict[str, object]:
         BadSubmission: with every problem of these columns.
         LimitExceeded: if the file unpacks to more than fits.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        found = f"is no complete Parquet file: {printable(error)}"
-        raise refusal(path, "damaged", found, "write the file again") from None
-    list_types = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    lists = [field.name for field in schema if any(is_type(field.type) for is_type in list_types)]
-    numbered = _numbered(schema.names)
-    wanted = first_usual(schema.names, NAME_KEYS) + (first_usual(lists, FEATURE_KEYS) or lists or numbered)
+    columns = parquet_columns(path)
+    names = [name for name, _ in columns]
+    lists = [name for name, is_list in columns if is_list]
+    numbered = _numbered(names)
+    wanted = first_usual(names, NAME_KEYS) + (first_usual(lists, FEATURE_KEYS) or lists or numbered)
     container = read_parquet(path, Limits(MAX_ROWS, dict.fromkeys([*wanted, "meta"], MAX_DIMENSION)))
     if container.problems:
         raise BadSubmission(str(path), container.problems)

@@ -10,7 +10,7 @@ from piq_bench.convert.features import FEATURE_KEYS, MAX_DIMENSION, MAX_ROWS, NA
 from piq_bench.errors import BadSubmission, Problem, first_few, printable
 from piq_bench.read.container import Container, Limits, unreadable
 from piq_bench.read.litter import is_litter
-from piq_bench.read.mapped import Array, map_array
+from piq_bench.read.mapped import Array, map_array, rows_of
 from piq_bench.read.npy import read_header, store_array
 from piq_bench.read.npy_folder import read_npy_folder
 from piq_bench.read.npz import read_npz
@@ -79,7 +79,7 @@ def read_image_folder(path: Path) -> Features:
         elif rows and values.size != rows[0].size:
             wrong.append(f"{file}: {values.size} values, the first has {rows[0].size}")
         else:
-            rows.append(np.array(values).ravel())  # a copy: the file is closed
+            rows.append(rows_of(values, slice(None)).ravel())  # a copy: the file is closed
     if wrong:
         fault = f"no vectors of one size: {first_few(wrong, len(wrong))}"
         container.refuse("bad-shape", path.resolve().name, fault, "expected shape (1, D) or (D,)", len(wrong))

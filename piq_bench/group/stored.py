@@ -8,8 +8,10 @@ their ids. An image without near-duplicates is a group of its own.
 """
 
 import hashlib
+import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ CSV_MARK = f"# {SCHEMA} "  # of earlier versions
 PARAMETERS_SUFFIX = ".json"
 MAX_PARAMETERS_BYTES = 1 << 20
 METADATA_KEY = b"piq-bench"
+MAX_FOOTER_BYTES = 16 << 20
 SOURCE_COLUMN = "source"  # written only if just images of the same source are linked
 WITHIN_SOURCE = "source"
 
@@ -65,19 +68,31 @@ def foreign_file(path: Path) -> Path | None:
 
 def was_written_here(path: Path) -> bool:
     """Whether a groups file has the parameters that `piq groups` writes; false if it cannot be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        if path.suffix == ".parquet":
-            return METADATA_KEY in (pq.read_schema(path).metadata or {})
         with path.open("rb") as stream:
+            if path.suffix == ".parquet":
+                return _has_parquet_key(stream)
             first = stream.readline(MAX_PARAMETERS_BYTES)
-    except (OSError, pa.ArrowException):
+    except OSError:
         return False
     parameters = _parameters_beside(path)
     own = () if parameters is None else columns(str(parameters.get("hash")))
     return first.startswith(CSV_MARK.encode()) or tuple(first.decode(errors="replace").strip().split(","))[:5] == own
+
+
+def _has_parquet_key(stream: BinaryIO) -> bool:
+    """Whether the footer of a Parquet file has METADATA_KEY; the bytes are searched, as the library may crash on them.
+
+    Thrift writes a key with its length between two marks of a text, of which the second begins the key's value.
+    """
+    n_before = max(0, stream.seek(0, io.SEEK_END) - 8)
+    stream.seek(n_before)
+    end = stream.read(8)
+    n_bytes = int.from_bytes(end[:4], "little")
+    if end[4:] != b"PAR1" or n_bytes > min(n_before, MAX_FOOTER_BYTES):
+        return False
+    stream.seek(n_before - n_bytes)
+    return bytes([0x18, len(METADATA_KEY)]) + METADATA_KEY + b"\x18" in stream.read(n_bytes)
 
 
 def _parameters_beside(path: Path) -> dict[str, object] | None:

@@ -55,9 +55,14 @@ def row_namer(images: Array | None, kind: str = "row") -> RowNamer:
     def name_row(row: int) -> str:
         if images is None or images.ndim != 1 or row >= images.size:
             return f"{kind} {row}"
-        return f"{kind} {row} ({quoted(images[row])})"
+        return f"{kind} {row} ({quoted(_text(images, row))})"
 
     return name_row
+
+
+def _text(images: Array, row: int) -> str:
+    """The text of one row of an array that may be mapped."""
+    return str(rows_of(images, slice(row, row + 1))[0])
 
 
 def align(
@@ -98,11 +103,11 @@ def align(
 def _refuse_unknown(
     container: Container, name: str, images: Array, unknown: BoolArray, benchmark: Benchmark, wanted: IntArray
 ) -> None:
-    shown = [str(images[row]) for row in np.flatnonzero(unknown)[:N_ROWS_NAMED]]
+    shown = [_text(images, row) for row in np.flatnonzero(unknown)[:N_ROWS_NAMED]]
     nearest = dict(zip(shown, nearest_ids(shown, benchmark.images[wanted]), strict=True))
 
     def row_fault(row: int) -> str:
-        image = str(images[row])
+        image = _text(images, row)
         place = bisect_left(benchmark.images, image)
         if place < benchmark.images.size and benchmark.images[place] == image:
             return f"is a {SPLITS[benchmark.split[place]]} image"
@@ -111,5 +116,5 @@ def _refuse_unknown(
 
     problem = rows_with(unknown, row_namer(images), row_fault)
     remedy = f"use the image ids of the benchmark's {SPLITS_OF[name]}, as written in its annotations"
-    remedy += id_repair(str(images[np.flatnonzero(unknown)[0]]), benchmark.images[wanted])
+    remedy += id_repair(_text(images, int(np.flatnonzero(unknown)[0])), benchmark.images[wanted])
     container.refuse("unknown-image", name, problem, remedy, int(unknown.sum()))

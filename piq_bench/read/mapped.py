@@ -11,6 +11,7 @@ import os
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from piq_bench.errors import BadSubmission, Problem
 from piq_bench.read.seal import SEED, Seal
+from piq_bench.read.strided import Read, copy_rows, copy_view
 from piq_bench.records import BoolArray, IntArray
 
 BLOCK_BYTES = 16 << 20
@@ -131,7 +133,7 @@ def rows_of(array: Array, rows: IntArray | slice) -> Array:
     """Copy some rows into memory, in the given order. Thread-safe.
 
     Args:
-        array: shape (n, ...); a mapped array in C order is read from its file, any other is indexed.
+        array: shape (n, ...); a mapped array is read from its file, whatever its order; any other is indexed.
         rows: row indices, shape (n_rows,), none negative; or a slice without a step.
 
     Raises:
@@ -145,15 +147,15 @@ def rows_of(array: Array, rows: IntArray | slice) -> Array:
         _fill(copy, array, first)
         return copy
     file = _file_of(array)
-    if file is None:
-        _check_length(array)
-        copy = np.asarray(array[rows])
-        _compare(array, rows, copy)
-        release(array)
-        return copy
+    if file is None and not _is_readable(array):
+        return np.asarray(array[rows])
     if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < array.shape[0]:
         raise IndexError(f"rows {rows.min()} to {rows.max()} of {array.shape[0]}")
     copy = np.empty((rows.size, *array.shape[1:]), dtype=array.dtype)
+    if file is None:
+        _copy_rows(copy, array, rows)
+        _compare(array, rows, copy)
+        return copy
     mapping, start = file
     n_row_bytes = array[:1].nbytes
     content = copy.reshape(-1).view(np.uint8).data
@@ -185,20 +187,36 @@ def row_blocks(array: Array, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[i
 def _fill(block: Array, array: Array, first: int) -> None:
     """Fill `block` with the rows of `array` from `first` on."""
     file = _file_of(array)
-    if file is None:
-        _check_length(array)
-        np.copyto(block, array[first : first + block.shape[0]])
-        release(array)
-    elif block.size:
+    if file is not None and block.size:
         _read(file[0], block.reshape(-1).view(np.uint8).data, file[1] + first * array[:1].nbytes)
+    elif _is_readable(array):
+        copy_view(block, array[first : first + block.shape[0]], *_reader_of(array))
+    else:
+        np.copyto(block, array[first : first + block.shape[0]])
     _compare(array, slice(first, first + block.shape[0]), block)
 
 
-def _check_length(array: Array) -> None:
-    """Refuse a file that is shorter than its map: touching what it has lost would end the process."""
+def _copy_rows(copy: Array, array: Array, rows: IntArray) -> None:
+    """Fill `copy` with rows of a mapped array in any order of its axes."""
+    if array.ndim <= 2:
+        copy_rows(copy, array, rows, *_reader_of(array))
+        return
+    for place in range(array.shape[-1]):
+        _copy_rows(copy[..., place], array[..., place], rows)
+
+
+def _is_readable(array: Array) -> bool:
+    """Whether the file of a mapped array can be read without touching its map."""
+    return isinstance(_mapping(array), _FileMap) and hasattr(os, "preadv")
+
+
+def _reader_of(array: Array) -> tuple[Read, int]:
+    """What reads the file of a mapped array, and the address of its first byte in the map."""
     mapping = _mapping(array)
-    if isinstance(mapping, _FileMap) and os.fstat(mapping.descriptor).st_size < len(mapping):
-        raise _changed(mapping)
+    if not isinstance(mapping, _FileMap):
+        raise TypeError("not a mapped array")
+    start = np.frombuffer(mapping, dtype=np.uint8, count=1)
+    return partial(_read, mapping), start.__array_interface__["data"][0]
 
 
 def _compare(array: Array, rows: IntArray | slice, content: Array) -> None:
@@ -233,10 +251,9 @@ def _read(mapping: _FileMap, content: memoryview, place: int) -> None:
 def _file_of(array: Array) -> tuple[_FileMap, int] | None:
     """The map, and position in its file of the first row, of a mapped array in C order; None for any other array."""
     mapping = _mapping(array)
-    if not isinstance(mapping, _FileMap) or not array.flags.c_contiguous or not hasattr(os, "preadv"):
+    if not isinstance(mapping, _FileMap) or not array.flags.c_contiguous or not _is_readable(array):
         return None
-    start = np.frombuffer(mapping, dtype=np.uint8, count=1)
-    return mapping, array.__array_interface__["data"][0] - start.__array_interface__["data"][0]
+    return mapping, array.__array_interface__["data"][0] - _reader_of(array)[1]
 
 
 def _mapping(array: Array) -> mmap.mmap | None:

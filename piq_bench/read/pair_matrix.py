@@ -11,7 +11,7 @@ import numpy as np
 from piq_bench.errors import quoted
 from piq_bench.read.container import DISTANCE, GALLERY_IDS, MATRICES, QUERY_IDS, Container
 from piq_bench.read.image_ids import align, read_texts, row_namer
-from piq_bench.read.mapped import BLOCK_BYTES, Array, is_mapped, release, row_blocks, rows_of
+from piq_bench.read.mapped import BLOCK_BYTES, Array, is_mapped, row_blocks, rows_of
 from piq_bench.read.predictions import rows_with
 from piq_bench.records import GALLERY, QUERY, Benchmark, BoolArray, IntArray, PairMatrix
 
@@ -106,8 +106,7 @@ def _turned(container: Container, name: str) -> Array | None:
             problem = "is stored column by column, or with its bytes reversed"
             container.refuse("bad-order", name, problem, f"write numpy.ascontiguousarray({name}, dtype=numpy.float32)")
             return None
-        turned = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
-        release(values)
+        turned: Array = rows_of(values, slice(None)).astype(values.dtype.newbyteorder("="), copy=False)
         return turned
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 

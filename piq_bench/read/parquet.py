@@ -1,4 +1,4 @@
-"""Reads an untrusted Parquet file by having another process unpack it (`read.unpack_parquet`)."""
+"""Reads an untrusted Parquet file by having another process unpack it (`read.unpack_parquet`, `read.unpack_schema`)."""
 
 import json
 import tempfile
@@ -25,11 +25,7 @@ def read_parquet(path: Path, limits: Limits) -> Container:
             "n_rows": limits.n_rows,
             "max_columns": {name: n for name, n in limits.max_columns.items() if name not in own_rows},
         }
-        if not unpack_apart("piq_bench.read.unpack_parquet", path, Path(folder), request):
-            found, remedy = "the Parquet library crashed while unpacking it", "the file is damaged: write it again"
-            problem = Problem("not-an-archive", path.name, found, remedy)
-            raise BadSubmission(str(path), [problem])
-        report = json.loads(Path(folder, REPORT).read_text(encoding="utf-8"))
+        report = _report("piq_bench.read.unpack_parquet", path, Path(folder), request)
         container = _load(path, Path(folder), report)
     for name in sorted(container.names.intersection(own_rows)):
         found = "belongs to a matrix, whose rows are not those of the other columns"
@@ -37,6 +33,30 @@ def read_parquet(path: Path, limits: Limits) -> Container:
             "bad-format", name, found, "pass a .npz file or a folder: all columns of a Parquet file are of one length"
         )
     return container
+
+
+def parquet_columns(path: Path) -> list[tuple[str, bool]]:
+    """The name of each column of a Parquet file, and whether it has lists.
+
+    Raises:
+        BadSubmission: if the file has no valid footer.
+        LimitExceeded: if its footer takes more memory or time than is allowed.
+    """
+    with tempfile.TemporaryDirectory(prefix="piq-") as folder:
+        report = _report("piq_bench.read.unpack_schema", path, Path(folder), {})
+    if report["damage"] is not None:
+        found, remedy = f"is no complete Parquet file: {report['damage']}", "write the file again"
+        raise BadSubmission(str(path), [Problem("damaged", path.name, found, remedy)])
+    return [(name, is_list) for name, is_list in report["columns"]]
+
+
+def _report(module: str, path: Path, folder: Path, request: dict[str, object]) -> dict[str, Any]:
+    """What the other process reports; the file is refused if that process crashes."""
+    if not unpack_apart(module, path, folder, request):
+        found, remedy = "the Parquet library crashed while unpacking it", "the file is damaged: write it again"
+        raise BadSubmission(str(path), [Problem("not-an-archive", path.name, found, remedy)])
+    report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    return report
 
 
 def _load(path: Path, folder: Path, report: dict[str, Any]) -> Container:

@@ -16,6 +16,7 @@ from convert_builders import Case, layumi_content
 from folders import write_csv, write_folder
 from scipy.io import savemat
 from submission_builders import header
+from unpacking_here import unpack_here
 
 from piq_bench.convert import mat, torch_file
 from piq_bench.convert.features import Features
@@ -330,7 +331,10 @@ def test_without_torch_the_command_to_install_it_is_named(
 
 @pytest.mark.parametrize("n_bytes", [0, 5, 60, 130, 140, 200, 500, -8])
 @pytest.mark.parametrize("name", ["f.npy", "f.npz", "f.mat", "z.mat", "f.pt", "f.safetensors", "f.parquet"])
-def test_a_truncated_file_is_refused(name: str, n_bytes: int, case: Case, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(
+    name: str, n_bytes: int, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("piq_bench.read.parquet.unpack_apart", unpack_here)
     path = tmp_path / name
     names = np.array(case.images)
     if name == "f.npy":
@@ -349,6 +353,14 @@ def test_a_truncated_file_is_refused(name: str, n_bytes: int, case: Case, tmp_pa
         pd.DataFrame({"path": names, "embedding": list(case.values)}).to_parquet(path)
     path.write_bytes(path.read_bytes()[:n_bytes])
     assert path.name in refused(path, case)
+
+
+def test_a_parquet_footer_on_which_the_library_crashes_is_refused(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pd.DataFrame({"path": case.images, "embedding": list(case.values)}).to_parquet(tmp_path / "f.parquet")
+    monkeypatch.setattr(unpacking, "CHILD", "import os; os.abort()")
+    assert "crashed while unpacking it" in refused(tmp_path / "f.parquet", case)
 
 
 def test_a_header_that_promises_too_much_is_refused(case: Case, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
-"""`python tests/fuzz`: feeds every reader changed files for some time, and prints executions and findings."""
+"""`python tests/fuzz`: feeds every reader changed files for some time; prints executions and findings at its end."""
 
 import argparse
+import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -11,6 +14,9 @@ from fuzz.readers import ALL_READERS
 from fuzz.worker import Finding, made, work
 
 CRASHED = 5.0  # seconds to wait for a process that ended its messages
+PROGRESS = 60.0  # seconds between two lines
+# Inputs are written there, as removing a folder from a disk takes longer than reading it.
+MEMORY = Path("/dev/shm")  # noqa: S108  (it holds a folder with a random name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (chosen.out / name).parent.mkdir(parents=True, exist_ok=True)
             (chosen.out / name).write_bytes(content)
         return 0
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell lets commands in the background ignore the first
+        signal.signal(number, signal.default_int_handler)
     executions, findings = fuzz(names, chosen.seed, chosen.seconds)
     for name in names:
         print(f"{name:20} {executions[name]:>9,} executions")
@@ -46,14 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fuzz(names: Sequence[str], seed: int, seconds: float) -> tuple[Counter[str], list[Finding]]:
-    """Executions by reader, and findings. After a crash, a new process goes on with the next input."""
+    """Executions by reader, and findings. After a crash, a new process goes on with the next input; Ctrl-C ends all."""
     executions: Counter[str] = Counter(dict.fromkeys(names, 0))
     findings: list[Finding] = []
-    spawn, is_done = get_context("spawn"), False
-    deadline = time.monotonic() + seconds
-    while not is_done and (left := deadline - time.monotonic()) > 0:
+    folder = tempfile.TemporaryDirectory(prefix="fuzz-", dir=MEMORY if MEMORY.is_dir() else None)
+    with folder as place, suppress(KeyboardInterrupt):
+        _run_all(names, seed, time.monotonic() + seconds, Path(place), executions, findings)
+    return executions, findings
+
+
+def _run_all(
+    names: Sequence[str], seed: int, until: float, place: Path, executions: Counter[str], findings: list[Finding]
+) -> None:
+    """Run inputs until a time, and count executions and findings as they come."""
+    spawn, is_done, tells_at = get_context("spawn"), False, time.monotonic() + PROGRESS
+    while not is_done and (left := until - time.monotonic()) > 0:
         receiver, sender = spawn.Pipe(duplex=False)
-        process = spawn.Process(target=work, args=(sender, names, seed, dict(executions), left))
+        process = spawn.Process(target=work, args=(sender, names, seed, dict(executions), left, place))
         process.start()
         sender.close()
         last = None
@@ -64,11 +81,15 @@ def fuzz(names: Sequence[str], seed: int, seconds: float) -> tuple[Counter[str],
                 else:
                     last = message
                     executions[message[0]] = message[1] + 1
+                if time.monotonic() > tells_at:
+                    print(f"{sum(executions.values()):,} executions, {len(findings)} findings", flush=True)
+                    tells_at += PROGRESS
             is_done = True
         except EOFError:
             process.join(CRASHED)
             reader, number = last or (names[0], 0)
-            if last is None or not ALL_READERS[reader].may_crash:
-                findings.append(Finding(reader, number, f"ends the process with {process.exitcode}", ""))
-        process.join()
-    return executions, findings
+            findings.append(Finding(reader, number, f"ends the process with {process.exitcode}", ""))
+        finally:
+            if not is_done:
+                process.kill()
+            process.join()

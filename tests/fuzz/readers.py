@@ -273,7 +273,7 @@ READERS = {
         may_crash=True,
     ),
     "annotations": Reader(make_annotations, read_dataset),
-    "Parquet annotations": Reader(make_parquet_annotations, read_dataset),
+    "Parquet annotations": Reader(make_parquet_annotations, read_dataset, may_crash=True),
     "groups": Reader(make_groups, read_dataset),
     "benchmark.toml": Reader(
         make_toml("benchmark.toml", lambda: samples.TOML), lambda folder: inspect_vocabulary(folder / "benchmark.toml")

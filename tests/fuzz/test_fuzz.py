@@ -1,14 +1,19 @@
 """A short run of the fuzzer finds nothing in the readers, and finds what a bad reader does."""
 
+import os
+import signal
 import sys
+import time
+from itertools import islice
 from pathlib import Path
 from random import Random
+from unittest.mock import Mock
 
 import pytest
-from fuzz import worker
+from fuzz import command, worker
 from fuzz.command import fuzz
-from fuzz.readers import READERS, Reader
-from fuzz.worker import judged, made
+from fuzz.readers import ALL_READERS, READERS, Reader
+from fuzz.worker import Finding, judged, made
 
 from piq_bench.errors import BadUsage, Problem
 
@@ -52,3 +57,34 @@ def test_much_memory_is_a_finding(tmp_path: Path) -> None:
         pytest.skip("no peak of memory here")
     worker._reset_peak()  # other tests of this process may have taken more
     assert [what for what, _ in judged(reader, {}, tmp_path)] == ["takes much memory"]
+
+
+def test_a_crash_of_a_reader_that_may_crash_is_no_finding_and_the_next_input_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(lambda draw: {}, lambda folder: os.abort(), may_crash=True)
+    monkeypatch.setitem(ALL_READERS, "npz", reader)
+    numbers = worker._turn_apart(Mock(), "npz", 0, 5, time.monotonic() + 99, tmp_path)
+    assert list(islice(numbers, 3)) == [6, 7, 8]
+
+
+def test_a_bug_beside_a_reader_that_may_crash_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "judged", None)
+    results = Mock()
+    monkeypatch.setitem(ALL_READERS, "npz", Reader(lambda draw: {}, str, may_crash=True))
+    assert list(worker._turn_apart(results, "npz", 0, 5, time.monotonic() + 9, tmp_path)) == [6]
+    results.send.assert_called_once_with(Finding("npz", 5, "ends with 1", ""))
+
+
+def test_a_run_that_is_interrupted_prints_its_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_all(*arguments: object) -> None:
+        arguments[4].update({"npz": 7})  # type: ignore[attr-defined]
+        arguments[5].append(Finding("npz", 3, "hangs", ""))  # type: ignore[attr-defined]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_run_all", run_all)
+    monkeypatch.setattr(signal, "signal", Mock())
+    assert command.main(["npz"]) == 1
+    assert "7 executions, 1 findings" in capsys.readouterr().out

@@ -4,6 +4,9 @@ It is a process of its own: a crash in C ends it, and is a finding too. Every in
 made again.
 """
 
+import faulthandler
+import mmap
+import os
 import re
 import shutil
 import signal
@@ -16,8 +19,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
+from typing import NoReturn
 
-from fuzz.readers import ALL_READERS, Files, Reader
+from fuzz.readers import ALL_READERS, SLOW_READERS, Files, Reader
 
 from piq_bench.errors import BadInput
 
@@ -26,6 +30,8 @@ HANGING = 60.0  # seconds
 MOST_MEMORY = 200  # MB more than before
 NOTICED = 20  # MB after which the peak is reset, which takes longer than most inputs
 TURN = 0.2  # seconds
+SLOW_ROUNDS = 20  # of which a slow reader takes part in one, with one input
+NUMBER_BYTES = 8
 STATUS = Path("/proc/self/status")
 
 
@@ -54,28 +60,74 @@ def made(reader: str, seed: int, number: int) -> Files:
     return ALL_READERS[reader].make(Random(f"{reader} {seed} {number}"))
 
 
-def work(results: Connection, names: Sequence[str], seed: int, first: Mapping[str, int], seconds: float) -> None:
+def work(
+    results: Connection, names: Sequence[str], seed: int, first: Mapping[str, int], seconds: float, place: Path
+) -> None:
     """Run inputs in turns, and send the name and number of each before it is read, then a finding if it is one."""
     warnings.simplefilter("ignore")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
     signal.signal(signal.SIGALRM, _raise)
+    tempfile.tempdir = str(place)
     if "torch file" in names:
         import torch  # noqa: F401  (its import takes longer than any input may)
     numbers, until = dict(first), time.monotonic() + seconds
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
-        turn = 0.0  # seconds of a reader's turn; in the first, each reads one input, however slow this machine is
-        while turn == 0.0 or time.monotonic() < until:
-            for name in names:
-                slice_ends = time.monotonic() + turn
-                while True:
-                    files = made(name, seed, numbers[name])
-                    results.send((name, numbers[name]))
-                    for what, detail in judged(ALL_READERS[name], files, Path(place)):
-                        results.send(Finding(name, numbers[name], what, detail))
-                    numbers[name] += 1
-                    if time.monotonic() >= min(until, slice_ends):
-                        break
-            turn = TURN
+    n_rounds = 0
+    while n_rounds == 0 or time.monotonic() < until:
+        # In the first round each reader reads one input, however slow this machine is.
+        seconds_of_turn = TURN if n_rounds else 0.0
+        for name in names:
+            if name in SLOW_READERS and n_rounds % SLOW_ROUNDS:
+                continue
+            ends = min(until, time.monotonic() + (0.0 if name in SLOW_READERS else seconds_of_turn))
+            run = _turn_apart if ALL_READERS[name].may_crash else _turn
+            for number in run(results, name, seed, numbers[name], ends, place):
+                numbers[name] = number
+        n_rounds += 1
     results.send(None)
+
+
+def _turn(results: Connection, name: str, seed: int, number: int, ends: float, place: Path) -> Iterator[int]:
+    """Read inputs of one reader, at least one, and yield the number of the next before each is read."""
+    while True:
+        files = made(name, seed, number)
+        results.send((name, number))
+        number += 1
+        yield number
+        for what, detail in judged(ALL_READERS[name], files, place):
+            results.send(Finding(name, number - 1, what, detail))
+        if time.monotonic() >= ends:
+            return
+
+
+def _turn_apart(results: Connection, name: str, seed: int, number: int, ends: float, place: Path) -> Iterator[int]:
+    """Like `_turn`, in copies of this process: the product, too, reads such files apart, and a crash is a refusal."""
+    with mmap.mmap(-1, NUMBER_BYTES) as shared:
+        while True:
+            shared[:] = number.to_bytes(NUMBER_BYTES, "little")
+            child = os.fork()
+            if child == 0:
+                _end_after(_turn(results, name, seed, number, ends, place), shared)
+            _, status = os.waitpid(child, 0)
+            number = int.from_bytes(shared[:], "little")
+            yield number
+            if os.WIFEXITED(status):
+                if os.WEXITSTATUS(status):
+                    results.send(Finding(name, number - 1, f"ends with {os.WEXITSTATUS(status)}", ""))
+                return
+            if time.monotonic() >= ends:
+                return
+
+
+def _end_after(turn: Iterator[int], shared: mmap.mmap) -> NoReturn:
+    """Run a turn, write each number where the other process reads it, and end this process."""
+    faulthandler.disable()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a library says as it crashes
+    try:
+        for number in turn:
+            shared[:] = number.to_bytes(NUMBER_BYTES, "little")
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def judged(reader: Reader, files: Files, place: Path) -> Iterator[tuple[str, str]]:

@@ -78,6 +78,8 @@ def test_parquet_files_bear_the_mark_in_their_metadata(tmp_path: Path) -> None:
     assert foreign_file(path) == path
     pq.write_table(pa.table({"image": ["a"]}).replace_schema_metadata({METADATA_KEY: OWN}), path)
     assert foreign_file(path) is None
+    pq.write_table(pa.table({METADATA_KEY.decode(): ["a"]}), path)
+    assert foreign_file(path) == path
     path.write_bytes(b"damaged")
     assert foreign_file(path) == path
     assert not was_written_here(tmp_path)  # a folder

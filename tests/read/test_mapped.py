@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from piq_bench.errors import BadSubmission
+from piq_bench.read import strided
 from piq_bench.read.mapped import is_mapped, map_array, release, row_blocks, rows_of
 
 OFFSET = 24
@@ -90,6 +92,53 @@ def test_a_truncated_file_in_column_order_is_an_error_and_no_crash(tmp_path: Pat
         rows_of(array, np.array([1]))
     with pytest.raises(BadSubmission, match="changed while it was read"):
         next(row_blocks(array))
+
+
+@pytest.mark.parametrize("order", ["columns", "every second value", "backwards"])
+@pytest.mark.parametrize("rows", [slice(0, 90), np.arange(90)], ids=["slice", "rows"])
+def test_a_file_truncated_between_the_check_of_its_size_and_its_reading_is_an_error(
+    order: str, rows: slice | np.ndarray, tmp_path: Path
+) -> None:
+    """Touching the map would end this process."""
+    flat = map_array(stored_file(tmp_path, 1 << 16), np.dtype(np.uint8), 1 << 16, 0)
+    views = {"columns": flat.reshape((128, -1), order="F"), "every second value": flat[::2], "backwards": flat[::-1]}
+    view = views[order]
+    os.truncate(tmp_path / "columns", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fstat", lambda descriptor: os.stat_result((0, 0, 0, 0, 0, 0, 1 << 16, 0, 0, 0)))
+        with pytest.raises(BadSubmission, match="changed while it was read"):
+            rows_of(view, rows)
+        with pytest.raises(BadSubmission, match="changed while it was read"):
+            next(row_blocks(view))
+
+
+TURNS: list[Callable[[np.ndarray], np.ndarray]] = [
+    lambda array: array.T,
+    lambda array: array[0].T,
+    lambda array: array[:, ::-1].T[::-1, 1:],
+    lambda array: array[1, 0],
+    lambda array: array[2, :, ::-1].T,
+    lambda array: array.reshape(40, 12)[:, 1::3],
+]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.integers(0, 39), max_size=60),
+    span=st.sampled_from([1, 8, 64, 1 << 14]),
+    most=st.sampled_from([1, 16, 100, 1 << 20]),
+)
+def test_a_view_in_any_order_has_the_values_of_its_file(rows: list[int], span: int, most: int, tmp_path: Path) -> None:
+    values = np.arange(480, dtype=np.uint16).reshape(4, 3, 40)
+    mapped, wanted = stored(tmp_path, values), np.array(rows, dtype=np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strided, "SPAN_BYTES", span)
+        patch.setattr(strided, "MOST_BYTES", most)
+        for turn in TURNS:
+            assert rows_of(turn(mapped), wanted).tolist() == turn(values)[wanted].tolist()
+            assert rows_of(turn(mapped), slice(3, 17)).tolist() == turn(values)[3:17].tolist()
+            blocks = [block.copy() for _, block in row_blocks(turn(mapped), 50)]
+            assert np.concatenate(blocks).tolist() == turn(values).tolist()
 
 
 def stored_file(folder: Path, n_bytes: int) -> Path:

@@ -1,5 +1,6 @@
 """Another process unpacks, with memory and time that follow from the file's size."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from piq_bench.read import table, unpacking
 from piq_bench.read.table import read_table
 
 pytestmark = pytest.mark.apart
-
+SOURCES = Path(__file__).parents[2]
 SPEND = """\
 import json, sys
 request = json.load(sys.stdin)
@@ -72,3 +73,23 @@ def test_a_table_in_any_encoding_is_read(tmp_path: Path, monkeypatch: pytest.Mon
     options = {} if encoding == "RLE_DICTIONARY" else {"use_dictionary": False, "column_encoding": encoding}
     pq.write_table(pa.table({"image": texts}), tmp_path / "a.parquet", **options)
     assert list(read_table(tmp_path / "a.parquet")[0].columns["image"]) == texts
+
+
+def test_only_processes_of_their_own_open_parquet_files() -> None:
+    """The Parquet library ends the process on some damaged files, some of them as soon as it sees the footer."""
+    opens = re.compile(
+        r"(pq|parquet)\.(read_|ParquetFile|ParquetDataset|FileMetaData)|pyarrow\.dataset|pd\.read_parquet"
+    )
+    found = {
+        path.relative_to(SOURCES).as_posix()
+        for room in ("piq_bench", "reference_model")
+        for path in (SOURCES / room).rglob("*.py")
+        if opens.search(path.read_text(encoding="utf-8"))
+    }
+    assert {Path(name).stem for name in found} == {
+        "unpack_parquet",
+        "unpack_schema",
+        "unpack_split",
+        "unpack_table",
+        "unpacking",
+    }

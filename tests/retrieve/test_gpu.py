@@ -151,6 +151,23 @@ def test_a_device_that_fails_stops_the_others(monkeypatch: pytest.MonkeyPatch) -
         assert "--engine cpu" in str(refusal.value)
 
 
+@pytest.mark.parametrize("step", ["_count_open", "_bisect"])
+def test_a_block_that_runs_out_of_memory_half_way_is_counted_once(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its halves are counted instead: what the block itself had counted by then would count twice."""
+    given = seeded_input(random_rows, "cosine", 64)  # pairs near a point stay open, the others are counted before them
+    true, whole, calls = expected(given), getattr(gpu.Tally, step), []
+
+    def limited(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        calls.append(step)
+        if len(calls) == 1:
+            raise torch.cuda.OutOfMemoryError
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(gpu.Tally, step, limited)
+    assert counted(given) == true
+    assert len(calls) > 1
+
+
 def test_the_precision_that_a_process_has_chosen_is_restored() -> None:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")

@@ -11,12 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from unpacking_here import unpack_here
 
 from piq_bench.build.split.dataset import split_dataset
 from piq_bench.build.split.divide import Shares
+from piq_bench.build.split.table import write_split
 from piq_bench.cli.split import split_command
 from piq_bench.errors import BadDataset, BadUsage
 from piq_bench.group.build import build_groups, write_groups
+from piq_bench.read import unpacking
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import SPLITS, TRAIN
 
@@ -118,6 +121,38 @@ def test_a_table_without_a_split_gets_one_and_parquet_keeps_its_types(dataset: P
     assert after.column_names == ["image", "split", *table.column_names[1:]]
     assert after.drop_columns("split").equals(table)
     read_benchmark(dataset)
+
+
+def test_a_damaged_column_that_nothing_else_reads_is_refused(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("piq_bench.read.table.unpack_apart", unpack_here)
+    monkeypatch.setattr("piq_bench.build.split.table.unpack_apart", unpack_here)
+    path = dataset / "annotations.parquet"
+    rows = cells(dataset)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    weights = pa.array([row / 7 for row in range(len(rows))])
+    pq.write_table(pa.table({**columns, "weight": weights}), path, compression="gzip", use_dictionary=False)
+    chunk = pq.read_metadata(path).row_group(0).column(len(columns))
+    content = bytearray(path.read_bytes())
+    content[chunk.data_page_offset : chunk.data_page_offset + chunk.total_compressed_size] = bytes(
+        chunk.total_compressed_size
+    )
+    path.write_bytes(content)
+    (dataset / "annotations.csv").unlink()
+    with pytest.raises(BadDataset, match="cannot be unpacked"):
+        split_dataset(dataset, Shares(), force=True)
+    assert path.read_bytes() == content
+
+
+def test_a_table_that_ends_the_process_that_splits_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "annotations.parquet"
+    pq.write_table(pa.table({"image": ["a"]}), path)
+    before = path.read_bytes()
+    monkeypatch.setattr(unpacking, "CHILD", "import os; os.abort()")
+    with pytest.raises(BadDataset, match="crashed while unpacking it"):
+        write_split(path, {"a": TRAIN})
+    assert path.read_bytes() == before
 
 
 def test_what_cannot_be_split_is_refused_and_nothing_changes(dataset: Path) -> None:
