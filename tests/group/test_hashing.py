@@ -58,6 +58,19 @@ def test_processes_change_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -
     assert same(hash_images(ids(root), root, workers=2), alone)
 
 
+def test_compiled_code_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = ids(root)
+    used = []
+    find = hashing._compiled_shrink
+    monkeypatch.setattr(hashing, "_compiled_shrink", lambda: used.append(True) or find())
+    monkeypatch.setattr(hashing, "WORTH_COMPILED_CODE", len(images) + 1)
+    expected = hash_images(images, root, workers=1)
+    assert not used
+    monkeypatch.setattr(hashing, "WORTH_COMPILED_CODE", len(images))
+    assert same(hash_images(images, root, workers=1), expected)
+    assert used
+
+
 def test_no_images_are_no_hashes(tmp_path: Path) -> None:
     assert hash_images([], tmp_path).phash.shape == (0,)
 
