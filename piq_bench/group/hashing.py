@@ -143,8 +143,9 @@ def hashed_chunks(
 ) -> Iterator[list[Hashed | Failure]]:
     """Yields chunks of results in the order in which they are finished."""
     chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    how = (root, hash_name, limit_pixels, follow_links, is_compiled)
     if workers == 1:
-        yield from (hash_chunk(chunk, root, hash_name, limit_pixels, follow_links, is_compiled) for chunk in chunks)
+        yield from (hash_chunk(chunk, *how) for chunk in chunks)
         return
     with process_pool(workers) as pool:
         running: set[Future[list[Hashed | Failure]]] = set()

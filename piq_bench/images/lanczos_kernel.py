@@ -1,4 +1,4 @@
-"""Shrinks colour images to 32 x 32 grey pixels with compiled integer arithmetic: the same bytes as `lanczos.shrink`, sooner.
+"""Shrinks colour images to 32 x 32 grey pixels by compiled integer arithmetic: the bytes of `lanczos.shrink`, sooner.
 
 Loading the compiler takes as long as shrinking some thousand images with numpy, so only large data sets come here.
 Sums are below 2^31, as in Pillow, whose integers they are.
