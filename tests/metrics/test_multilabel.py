@@ -141,7 +141,7 @@ def sklearn() -> Any:  # noqa: ANN401
 def test_average_precision_has_the_bits_of_scikit_learn(sklearn: Any, kind: type, decimals: int) -> None:  # noqa: ANN401
     rng = np.random.Generator(np.random.PCG64(decimals))
     for n_images in (1, 2, 7, 130, 3000):
-        scores = np.round(rng.normal(size=n_images), decimals).astype(kind)
+        scores: Any = np.round(rng.normal(size=n_images), decimals).astype(kind)
         truth = rng.random(n_images) < 0.4
         truth[0] = True
         expected = float(sklearn.average_precision_score(truth, scores.astype(np.float64)))
