@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
 import piq_bench
 from piq_bench.cli import load_command
 from piq_bench.errors import BadDataset, BadSubmission, BadUsage
+from piq_bench.read.column import store_column
 
 ENTRY = Path(__file__).parents[1] / "submissions" / "colour-shape" / "submission.npz"
 TASKS = (
@@ -199,9 +201,14 @@ def test_the_public_names_are_listed_before_they_are_imported() -> None:
         assert getattr(piq_bench, name).__module__.startswith("piq_bench.")
 
 
-def test_reading_and_scoring_import_neither_pandas_nor_scikit_learn() -> None:
+def test_reading_and_scoring_import_neither_pandas_nor_scikit_learn(tmp_path: Path) -> None:
+    stored = tmp_path / "column"
+    store_column(stored, pa.chunked_array([pa.array(["a", None, "a"]).dictionary_encode()]))
     options = ["x", str(ENTRY), "--bootstrap", "0", "--format", "json"]
     code = f"""import sys, piq_bench
+from pathlib import Path
+from piq_bench.read.column import stored_column
+stored_column(Path({str(stored)!r}))
 piq_bench.read_benchmark(None)
 from piq_bench.cli import piq_score
 sys.argv = {options}

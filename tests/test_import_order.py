@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "piq_bench"
 STAGES = [
-    {"records", "errors", "documents", "limits"},
+    {"records", "errors", "documents", "limits", "numba_cache"},
     {"metrics", "write"},
     {"images", "cluster"},
     {"group"},

@@ -121,10 +121,8 @@ def score_command(
         from piq_bench.report.latex import score_latex
         from piq_bench.report.markdown import score_markdown
         from piq_bench.report.reference import reference_of
-        from piq_bench.report.score_html import score_html
         from piq_bench.report.table import score_table
         from piq_bench.retrieve.engines import choose
-        from piq_bench.scoring.drilldown import drill_down
         from piq_bench.scoring.score import require_numbers, score
         from piq_bench.write.files import write_text
 
@@ -178,6 +176,9 @@ def score_command(
             with Path(summary_file).open("a", encoding="utf-8") as stream:  # other steps write there too
                 stream.write(score_markdown(shown, benchmark))
         if html_file is not None:  # last: whatever fails here, the score is not lost
+            from piq_bench.report.score_html import score_html  # only here: a score alone needs no charts and pictures
+            from piq_bench.scoring.drilldown import drill_down
+
             page = score_html(
                 shown,
                 benchmark,

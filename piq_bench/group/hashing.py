@@ -26,11 +26,12 @@ from piq_bench.images.folder import ImageFolder, Unreadable
 from piq_bench.images.lanczos import SIDE, shrink
 from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
 from piq_bench.limits import MAX_IMAGE_PIXELS
-from piq_bench.records import BoolArray, FloatArray
+from piq_bench.records import BoolArray, FloatArray, Pixels
 
 CHUNK = 128  # files that a process gets at a time: 0.1 s of work
 IN_FLIGHT = 4  # chunks per process that wait or run
 WORTH_A_PROCESS = 1_000  # starting a process takes as long as hashing about this many images
+WORTH_COMPILED_CODE = 5_000  # loading compiled code takes as long as it gains with about this many images
 UNREADABLE = Hashed("", 0, 0, 0, float("nan"), 0)  # the row of an unreadable image
 
 
@@ -110,10 +111,11 @@ def hash_images(
         advance(n_resumed)
         if workers is None:
             workers = min(available_cores(), 1 + len(todo) // WORTH_A_PROCESS)
+        is_compiled = len(todo) >= WORTH_COMPILED_CODE * workers
         if spread is not None:
-            chunks = spread(todo, root, hash_name, limit_pixels, follow_links)
+            chunks = spread(todo, root, hash_name, limit_pixels, follow_links, is_compiled)
         else:
-            chunks = hashed_chunks(todo, root, hash_name, limit_pixels, follow_links, workers)
+            chunks = hashed_chunks(todo, root, hash_name, limit_pixels, follow_links, is_compiled, workers)
         for chunk in chunks:
             cache.add(result for result in chunk if isinstance(result, Hashed))
             results.update((result.image, result) for result in chunk)
@@ -131,12 +133,19 @@ def unchanged(folder: ImageFolder, known: Hashed) -> bool:
 
 
 def hashed_chunks(
-    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool, workers: int
+    images: Sequence[str],
+    root: Path,
+    hash_name: str,
+    limit_pixels: int,
+    follow_links: bool,
+    is_compiled: bool,
+    workers: int,
 ) -> Iterator[list[Hashed | Failure]]:
     """Yields chunks of results in the order in which they are finished."""
     chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+    how = (root, hash_name, limit_pixels, follow_links, is_compiled)
     if workers == 1:
-        yield from (hash_chunk(chunk, root, hash_name, limit_pixels, follow_links) for chunk in chunks)
+        yield from (hash_chunk(chunk, *how) for chunk in chunks)
         return
     with process_pool(workers) as pool:
         running: set[Future[list[Hashed | Failure]]] = set()
@@ -144,7 +153,9 @@ def hashed_chunks(
             while True:
                 with interrupts_blocked():
                     for chunk in islice(chunks, workers * IN_FLIGHT - len(running)):
-                        running.add(pool.submit(hash_chunk, chunk, root, hash_name, limit_pixels, follow_links))
+                        running.add(
+                            pool.submit(hash_chunk, chunk, root, hash_name, limit_pixels, follow_links, is_compiled)
+                        )
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -159,10 +170,11 @@ def hashed_chunks(
 
 
 def hash_chunk(
-    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool
+    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool, is_compiled: bool = False
 ) -> list[Hashed | Failure]:
     """Reads, decodes and shrinks images one by one, which keeps each in the processor's cache; hashes all at once."""
     folder = ImageFolder(root, follow_links=follow_links)
+    to_small = _compiled_shrink() if is_compiled else shrink
     results: list[Hashed | Failure] = []
     small = np.zeros((len(images), SIDE, SIDE), dtype=np.uint8)
     files: list[tuple[str, int, int, int]] = []  # image, size, time, hash of the bytes
@@ -173,7 +185,7 @@ def hash_chunk(
             try:
                 file = folder.read(image)
                 pixels = decode(file.data, limit_pixels=limit_pixels)
-                small[len(files)] = shrink(pixels)
+                small[len(files)] = to_small(pixels)
                 if hash_name != PHASH:
                     others.append(imagehash_bits(hash_name, pixels))
                 files.append((image, len(file.data), file.modified_ns, hash_of_bytes(file.data)))
@@ -186,6 +198,12 @@ def hash_chunk(
         for row, (image, size, modified_ns, digest) in enumerate(files)
     )
     return results
+
+
+def _compiled_shrink() -> Callable[[Pixels], Pixels]:
+    from piq_bench.images.lanczos_kernel import shrink_compiled  # only here: few images should not wait for numba
+
+    return shrink_compiled
 
 
 def hash_of_bytes(data: bytes) -> int:

@@ -52,10 +52,17 @@ class HashWork:
     hash_name: str
     limit_pixels: int
     follow_links: bool
+    is_compiled: bool
 
 
 def hashed_chunks(
-    client: Client, images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool
+    client: Client,
+    images: Sequence[str],
+    root: Path,
+    hash_name: str,
+    limit_pixels: int,
+    follow_links: bool,
+    is_compiled: bool = False,
 ) -> Iterator[list[Hashed | Failure]]:
     """Yields chunks of results in the order in which they are finished.
 
@@ -65,14 +72,14 @@ def hashed_chunks(
     """
     root = root.resolve()
     refuse_unseen(client, [str(root)], is_there=os.path.isdir)
-    work = HashWork(root, hash_name, limit_pixels, follow_links)
+    work = HashWork(root, hash_name, limit_pixels, follow_links, is_compiled)
     chunks = [list(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
     for _, chunk in results(client, _hash, work, chunks):
         yield chunk
 
 
 def _hash(work: HashWork, images: list[str]) -> list[Hashed | Failure]:
-    return hash_chunk(images, work.root, work.hash_name, work.limit_pixels, work.follow_links)
+    return hash_chunk(images, work.root, work.hash_name, work.limit_pixels, work.follow_links, work.is_compiled)
 
 
 @dataclass(frozen=True)

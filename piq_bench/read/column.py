@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +143,8 @@ def arrow_column(values: "pa.ChunkedArray") -> Column:
     """A column from Parquet text of type large_string; null becomes the empty text."""
     import pyarrow.compute as pc
 
-    values = pc.fill_null(values, "")
+    if values.null_count:
+        values = pc.fill_null(values, "")  # not always: it imports pandas
     n_rows = len(values)
     head, codes = _encode(values.slice(0, 2 * MAX_DISTINCT))
     if MAX_DISTINCT < len(head) > codes.size // 2:
@@ -165,18 +166,31 @@ def dictionary_column(values: "pa.ChunkedArray") -> Column:
     chunks = values.unify_dictionaries().chunks
     known = chunks[0].dictionary.cast(pa.large_string()).to_pylist() if chunks else []
     null = len(known)
-    parts = [chunk.indices.fill_null(null).to_numpy(zero_copy_only=False) for chunk in chunks]
+    parts = [_indices(chunk.indices, null) for chunk in chunks]
     codes = np.concatenate([np.zeros(0, dtype=np.int32), *parts]).astype(np.int32, copy=False)
     used = np.flatnonzero(np.bincount(codes, minlength=null + 1))
-    number: dict[str, int] = {}
+    used_texts = [known[code] or "" if code < null else "" for code in used.tolist()]
+    number = {text: place for place, text in enumerate(dict.fromkeys(used_texts))}
     new_codes = np.zeros(null + 1, dtype=np.int32)
-    for code in used.tolist():
-        text = known[code] if code < null else None
-        new_codes[code] = number.setdefault(text or "", len(number))
+    is_each_once = len(number) == used.size
+    new_codes[used] = np.arange(used.size) if is_each_once else [number[text] for text in used_texts]
     texts = object_array(list(number))
     if MAX_DISTINCT < len(number) > codes.size // 2:
         return Column(texts[new_codes[codes]])
     return Column(texts, new_codes[codes])
+
+
+def _indices(indices: "pa.Array", null: int) -> NDArray[np.integer[Any]]:
+    """Indices into a dictionary, with `null` for those that are null. Arrow's `to_numpy` would import pandas for it."""
+    rows = slice(indices.offset, indices.offset + len(indices))
+    valid, data = indices.buffers()
+    if not len(indices):
+        return np.zeros(0, dtype=np.int32)
+    numbers = np.frombuffer(data, dtype=str(indices.type))[rows]
+    if not indices.null_count:
+        return numbers
+    is_valid = np.unpackbits(np.frombuffer(valid, dtype=np.uint8), bitorder="little")[rows]
+    return np.where(is_valid, numbers, null)
 
 
 def _encode(values: "pa.ChunkedArray") -> "tuple[pa.Array, NDArray[np.int32]]":
@@ -184,7 +198,7 @@ def _encode(values: "pa.ChunkedArray") -> "tuple[pa.Array, NDArray[np.int32]]":
     import pyarrow as pa
 
     chunks = values.dictionary_encode().unify_dictionaries().chunks
-    codes = [chunk.indices.to_numpy() for chunk in chunks]
+    codes = [_indices(chunk.indices, 0) for chunk in chunks]
     distinct = chunks[0].dictionary if chunks else pa.array([], pa.large_string())
     return distinct, np.concatenate([np.zeros(0, dtype=np.int32), *codes])
 

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from piq_bench.group import hashing
 from piq_bench.group.cache import Cache, Hashed
 from piq_bench.group.hashing import HashedImages, hash_images
 from piq_bench.images.folder import ImageBytes, ImageFolder
+from piq_bench.records import Pixels
 
 ONE = Hashed("a/ä.png", 10, 123456789012345678, 2**64 - 1, 0.1, 7)
 
@@ -56,6 +58,23 @@ def test_processes_change_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(hashing, "CHUNK", 4)
     assert same(hash_images(ids(root), root, workers=1), alone)
     assert same(hash_images(ids(root), root, workers=2), alone)
+
+
+def test_compiled_code_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = ids(root)
+    find, used = hashing._compiled_shrink, list[bool]()
+
+    def noted() -> Callable[[Pixels], Pixels]:
+        used.append(True)
+        return find()
+
+    monkeypatch.setattr(hashing, "_compiled_shrink", noted)
+    monkeypatch.setattr(hashing, "WORTH_COMPILED_CODE", len(images) + 1)
+    expected = hash_images(images, root, workers=1)
+    assert not used
+    monkeypatch.setattr(hashing, "WORTH_COMPILED_CODE", len(images))
+    assert same(hash_images(images, root, workers=1), expected)
+    assert used
 
 
 def test_no_images_are_no_hashes(tmp_path: Path) -> None:

@@ -136,6 +136,18 @@ def sklearn() -> Any:  # noqa: ANN401
     return pytest.importorskip("sklearn.metrics")
 
 
+@pytest.mark.parametrize("decimals", [0, 2, 17])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_average_precision_has_the_bits_of_scikit_learn(sklearn: Any, kind: type, decimals: int) -> None:  # noqa: ANN401
+    rng = np.random.Generator(np.random.PCG64(decimals))
+    for n_images in (1, 2, 7, 130, 3000):
+        scores: Any = np.round(rng.normal(size=n_images), decimals).astype(kind)
+        truth = rng.random(n_images) < 0.4
+        truth[0] = True
+        expected = float(sklearn.average_precision_score(truth, scores.astype(np.float64)))
+        assert average_precision(scores, truth) == expected
+
+
 @given(rows=ROWS)
 def test_scikit_learn_agrees_where_it_defines_the_same(sklearn: Any, rows: Rows) -> None:  # noqa: ANN401
     truth, predicted = matrices([(t, p) for t, p in rows if t and p] or [({"a"}, {"a"})])

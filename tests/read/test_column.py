@@ -72,3 +72,12 @@ def test_a_text_of_a_dictionary_is_held_once(tmp_path: Path) -> None:
     twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 0]), pa.array(["a", "a", "unused"]))
     column = dictionary_column(pa.chunked_array([twice]))
     assert (column.texts.tolist(), list(column)) == (["a", ""], ["a", "a", "", "a"])
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int32(), pa.int64()])
+def test_slices_of_a_dictionary_with_nulls_are_their_texts(kind: pa.DataType) -> None:
+    texts = ["a", None, "b", "", "a", "c", None, "b", "d", "d", "a", None]
+    encoded = pa.array(texts, pa.string()).dictionary_encode().cast(pa.dictionary(kind, pa.string()))
+    for first, last in ((0, 12), (3, 12), (4, 6), (9, 11), (5, 5)):
+        column = dictionary_column(pa.chunked_array([encoded[first:last], encoded[:2]]))
+        assert list(column) == [text or "" for text in (*texts[first:last], *texts[:2])]
