@@ -2,8 +2,8 @@
 
 `full` publishes everything. `public` leaves out single images and queries, scores of single people, and confusion
 matrices. `score` publishes only PIQ, aspects, re-id and the F1, accuracy and other means of each task, with intervals,
-and neither the CMC curve nor anything about single labels or how often they occur. On a hidden test set, repeated submissions could infer labels
-from anything finer than that; error messages about the data set can reveal labels too.
+and neither the CMC curve nor anything about single labels or how often they occur. On a hidden test set, repeated
+submissions could infer labels from anything finer than that; error messages about the data set can reveal labels too.
 """
 
 import json

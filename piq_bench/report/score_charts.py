@@ -48,9 +48,9 @@ def cmc_chart(
             lines.append((f"{kind}, near-duplicates kept", values, styles[kind], True))
     if reference is not None:
         for kind, style in (("macro", 2), ("plain", 3)):
-            values = reference.cmc.get(kind, {})
-            if len(values) > 1:
-                lines.append((f"{printable(reference.name, SHORT)}, {kind}", values, style, False))
+            known = reference.cmc.get(kind, {})
+            if len(known) > 1:
+                lines.append((f"{printable(reference.name, SHORT)}, {kind}", known, style, False))
     lowest = min(min(values.values()) for _, values, _, _ in lines)
     low = min(90, 10 * floor(10.0 * lowest + 1e-9))
     x = logarithmic(RANKS[0], RANKS[-1], WIDTH)
