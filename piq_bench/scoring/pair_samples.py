@@ -7,8 +7,10 @@ number depends on a seed. Products are those of a fast matrix product: a picture
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from piq_bench.metrics.retrieval import Rankings, average_precision
 from piq_bench.records import Benchmark, BoolArray, Float32Array, FloatArray, IntArray
@@ -216,7 +218,9 @@ def positives_among(candidates: Candidates, chosen: IntArray, gallery: IntArray)
     return _marked(images, chosen.size, gallery, candidates.gallery.size)
 
 
-def _marked(images: Iterable[IntArray], n_rows: int, gallery: IntArray, n_gallery: int) -> BoolArray:
+def _marked(
+    images: Iterable[NDArray[np.signedinteger[Any]]], n_rows: int, gallery: IntArray, n_gallery: int
+) -> BoolArray:
     """Shape (n_rows, n_columns); whether a column's image, given by its gallery index, is among a row's."""
     column = np.full(n_gallery, -1)
     column[gallery] = np.arange(gallery.size)
