@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from piq_bench.cli import output_file, tell, try_next, version_option
+from piq_bench.cli import Command, output_file, tell, try_next, version_option
 from piq_bench.cli.options import follow_links_option
 from piq_bench.errors import exit_codes, hanging, width_of
 from piq_bench.write.streams import accept_every_character
@@ -62,7 +62,19 @@ def main() -> None:
     accept_every_character()
 
 
-@main.command("train")
+@main.command(
+    "train",
+    cls=Command,
+    sections={
+        "Configuration": "--preset --config --small --tiny --epochs --set --weights",
+        "The run": "--out --resume --device --workers --follow-links",
+    },
+    examples=(
+        "python -m reference_model train DATASET --preset fss-br-uncertainty --tiny --out run",
+        "python -m reference_model train DATASET --resume --out run",
+        "torchrun --nproc-per-node 4 -m reference_model train DATASET --preset fss --out run",
+    ),
+)
 @DATASET
 @click.option(
     "--out",
@@ -149,7 +161,18 @@ def train_command(
                 click.echo(f"wrote {out}; try: {try_next('python -m reference_model predict', out, dataset)}")
 
 
-@main.command("predict")
+@main.command(
+    "predict",
+    cls=Command,
+    sections={
+        "The submission": "--out --name --flip",
+        "Running": "--batch-size --device --workers --follow-links",
+    },
+    examples=(
+        "python -m reference_model predict run DATASET --out mine.npz",
+        "python -m reference_model predict small DATASET --flip --out mine.npz",
+    ),
+)
 @click.argument("run", type=click.Path(path_type=Path))
 @DATASET
 @click.option(
@@ -227,7 +250,11 @@ def predict_command(
         click.echo(f"wrote {out}; try: {try_next('piq-score', out, *options, dataset=dataset)}")
 
 
-@main.command("presets")
+@main.command(
+    "presets",
+    cls=Command,
+    examples=("python -m reference_model presets", "python -m reference_model presets fss-br --tiny"),
+)
 @click.argument("name", required=False)
 @SMALL
 @TINY
@@ -246,7 +273,15 @@ def presets_command(name: str | None, scale: str | None) -> None:
             click.echo(f"{preset:20} {'  '.join(parts)}")
 
 
-@main.command("bench")
+@main.command(
+    "bench",
+    cls=Command,
+    sections={
+        "Configuration": "--preset --config --small --tiny --epochs --set",
+        "Running": "--steps --device",
+    },
+    examples=("python -m reference_model bench --preset fss --tiny --steps 10",),
+)
 @configuration_options
 @click.option(
     "--steps", type=click.IntRange(1), default=50, show_default=True, help="Steps to time, after as many to warm up."

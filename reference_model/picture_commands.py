@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from piq_bench.cli import output_file, tell
+from piq_bench.cli import Command, output_file, tell
 from piq_bench.cli.options import follow_links_option
 from piq_bench.errors import exit_codes
 from reference_model.options import DEVICE, FLIP, WORKERS, device_of, torch_needed
@@ -22,7 +22,21 @@ BATCH_SIZE = click.option(
 MANY = 5  # unreadable pictures that are named
 
 
-@click.command("embed")
+class PictureCommand(Command):
+    """A command that reads pictures alone from its folder, beside which its features may lie."""
+
+    reads_arrays = False
+
+
+@click.command(
+    "embed",
+    cls=PictureCommand,
+    sections={
+        "Model and features": "--model --out --flip",
+        "Running": "--batch-size --device --workers --follow-links",
+    },
+    examples=("python -m reference_model embed PICTURES --model small --out features.npz",),
+)
 @FOLDER
 @MODEL
 @click.option(
@@ -73,7 +87,15 @@ def embed_command(
         click.echo(f"wrote {out}: {len(found.images)} pictures")
 
 
-@click.command("describe")
+@click.command(
+    "describe",
+    cls=PictureCommand,
+    sections={
+        "Model and page": "--model --out --pictures --flip",
+        "Running": "--batch-size --device --workers --follow-links",
+    },
+    examples=("python -m reference_model describe PICTURES --model small --out page.html",),
+)
 @FOLDER
 @MODEL
 @click.option(
@@ -133,7 +155,9 @@ def describe_command(
         click.echo(f"wrote {out}: {min(pictures, len(found.images))} of {len(found.images)} pictures")
 
 
-@click.command("export-onnx")
+@click.command(
+    "export-onnx", cls=Command, examples=("python -m reference_model export-onnx --model run --out model.onnx",)
+)
 @MODEL
 @click.option(
     "--out",
@@ -155,7 +179,7 @@ def export_onnx_command(model: str, out: Path) -> None:
         click.echo(f"wrote {out}; pixels: n x {height} x {width} x 3, resized bilinearly")
 
 
-@click.command("pack")
+@click.command("pack", cls=Command, examples=("python -m reference_model pack run --out model.safetensors",))
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--out",

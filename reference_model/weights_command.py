@@ -4,11 +4,16 @@ from pathlib import Path
 
 import click
 
+from piq_bench.cli import Command
 from piq_bench.errors import exit_codes
 from reference_model.options import torch_needed
 
 
-@click.command("weights")
+@click.command(
+    "weights",
+    cls=Command,
+    examples=("python -m reference_model weights", "python -m reference_model weights resnet50.pth"),
+)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def weights_command(file: Path | None) -> None:
     """List the published ImageNet weights that --weights takes, or check FILE: is it one of them, does it fit?"""

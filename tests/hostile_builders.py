@@ -50,9 +50,17 @@ def hostile_benchmark(hostile: str, image: str) -> Benchmark:
 def hostile_score_page(hostile: str, image: str) -> str:
     """The page of `piq-score --html`."""
     benchmark = hostile_benchmark(hostile, image)
-    submission = replace(builders.submission(np.random.default_rng(0), benchmark), name=hostile)
-    reference = Reference(hostile, 0.5, {hostile: 0.5}, {}, {"gender": 0.5})
-    return page_of(benchmark, submission, reference=reference)
+    rng = np.random.default_rng(0)
+    submission = replace(builders.submission(rng, benchmark), name=hostile)
+    scores = {
+        task.name: (
+            0.5 * submission.predictions[task.name] + 0.49 * rng.random(submission.predictions[task.name].shape)
+        ).astype(np.float32)
+        for task in benchmark.classification_tasks
+        if task.multi_label
+    }
+    reference = Reference(hostile, 0.5, {hostile: 0.5}, {}, {"gender": 0.5}, {"macro": {1: 0.2, 5: 0.4}})
+    return page_of(benchmark, replace(submission, scores=scores), reference=reference)
 
 
 def hostile_stats_page(hostile: str) -> str:

@@ -98,8 +98,10 @@ def _entry_page(board: Board, place: int, row: Row, benchmark: Benchmark) -> str
         cells = list(zip(columns(board), row.cells, strict=True))
         parts = {"top": Markup(top), "bottom": Markup(bottom)}  # noqa: S704  (rendered above, with escaping)
         return render("entry.html", name=name, cells=cells, **parts)
-    own = replace(standing.rescored, submission={**standing.rescored.submission, "name": name})
-    page = score_html(own, benchmark, digest=str(standing.score["protocol"]["digest"]))
+    own = replace(standing.rescored.score, submission={**standing.rescored.score.submission, "name": name})
+    digest = str(standing.score["protocol"]["digest"])
+    without_pictures = replace(benchmark, root=None)  # test images are not the board's to publish, and make it large
+    page = score_html(own, without_pictures, digest=digest, drilldown=standing.rescored.drilldown)
     return _added(_added(page, "<body>\n", after=top), "</body>", before=bottom)
 
 

@@ -5,13 +5,15 @@ aspects needs no aspects in the file: they follow from the tasks of the benchmar
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from piq_bench.board.wording import expected
 from piq_bench.documents import parse_toml
-from piq_bench.errors import BadDataset, Problem, printable
+from piq_bench.errors import BadDataset, Problem, printable, quoted
 from piq_bench.metrics.piq import aspect_scores, reid_score
+from piq_bench.read.validate import closest
 from piq_bench.records import RETRIEVAL, Benchmark, Task
 from piq_bench.report.rows import NOT_DEFINED, percent
 
@@ -114,16 +116,7 @@ def read_published(benchmark: Benchmark) -> Published | None:
     try:
         published = Published.model_validate(content)
     except ValidationError as refusal:
-        problems = [
-            Problem(
-                "bad-published",
-                f"{FILE}: {printable('.'.join(map(str, error['loc'])) or 'file')}",
-                printable(error["msg"]),
-                REMEDY,
-            )
-            for error in refusal.errors(include_url=False, include_input=False)
-        ]
-        raise BadDataset(str(path), problems) from None
+        raise BadDataset(str(path), [_problem(error) for error in refusal.errors(include_url=False)]) from None
     known = [task.name for task in benchmark.classification_tasks]
     unknown = [(number, name) for number, row in enumerate(published.rows) for name in row.f1 if name not in known]
     if unknown:
@@ -136,6 +129,21 @@ def read_published(benchmark: Benchmark) -> Published | None:
             ],
         )
     return published
+
+
+def _problem(error: Any) -> Problem:  # noqa: ANN401  pydantic's ErrorDetails
+    """An error of pydantic as a located problem, in our words."""
+    where = f"{FILE}: {printable('.'.join(map(str, error['loc'])) or 'file')}"
+    if error["type"] == "extra_forbidden":
+        model = PublishedRow if error["loc"][0] == "rows" else Published
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        meant = closest(str(error["loc"][-1]), known)
+        hint = f"did you mean {quoted(meant)}? " if meant else ""
+        return Problem("unknown-key", where, "is not a known key", f"{hint}known keys are {', '.join(known)}")
+    if error["type"] == "missing":
+        return Problem("missing-key", where, "is missing", "add it")
+    found = f"got {quoted(error['input'])}" if isinstance(error["input"], str | int | float) else "does not fit"
+    return Problem("bad-published", where, found, f"expected {expected(error)}")
 
 
 def published_table(published: Published, benchmark: Benchmark) -> PublishedTable:

@@ -18,7 +18,7 @@ from typing import Any
 from piq_bench.board.entries import Entry, entries_in, read_entry
 from piq_bench.board.ledger import FILE as LEDGER
 from piq_bench.board.ledger import Line, read_ledger
-from piq_bench.board.rescored import rescored
+from piq_bench.board.rescored import Rescored, rescored, shown
 from piq_bench.board.result import published_digest, read_result
 from piq_bench.errors import BadInput, BadSubmission, Problem, printable
 from piq_bench.metrics.fingerprint import fingerprint
@@ -26,9 +26,8 @@ from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.compare import LEVEL, Pair, Tallied, compare, holm, metric_scores, tallied
+from piq_bench.scoring.compare import LEVEL, Pair, Tallied, compare, holm, metric_scores
 from piq_bench.scoring.piq_pairs import piq_p_values
-from piq_bench.scoring.records import Score
 
 N_SWAPS = 2000
 
@@ -52,7 +51,7 @@ class Standing:
     ranks: tuple[int, int] | None
     disclosure: str = "full"
     lines: tuple[Line, ...] = ()
-    rescored: Score | None = None
+    rescored: Rescored | None = None
 
     @property
     def piq(self) -> float | None:
@@ -130,12 +129,12 @@ def build_boards(
                     found = "its result is of other predictions"
                     problems.append(Problem("stale-result", path.name, found, "piq grade --write"))
                     continue
-                systems[entry.id] = tallied(benchmark, submission, engine=engine)
+                found_score, systems[entry.id] = rescored(benchmark, submission, engine=engine)
                 if found := _miscounted(benchmark, systems[entry.id], score):
                     problems.append(Problem("false-result", path.name, found, "piq grade --write"))
                     continue
                 if _rules_of(systems[entry.id]) == _rules(score):
-                    page = rescored(benchmark, submission, result, engine=engine)
+                    page = shown(benchmark, submission, found_score, result)
             standings.append(Standing(entry, score, None, result["disclosure"], own_lines, page))
         except BadInput as refusal:
             problems += [replace(problem, where=f"{path.name}: {problem.where}") for problem in refusal.problems]

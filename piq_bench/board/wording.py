@@ -15,6 +15,7 @@ KINDS = {
     "list": 'a list: ["..."]',
     "model": "a table",
     "string": "a text in quotes",
+    "tuple": 'a list: ["..."]',
     "url": ADDRESS,
 }
 LIMITS = {  # pydantic's name of a rule, our words, and the name of the limit in its details

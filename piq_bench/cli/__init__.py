@@ -88,6 +88,8 @@ class Command(click.Command):
         examples: command lines to show in the help.
     """
 
+    reads_arrays = True  # from a folder that it is given
+
     def __init__(
         self,
         *args: Any,  # noqa: ANN401  as in click
@@ -104,7 +106,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
         """Run the command."""
         with exit_codes():
-            refuse_clashes(ctx)
+            refuse_clashes(ctx, parts=self.reads_arrays)
             return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -263,8 +265,12 @@ def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | No
     return value
 
 
-def refuse_clashes(ctx: click.Context) -> None:
+def refuse_clashes(ctx: click.Context, *, parts: bool = True) -> None:
     """Refuse outputs that are the same file, or a file that the command reads.
+
+    Args:
+        ctx: context of the command.
+        parts: whether it may read tables and arrays from a folder.
 
     Raises:
         BadUsage: naming every clash.
@@ -285,7 +291,7 @@ def refuse_clashes(ctx: click.Context) -> None:
                 found = f"names the same file as {other}: {quoted(path)}"
                 problems.append(Problem("same-file", name, found, "name another file"))
         for other, read in inputs:
-            if is_same(path, read) or is_part(path, read):
+            if is_same(path, read) or (parts and is_part(path, read)):
                 found = f"would write over what {other} reads: {quoted(path)}"
                 problems.append(Problem("input-file", name, found, "name another file"))
     if problems:

@@ -12,6 +12,7 @@ from piq_bench.errors import exit_codes
 
 MARKDOWN = "leaderboard.md"
 JSON_SCHEMA = "metadata.schema.json"
+FEW_PAIRS = 10_000_000  # of query and gallery, up to which threads of the BLAS wait longer than they compute
 
 
 @click.command(
@@ -33,6 +34,8 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
     and SUBMISSIONS/metadata.schema.json, with which editors check the metadata of an entry.
     """
     with exit_codes():
+        from threadpoolctl import threadpool_limits
+
         from piq_bench.board.entries import GENERATED, entries_in
         from piq_bench.board.files import board_csv, board_json, board_latex
         from piq_bench.board.html import board_pages
@@ -44,13 +47,16 @@ def board_command(submissions: Path, dataset: Path | None, check: bool) -> None:
         from piq_bench.cli.progress import progress_bar
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
+        from piq_bench.records import GALLERY, QUERY
         from piq_bench.write.files import refusal_of, write_texts
 
         if not check and submissions.is_dir() and not os.access(submissions, os.W_OK):
             found = "is a folder that cannot be written to"
             raise BadUsage(str(submissions), [Problem("cannot-write", "SUBMISSIONS", found, "use --check, or a copy")])
         benchmark = read_benchmark(dataset)
-        with progress_bar("reading entries", len(entries_in(submissions))) as advance:
+        n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
+        one_thread = threadpool_limits(1 if n_queries * n_gallery <= FEW_PAIRS else None)
+        with one_thread, progress_bar("reading entries", len(entries_in(submissions))) as advance:
             boards = build_boards(submissions, benchmark, advance=advance)
         removed = removed_entries(submissions)
         papers = read_published(benchmark)

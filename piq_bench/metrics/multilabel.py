@@ -92,14 +92,31 @@ def average_precision(scores: EmbeddingArray | FloatArray, truth: BoolArray) -> 
     """
     if not truth.any():
         return None
-    values = scores.astype(np.float64)
-    order = np.argsort(-values, kind="stable")
-    ordered, found = values[order], np.cumsum(truth[order])
-    is_last = np.append(ordered[1:] != ordered[:-1], True)  # the last image of each threshold
-    n_found, n_images = found[is_last], np.flatnonzero(is_last) + 1
-    gained = np.diff(n_found / n_found[-1], prepend=0.0)
-    terms = gained * (n_found / n_images)
-    return float(np.sum(terms[::-1].copy()))  # added from the lowest threshold up, as scikit-learn does
+    precision, recall, _ = precision_recall(scores, truth)
+    return float(np.sum((recall - np.append(recall[1:], 0.0)) * precision))
+
+
+def precision_recall(
+    scores: EmbeddingArray | FloatArray, truth: BoolArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Precision and recall of a label if the images with at least a threshold have it, for each threshold from below.
+
+    The numbers are those of scikit-learn's `precision_recall_curve`, to the last bit; importing it takes a second.
+
+    Args:
+        scores: shape (n_images,), any floats without NaN; higher means rather yes.
+        truth: shape (n_images,); whether an image has the label; one does.
+
+    Returns:
+        Precision, recall and threshold; each of shape (n_thresholds,), thresholds ascending: the distinct scores.
+
+    >>> [values.tolist() for values in precision_recall(np.array([0.9, 0.5, 0.1]), np.array([True, False, True]))]
+    [[0.6666666666666666, 0.5, 1.0], [1.0, 0.5, 0.5], [0.1, 0.5, 0.9]]
+    """
+    thresholds, place = np.unique(scores.astype(np.float64), return_inverse=True)
+    n_images, n_true = np.bincount(place), np.bincount(place, weights=truth)
+    predicted, hits = (np.cumsum(counts[::-1])[::-1] for counts in (n_images, n_true))
+    return hits / predicted, hits / hits[0], thresholds
 
 
 def _mean(values: FloatArray, n_all: int) -> Mean:

@@ -2,8 +2,8 @@
 
 `full` publishes everything. `public` leaves out single images and queries, scores of single people, and confusion
 matrices. `score` publishes only PIQ, aspects, re-id and the F1, accuracy and other means of each task, with intervals,
-and nothing about single labels or how often they occur. On a hidden test set, repeated submissions could infer labels
-from anything finer than that; error messages about the data set can reveal labels too.
+and neither the CMC curve nor anything about single labels or how often they occur. On a hidden test set, repeated
+submissions could infer labels from anything finer than that; error messages about the data set can reveal labels too.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from piq_bench.errors import BadDataset, Problem
-from piq_bench.report.json import FURTHER, score_document
+from piq_bench.report.json import CMC, FURTHER, score_document
 from piq_bench.scoring.records import Score
 
 DISCLOSURES = ("full", "public", "score")
@@ -60,6 +60,8 @@ def disclosed_document(document: Mapping[str, Any], level: str) -> dict[str, Any
             for task, one in found[FURTHER]["tasks"].items()
         }
         found[FURTHER] = {**found[FURTHER], "tasks": tasks}
+        if isinstance(reid := found[FURTHER]["reid"], dict):
+            found[FURTHER]["reid"] = {key: value for key, value in reid.items() if key != CMC}
     return found
 
 

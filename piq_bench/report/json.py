@@ -3,8 +3,8 @@
 All parts above `software` are the same on every machine. `protocol.digest` is the SHA-256 of these parts in canonical
 form (keys sorted, no blanks, UTF-8, floats as `repr` writes them), so that two parties can compare scores by one line.
 
-`further_metrics`, below `software`, holds what others report. It is the same on every machine too, but the digest does
-not cover it: it was added later, and digests that were already published stay valid.
+`further_metrics`, below `software`, holds what others report, and the CMC curve from rank 1. It is the same on every
+machine too, but the digest does not cover it: it was added later, and digests that were already published stay valid.
 """
 
 import hashlib
@@ -16,10 +16,12 @@ from dataclasses import asdict
 import numpy as np
 
 from piq_bench import __version__
+from piq_bench.scoring.people import cmc_of, is_scored
 from piq_bench.scoring.records import AttributeScore, Intervals, ReidScore, Score
 
 SCHEMA = "piq-bench/score/1"
 FURTHER = "further_metrics"
+CMC = "cmc"
 
 
 def score_json(score: Score) -> str:
@@ -29,6 +31,31 @@ def score_json(score: Score) -> str:
 
 def score_document(score: Score) -> dict[str, object]:
     """The score file as plain values, with keys in the order of the file."""
+    document = _digested(score)
+    document["software"] = {
+        "piq_bench": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    document["engine"] = score.engine
+    document["file"] = dict(score.file)
+    document[FURTHER] = {
+        "reid": None if score.reid is None else _further_reid(score.reid),
+        "tasks": {task: _attributes(attributes) for task, attributes in score.attributes.items()},
+    }
+    return document
+
+
+def digest_of(score: Score) -> str:
+    """The digest of a score."""
+    protocol = _digested(score)["protocol"]
+    assert isinstance(protocol, dict)  # noqa: S101  (for the type checker)
+    return str(protocol["digest"])
+
+
+def _digested(score: Score) -> dict[str, object]:
+    """The parts of the score file that its digest covers, and the digest."""
     document: dict[str, object] = {
         "schema": SCHEMA,
         "piq": score.piq,
@@ -51,26 +78,7 @@ def score_document(score: Score) -> dict[str, object]:
     protocol: dict[str, object] = asdict(score.protocol)
     protocol["exclude"] = list(score.protocol.exclude)
     document["protocol"] = protocol | {"digest": digest(document | {"protocol": protocol})}
-    document["software"] = {
-        "piq_bench": __version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
-    document["engine"] = score.engine
-    document["file"] = dict(score.file)
-    document[FURTHER] = {
-        "reid": None if score.reid is None else _further_reid(score.reid),
-        "tasks": {task: _attributes(attributes) for task, attributes in score.attributes.items()},
-    }
     return document
-
-
-def digest_of(score: Score) -> str:
-    """The digest of a score."""
-    protocol = score_document(score)["protocol"]
-    assert isinstance(protocol, dict)  # noqa: S101  (for the type checker)
-    return str(protocol["digest"])
 
 
 def digest(parts: Mapping[str, object]) -> str:
@@ -94,7 +102,9 @@ def _reid(reid: ReidScore, ap: str) -> dict[str, object]:
 
 def _further_reid(reid: ReidScore) -> dict[str, object]:
     included = reid.further_without_exclusion
-    return {**reid.further, "without_exclusion": None if included is None else dict(included)}
+    own = reid.by_query
+    curve = None if own is None or not is_scored(own).any() else asdict(cmc_of(own.identity, own.first_run))
+    return {**reid.further, "without_exclusion": None if included is None else dict(included), CMC: curve}
 
 
 def _attributes(attributes: AttributeScore) -> dict[str, object]:

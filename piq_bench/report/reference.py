@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from piq_bench.documents import parse_json
 from piq_bench.errors import BadUsage, Problem, printable, quoted
-from piq_bench.report.json import SCHEMA
+from piq_bench.metrics.retrieval import CMC_RANKS
+from piq_bench.report.json import CMC, FURTHER, SCHEMA
+from piq_bench.scoring.people import RANKS
 from piq_bench.scoring.records import Score
 
-BUNDLED = "reference.json"  # written by: piq-score ENTRY --disclosure score --bootstrap 0 --json FILE
+BUNDLED = "reference.json"  # written by: piq-score ENTRY --disclosure public --bootstrap 0 --json FILE
 MAX_BYTES = 16 << 20
+KINDS = {"macro": "macro_", "plain": ""}  # of CMC, and how the names of its ranks among the scores begin
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Reference:
         name: name of the entry.
         piq: PIQ; None if the entry is partial.
         aspects, reid, f1: scores by name, as in the score file; undefined ones are missing.
+        cmc: "macro" and "plain" CMC by rank; of an earlier score file, at the ranks among the scores alone.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Reference:
     aspects: Mapping[str, float]
     reid: Mapping[str, float]
     f1: Mapping[str, float]
+    cmc: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     def value(self, part: str, key: str) -> float | None:
         """The score in a part of the score file: "piq", or one by name in "aspects", "reid" or "f1"."""
@@ -97,13 +102,34 @@ def _misfits(score: Score, document: Mapping[str, Any]) -> list[Problem]:
 
 
 def _reference(document: Mapping[str, Any]) -> Reference:
+    reid = _numbers(document.get("reid"))
     return Reference(
         name=str(document["submission"].get("name", "")),
         piq=_numbers({"piq": document.get("piq")}).get("piq"),
         aspects=_numbers(document["aspects"]),
-        reid=_numbers(document.get("reid")),
+        reid=reid,
         f1=_numbers(document["f1"]),
+        cmc={kind: _curve(document, kind) or _few_ranks(reid, prefix) for kind, prefix in KINDS.items()},
     )
+
+
+def _curve(document: Mapping[str, Any], kind: str) -> dict[int, float]:
+    """The CMC curve of a score file by rank; empty if it has none."""
+    found = document
+    for part in (FURTHER, "reid", CMC):
+        found = found.get(part) or {}
+        if not isinstance(found, dict):
+            return {}
+    values = found.get(kind)
+    if not isinstance(values, list) or len(values) != len(RANKS):
+        return {}
+    numbers = _numbers(dict(zip(map(str, RANKS), values, strict=True)))
+    return {int(rank): value for rank, value in numbers.items()}
+
+
+def _few_ranks(reid: Mapping[str, float], prefix: str) -> dict[int, float]:
+    names = {rank: f"{prefix}rank{rank}" for rank in CMC_RANKS}
+    return {rank: reid[name] for rank, name in names.items() if name in reid}
 
 
 def _numbers(values: object) -> dict[str, float]:

@@ -21,16 +21,15 @@ from piq_bench.report.charts import (
 )
 from piq_bench.report.reference import Reference
 from piq_bench.report.rows import percent
-from piq_bench.scoring.drilldown import RANKS, Cmc
 from piq_bench.scoring.label_faults import LabelCurve
 from piq_bench.scoring.pair_samples import Histogram
+from piq_bench.scoring.people import RANKS, Cmc
 from piq_bench.scoring.records import LabelScore
 
 SHORT = 40  # characters of an untrusted name
 MOST_DOTS = 4000  # people in a plot; more overlap and are slow to draw
 PERCENT_TICKS = (0, 20, 40, 60, 80, 100)
 SMALL = (200.0, 150.0)  # width and height of one of many charts
-REFERENCE_RANKS = (1, 5, 10)  # those of a score file
 
 
 def cmc_chart(
@@ -48,11 +47,10 @@ def cmc_chart(
             values = dict(zip(RANKS, getattr(with_duplicates, kind), strict=True))
             lines.append((f"{kind}, near-duplicates kept", values, styles[kind], True))
     if reference is not None:
-        for kind, prefix, style in (("macro", "macro_", 2), ("plain", "", 3)):
-            found = {rank: reference.reid.get(f"{prefix}rank{rank}") for rank in REFERENCE_RANKS}
-            values = {rank: value for rank, value in found.items() if value is not None}
-            if len(values) > 1:
-                lines.append((f"{printable(reference.name, SHORT)}, {kind}", values, style, False))
+        for kind, style in (("macro", 2), ("plain", 3)):
+            known = reference.cmc.get(kind, {})
+            if len(known) > 1:
+                lines.append((f"{printable(reference.name, SHORT)}, {kind}", known, style, False))
     lowest = min(min(values.values()) for _, values, _, _ in lines)
     low = min(90, 10 * floor(10.0 * lowest + 1e-9))
     x = logarithmic(RANKS[0], RANKS[-1], WIDTH)

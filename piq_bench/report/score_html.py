@@ -31,6 +31,7 @@ from piq_bench.report.score_pictures import shown_mistake, shown_query, shown_ro
 from piq_bench.report.score_tables import SHORT, camera_table, cell_text, matrix, pair_rows, task_table
 from piq_bench.report.thumbnails import thumbnails, why_missing
 from piq_bench.scoring.drilldown import Drilldown
+from piq_bench.scoring.people import RANKS
 from piq_bench.scoring.records import Score
 
 N_LOSSES = 12
@@ -115,6 +116,7 @@ def score_html(
         plain_first=is_alone,
         with_duplicates=score.reid is not None and score.reid.without_exclusion is not None,
         cmc=cmc_chart(closer.cmc, closer.cmc_with_duplicates, reference, plain_first=is_alone) if closer.cmc else None,
+        few_ranks=reference is not None and any(len(values) < len(RANKS) for values in reference.cmc.values()),
         histogram=closer.histogram,
         histogram_chart=histogram_chart(closer.histogram) if closer.histogram else None,
         above_median=percent(closer.histogram.above_median) if closer.histogram else "",

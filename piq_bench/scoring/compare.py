@@ -156,10 +156,17 @@ def tallied(
     clusters = clusters_of(benchmark)
     reid: ReidTally | None = None
     if submission.has_retrieval and benchmark.retrieval_task is not None:
-        tally, _, _ = score_reid(benchmark, submission, clusters, engine, ap=ap, advance=advance)
-        reid = ReidTally(tally.n_queries, {name: tally.total[name] for name in RETRIEVAL_METRICS})
+        reid, _, _ = score_reid(benchmark, submission, clusters, engine, ap=ap, advance=advance)
     labels = tally_labels(benchmark, submission, clusters)
-    protocol = protocol_of(benchmark, ap=ap)
+    return tallied_from(submission, reid, labels, protocol_of(benchmark, ap=ap))
+
+
+def tallied_from(
+    submission: Submission, reid: ReidTally | None, labels: Mapping[str, LabelTally], protocol: Protocol
+) -> Tallied:
+    """The tallies of a submission that was scored under a protocol, reduced to what a comparison needs."""
+    if reid is not None:
+        reid = ReidTally(reid.n_queries, {name: reid.total[name] for name in RETRIEVAL_METRICS})
     return Tallied(submission.name, submission.content, reid, labels, protocol)
 
 

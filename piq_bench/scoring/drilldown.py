@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from piq_bench.records import TRAIN, Benchmark, FloatArray, IntArray, Submission
+from piq_bench.records import TRAIN, Benchmark, IntArray, Submission
 from piq_bench.retrieve.candidates import Candidates, find_candidates
 from piq_bench.retrieve.matrix import MatrixSimilarity, similarity_of
 from piq_bench.retrieve.neighbours import Neighbour, nearest
@@ -30,23 +30,14 @@ from piq_bench.scoring.pair_samples import (
     by_camera,
     similarity_histogram,
 )
-from piq_bench.scoring.people import by_person, gallery_images, hits_at, is_scored
+from piq_bench.scoring.people import Cmc, by_person, cmc_of, gallery_images, is_scored
 from piq_bench.scoring.records import QueryScores, Score
 from piq_bench.scoring.shifted_rows import Shift, shifted_rows
 
-RANKS = tuple(range(1, 51))  # of the CMC curve
 N_CLASSES = 3  # classes of people by their number of images
 FEWEST_PEOPLE = 3  # in a class: a mean over fewer people would reveal each of them
 N_QUERIES = 6  # number of best queries, and of worst queries
 N_NEIGHBOURS = 8  # nearest gallery images shown for a query
-
-
-@dataclass(frozen=True)
-class Cmc:
-    """Share of queries with a positive up to each rank, from rank 1: mean over people, and mean over queries."""
-
-    macro: tuple[float, ...]
-    plain: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -166,19 +157,6 @@ def drill_down(benchmark: Benchmark, submission: Submission, score: Score, *, di
     )
 
 
-def cmc_of(identity: IntArray, first_run: IntArray) -> Cmc:
-    """CMC at every rank of RANKS; at least one query must be scored.
-
-    Args:
-        identity: shape (n_queries,); identity of each query.
-        first_run: shape (n_queries, 3); as in QueryScores.
-    """
-    scored = first_run[:, 1] > 0
-    hits = np.stack([hits_at(first_run, rank)[scored] for rank in RANKS])  # (n_ranks, n_scored)
-    person = identity[scored]
-    return Cmc(tuple(_mean_over_people(row, person) for row in hits), tuple(float(row.mean()) for row in hits))
-
-
 def size_classes(benchmark: Benchmark, by_query: QueryScores) -> tuple[SizeClass, ...]:
     """People with a scored query in up to N_CLASSES by number of gallery images; equal numbers share a class.
 
@@ -273,8 +251,3 @@ def _one_per_person(by_query: QueryScores, order: IntArray, taken: set[int]) -> 
         if query not in taken:
             by_person.setdefault(int(by_query.identity[query]), query)
     return list(by_person.values())
-
-
-def _mean_over_people(values: FloatArray, person: IntArray) -> float:
-    _, place = np.unique(person, return_inverse=True)
-    return float((np.bincount(place, weights=values) / np.bincount(place)).mean())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from piq_bench.metrics.multilabel import precision_recall
 from piq_bench.read.predictions import THRESHOLD
 from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, IntArray, Submission, Task
 
@@ -125,12 +126,11 @@ def _multi_label(benchmark: Benchmark, submission: Submission) -> list[tuple[Tas
 
 
 def _curve(task: str, label: str, scores: FloatArray, truth: BoolArray) -> LabelCurve:
-    from sklearn.metrics import precision_recall_curve  # only here: importing it takes a second
-
-    precision, recall, thresholds = precision_recall_curve(truth, scores)
-    either = precision[:-1] + recall[:-1]
-    f1 = np.divide(2.0 * precision[:-1] * recall[:-1], either, out=np.zeros_like(either), where=either > 0)
+    precision, recall, thresholds = precision_recall(scores, truth)
+    either = precision + recall
+    f1 = np.divide(2.0 * precision * recall, either, out=np.zeros_like(either), where=either > 0)
     best = int(f1.argmax())
+    precision, recall = np.append(precision, 1.0), np.append(recall, 0.0)
     places = np.searchsorted(-recall, -np.linspace(0.0, 1.0, N_POINTS))
     places = np.minimum(places, recall.size - 1)
     points = list(zip(recall[places].tolist(), precision[places].tolist(), strict=True))

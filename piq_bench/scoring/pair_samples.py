@@ -4,11 +4,13 @@ Nothing here is part of a score. Queries and images are taken at even distances,
 number depends on a seed. Products are those of a fast matrix product: a picture needs no exact ties.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from piq_bench.metrics.retrieval import Rankings, average_precision
 from piq_bench.records import Benchmark, BoolArray, Float32Array, FloatArray, IntArray
@@ -132,7 +134,9 @@ def by_camera(
         return None
     chosen = evenly(queries, max(1, min(N_QUERIES, MOST_PAIRS // candidates.gallery.size)))
     table = _table(similarity, test_row[candidates.query[chosen]], test_row[candidates.gallery])
-    is_candidate = candidates_among(candidates, chosen, np.arange(candidates.gallery.size))
+    gallery = np.arange(candidates.gallery.size)
+    is_candidate = candidates_among(candidates, chosen, gallery)
+    is_right = positives_among(candidates, chosen, gallery)
     gallery_camera = benchmark.camera[candidates.gallery]
     query_camera = benchmark.camera[candidates.query[chosen]]
     values: list[tuple[float | None, ...]] = []
@@ -140,7 +144,7 @@ def by_camera(
     images = [np.flatnonzero(gallery_camera == camera) for camera in cameras]
     for camera in cameras:
         own = np.flatnonzero(query_camera == camera)
-        means = [precisions(table, is_candidate, candidates, chosen, own, part) for part in images]
+        means = [precisions(table, is_candidate, is_right, own, part) for part in images]
         numbers.append(tuple(one.size for one in means))
         values.append(tuple(float(one.mean()) if one.size else None for one in means))
     return CameraPairs(tuple(cameras), tuple(values), tuple(numbers), chosen.size, queries.size)
@@ -163,30 +167,25 @@ def _table(similarity: Similarity | MatrixSimilarity, queries: IntArray, gallery
 def precisions(
     table: Float32Array,
     is_candidate: BoolArray,
-    candidates: Candidates,
-    chosen: IntArray,
+    is_right: BoolArray,
     own: IntArray,
     columns: IntArray,
-    gallery: IntArray | None = None,
 ) -> FloatArray:
     """Average precision of some queries within some gallery images, of those with a positive there.
 
     Args:
         table: shape (n_chosen, n_columns); similarities.
         is_candidate: shape (n_chosen, n_columns); whether the image is a candidate of the query.
-        candidates: who is compared with whom.
-        chosen: shape (n_chosen,); indices into `candidates.query`.
-        own: places in `chosen` of the queries to measure.
+        is_right: shape (n_chosen, n_columns); whether it shows the person of the query.
+        own: rows of the table to measure.
         columns: columns of the table to rank.
-        gallery: shape (n_columns,); gallery index of each column; None if they are the same.
     """
     runs = []
     for place in own.tolist():
         kept = is_candidate[place, columns]
-        images = columns if gallery is None else gallery[columns]
-        is_right = np.isin(images, candidates.positives[int(chosen[place])])[kept]
-        if is_right.any():
-            runs.append(_runs(table[place, columns][kept], is_right))
+        right = is_right[place, columns][kept]
+        if right.any():
+            runs.append(_runs(table[place, columns][kept], right))
     start = np.cumsum([0, *(len(one[0]) for one in runs)])
     joined = [np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in zip(*runs, strict=True)]
     return average_precision(Rankings(start, *joined)) if runs else np.zeros(0)
@@ -210,10 +209,26 @@ def own_positives(candidates: Candidates, query: int) -> IntArray:
 
 def candidates_among(candidates: Candidates, chosen: IntArray, gallery: IntArray) -> BoolArray:
     """Shape (n_chosen, n_gallery); whether each of some gallery images is a candidate of each query."""
-    allowed = np.ones((chosen.size, gallery.size), dtype=bool)
-    for place, excluded in enumerate(_excluded(candidates, chosen.tolist())):
-        allowed[place] = ~np.isin(gallery, excluded)
-    return allowed
+    return ~_marked(_excluded(candidates, chosen.tolist()), chosen.size, gallery, candidates.gallery.size)
+
+
+def positives_among(candidates: Candidates, chosen: IntArray, gallery: IntArray) -> BoolArray:
+    """Shape (n_chosen, n_gallery); whether each of some gallery images shows the person of each query."""
+    images = (candidates.positives[query] for query in chosen.tolist())
+    return _marked(images, chosen.size, gallery, candidates.gallery.size)
+
+
+def _marked(
+    images: Iterable[NDArray[np.signedinteger[Any]]], n_rows: int, gallery: IntArray, n_gallery: int
+) -> BoolArray:
+    """Shape (n_rows, n_columns); whether a column's image, given by its gallery index, is among a row's."""
+    column = np.full(n_gallery, -1)
+    column[gallery] = np.arange(gallery.size)
+    marked = np.zeros((n_rows, gallery.size), dtype=bool)
+    for place, own in enumerate(images):
+        found = column[own]
+        marked[place, found[found >= 0]] = True
+    return marked
 
 
 def _excluded(candidates: Candidates, queries: Sequence[int]) -> Iterator[IntArray]:

@@ -17,6 +17,7 @@ from piq_bench.scoring.records import Interval, Intervals, Protocol, Score
 from piq_bench.scoring.reid import score_reid
 from piq_bench.scoring.tally import (
     LabelCounts,
+    LabelTally,
     ReidTally,
     piq_estimates,
     point_estimate,
@@ -57,6 +58,34 @@ def score(
         engine_name: name of the engine in the result.
         advance: called with the number of queries finished since the last call.
     """
+    found, _, _ = score_and_tallies(
+        benchmark,
+        submission,
+        ap=ap,
+        n_resamples=n_resamples,
+        seed=seed,
+        engine=engine,
+        engine_name=engine_name,
+        advance=advance,
+    )
+    return found
+
+
+def score_and_tallies(
+    benchmark: Benchmark,
+    submission: Submission,
+    *,
+    ap: str,
+    n_resamples: int,
+    seed: int,
+    engine: Engine,
+    engine_name: str,
+    advance: Callable[[int], None],
+) -> tuple[Score, ReidTally | None, dict[str, LabelTally]]:
+    """Score every task of a submission; also what `compare` needs of it: the tallies of re-id and of each other task.
+
+    The arguments are those of `score`.
+    """
     clusters = clusters_of(benchmark)
     label_tallies = tally_labels(benchmark, submission, clusters)
     counts = LabelCounts(label_tallies)
@@ -79,7 +108,7 @@ def score(
         for task in benchmark.classification_tasks
         if task.name in label_tallies
     }
-    return Score(
+    found = Score(
         piq=point_estimate(piq),
         aspects={name: point_estimate(values) for name, values in aspects.items()},
         reid=reid,
@@ -104,6 +133,7 @@ def score(
         attributes={task: detail.attributes for task, detail in details.items()},
         earlier_intervals=earlier,
     )
+    return found, reid_tally, label_tallies
 
 
 def protocol_of(benchmark: Benchmark, *, ap: str) -> Protocol:

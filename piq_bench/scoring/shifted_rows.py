@@ -11,7 +11,14 @@ from piq_bench.read.mapped import rows_of
 from piq_bench.records import TRAIN, Benchmark, FloatArray, IntArray, Submission
 from piq_bench.retrieve.candidates import Candidates
 from piq_bench.scoring.bootstrap import clusters_of
-from piq_bench.scoring.pair_samples import N_POSITIVES, candidates_among, evenly, own_positives, precisions
+from piq_bench.scoring.pair_samples import (
+    N_POSITIVES,
+    candidates_among,
+    evenly,
+    own_positives,
+    positives_among,
+    precisions,
+)
 from piq_bench.scoring.records import Score
 from piq_bench.scoring.tally import LabelCounts, point_estimate, tally_labels
 
@@ -84,7 +91,7 @@ def _sampled_precision(
     positives = [evenly(own_positives(candidates, query), N_POSITIVES) for query in chosen.tolist()]
     gallery = np.unique(np.concatenate([evenly(np.arange(candidates.gallery.size), N_SEARCHED), *positives]))
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
-    is_candidate = candidates_among(candidates, chosen, gallery)
+    is_candidate, is_right = (find(candidates, chosen, gallery) for find in (candidates_among, positives_among))
     n_rows = submission.embedding.shape[0]
     means = []
     for rows in (0, 1, -1):
@@ -96,9 +103,7 @@ def _sampled_precision(
         if submission.distance == "euclidean":
             table = 2.0 * table - (other * other).sum(axis=1)[None, :]
         place = np.arange(gallery.size)
-        values = precisions(
-            table.astype(np.float32), is_candidate, candidates, chosen, np.arange(chosen.size), place, gallery
-        )
+        values = precisions(table.astype(np.float32), is_candidate, is_right, np.arange(chosen.size), place)
         means.append(float(values.mean()) if values.size else 0.0)
     return means
 

@@ -162,6 +162,10 @@ def test_the_page_of_an_entry_is_its_score_page_with_neighbours_and_history(plac
     for number, name in enumerate(ids):
         for text in ("Where PIQ loses points", "Confusion matrices") if name != "half" else ("Scores", "Entry"):
             assert text in pages[name]
+        assert "Worst queries" in pages[name] and "CMC curve" in pages[name]
+        for text in ("PIQ if one part were perfect", "Wrong answers"):
+            assert (text in pages[name]) == (name != "half"), text
+        assert "<img" not in pages[name]  # test images are not the board's to publish
         above = f'Above: <a href="{ids[number - 1]}.html">' in pages[name]
         below = f'Below: <a href="{ids[(number + 1) % 4]}.html">' in pages[name]
         assert (above, below) == (number in (1, 2), number in (0, 1))  # an entry without PIQ has no neighbours
@@ -198,6 +202,8 @@ def test_pages_show_no_more_than_the_result_discloses(place: Path, tmp_path: Pat
     assert call("board", entries, "--dataset", place / "tiny").exit_code == 0
     page = (entries / "board" / "good.html").read_text(encoding="utf-8")
     assert "Neighbours on the leaderboard" in page
+    for hidden in ("Worst queries", "CMC curve", "Wrong answers", *read_benchmark(place / "tiny").images):
+        assert hidden not in page
     for hidden in ("p00", "female", "Confusion matrices", "Where PIQ loses points", "Average precision by person"):
         assert hidden in (place / "submissions" / "board" / "good.html").read_text(encoding="utf-8")
         assert hidden not in page

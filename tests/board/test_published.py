@@ -107,13 +107,24 @@ def test_a_benchmark_of_other_tasks_has_rows_of_its_own(tiny: Benchmark) -> None
     ("old", "new", "messages"),
     [
         ("gender = 0.8", "age = 0.8", ["rows.0.f1", "names the task 'age'", "a task of benchmark.toml: gender"]),
-        ("piq = 0.25", "piq = 25", ["rows.1.piq", "less than or equal to 1"]),
-        ("piq = 0.25", "pique = 0.25", ["rows.1.pique"]),
+        ("piq = 0.25", "piq = 25", ["rows.1.piq", "got '25'", "expected at most 1"]),
+        (
+            "piq = 0.25",
+            "pique = 0.25",
+            ["rows.1.pique", "is not a known key", "did you mean 'piq'? known keys are name, piq, macro_map"],
+        ),
         ("piq = 0.25", "piq = nan", ["published.toml"]),
-        ('source = "A paper"\n', "", ["source"]),
-        ("published/1", "published/2", ["schema"]),
+        ('source = "A paper"\n', "", ["source", "is missing", "add it"]),
+        ("published/1", "published/2", ["schema", "expected 'piq-bench/published/1'"]),
         ("[[rows]]", "[[rows", ["published.toml"]),
-        ('"A note."', f'"{"x" * 1001}"', ["note", "1000"]),
+        ('name = "one"', "name = 1", ["rows.0.name", "got '1'", "expected a text in quotes"]),
+        ("{ gender = 0.8 }", '"0.8"', ["rows.0.f1", "got '0.8'", "expected a table"]),
+        ("{ gender = 0.8 }", '{ gender = "x" }', ["rows.0.f1.gender", "got 'x'", "expected a number"]),
+        ("{ gender = 0.8 }", "{ gender = nan }", ["f1.gender is nan, which is not a finite number"]),
+        ('{ model = "big" }', '{ "" = "big" }', ["rows.0.design", "expected a text of at least 1 characters"]),
+        (EXAMPLE[EXAMPLE.index("[[rows]]") :], "rows = 3", ["rows", "got '3'", "expected a list"]),
+        (EXAMPLE[EXAMPLE.index("[[rows]]") :], "rows = []", ["rows", "expected at least 1 of them"]),
+        ('"A note."', f'"{"x" * 1001}"', ["note", "expected a text of at most 1000 characters"]),
     ],
 )
 def test_a_file_with_mistakes_is_refused_with_each_named(
@@ -124,6 +135,7 @@ def test_a_file_with_mistakes_is_refused_with_each_named(
         read_published(tiny)
     for message in messages:
         assert message in str(refused.value)
+    assert "nput should be" not in str(refused.value) and "another value" not in str(refused.value)
 
 
 def test_neither_a_link_nor_a_huge_file_is_read(tiny: Benchmark) -> None:

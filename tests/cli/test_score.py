@@ -113,7 +113,7 @@ def test_the_score_file_holds_the_contract(dataset: Path, submission: Path, tmp_
     assert {"version", "ap", "grouping", "unlabelled", "digest"} <= set(document["protocol"])
     assert {"sha256", "bytes"} == set(document["file"])
     further = document["further_metrics"]
-    assert set(further["reid"]) == {"macro_rank20", "rank20", "without_exclusion"}
+    assert set(further["reid"]) == {"macro_rank20", "rank20", "without_exclusion", "cmc"}
     assert {"accuracy", "balanced_accuracy", "left_out", "average_precision"} <= set(further["tasks"]["gender"])
     assert {"ma", "accuracy", "precision", "recall", "f1", "left_out"} <= set(further["tasks"]["mood"])
     low, high = document["intervals"]["piq"]

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piq_bench.metrics.multilabel import average_precision, balanced_accuracy, image_metrics, mean_accuracy
+from piq_bench.metrics.multilabel import (
+    average_precision,
+    balanced_accuracy,
+    image_metrics,
+    mean_accuracy,
+    precision_recall,
+)
 
 LABELS = ["a", "b", "c"]
 SETS = st.sets(st.sampled_from(LABELS))
@@ -131,6 +137,16 @@ def test_half_precision_scores_keep_their_ties() -> None:
     assert average_precision(scores, np.array([True, False, False])) == 1 / 3
 
 
+@given(SCORED.filter(lambda rows: any(has for _, has in rows)))
+def test_precision_and_recall_of_every_threshold_agree_with_counting(rows: Scored) -> None:
+    scores, truth = (np.array(column) for column in zip(*rows, strict=True))
+    for precision, recall, threshold in zip(*precision_recall(scores, truth), strict=True):
+        predicted = [has for score, has in rows if score >= threshold]
+        assert precision == sum(predicted) / len(predicted)
+        assert recall == sum(predicted) / sum(has for _, has in rows)
+    assert sorted({score for score, _ in rows}) == precision_recall(scores, truth)[2].tolist()
+
+
 @pytest.fixture(scope="module")
 def sklearn() -> Any:  # noqa: ANN401
     return pytest.importorskip("sklearn.metrics")
@@ -164,3 +180,13 @@ def test_scikit_learn_agrees_where_it_defines_the_same(sklearn: Any, rows: Rows)
             n_hits, n_predicted, n_true = (np.array([has.sum()]) for has in (one & other, other, one))
             expected = sklearn.balanced_accuracy_score(one, other)
             assert mean_accuracy(n_hits, n_predicted, n_true, one.size)[0] == pytest.approx(expected)
+
+
+@given(rows=SCORED.filter(lambda rows: len({has for _, has in rows}) == 2))
+def test_scikit_learn_gives_the_same_bits_of_average_precision_and_of_the_curve(sklearn: Any, rows: Scored) -> None:  # noqa: ANN401
+    scores, truth = (np.array(column) for column in zip(*rows, strict=True))
+    precision, recall, thresholds = sklearn.precision_recall_curve(truth, scores)
+    found = precision_recall(scores, truth)
+    for one, other in zip(found, (precision[:-1], recall[:-1], thresholds), strict=True):
+        assert one.tolist() == other.tolist()
+    assert average_precision(scores, truth) == sklearn.average_precision_score(truth, scores)

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 
 from piq_bench.records import Benchmark
+from piq_bench.report.compare_html import compare_html
+from piq_bench.report.compare_latex import compare_latex
+from piq_bench.report.compare_markdown import compare_markdown
+from piq_bench.report.compare_table import compare_table
 from piq_bench.report.latex import score_latex
 from piq_bench.report.markdown import score_markdown
 from piq_bench.report.rows import main_rows, percent
 from piq_bench.report.score_html import score_html
 from piq_bench.report.table import score_table
+from piq_bench.scoring.compare import compare, tallied
+from piq_bench.scoring.drilldown import drill_down
 from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 
@@ -71,3 +77,28 @@ def test_latex_and_markdown_show_the_chosen_means_under_their_own_names(columns:
     markdown = score_markdown(result, benchmark, columns)
     assert ("macro" in markdown) == (columns != "plain")
     assert ("plain, %" in markdown) == (columns != "macro")
+
+
+def test_outside_tables_of_both_means_every_macro_number_is_called_macro() -> None:
+    result, benchmark = scored(alone=False)
+    rng = np.random.default_rng(2)
+    submission, other = (builders.submission(rng, benchmark) for _ in range(2))
+    closer = drill_down(benchmark, submission, result)
+    page = score_html(result, benchmark, drilldown=closer)
+    head, _, rest = page.partition('<section id="metrics">')
+    table, _, rest = rest.partition("</table>")  # rows are metrics, columns say macro or plain
+    assert "<th>macro</th><th>plain</th>" in table
+    comparison = compare(benchmark, [tallied(benchmark, one) for one in (submission, other)], n_resamples=5, n_swaps=9)
+    texts = {
+        "page": head + rest,
+        "latex": score_latex(result, benchmark),
+        "comparison": compare_html(comparison, benchmark),
+        "comparison as table": compare_table(comparison),
+        "comparison as markdown": compare_markdown(comparison),
+        "comparison as latex": compare_latex(comparison),
+    }
+    plain = ("mAP by pair of cameras", "mAP: on a sample", "Rank-1 and AP are 1 for")  # of queries, and said so
+    for name, text in texts.items():
+        assert re.search(r"macro mAP|macro Rank-1", text), name
+        others = re.sub("|".join(plain), "", text)
+        assert not re.findall(r"(?<!macro )(?:mAP\b|Rank-1\b|R1\b)|mean average precision", others), name

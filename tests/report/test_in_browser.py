@@ -1,5 +1,6 @@
 """Pages in a real browser: they request nothing, untrusted text stays inert, and they fit screens and paper."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,3 +79,32 @@ def test_every_plot_has_a_text_and_labels_that_can_be_read(pages: dict[str, Path
                     "Math.hypot(one.getScreenCTM().a, one.getScreenCTM().b))",
                 )
                 assert all(size >= 9 for size in sizes), (kind, screen, sizes)
+
+
+def test_the_values_of_charts_are_shown_where_the_mouse_is(pages: dict[str, Path], browser: "Browser") -> None:
+    with screens.visit(browser, pages["score"]) as seen:
+        charts = {
+            (chart.get_attribute("aria-label") or "").split()[0]: chart
+            for chart in seen.page.locator("svg.chart").all()
+        }
+        for first_word, place, shown in (
+            ("CMC", 0.5, r"rank \d+: macro: mean over people [\d.]+%, plain: mean over queries [\d.]+%.*"),
+            ("Histogram", 0.3, r"similarity \S+ to \S+: [\d.]+% of right pairs, [\d.]+% of wrong pairs"),
+            ("Precision", 0.4, r"recall [\d.]+: precision [\d.]+"),
+        ):
+            frame = charts[first_word].locator("rect.frame")
+            frame.scroll_into_view_if_needed()
+            box = frame.bounding_box()
+            assert box is not None
+            x, y = box["x"] + place * box["width"], box["y"] + 0.25 * box["height"]
+            seen.page.mouse.move(x, y)
+            found = seen.page.evaluate(
+                "([x, y]) => { const part = document.elementFromPoint(x, y);"
+                "return [part.textContent, getComputedStyle(part).opacity, part.matches('.hover:hover')] }",
+                [x, y],
+            )
+            assert re.fullmatch(shown, found[0] or ""), (first_word, found)
+            assert found[1:] == ["0.18", True]  # the column is marked
+        dot = seen.page.locator("circle.dot").first
+        dot.hover(force=True)
+        assert re.search(r"\d", dot.locator("title").text_content() or "")

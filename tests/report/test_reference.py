@@ -16,6 +16,7 @@ from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.report.json import score_document, score_json
 from piq_bench.report.reference import BUNDLED, reference_of
+from piq_bench.scoring.people import RANKS, cmc_of
 from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 
@@ -40,7 +41,7 @@ def test_the_bundled_reference_is_what_its_entry_scores() -> None:
     benchmark = read_benchmark(None)
     again = score(benchmark, read_submission(ENTRY, benchmark), n_resamples=0)
     document = json.loads(score_json(again))
-    for part in ("piq", "aspects", "f1", "submission", "benchmark", "protocol"):
+    for part in ("piq", "aspects", "f1", "submission", "benchmark", "protocol", "further_metrics"):
         assert stored[part] == document[part]
     assert reference_of(again, None) is None  # nothing is shown beside itself
     other = reference_of(replace(again, submission={**again.submission, "content": "another"}), None)
@@ -58,6 +59,28 @@ def test_a_score_file_gives_its_numbers(tmp_path: Path, result: Score) -> None:
     assert result.reid is not None
     assert (found.name, found.piq, found.aspects, found.f1) == ("random", result.piq, result.aspects, result.f1)
     assert found.reid["macro_map"] == result.reid.values["macro_map"]
+
+
+def test_the_cmc_of_a_score_file_has_every_rank_and_that_of_an_earlier_one_those_among_its_scores(
+    tmp_path: Path, result: Score
+) -> None:
+    reid = result.reid
+    assert reid is not None and reid.by_query is not None
+    curve = cmc_of(reid.by_query.identity, reid.by_query.first_run)
+    found = reference_of(result, written(tmp_path / "other.json", result))
+    assert found is not None
+    assert found.cmc == {kind: dict(zip(RANKS, getattr(curve, kind), strict=True)) for kind in ("macro", "plain")}
+    further: Any = score_document(result)["further_metrics"]
+    few = {
+        "macro": {rank: reid.values[f"macro_rank{rank}"] for rank in (1, 5, 10)},
+        "plain": {rank: reid.values[f"rank{rank}"] for rank in (1, 5, 10)},
+    }
+    for strange in (None, 7, [1], {"macro": 3, "plain": [0.5]}, {"macro": ["x"] * len(RANKS)}):
+        changed = {**further, "reid": {**further["reid"], "cmc": strange}}
+        found = reference_of(result, written(tmp_path / "other.json", result, further_metrics=changed))
+        assert found is not None and found.cmc == few
+    found = reference_of(result, written(tmp_path / "other.json", result, further_metrics=None))
+    assert found is not None and found.cmc == few
 
 
 def test_values_that_are_not_fractions_are_not_shown(tmp_path: Path, result: Score) -> None:

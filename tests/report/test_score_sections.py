@@ -11,7 +11,8 @@ from hostile_builders import LARGER, page_of
 from piq_bench.report.reference import Reference
 from piq_bench.report.score_charts import cmc_chart
 from piq_bench.report.score_html import score_html
-from piq_bench.scoring.drilldown import RANKS, Cmc, drill_down
+from piq_bench.scoring.drilldown import drill_down
+from piq_bench.scoring.people import RANKS, Cmc
 from piq_bench.scoring.score import score
 
 pytest.importorskip("jinja2")
@@ -56,7 +57,7 @@ def test_a_cmc_chart_starts_below_its_lowest_value_and_shows_the_reference() -> 
     assert chart.y_ticks[0].text == "80"
     assert len(chart.hovers) == len(RANKS)
     assert chart.hovers[4].title.startswith("rank 5: macro: mean over people 83.50%, plain: mean over queries 90.00%")
-    other = Reference("theirs", None, {}, {"macro_rank1": 0.42, "macro_rank5": 0.5, "rank1": 0.6}, {})
+    other = Reference("theirs", None, {}, {}, {}, {"macro": {1: 0.42, 5: 0.5}, "plain": {1: 0.6}})
     beside = cmc_chart(cmc, None, other)
     assert [curve.name for curve in beside.curves][2:] == ["theirs, macro"]
     assert beside.y_ticks[0].text == "40"
