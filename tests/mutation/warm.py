@@ -36,7 +36,7 @@ LIBRARIES = (
     "sklearn.metrics", "threadpoolctl",
 )  # fmt: skip
 MEMORY = 8 << 30  # bytes of a child: a mutant may ask for anything
-SAME, DIFFERS, DOES_NOT_FIT = 0, 1, 3  # exit status of a child
+SAME, DIFFERS, DOES_NOT_FIT, BROKEN = 0, 1, 3, 70  # exit status of a child; the last is a mistake of this module
 SECONDS, TIMES = 15, 10  # a test may take some seconds and a multiple of its usual time
 STARTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn")  # events of Python
 FIRST_MOMENT = 1_000_000_000  # seconds; each text of a file gets a time of its own, by which Python knows old bytecode
@@ -81,7 +81,8 @@ def outcomes(
     ended = False
     try:
         while not ended:
-            ended = _wait(server, 0.5) is not None
+            code_of_server = _wait(server, 0.5)
+            ended = code_of_server is not None
             lines = told.read_text(encoding="ascii").splitlines() if told.exists() else []
             for line in lines[n_read:]:
                 if line.startswith("#"):
@@ -95,7 +96,7 @@ def outcomes(
             os.kill(server, signal.SIGTERM)
             _wait(server, 5)
         _end(server)
-    if not record_path.exists():
+    if code_of_server != SAME or not record_path.exists():
         raise RuntimeError((scratch / "server.log").read_text(encoding="utf-8", errors="replace")[-3000:])
     record = Record(**json.loads(record_path.read_text(encoding="utf-8")))
     for mutant in by_id.values():
@@ -104,6 +105,8 @@ def outcomes(
             fresh = _forked(lambda order=order: _run_fresh(arguments, record, order), scratch / "fresh.log")  # type: ignore[misc]
             try:
                 code = _wait(fresh)
+                if code == BROKEN:
+                    raise RuntimeError((scratch / "fresh.log").read_text(encoding="utf-8", errors="replace")[-3000:])
             finally:
                 _end(fresh)
         yield mutant, code == SAME
@@ -209,6 +212,8 @@ def _serve(
                     code = _wait(child)
                 finally:
                     _end(child)
+            if code == BROKEN:
+                raise RuntimeError(f"mutant {mutant.id} could not be tested")
             if code != DOES_NOT_FIT:
                 with told.open("a", encoding="ascii") as lines:
                     lines.write(f"{mutant.id} {int(code == SAME)}\n")
@@ -305,7 +310,7 @@ def _change_in_memory(copy: Path, mutant: Mutant) -> Callable[[], bool] | None:
     def change() -> bool:
         n_changed = 0
         for found in gc.get_objects():
-            if isinstance(found, types.FunctionType) and _place(found.__code__) == _place(old):
+            if type(found) is types.FunctionType and _place(found.__code__) == _place(old):
                 try:
                     found.__code__ = new
                 except ValueError:  # it needs other variables of the functions around it
@@ -363,7 +368,7 @@ def _forked(work: Callable[[], int], log: Path | None = None) -> int:
     child = os.fork()
     if child:
         return child
-    code = DIFFERS
+    code = BROKEN
     try:
         os.setpgid(0, 0)
         if log is not None:
