@@ -35,6 +35,7 @@ LIBRARIES = (
     "pyarrow.csv", "pyarrow.parquet", "pydantic", "rich.console", "rich.progress", "scipy.io", "scipy.sparse.csgraph",
     "sklearn.metrics", "threadpoolctl",
 )  # fmt: skip
+EXAMPLES = 25  # of a property, where its test does not ask for another number
 MEMORY = 8 << 30  # bytes of a child: a mutant may ask for anything
 SAME, DIFFERS, DOES_NOT_FIT, BROKEN = 0, 1, 3, 70  # exit status of a child; the last is a mistake of this module
 SECONDS, TIMES = 15, 10  # a test may take some seconds and a multiple of its usual time
@@ -127,7 +128,7 @@ def _arguments(scratch: Path, settings: Mapping[str, Any]) -> list[str]:
 
 
 class _Plugin:
-    """Examples of Hypothesis are the same in each run, failing ones are not made smaller; no test takes for ever."""
+    """Examples of Hypothesis are few and the same in each run, failing ones are not made smaller; no test takes for ever."""
 
     def __init__(self) -> None:
         self.usual: Mapping[str, float] = {}
@@ -286,7 +287,11 @@ def _try(session: pytest.Session, change: Callable[[], bool], items: Sequence[py
     if not change():
         return DOES_NOT_FIT
     for item, following in zip_longest(items, items[1:]):
-        if _ran(session, item, following).failed:
+        try:
+            failed = _ran(session, item, following).failed
+        except BaseException:  # Ctrl-C in a test of it
+            return DIFFERS
+        if failed:
             return DIFFERS
     return SAME
 
