@@ -128,7 +128,7 @@ def _arguments(scratch: Path, settings: Mapping[str, Any]) -> list[str]:
 
 
 class _Plugin:
-    """Examples of Hypothesis are few and the same in each run, failing ones are not made smaller; no test takes for ever."""
+    """Examples of Hypothesis are few, the same in each run and not made smaller; no test takes for ever."""
 
     def __init__(self) -> None:
         self.usual: Mapping[str, float] = {}
