@@ -8,19 +8,15 @@ outside functions takes effect only when its module is imported: a fresh fork co
 The file itself is changed too, for the processes that tests start.
 """
 
-import gc
 import importlib
 import json
 import multiprocessing.process
 import os
-import resource
-import shutil
 import signal
 import sys
 import time
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -28,6 +24,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+from mutation.change import change_in_memory, changed_file
+from mutation.forks import BROKEN, end, forked, wait
 from mutation.mutants import Mutant
 
 LIBRARIES = (
@@ -36,11 +34,9 @@ LIBRARIES = (
     "sklearn.metrics", "threadpoolctl",
 )  # fmt: skip
 EXAMPLES = 25  # of a property, where its test does not ask for another number
-MEMORY = 8 << 30  # bytes of a child: a mutant may ask for anything
-SAME, DIFFERS, DOES_NOT_FIT, BROKEN = 0, 1, 3, 70  # exit status of a child; the last is a mistake of this module
+SAME, DIFFERS, DOES_NOT_FIT = 0, 1, 3  # exit status of a child
 SECONDS, TIMES = 15, 10  # a test may take some seconds and a multiple of its usual time
 STARTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn")  # events of Python
-FIRST_MOMENT = 1_000_000_000  # seconds; each text of a file gets a time of its own, by which Python knows old bytecode
 
 
 @dataclass
@@ -76,13 +72,13 @@ def outcomes(
     for place in (record_path, told):
         place.unlink(missing_ok=True)
     arguments = _arguments(scratch, settings)
-    server = _forked(lambda: _serve(copy, mutants, arguments, record_path, told, all_tests), scratch / "server.log")
+    server = forked(lambda: _serve(copy, mutants, arguments, record_path, told, all_tests), scratch / "server.log")
     by_id = {mutant.id: mutant for mutant in mutants}
     n_read = 0
     ended = False
     try:
         while not ended:
-            code_of_server = _wait(server, 0.5)
+            code_of_server = wait(server, 0.5)
             ended = code_of_server is not None
             lines = told.read_text(encoding="ascii").splitlines() if told.exists() else []
             for line in lines[n_read:]:
@@ -95,22 +91,52 @@ def outcomes(
     finally:
         if not ended:
             os.kill(server, signal.SIGTERM)
-            _wait(server, 5)
-        _end(server)
+            wait(server, 5)
+        end(server)
     if code_of_server != SAME or not record_path.exists():
         raise RuntimeError((scratch / "server.log").read_text(encoding="utf-8", errors="replace")[-3000:])
     record = Record(**json.loads(record_path.read_text(encoding="utf-8")))
+    trusted: set[str] = set()
+    failed = scratch / "failed.txt"
     for mutant in by_id.values():
-        with _changed_file(copy, mutant):
-            order = _by_cost(mutant, record, record.seconds)
-            fresh = _forked(lambda order=order: _run_fresh(arguments, record, order), scratch / "fresh.log")  # type: ignore[misc]
-            try:
-                code = _wait(fresh)
-                if code == BROKEN:
-                    raise RuntimeError((scratch / "fresh.log").read_text(encoding="utf-8", errors="replace")[-3000:])
-            finally:
-                _end(fresh)
-        yield mutant, code == SAME
+
+        def attempt(is_changed: bool, order: Sequence[str], mutant: Mutant = mutant) -> int:
+            with changed_file(copy, mutant) if is_changed else nullcontext():
+                child = forked(lambda: _run_fresh(arguments, record, order, failed), scratch / "fresh.log")
+                try:
+                    code = wait(child)
+                finally:
+                    end(child)
+            if code == BROKEN:
+                raise RuntimeError((scratch / "fresh.log").read_text(encoding="utf-8", errors="replace")[-3000:])
+            return int(code or 0)
+
+        yield mutant, _outcome(attempt, _by_cost(mutant, record, record.seconds), failed, trusted) == SAME
+
+
+def _outcome(
+    attempt: Callable[[bool, Sequence[str]], int], order: Sequence[str], failed: Path, trusted: set[str]
+) -> int:
+    """The exit status of tests with a change; a test that fails counts only if it passes without the change.
+
+    Args:
+        attempt: runs tests in an order, with the change or without it.
+        order: names of tests.
+        failed: the file to which an attempt writes the name of the test that failed.
+        trusted: tests that were seen to pass without a change; more are added.
+    """
+    while True:
+        failed.unlink(missing_ok=True)
+        code = attempt(True, order)
+        if code != DIFFERS or not failed.exists():
+            return code
+        name = failed.read_text(encoding="utf-8")
+        if name in trusted:
+            return code
+        if attempt(False, order[: order.index(name) + 1]) == SAME:
+            trusted.add(name)
+            return code
+        order = [other for other in order if other != name]
 
 
 def _arguments(scratch: Path, settings: Mapping[str, Any]) -> list[str]:
@@ -164,15 +190,19 @@ class _Server(_Plugin):
 class _Fresh(_Plugin):
     """Runs tests in the given order, and no others; any mistake while they are collected is a difference."""
 
-    def __init__(self, usual: Mapping[str, float], order: Sequence[str]) -> None:
+    def __init__(self, usual: Mapping[str, float], order: Sequence[str], failed: Path) -> None:
         super().__init__()
-        self.usual = usual
+        self.usual, self.failed = usual, failed
         self.order = {name: number for number, name in enumerate(order)}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items[:] = sorted(
             (item for item in items if item.nodeid in self.order), key=lambda item: self.order[item.nodeid]
         )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.write_text(report.nodeid, encoding="utf-8")
 
 
 class _Reports:
@@ -191,8 +221,8 @@ def _serve(
 ) -> int:
     def work(plugin: _Server, session: pytest.Session) -> None:
         begin = time.monotonic()
-        child = _forked(lambda: _record(copy, session, mutants, record_path))
-        if _wait(child) != SAME:
+        child = forked(lambda: _record(copy, session, mutants, record_path))
+        if wait(child) != SAME:
             raise RuntimeError("the tests could not be recorded")
         record = Record(**json.loads(record_path.read_text(encoding="utf-8")))
         with told.open("a", encoding="ascii") as lines:
@@ -200,21 +230,34 @@ def _serve(
                         f"recorded in {time.monotonic() - begin:.0f} s\n")  # fmt: skip
         plugin.usual = record.seconds
         items = {item.nodeid: item for item in session.items}
+        trusted: set[str] = set()
+        failed = told.with_name("failed.txt")
         for mutant in mutants:
-            change = _change_in_memory(copy, mutant)
+            change = change_in_memory(copy, mutant)
             if change is None:
                 continue
+
+            def attempt(
+                is_changed: bool,
+                order: Sequence[str],
+                mutant: Mutant = mutant,
+                change: Callable[[], bool] = change,
+            ) -> int:
+                with changed_file(copy, mutant) if is_changed else nullcontext():
+                    own = [items[name] for name in order]
+                    child = forked(lambda: _try(session, change if is_changed else lambda: True, own, failed))
+                    try:
+                        code = wait(child)
+                    finally:
+                        end(child)
+                if code == BROKEN:
+                    raise RuntimeError(f"mutant {mutant.id} could not be tested")
+                return int(code or 0)
+
             order = _by_cost(mutant, record, _reaching(mutant, record))
             if all_tests:
                 order += _by_cost(mutant, record, {*record.seconds} - {*order})
-            with _changed_file(copy, mutant):
-                child = _forked(lambda change=change, order=order: _try(session, change, [items[n] for n in order]))  # type: ignore[misc]
-                try:
-                    code = _wait(child)
-                finally:
-                    _end(child)
-            if code == BROKEN:
-                raise RuntimeError(f"mutant {mutant.id} could not be tested")
+            code = _outcome(attempt, order, failed, trusted)
             if code != DOES_NOT_FIT:
                 with told.open("a", encoding="ascii") as lines:
                     lines.write(f"{mutant.id} {int(code == SAME)}\n")
@@ -283,129 +326,21 @@ def _ran(session: pytest.Session, item: pytest.Item, following: pytest.Item | No
     return reports
 
 
-def _try(session: pytest.Session, change: Callable[[], bool], items: Sequence[pytest.Item]) -> int:
+def _try(session: pytest.Session, change: Callable[[], bool], items: Sequence[pytest.Item], failed: Path) -> int:
     if not change():
         return DOES_NOT_FIT
     for item, following in zip_longest(items, items[1:]):
         try:
-            failed = _ran(session, item, following).failed
+            differs = _ran(session, item, following).failed
         except BaseException:  # Ctrl-C in a test of it
-            return DIFFERS
-        if failed:
+            differs = True
+        if differs:
+            failed.write_text(item.nodeid, encoding="utf-8")
             return DIFFERS
     return SAME
 
 
-def _run_fresh(arguments: list[str], record: Record, order: Sequence[str]) -> int:
+def _run_fresh(arguments: list[str], record: Record, order: Sequence[str], failed: Path) -> int:
     signal.setitimer(signal.ITIMER_REAL, 120)  # a module may take for ever, too
-    return SAME if pytest.main(["-x", *arguments], plugins=[_Fresh(record.seconds, order)]) == SAME else DIFFERS
-
-
-def _change_in_memory(copy: Path, mutant: Mutant) -> Callable[[], bool] | None:
-    """What puts the changed code into living functions, and says whether it fitted; None outside functions."""
-    path = str(copy / mutant.path)
-    try:
-        pair = _changed_function(compile(mutant.source, path, "exec"), compile(mutant.text(), path, "exec"))
-    except SyntaxError:
-        return None
-    if pair is None:
-        return None
-    old, new = pair
-
-    def change() -> bool:
-        n_changed = 0
-        for found in gc.get_objects():
-            if type(found) is types.FunctionType and _place(found.__code__) == _place(old):
-                try:
-                    found.__code__ = new
-                except ValueError:  # it needs other variables of the functions around it
-                    return False
-                n_changed += 1
-        return n_changed > 0
-
-    return change
-
-
-def _changed_function(old: types.CodeType, new: types.CodeType) -> tuple[types.CodeType, types.CodeType] | None:
-    """The outermost function in which two modules differ; None if they differ outside functions."""
-    parts = [[part for part in code.co_consts if isinstance(part, types.CodeType)] for code in (old, new)]
-    if len(parts[0]) != len(parts[1]) or _shell(old) != _shell(new):
-        return None
-    for before, after in zip(*parts, strict=True):
-        if before != after:
-            is_function = bool(before.co_flags & 1)  # CO_OPTIMIZED: not a class
-            return (before, after) if is_function else _changed_function(before, after)
-    return None
-
-
-def _shell(code: types.CodeType) -> object:
-    constants = [None if isinstance(part, types.CodeType) else (type(part), part) for part in code.co_consts]
-    return code.co_code, repr(constants), code.co_names
-
-
-def _place(code: types.CodeType) -> tuple[str, str, int]:
-    return code.co_filename, code.co_qualname, code.co_firstlineno
-
-
-_texts = iter(range(FIRST_MOMENT, 2 * FIRST_MOMENT))
-
-
-@contextmanager
-def _changed_file(copy: Path, mutant: Mutant) -> Iterator[None]:
-    target = copy / mutant.path
-
-    def write(text: str) -> None:
-        target.write_text(text, encoding="utf-8")
-        moment = next(_texts)
-        os.utime(target, (moment, moment))
-
-    write(mutant.text())
-    try:
-        yield
-    finally:
-        write(mutant.source)
-        shutil.rmtree(copy.parent / "tmp", ignore_errors=True)
-
-
-def _forked(work: Callable[[], int], log: Path | None = None) -> int:
-    """A child that does the work and exits with what it returns, in a process group of its own."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
-    code = BROKEN
-    try:
-        os.setpgid(0, 0)
-        if log is not None:
-            with log.open("wb") as output:
-                os.dup2(output.fileno(), 1)
-                os.dup2(output.fileno(), 2)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-        code = work()
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def _wait(child: int, seconds: float = float("inf")) -> int | None:
-    """The exit status of a child, or None if it has not ended; a signal that ends it is a difference."""
-    limit = time.monotonic() + seconds
-    while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > limit:
-            return None
-        time.sleep(0.02)
-
-
-def _end(child: int) -> None:
-    """End what is left of a child and of the processes that it started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(child, 0)
+    plugin = _Fresh(record.seconds, order, failed)
+    return SAME if pytest.main(["-x", *arguments], plugins=[plugin]) == SAME else DIFFERS
