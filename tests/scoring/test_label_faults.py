@@ -49,6 +49,7 @@ def test_the_best_threshold_is_the_best_of_all(seed: int) -> None:
         assert reached[curve.best_threshold][0] == pytest.approx(curve.best_f1, abs=1e-12)
         points = {(round(recall, 9), round(precision, 9)) for _, recall, precision in reached.values()} | {(0.0, 1.0)}
         drawn = list(zip(curve.recall, curve.precision, strict=True))
+        assert len(drawn) > 2 and drawn[-1][0] == 1.0
         assert all(point != before for before, point in pairwise(drawn))
         assert {(round(recall, 9), round(precision, 9)) for recall, precision in drawn} <= points
         assert list(curve.recall) == sorted(curve.recall)
