@@ -297,7 +297,7 @@ def _record(copy: Path, session: pytest.Session, mutants: Sequence[Mutant], reco
         started.append("multiprocessing")
         start(process)
 
-    multiprocessing.process.BaseProcess.start = counted_start  # type: ignore[method-assign]
+    multiprocessing.process.BaseProcess.start = counted_start  # type: ignore[assignment, method-assign]
     watch.start()
     for item in session.items:
         watch.switch_context(item.nodeid)
