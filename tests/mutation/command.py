@@ -11,6 +11,7 @@ changed. README.md lists the survivors.
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import tomllib
@@ -25,13 +26,14 @@ NOT_COPIED = (".git", ".mypy_cache", ".ruff_cache", ".hypothesis", ".pytest_cach
 
 
 def main() -> None:
-    """Sample mutants, test each of them, and print the survivors and a score by room; Ctrl-C ends it with the score."""
+    """Sample mutants, test each of them, and print the survivors and a score by room; Ctrl-C and SIGTERM end it with the score."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--room", action="append", help="a room of mutation.toml; all if not given")
     parser.add_argument("--n", type=int, default=60, help="number of mutants, shared among the rooms by their tokens")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", help="id of a mutant")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = tomllib.loads(Path(__file__).with_name("mutation.toml").read_text(encoding="utf-8"))
     rooms = settings["rooms"]
     drawn = sample({room: rooms[room] for room in asked.room or rooms}, asked.n, asked.seed, asked.only)
