@@ -26,7 +26,7 @@ NOT_COPIED = (".git", ".mypy_cache", ".ruff_cache", ".hypothesis", ".pytest_cach
 
 
 def main() -> None:
-    """Sample mutants, test each of them, and print the survivors and a score by room; Ctrl-C and SIGTERM end it with the score."""
+    """Sample mutants, test each of them, and print the survivors and a score by room, also after Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--room", action="append", help="a room of mutation.toml; all if not given")
     parser.add_argument("--n", type=int, default=60, help="number of mutants, shared among the rooms by their tokens")
