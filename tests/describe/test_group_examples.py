@@ -40,5 +40,23 @@ def test_examples_are_described_by_all_their_images() -> None:
     assert [one.people > 1 for one in doubtful] == sorted((one.people > 1 for one in doubtful), reverse=True)
 
 
+def test_several_people_come_first_then_several_sources_then_wide_hashes() -> None:
+    rows = [  # group, person, source, bits of the hash
+        *((0, 1, "a", 0), (0, 1, "b", 0)),
+        *((1, 2, "a", 0), (1, 2, "a", 0), (1, 2, "a", 3), (1, 2, "a", 9)),
+        *((2, 3, "a", 0), (2, 4, "a", 0)),
+        *((3, 5, "a", 0), (3, 5, "a", 6)),
+    ]
+    whole = made()
+    assert whole.groups is not None
+    group, identity = np.full(whole.images.size, NO_GROUP), whole.identity.copy()
+    source, phash = whole.source.copy() if whole.source is not None else whole.images, whole.groups.phash.copy()
+    for row, (number, person, place, bits) in enumerate(rows):
+        group[row], identity[row], source[row], phash[row] = number, person, place, (1 << bits) - 1
+    groups = replace(whole.groups, group=group, phash=phash)
+    _, doubtful = group_examples(replace(whole, groups=groups, identity=identity, source=source))
+    assert [one.rows for one in doubtful] == [(6, 7), (0, 1), (2, 5, 4, 3)]
+
+
 def test_without_groups_there_are_no_examples() -> None:
     assert group_examples(replace(made(), groups=None)) == ((), ())

@@ -100,6 +100,11 @@ def test_freedom_is_that_of_the_people_or_of_the_groups_or_between() -> None:
     assert lone.freedom == pytest.approx(2)
 
 
+def test_two_people_have_one_degree_of_freedom() -> None:
+    assert Clusters(of_row=np.array([0, 0, 1]), identity=np.arange(2), n_groups=0).freedom == 1.0  # 5^2 / (5^2 / 1)
+    assert Clusters(of_row=np.array([0, 0]), identity=np.arange(1), n_groups=0).freedom == 0.0
+
+
 def test_coverage_is_near_the_level_for_a_mean_over_identities() -> None:
     """300 data sets of 60 identities whose true mean is 0.5: the 95% interval holds it in 90 to 99% of them."""
     rng = np.random.default_rng(0)

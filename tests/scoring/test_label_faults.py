@@ -1,6 +1,7 @@
 """Thresholds, pairs of labels and wrong answers, checked against plain loops."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import builders
 import numpy as np
@@ -47,7 +48,9 @@ def test_the_best_threshold_is_the_best_of_all(seed: int) -> None:
         assert curve.best_f1 == pytest.approx(max(f1 for f1, _, _ in reached.values()), abs=1e-12)
         assert reached[curve.best_threshold][0] == pytest.approx(curve.best_f1, abs=1e-12)
         points = {(round(recall, 9), round(precision, 9)) for _, recall, precision in reached.values()} | {(0.0, 1.0)}
-        drawn = zip(curve.recall, curve.precision, strict=True)
+        drawn = list(zip(curve.recall, curve.precision, strict=True))
+        assert len(drawn) > 2 and drawn[-1][0] == 1.0
+        assert all(point != before for before, point in pairwise(drawn))
         assert {(round(recall, 9), round(precision, 9)) for recall, precision in drawn} <= points
         assert list(curve.recall) == sorted(curve.recall)
 

@@ -85,12 +85,14 @@ def test_a_histogram_counts_every_pair_of_a_small_benchmark(seed: int, distance:
     assert share[0] <= found.above_median <= share[1]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3])
-def test_each_pair_of_cameras_searches_one_camera_alone(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "n_cameras"), [(0, 2), (1, 2), (2, 3), (3, 2)])
+def test_each_pair_of_cameras_searches_one_camera_alone(seed: int, n_cameras: int) -> None:
     benchmark, submission = made(seed)
+    names = np.array([f"c{camera}" for camera in range(n_cameras)], dtype=object)
+    benchmark = replace(benchmark, camera=np.resize(names, benchmark.images.size))
     assert benchmark.camera is not None
     _, found = sampled(benchmark, submission)
-    assert found is not None
+    assert found is not None and found.cameras == tuple(names)
     pairs = pairs_of(benchmark, submission)
     for one, values, counts in zip(found.cameras, found.values, found.counts, strict=True):
         for other, value, count in zip(found.cameras, values, counts, strict=True):
@@ -108,6 +110,13 @@ def test_one_camera_or_none_has_no_table() -> None:
     assert sampled(replace(benchmark, camera=None), submission)[1] is None
     one = np.full(benchmark.images.size, "c1", dtype=object)
     assert sampled(replace(benchmark, camera=one), submission)[1] is None
+
+
+def test_without_a_gallery_there_is_nothing_to_sample() -> None:
+    benchmark, submission = made(1)
+    assert sampled(benchmark, submission)[1] is not None
+    empty = replace(benchmark, junk=benchmark.split == GALLERY)
+    assert sampled(empty, submission) == (None, None)
 
 
 def test_equal_similarities_have_no_histogram() -> None:

@@ -1,27 +1,13 @@
-"""Changes one token of the package at a time and reports which changes no test notices.
+"""Mutants: a sample of the tokens of the package, each with one change that Cosmic Ray makes.
 
-    python tests/mutation/mutate.py --seed 0 --n 60            # a sample of all rooms in mutation.toml
-    python tests/mutation/mutate.py --room metrics --n 1000    # every token of a room, if it has no more
-    python tests/mutation/mutate.py --only 1f0c3a2b            # one mutant again, by its id
-
-Cosmic Ray makes the mutants (`pip install '.[test,mutation]'`), in a copy of the project: this one is never changed.
-Annotations, docstrings and imports are left alone, since no test could notice. README.md lists the survivors.
+Annotations, docstrings and imports are left alone, since no test could notice.
 """
 
-import argparse
 import ast
 import difflib
 import hashlib
-import os
 import random
-import shutil
-import subprocess
-import sys
-import tempfile
-import tomllib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +15,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SWAPS = {"all": "any", "any": "all", "min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum"}
-NOT_COPIED = (".git", ".mypy_cache", ".ruff_cache", ".hypothesis", ".pytest_cache")
 Place = tuple[int, int]
 """Line from 1, and column from 0."""
 
@@ -66,56 +51,51 @@ class Mutant:
 
         return str(mutate_code(self.source, self.operator, self.occurrence))
 
+    def lines(self) -> range:
+        """Lines of the statement to which the token belongs; of a block, its head alone."""
+        line = self.start[0]
+        found = range(line, line + 1)
+        smallest = line + 1
+        for node in ast.walk(ast.parse(self.source)):
+            if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+                own = _span(node)
+                if line in own and len(own) <= smallest:
+                    found, smallest = own, len(own)
+        return found
+
     def change(self) -> str:
         """The lines taken away and added."""
         lines = difflib.unified_diff(self.source.splitlines(), self.text().splitlines(), lineterm="", n=0)
         return "\n".join(f"    {line}" for line in lines if line[:3] not in ("---", "+++"))
 
 
-def main() -> None:
-    """Sample mutants, test each of them, and print the survivors and a score by room; Ctrl-C ends it with the score."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--room", action="append", help="a room of mutation.toml; all if not given")
-    parser.add_argument("--n", type=int, default=60, help="number of mutants, the same for each room")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", action="append", help="id of a mutant")
-    asked = parser.parse_args()
-    settings = tomllib.loads(Path(__file__).with_name("mutation.toml").read_text(encoding="utf-8"))
-    rooms = settings["rooms"]
-    chosen = {name: rooms[name] for name in asked.room or rooms}
-    outcomes: Counter[tuple[str, bool]] = Counter()
-    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="piq-mutation-") as scratch:
-        copy = Path(scratch) / "project"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED), symlinks=True)
-        for mutant in sample(chosen, asked.n, asked.seed, asked.only):
-            survived = not notices(copy, mutant, rooms[mutant.room]["tests"], settings["timeout"])
-            outcomes[mutant.room, survived] += 1
-            print(f"{mutant.id} {'SURVIVED' if survived else 'killed'} {mutant.path}", flush=True)
-            if survived:
-                print(mutant.change(), flush=True)
-    for room in chosen:
-        n_killed, n_survived = outcomes[room, False], outcomes[room, True]
-        if n_killed + n_survived:
-            print(f"{room:10} {n_killed} of {n_killed + n_survived} killed")
-
-
 def sample(
     rooms: Mapping[str, Mapping[str, Any]], n: int, seed: int, only: Sequence[str] | None = None
 ) -> list[Mutant]:
     """Tokens drawn evenly from the rooms with one mutant of each, or the mutants with the given ids."""
-    drawn: list[Mutant] = []
-    for number, (room, settings) in enumerate(rooms.items()):
-        mutants = list(mutants_of(room, settings))
-        if only:
-            drawn += [mutant for mutant in mutants if mutant.id in only]
-            continue
-        of_token: dict[tuple[str, Place], list[Mutant]] = {}
+    everything = {room: list(mutants_of(room, settings)) for room, settings in rooms.items()}
+    if only:
+        return [mutant for mutants in everything.values() for mutant in mutants if mutant.id in only]
+    tokens: dict[str, dict[tuple[str, Place], list[Mutant]]] = {}
+    for room, mutants in everything.items():
+        of_token = tokens.setdefault(room, {})
         for mutant in mutants:
             of_token.setdefault((mutant.path, mutant.start), []).append(mutant)
+    n_tokens = sum(map(len, tokens.values()))
+    drawn: list[Mutant] = []
+    for room, of_token in tokens.items():
         rng = random.Random(f"{seed} {room}")
-        share = n // len(rooms) + (number < n % len(rooms))
-        drawn += [rng.choice(own) for own in rng.sample(list(of_token.values()), min(share, len(of_token)))]
+        share = min(-(-n * len(of_token) // n_tokens), len(of_token))
+        drawn += [rng.choice(own) for own in rng.sample(list(of_token.values()), share)]
     return drawn
+
+
+def _span(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> range:
+    first = node.pattern.lineno if isinstance(node, ast.match_case) else node.lineno
+    body = getattr(node, "body", None)
+    if body:
+        return range(first, max(first, body[0].lineno - 1) + 1)
+    return range(first, (getattr(node, "end_lineno", None) or first) + 1)
 
 
 def mutants_of(room: str, settings: Mapping[str, Any]) -> Iterator[Mutant]:
@@ -124,28 +104,6 @@ def mutants_of(room: str, settings: Mapping[str, Any]) -> Iterator[Mutant]:
         for path in sorted((ROOT / folder).glob("*.py")):
             if path.name not in settings.get("without", ()):
                 yield from _mutants_of_file(room, path)
-
-
-def notices(copy: Path, mutant: Mutant, tests: Sequence[str], timeout: float) -> bool:
-    """Whether a test fails in a copy of the project with this mutant, or does not end."""
-    target = copy / mutant.path
-    original = target.read_text(encoding="utf-8")
-    stem = target.stem
-    own = sorted({place for test in tests for place in copy.glob(f"{test}/test_{stem}*.py")})
-    files = [*(str(place.relative_to(copy)) for place in own), *tests]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider"]
-    command += ["--hypothesis-seed=0", mutant.path, *files]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        target.write_text(mutant.text(), encoding="utf-8")
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        return True
-    finally:
-        target.write_text(original, encoding="utf-8")
-    if done.returncode not in (0, 1, 2, 3):
-        raise RuntimeError(done.stdout.decode() + done.stderr.decode())
-    return done.returncode != 0
 
 
 def _mutants_of_file(room: str, path: Path) -> Iterator[Mutant]:
@@ -217,7 +175,3 @@ def _silent_spans(source: str) -> Iterator[tuple[Place, Place]]:
 
 def _is_camel(name: str) -> bool:
     return name[:1].isupper() and not name.isupper()
-
-
-if __name__ == "__main__":
-    main()
