@@ -143,6 +143,7 @@ def test_a_damaged_column_that_nothing_else_reads_is_refused(dataset: Path, monk
     assert path.read_bytes() == content
 
 
+@pytest.mark.apart
 def test_a_table_that_ends_the_process_that_splits_it_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
