@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,20 +11,32 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LAUNCHER = """
 import json, os, sys, traceback
-program, path, arguments = json.loads(sys.argv[1])
+program, path, arguments, outputs = json.loads(sys.argv[1])
 sys.path[:0] = path
-sys.argv = ["-c", *arguments]
-status = 0
-try:
-    exec(program, {"__name__": "__main__"})
-except SystemExit as ended:
-    status = int(ended.code or 0)
-except BaseException:
-    traceback.print_exc()
-    status = 1
-sys.stdout.flush()
-sys.stderr.flush()
-os._exit(status)  # gloo's threads must not meet an interpreter that shuts down
+import torch, torch._dynamo, torch.distributed, torch.utils.data  # once for all processes
+threads = "/proc/self/task"
+assert not os.path.exists(threads) or len(os.listdir(threads)) == 1, "threads do not survive a fork"
+running = []
+for rank, (out, err) in enumerate(outputs):
+    child = os.fork()
+    if child:
+        running.append(child)
+        continue
+    for number, name in ((1, out), (2, err)):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.argv = ["-c", str(rank), *arguments]
+    status = 0
+    try:
+        exec(program, {"__name__": "__main__"})
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # gloo's threads must not meet an interpreter that shuts down
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in running]))
 """
 
 
@@ -39,7 +52,7 @@ class Ended:
 def run_ranks(folder: Path, n: int, program: str, *arguments: str) -> list[Ended]:
     """Run a program in n processes; `sys.argv` holds the number of the process and the arguments.
 
-    The processes are not forks of one that has imported torch: its threads do not survive a fork, and forks hang.
+    They are forks of a process that has only imported torch: this one may have threads, which no fork survives.
 
     Args:
         folder: an existing folder for what the processes print.
@@ -48,19 +61,20 @@ def run_ranks(folder: Path, n: int, program: str, *arguments: str) -> list[Ended
         arguments: the program's arguments.
     """
     path = [str(ROOT), *filter(None, sys.path)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # threads that wait for each other would share the cores
-    running = []
-    for rank in range(n):
-        task = json.dumps([program, path, [str(rank), *arguments]])
-        with (folder / f"{rank}-1").open("wb") as out, (folder / f"{rank}-2").open("wb") as err:
-            running.append(
-                subprocess.Popen([sys.executable, "-c", LAUNCHER, task], stdout=out, stderr=err, env=environment)
-            )
-    try:
-        codes = [process.wait(120) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-    texts = [[(folder / f"{rank}-{number}").read_text(encoding="utf-8") for number in (1, 2)] for rank in range(n)]
-    return [Ended(code, *text) for code, text in zip(codes, texts, strict=True)]
+    # A pool of threads would not survive the fork either, and several pools would share the cores.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    outputs = [[str(folder / f"{rank}-{number}") for number in (1, 2)] for rank in range(n)]
+    task = json.dumps([program, path, arguments, outputs])
+    command = [sys.executable, "-c", LAUNCHER, task]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as parent:
+        try:
+            codes = json.loads(parent.communicate(timeout=120)[0])
+        except subprocess.TimeoutExpired:
+            os.killpg(parent.pid, signal.SIGKILL)
+            raise
+    return [
+        Ended(code, *(Path(name).read_text(encoding="utf-8") for name in names))
+        for code, names in zip(codes, outputs, strict=True)
+    ]
