@@ -63,9 +63,9 @@ def layumi_content(case: Case) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for part, folder in (("query", "query"), ("gallery", "bounding_box_test")):
         names = [image.rpartition("/")[2] for image in case.test_images if image.startswith(folder)]
-        folders = sorted({name.split("_")[0] for name in names})
+        listed = sorted(names, key=lambda name: (name.split("_")[0], name))
+        folders = list(dict.fromkeys(name.split("_")[0] for name in listed))
         assert part == "query" or folders[:2] == ["-1", "0000"]
-        listed = [name for each in folders for name in sorted(names) if name.split("_")[0] == each]
         content[f"{part}_f"] = case.vectors([f"{folder}/{name}" for name in listed])
         content[f"{part}_label"] = [int(name.split("_")[0]) for name in listed]
         content[f"{part}_cam"] = [int(name.split("c")[1][0]) for name in listed]

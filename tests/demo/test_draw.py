@@ -157,8 +157,8 @@ def test_nothing_lies_outside_its_box(path: list[Point], size: float, point: Poi
 
 EXACT = {
     "arange", "argsort", "array", "ascontiguousarray", "asarray", "bitwise_or", "bool_", "concatenate", "dtype",
-    "empty", "float64", "floor", "int64", "logical_xor", "maximum", "minimum", "moveaxis", "ones", "random", "sqrt",
-    "uint64", "uint8", "where", "zeros",
+    "empty", "flatnonzero", "float64", "floor", "int64", "logical_xor", "maximum", "minimum", "moveaxis", "ones",
+    "random", "sqrt", "uint64", "uint8", "where", "zeros",
 }  # fmt: skip
 
 
