@@ -11,7 +11,7 @@ from piq_bench.report.compare_html import compare_html
 from piq_bench.report.disclosure import disclosed
 from piq_bench.report.reference import Reference
 from piq_bench.report.score_html import score_html
-from piq_bench.report.stats_html import stats_html
+from piq_bench.report.stats_html import LEVEL_COLUMNS, stats_html
 from piq_bench.scoring.compare import compare, tallied
 from piq_bench.scoring.drilldown import drill_down
 from piq_bench.scoring.score import score
@@ -66,6 +66,10 @@ def hostile_score_page(hostile: str, image: str) -> str:
 def hostile_stats_page(hostile: str) -> str:
     """The page of `piq-stats --html`."""
     benchmark = hostile_benchmark(hostile, hostile)
+    assert benchmark.groups is not None
+    counts = dict.fromkeys(LEVEL_COLUMNS, 1234567)
+    parameters = {**benchmark.groups.parameters, "sweep": [{"threshold": 6, **counts}, {"threshold": 12, **counts}]}
+    benchmark = replace(benchmark, groups=replace(benchmark.groups, parameters=parameters))
     return stats_html(describe(benchmark), benchmark)
 
 

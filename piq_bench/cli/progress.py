@@ -101,8 +101,8 @@ def _line_now_and_then(description: str, total: int) -> Advance:
         now = monotonic()
         if now - last >= LINE_SECONDS and done < total:
             last = now
-            left = (now - begin) * (total - done) / max(done, 1)
-            _print(f"{description}: {done:,} of {total:,}, about {_time(left)} left")
+            left = f", about {_time((now - begin) * (total - done) / done)} left" if done else ""
+            _print(f"{description}: {done:,} of {total:,}{left}")
 
     return advance
 

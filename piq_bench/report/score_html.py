@@ -84,6 +84,8 @@ def score_html(
         task.name: [shown_mistake(one, benchmark, pictures) for one in closer.mistakes if one.task == task.name]
         for task in tasks
     }
+    attributes = attribute_rows(score)
+    used = [i for i in range(len(ATTRIBUTE_METRICS)) if any(row.cells[i] for row in attributes)]  # columns with a value
     shown = {
         "rows": _tracks(score, benchmark, reference),
         "notes": [printable(note, 1000) for note in score.notes],
@@ -95,7 +97,7 @@ def score_html(
             for title, extremes in (("Worst", closer.worst), ("Best", closer.best))
             if extremes
         ],
-        "attributes": [(cell_text(row.task), row.cells) for row in attribute_rows(score)],
+        "attributes": [(cell_text(row.task), [row.cells[i] for i in used]) for row in attributes],
         "mistakes": [(cell_text(task), own) for task, own in mistakes.items() if own],
         "tasks": [_task(task, score, closer) for task in tasks],
         "matrices": [matrix(task, score.confusion[task.name]) for task in tasks if task.name in score.confusion],
@@ -126,7 +128,7 @@ def score_html(
             (_range_text(size.fewest, size.most), size.people, percent(size.average_precision), size.average_precision)
             for size in closer.sizes
         ],
-        attribute_metrics=ATTRIBUTE_METRICS,
+        attribute_metrics=[ATTRIBUTE_METRICS[i] for i in used],
         left_out=[printable(line, 1000) for line in left_out_lines(score)],
         no_pictures=why_missing(benchmark, images, pictures),
         digest=digest or digest_of(score),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import board_builders
@@ -266,3 +267,11 @@ def test_under_the_ladder_the_whole_result_never_lands_in_the_folder_that_is_pub
         assert "would publish what --ladder keeps back" in done.stderr
         assert not (tmp_path / place).exists()
     assert not (tmp_path / "all" / "ledger.jsonl").exists()
+
+
+def test_the_recipe_makes_the_folder_that_it_writes_scores_into() -> None:
+    guide = (Path(__file__).parents[2] / "submissions" / "README.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```\w+\n(.*?)```", guide, re.DOTALL) if "kept/" in block]
+    assert len(blocks) == 2
+    for block in blocks:
+        assert -1 < block.find("mkdir -p kept") < block.find("kept/")

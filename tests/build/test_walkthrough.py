@@ -26,7 +26,7 @@ screens = pytest.importorskip("screens")
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-NEEDED = ("av", "starlette", "uvicorn", "jinja2", "krippendorff", "torch")
+NEEDED = ("av", "starlette", "uvicorn", "jinja2", "krippendorff", "sklearn", "torch")
 PAGE = Path(piq_bench.build.__file__).with_name("README.md")
 ROOT = PAGE.parents[2]
 BLOCK = re.compile(r"^```(\w+)(.*)\n((?:.*\n)*?)```$", re.MULTILINE)

@@ -27,6 +27,13 @@ def test_a_log_gets_a_line_every_half_minute(seconds: list[float], capsys: pytes
             seconds[0] += 14
             advance(1000)
     assert capsys.readouterr().err == "counting queries: 3,000 of 5,000, about 28 s left\n"
+
+
+def test_nothing_is_foretold_before_the_first_step(seconds: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("hashing images", 5000) as advance:
+        seconds[0] = 31
+        advance(0)
+    assert capsys.readouterr().err == "hashing images: 0 of 5,000\n"
     with doing("reading x.npz"):
         seconds[0] += 29
     assert capsys.readouterr().err == ""

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from piq_bench.board.metadata import read_metadata
 from piq_bench.cli import load_command
+from piq_bench.read.container import OF_MATRIX
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import NO_IDENTITY, NOT_ANNOTATED, TRAIN
 
@@ -136,6 +137,9 @@ def test_participants_can_read_train_on_and_check_with_it(places: list[Path]) ->
         done = CliRunner().invoke(load_command("check"), arguments)
         assert done.exit_code == 0, done.output
     assert read_metadata(places[0]).training.datasets == ["hidden"]
+    guide = (places[0] / "PARTICIPANTS.md").read_text(encoding="utf-8")
+    assert [name for name in (*OF_MATRIX, "image", "embedding") if f"`{name}`" not in guide] == []
+    assert "`distances`" not in guide
 
 
 def test_an_export_is_replaced_only_if_asked_and_only_if_it_is_one(places: list[Path], tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ def test_a_page_follows_a_dark_screen_and_prints_whole(kind: str, pages: dict[st
         seen.page.emulate_media(media="print")
         seen.page.set_viewport_size(screens.PAPER)
         assert screens.cut_off(seen.page) == []
+        assert screens.overhang(seen.page) <= 0
+        for name in seen.page.locator("th.name").all():  # wide enough for a short name in one line
+            assert name.evaluate("cell => cell.clientWidth") >= 64
         assert seen.page.pdf(format="A4").startswith(b"%PDF")
 
 

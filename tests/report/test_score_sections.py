@@ -51,6 +51,19 @@ def test_an_embedding_near_chance_is_told_and_the_score_s_notes_are_not_changed(
     assert "near chance" not in page_of(benchmark, replace(submission, embedding=perfect))
 
 
+def test_a_metric_of_attributes_that_no_task_has_is_no_column() -> None:
+    rng = np.random.default_rng(2)
+    benchmark = builders.benchmark(rng)
+    result = score(benchmark, builders.submission(rng, benchmark), n_resamples=0)
+    several = {task.name for task in benchmark.tasks if task.multi_label}
+    alone = replace(result, attributes={name: one for name, one in result.attributes.items() if name not in several})
+    titles = {}
+    for which in (result, alone):
+        section = score_html(which, benchmark).partition('<section id="attributes">')[2].partition("</section>")[0]
+        titles[which is alone] = re.findall(r"<th>([^<]*)</th>", section)
+    assert titles == {False: ["accuracy", "mA", "precision", "recall", "F1"], True: ["accuracy", "mA"]}
+
+
 def test_a_cmc_chart_starts_below_its_lowest_value_and_shows_the_reference() -> None:
     cmc = Cmc(tuple(0.83 + 0.001 * rank for rank in RANKS), tuple(0.9 for _ in RANKS))
     chart = cmc_chart(cmc, None)

@@ -9,14 +9,20 @@ from typing import Any
 from piq_bench.build.annotate.guard import LOCAL, Guard, is_loopback, own_names
 from piq_bench.errors import BadUsage, Problem, printable
 
-NEEDED = ("starlette", "uvicorn", "jinja2", "krippendorff")
+NEEDED = {  # name of a module, and of the package that brings it
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "jinja2": "jinja2",
+    "krippendorff": "krippendorff",
+    "sklearn": "scikit-learn",
+}
 MOST_CONNECTIONS = 200
 TOKEN_BYTES = 24
 
 
 def require() -> None:
     """Refuse if a package of the extra is missing; called before long computations."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [package for module, package in NEEDED.items() if find_spec(module) is None]
     if missing:
         remedy = "pip install 'piq-bench[annotate]'"
         raise BadUsage("annotate", [Problem("not-installed", name, "is not installed", remedy) for name in missing])

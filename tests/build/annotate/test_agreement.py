@@ -13,6 +13,7 @@ from piq_bench.build.annotate.agreement import MISSING, agreements, alpha, kappa
 from piq_bench.build.annotate.project import Project
 
 pytest.importorskip("krippendorff")
+pytest.importorskip("sklearn")
 
 
 def expected_alpha(table: list[list[int]]) -> Fraction | None:

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
+from piq_bench.build.annotate import serve
 from piq_bench.cli import load_command
 
 
@@ -24,3 +26,14 @@ def test_labels_are_taken_up_and_written_in_one_call(dataset: Path, tmp_path: Pa
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     assert annotate(tmp_path / "none").exit_code == 4
     assert annotate(tmp_path / "none", "--second", "2").exit_code == 2
+
+
+def test_missing_packages_are_named_as_pip_names_them(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "find_spec", lambda name: None if name in {"uvicorn", "sklearn"} else object())
+    done = annotate(dataset)
+    assert done.exit_code == 2
+    assert [line.split()[0] for line in done.output.splitlines() if "is not installed" in line] == [
+        "uvicorn",
+        "scikit-learn",
+    ]
+    assert done.output.count("pip install 'piq-bench[annotate]'") == 2
