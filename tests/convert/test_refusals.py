@@ -356,6 +356,7 @@ def test_a_truncated_file_is_refused(
     assert path.name in refused(path, case)
 
 
+@pytest.mark.apart
 def test_a_parquet_footer_on_which_the_library_crashes_is_refused(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
