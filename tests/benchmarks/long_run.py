@@ -40,6 +40,8 @@ WARM_UP = 100  # submissions until every kind has filled its caches
 EVERY = 50  # submissions between two lines of the table
 SLOPE = 4096  # bytes of memory a submission; its embedding alone takes four times as many
 
+OUTPUT = io.StringIO()  # of all commands: click keeps every stream that it has written to
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -110,12 +112,13 @@ def write(path: Path, benchmark: Benchmark, seed: int) -> None:
 
 def command(*words: object) -> None:
     """Run a command of piq in this process, without its output."""
-    said = io.StringIO()
+    OUTPUT.seek(0)
+    OUTPUT.truncate()
     try:
-        with redirect_stdout(said), redirect_stderr(said):
+        with redirect_stdout(OUTPUT), redirect_stderr(OUTPUT):
             piq.main([str(word) for word in words], prog_name="piq", standalone_mode=False)
     except SystemExit as end:
-        raise RuntimeError(f"piq {words[0]} ended with {end.code}: {said.getvalue()}") from None
+        raise RuntimeError(f"piq {words[0]} ended with {end.code}: {OUTPUT.getvalue()}") from None
 
 
 def in_memory(benchmark: Benchmark, data: Path, work: Path, seed: int) -> None:
