@@ -19,10 +19,11 @@ Data flows one way, and imports with it; each rule has one home:
     collector, cli       what users call
 """
 
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = (
+    False  # not from `typing`: to import it takes long enough to be met by Ctrl-C, which nothing answers yet
+)
 if TYPE_CHECKING:
     from piq_bench.api import make_benchmark, score
     from piq_bench.collector import ScoreCollector

@@ -3,7 +3,8 @@
 What a file may unpack to follows from its size: no more than MOST_TIMES its bytes, beside a small amount that any file
 may take. The sizes that a file declares are compared with this before anything is unpacked, and lengths before patterns
 are tried. So a file of 1 kB never costs more than 200 MB or 5 s, one of 100 kB never more than 500 MB or 10 s;
-`python -m bombs`, in the folder tests, measures that.
+`python -m bombs`, in the folder tests, measures that. One exception: a file that looks like one of torch.save costs at
+least what torch itself takes to be imported, about 290 MB and 4 s; what cannot be such a file is refused before that.
 """
 
 MOST_TIMES = 200  # embeddings of any model, and tables of any data set, stay far below
@@ -20,6 +21,8 @@ MAX_UPLOAD_ENTRIES = 2000  # files and folders in an upload
 MAX_UNPACKING_SECONDS = 600
 FREE_UNPACKING_SECONDS = 3  # of computing; reading any small file takes a tenth of a second
 UNPACKING_BYTES_A_SECOND = 20_000
+FREE_WAITING_SECONDS = 60  # by the clock, for a process that does not compute
+WAITING_TIMES = 10  # by the clock, of the computing time: a machine that is busy or swaps refuses no good file
 
 MAX_TABLE_BYTES = 2 << 30
 MAX_TABLE_ROWS = 20_000_000
@@ -60,6 +63,15 @@ def unpacking_seconds(n_file_bytes: int) -> int:
     (3, 8, 600)
     """
     return min(MAX_UNPACKING_SECONDS, FREE_UNPACKING_SECONDS + n_file_bytes // UNPACKING_BYTES_A_SECOND)
+
+
+def waiting_seconds(n_file_bytes: int) -> int:
+    """Seconds by the clock after which a process that unpacks a file is ended, though it may not compute at all.
+
+    >>> waiting_seconds(1_000), waiting_seconds(100_000), waiting_seconds(1 << 30)
+    (90, 140, 6060)
+    """
+    return FREE_WAITING_SECONDS + WAITING_TIMES * unpacking_seconds(n_file_bytes)
 
 
 def most_pixels(n_file_bytes: int) -> int:

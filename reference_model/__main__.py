@@ -3,6 +3,11 @@
 Nothing heavier than click is imported before a command runs, so that `--help` answers at once.
 """
 
+from piq_bench.cli import Command, output_file, tell, try_next, version_option
+
+# The first of all imports, since it answers Ctrl-C during the others.
+# isort: split
+
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +18,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from piq_bench.cli import Command, output_file, tell, try_next, version_option
 from piq_bench.cli.options import follow_links_option
 from piq_bench.errors import exit_codes, hanging, width_of
 from piq_bench.write.streams import accept_every_character

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 yaml = pytest.importorskip("yaml")
 WORKFLOWS = sorted((Path(__file__).parents[1] / ".github" / "workflows").glob("*.yml"))
@@ -158,3 +159,14 @@ def test_graders_install_only_what_is_locked_and_ci_runs_on_every_python_and_sys
         "highest",
     }
     assert any("tests/fuzz --seconds 60" in step.get("run", "") for step in jobs["fuzz"]["steps"])
+
+
+def test_once_a_week_the_fuzzer_and_the_properties_run_long() -> None:
+    workflow = loaded(named("weekly.yml"))
+    assert "cron" in workflow[True]["schedule"][0]
+    scripts = {name: "".join(step.get("run", "") for step in job["steps"]) for name, job in workflow["jobs"].items()}
+    seconds = re.search(r"python tests/fuzz --seconds (\d+)", scripts["fuzz"])
+    assert seconds is not None
+    assert 600 <= int(seconds[1]) < 60 * workflow["jobs"]["fuzz"]["timeout-minutes"] - 300
+    assert "--hypothesis-profile thorough -m hypothesis" in scripts["examples"]
+    assert settings.get_profile("thorough").max_examples >= 20 * settings.get_profile("patient").max_examples

@@ -5,15 +5,23 @@ at once.
 """
 
 import sys
-from types import TracebackType
+
+TYPE_CHECKING = False  # as in `piq_bench`
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
-def end_quietly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def end_quietly(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
     """Show an error that nothing caught; Ctrl-C while click is imported is none. The status stays that of SIGINT."""
-    if issubclass(kind, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-    else:
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if not isinstance(cause, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
+        return
+    print("interrupted", file=sys.stderr)
+    if cause is not error:  # Python 3.11 makes another error of it where a class is created
+        sys.exit(130)
 
 
 if sys.excepthook is sys.__excepthook__:  # nobody else has set it
@@ -103,6 +111,11 @@ class Command(click.Command):
         self.sections = {title: options.split() for title, options in (sections or {}).items()}
         self.examples = tuple(examples)
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401  as in click
+        """Parse the arguments; click would answer Ctrl-C in its own way."""
+        with exit_codes():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
         """Run the command."""
         with exit_codes():
@@ -139,8 +152,13 @@ class LazyCommands(click.Group):
         with exit_codes():
             return super().main(*args, **extra)
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401  as in click
+        """Parse the arguments; click would answer Ctrl-C in its own way."""
+        with exit_codes():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as in click
-        """Import and run a command; click would answer Ctrl-C in its own way."""
+        """Import and run a command."""
         with exit_codes():
             return super().invoke(ctx)
 

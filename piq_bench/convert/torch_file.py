@@ -1,7 +1,8 @@
 """Reads a file of torch.save: a tensor, or a dictionary of tensors and lists of names. Nothing in it is executed.
 
 Only torch's zip archives are read, whose records are not packed: their size bounds what they hold. A tensor may still
-repeat its values, and a key may take for ever to compare, so another process loads them (`convert.unpack_torch`).
+repeat its values, and a key may take for ever to compare, so another process loads them (`convert.unpack_torch`). Most
+files that torch would refuse are refused without it (`convert.torch_index`).
 """
 
 import zipfile
@@ -11,11 +12,11 @@ from pathlib import Path
 
 from piq_bench.convert.exchange import read_apart
 from piq_bench.convert.features import refusal
+from piq_bench.convert.torch_index import REMEDY, check_index
 from piq_bench.errors import BadUsage, Problem, printable
 
 MAX_PICKLE_BYTES = 256 << 20
 UNPACK = "piq_bench.convert.unpack_torch"
-REMEDY = "save a dictionary of tensors and lists of texts: torch.save({'features': ..., 'names': [...]}, path)"
 
 
 def is_torch(members: Sequence[str]) -> bool:
@@ -40,7 +41,7 @@ def read_torch(path: Path) -> dict[str, object]:
 
 
 def _check_records(path: Path) -> None:
-    """Refuse archives that could unpack to more than their own size."""
+    """Refuse archives that could unpack to more than their own size, or that torch would refuse."""
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
@@ -54,3 +55,5 @@ def _check_records(path: Path) -> None:
         raise refusal(path, "truncated", "declares more bytes than it has", "write the file again")
     if any(record.filename.endswith("/data.pkl") and record.file_size > MAX_PICKLE_BYTES for record in records):
         raise refusal(path, "too-large", f"its index has more than {MAX_PICKLE_BYTES} bytes", REMEDY)
+    with zipfile.ZipFile(path) as archive:
+        check_index(path, archive, [record.filename for record in records])

@@ -12,7 +12,7 @@ import torch
 
 from piq_bench.convert.exchange import leave
 from piq_bench.convert.features import refusal
-from piq_bench.convert.torch_file import REMEDY
+from piq_bench.convert.torch_index import REMEDY
 from piq_bench.errors import lacks_memory, printable
 from piq_bench.limits import MAX_MEMORY_BYTES, most_bytes
 from piq_bench.read.mapped import Array

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piq_bench.errors import LimitExceeded, Problem, lacks_memory, shortage
-from piq_bench.limits import MAX_MEMORY_BYTES, MAX_UNPACKING_SECONDS, unpacking_bytes, unpacking_seconds
+from piq_bench.limits import MAX_MEMORY_BYTES, unpacking_bytes, unpacking_seconds, waiting_seconds
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -97,12 +97,12 @@ def unpack_apart(
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=MAX_UNPACKING_SECONDS,
+            timeout=waiting_seconds(n_file_bytes),
             check=False,
             env={**os.environ, **FRUGAL},
         )
     except subprocess.TimeoutExpired:
-        raise _too_slow(path, MAX_UNPACKING_SECONDS) from None
+        raise _too_slow(path, waiting_seconds(n_file_bytes)) from None
     if child.returncode == -OUT_OF_TIME:
         raise _too_slow(path, unpacking_seconds(n_file_bytes))
     if child.returncode != 0 and (lacks_memory(child.stderr) or child.returncode == -KILLED):

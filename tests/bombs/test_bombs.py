@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 QUICK = """long_image_id many_labels many_tasks long_text_in_table long_names_in_zip litter_in_zip gif
-    small_tiff_of_large_tiles smallest_webp pull_request"""
+    objects_in_torch_file small_tiff_of_large_tiles smallest_webp pull_request"""
 
 
 def test_a_small_file_costs_little() -> None:

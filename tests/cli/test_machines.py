@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from piq_bench.board import ledger
-from piq_bench.cli import piq
+from piq_bench.cli import Command, end_quietly, load_command, piq
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.write import files
 
@@ -84,6 +84,47 @@ def test_an_interrupt_while_modules_are_imported_shows_no_traceback(place: Path)
             _, errors = process.communicate(timeout=60)
         assert "Traceback" not in errors
         assert process.returncode in (130, -signal.SIGINT)
+
+
+def test_an_interrupt_that_python_wrapped_into_another_error_shows_no_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wrapped = RuntimeError("Error calling __set_name__")
+    wrapped.__cause__ = KeyboardInterrupt()
+    with pytest.raises(SystemExit) as end:
+        end_quietly(RuntimeError, wrapped, None)
+    end_quietly(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted\ninterrupted\n"
+    end_quietly(RuntimeError, RuntimeError("ours"), None)
+    assert "RuntimeError: ours" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_arguments_are_parsed_ends_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Command, "parse_args", interrupted)
+    with pytest.raises(SystemExit) as of_command:
+        piq.main(["score", "a.npz"])
+    with pytest.raises(SystemExit) as of_itself:
+        load_command("score").main(["a.npz"])
+    monkeypatch.setattr(type(piq), "parse_args", interrupted)
+    with pytest.raises(SystemExit) as of_group:
+        piq.main(["score", "a.npz"])
+    assert [end.value.code for end in (of_command, of_itself, of_group)] == [130] * 3
+    assert capsys.readouterr().err == "interrupted\n" * 3
+
+
+def test_nothing_is_imported_before_an_interrupt_is_answered() -> None:
+    """Ctrl-C during an import before that shows a traceback."""
+    root = str(Path(__file__).parents[2])
+    program = f"import sys; sys.path.insert(0, {root!r}); old = set(sys.modules)\nimport piq_bench\n"
+    program += "print(*set(sys.modules) - old)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["piq_bench"]
 
 
 def test_an_output_is_neither_an_input_nor_another_output(place: Path) -> None:

@@ -18,6 +18,7 @@ from scipy.io import savemat
 from submission_builders import header
 from unpacking_here import unpack_here
 
+from piq_bench import limits
 from piq_bench.convert import mat, torch_file
 from piq_bench.convert.features import Features
 from piq_bench.convert.frames import _numbered
@@ -422,7 +423,8 @@ def test_a_mat_file_on_which_scipy_crashes_or_hangs_is_refused(
     monkeypatch.setattr(unpacking, "CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     assert "scipy crashed while reading it" in refused(tmp_path / "f.mat", case)
     monkeypatch.setattr(unpacking, "CHILD", "import time; time.sleep(60)")
-    monkeypatch.setattr(unpacking, "MAX_UNPACKING_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "FREE_WAITING_SECONDS", 0.1)
+    monkeypatch.setattr(limits, "WAITING_TIMES", 0)
     assert "was not unpacked within" in refused(tmp_path / "f.mat", case)
 
 

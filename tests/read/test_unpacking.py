@@ -1,7 +1,9 @@
 """Another process unpacks, with memory and time that follow from the file's size."""
 
+import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from unpacking_here import unpack_here
 
+from piq_bench import limits
 from piq_bench.errors import BadDataset, LimitExceeded
 from piq_bench.read import table, unpacking
 from piq_bench.read.table import read_table
@@ -36,6 +39,22 @@ def test_a_process_that_takes_too_much_is_ended(
     with pytest.raises(LimitExceeded) as refused:
         unpacking.unpack_apart("", tmp_path / "a.csv", tmp_path, {})
     assert [problem.code for problem in refused.value.problems] == [code]
+
+
+def test_a_process_that_hangs_without_computing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a\n")
+    pid = tmp_path / "pid"
+    sleeps = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    monkeypatch.setattr(unpacking, "CHILD", sleeps)
+    monkeypatch.setattr(limits, "FREE_WAITING_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "WAITING_TIMES", 0.1)
+    start = time.monotonic()
+    with pytest.raises(LimitExceeded, match=r"was not unpacked within 0\.5 s"):  # 0.2 s and a tenth of 3 s
+        unpacking.unpack_apart("", tmp_path / "a.csv", tmp_path, {})
+    assert time.monotonic() - start < 30
+    if pid.exists() and os.name == "posix":  # it may have ended before it came so far; on Windows, 0 is a real signal
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
 
 
 def test_a_larger_file_may_take_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
