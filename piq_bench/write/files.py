@@ -25,7 +25,8 @@ PIECE_BYTES = 1 << 20
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # full disk, quota, limit of a file's size, broken disk
 NAME_DIGITS = 12  # of the hash of a name, in the temporary name
 MAX_SUFFIX = 16  # characters of a suffix that a temporary name keeps
-NOT_FILES = ("/dev/", "/proc/")  # /dev/stdout may lead to a regular file, which must not be replaced
+# These may lead to a regular file, which must not be replaced. /dev/shm holds files like any other folder.
+NOT_FILES = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 ATTEMPTS = 100
 MAX_LOCKS = 256  # held at once: a process may often have 1024 files open
 

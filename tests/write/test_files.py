@@ -2,6 +2,9 @@
 
 import errno
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -12,6 +15,8 @@ import pytest
 from piq_bench.errors import BadUsage, LimitExceeded
 from piq_bench.write import files
 from piq_bench.write.files import _prefix, new_folder, write_text, write_texts, written_whole
+
+MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of our own is made there)
 
 
 @pytest.mark.parametrize("writing", [written_whole, new_folder])
@@ -35,6 +40,20 @@ def test_a_device_receives_the_text_and_stays(tmp_path: Path) -> None:
     assert pipe.is_fifo()
     write_text(Path(os.devnull), "text")
     assert not Path(os.devnull).is_file()
+
+
+@pytest.mark.skipif(not MEMORY.is_dir(), reason="this system keeps no files there")
+def test_a_file_in_memory_is_replaced_and_standard_output_is_not() -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        out = Path(folder, "out")
+        for text in ("old", "new"):
+            write_text(out, text)
+        assert out.read_text(encoding="utf-8") == "new"
+        program = "from pathlib import Path; from piq_bench.write.files import write_text; "
+        program += "print('first', flush=True); write_text(Path('/dev/stdout'), 'second')"
+        with out.open("wb") as stream:
+            subprocess.run([sys.executable, "-c", program], stdout=stream, check=True)
+        assert out.read_text(encoding="utf-8") == "first\nsecond"
 
 
 def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
