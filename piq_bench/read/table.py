@@ -115,7 +115,7 @@ def read_table(
 def read_ahead(path: Path, *, comment: bool = False) -> ReadTable:
     """Start to read a table that is needed soon, while this process does something else.
 
-    A Parquet file is unpacked by another process, which only has to be waited for. A CSV file is read when it is needed.
+    A Parquet file is unpacked by another process, which only has to be waited for. A CSV file is read later.
 
     Args:
         path: the file.
