@@ -16,6 +16,8 @@ import numba
 
 COMPILER: Any = numba.njit
 CONFIG: Any = numba.config
+INNER = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of a function that only compiled functions call: code for other callers takes a tenth of the compile time."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -122,7 +122,7 @@ def score_command(
         from piq_bench.report.markdown import score_markdown
         from piq_bench.report.reference import reference_of
         from piq_bench.report.table import score_table
-        from piq_bench.retrieve.engines import choose
+        from piq_bench.retrieve.engines import choose, prepare
         from piq_bench.scoring.score import require_numbers, score
         from piq_bench.write.files import write_text
 
@@ -134,6 +134,7 @@ def score_command(
         if columns is not None and (layout not in ("latex", "markdown") or json_file == STDOUT):
             remedy = "add --format latex or --format markdown, or drop --columns"
             raise BadUsage("--columns", [Problem("no-columns", "--format", f"{layout} shows all columns", remedy)])
+        prepare(submission, engine)
         data_notes: list[str] = []
         with doing("reading the data set"):
             benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))

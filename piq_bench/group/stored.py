@@ -106,7 +106,7 @@ def _parameters_beside(path: Path) -> dict[str, object] | None:
 
 def lines_sha256(lines: Iterable[object]) -> str:
     """SHA-256 of a column: each value in UTF-8 with a zero byte after it."""
-    text = "".join(f"{line}\0" for line in lines)
+    text = "\0".join([*map(str, lines), ""])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

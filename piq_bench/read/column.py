@@ -164,11 +164,16 @@ def dictionary_column(values: "pa.ChunkedArray") -> Column:
     import pyarrow as pa
 
     chunks = values.unify_dictionaries().chunks
-    known = chunks[0].dictionary.cast(pa.large_string()).to_pylist() if chunks else []
-    null = len(known)
+    dictionary = (chunks[0].dictionary if chunks else pa.array([], pa.string())).cast(pa.large_string())
+    null = len(dictionary)
     parts = [_indices(chunk.indices, null) for chunk in chunks]
     codes = np.concatenate([np.zeros(0, dtype=np.int32), *parts]).astype(np.int32, copy=False)
     used = np.flatnonzero(np.bincount(codes, minlength=null + 1))
+    is_as_wanted = used.size == null and not values.null_count and not dictionary.null_count
+    if is_as_wanted and len(dictionary.unique()) == null:  # as nearly always: there is nothing to drop
+        texts = object_array(dictionary.to_pylist())  # to_numpy would import pandas
+        return Column(texts[codes]) if MAX_DISTINCT < null > codes.size // 2 else Column(texts, codes)
+    known = dictionary.to_pylist()
     used_texts = [known[code] or "" if code < null else "" for code in used.tolist()]
     number = {text: place for place, text in enumerate(dict.fromkeys(used_texts))}
     new_codes = np.zeros(null + 1, dtype=np.int32)

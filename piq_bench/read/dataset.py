@@ -20,7 +20,7 @@ from piq_bench.read.layouts.recognise import Found, layout_named, nearest, recog
 from piq_bench.read.layouts.rows import read_layout
 from piq_bench.read.rows import Rows, declare_identities
 from piq_bench.read.rules import CandidateRules, column_problems, ordered
-from piq_bench.read.table import SUFFIXES, Table, read_table
+from piq_bench.read.table import SUFFIXES, ReadTable, Table, read_ahead, read_table
 from piq_bench.read.validate import identity_problems, text_fault
 from piq_bench.read.vocabulary import DEFAULT_TASKS, FILE, Vocabulary, inspect_vocabulary
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, SAME_GROUP, Benchmark, Grouping, Groups, Rule, Task
@@ -159,11 +159,15 @@ class _Reader:
         self.notes: list[Problem] = []
         self.labels_file = root.name  # for messages
         self.complete = True  # whether every row of the table could be read
+        self.groups_ahead: ReadTable | None = None  # stored groups that are being read
 
     def read_own_folder(self) -> Inspection:
         """Read a folder with benchmark.toml, annotations and perhaps groups."""
         vocabulary = self._vocabulary()
         file = self._find_table("annotations", required=True)
+        groups = self.root / "groups.parquet"
+        if file and self.with_groups and groups.is_file():
+            self.groups_ahead = read_ahead(groups, comment=True)
         read = self._try_read(lambda: read_table(file, any_type=True)) if file else None
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
@@ -292,7 +296,7 @@ class _Reader:
             return None
         from piq_bench.read.groups import read_groups  # imported only here: most data sets have no groups
 
-        read = self._try_read(lambda: read_groups(path, rows.images, rows.split, grouping))
+        read = self._try_read(lambda: read_groups(path, rows.images, rows.split, grouping, self.groups_ahead))
         self.notes += read[1] if read else []
         return read[0] if read else None
 

@@ -58,9 +58,9 @@ def form_problems(
     file_rows: FileRows, table: Columns, name: str, pattern: re.Pattern[str], remedy: str
 ) -> list[Problem]:
     """At most one problem: values of a column that do not have the form of a pattern."""
-    rows = [row for row, value in enumerate(table[name]) if not pattern.fullmatch(value)]
-    if not rows:
+    if all(map(pattern.fullmatch, table[name])):  # twice as fast as to collect the rows
         return []
+    rows = [row for row, value in enumerate(table[name]) if not pattern.fullmatch(value)]
     found = f"{file_rows.name(rows[0])}: {name} is {quoted(table[name][rows[0]])}"
     found += f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
     return [Problem(f"bad-{name.replace('_', '-')}", file_rows.file, found, remedy, len(rows))]

@@ -48,7 +48,7 @@ from piq_bench.read.group_rows import (
     refusal,
     require_columns,
 )
-from piq_bench.read.table import read_table
+from piq_bench.read.table import ReadTable, read_table
 from piq_bench.records import TRAIN, Grouping, Groups, IntArray
 
 NUMBER = re.compile(r"[0-9]{1,18}")
@@ -56,7 +56,7 @@ QUALITY = re.compile(r"([0-9]{1,3}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)?")
 
 
 def read_groups(
-    path: Path, images: NDArray[np.object_], split: IntArray, grouping: Grouping
+    path: Path, images: NDArray[np.object_], split: IntArray, grouping: Grouping, read: ReadTable | None = None
 ) -> tuple[Groups, list[Problem]]:
     """Read the stored groups of a data set.
 
@@ -65,6 +65,7 @@ def read_groups(
         images: shape (n_images,); image ids of the whole data set, ascending.
         split: shape (n_images,); index into SPLITS.
         grouping: the grouping parameters that the data set asks for.
+        read: what `read_ahead` returned for the file, with its comment; None to read it now.
 
     Returns:
         The groups, and notes on rows that were passed over or look like a slip.
@@ -73,7 +74,7 @@ def read_groups(
         BadDataset: with every problem found.
         LimitExceeded: if mode "neighbours" would list too many pairs.
     """
-    table, header = _read_file(path)
+    table, header = _read_file(path, read)
     if header is None:
         return read_given(path, table, images, split, grouping)
     try:
@@ -114,9 +115,9 @@ def _with_other_tool(path: Path, problems: Sequence[Problem]) -> list[Problem]:
     return [replace(first, remedy=remedy), *others]
 
 
-def _read_file(path: Path) -> tuple[Columns, Header | None]:
+def _read_file(path: Path, read: ReadTable | None = None) -> tuple[Columns, Header | None]:
     """The columns as text, and the header if there is one."""
-    content, problems = read_table(path, comment=True)
+    content, problems = read_table(path, comment=True) if read is None else read()
     used = ("image", "group", "quality", "bytes_sha256", SOURCE_COLUMN, *HASHES)
     # A column of no meaning here may be of any type.
     problems = [one for one in problems if one.code != "column-type" or any(quoted(name) in one.found for name in used)]
@@ -190,6 +191,8 @@ def _own_columns(header: Header, hash_name: str) -> tuple[str, ...]:
 
 def _align(file_rows: FileRows, test_images: Texts, all_images: Texts) -> tuple[IntArray, list[Problem]]:
     """Shape (n_test,); the row in the file of each query and gallery image. Empty if there are problems."""
+    if np.array_equal(file_rows.image, test_images):  # as `piq groups` writes them
+        return np.arange(len(test_images)), []
     row_of: dict[str, int] = {}
     for row, image in enumerate(file_rows.image):
         row_of.setdefault(image, row)

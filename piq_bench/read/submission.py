@@ -6,6 +6,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -72,12 +73,14 @@ def read_submission(
     """
     before = _file_states(path)
     container = read_container(path, _limits(benchmark))
-    try:
-        found = check_submission(container, benchmark, source=str(path), name=path.stem, partial=partial)
-    finally:
-        for note in container.notes:
-            tell(note)
-    sha256, n_bytes = _file_digest(path)
+    with ThreadPoolExecutor(1) as pool:
+        digest = pool.submit(_file_digest, path)
+        try:
+            found = check_submission(container, benchmark, source=str(path), name=path.stem, partial=partial)
+        finally:
+            for note in container.notes:
+                tell(note)
+        sha256, n_bytes = digest.result()
     if _file_states(path) != before:  # so the digest may be that of other bytes than those that were checked
         remedy = "start again, and let nothing write to it meanwhile"
         raise BadSubmission(str(path), [Problem("changed", path.name, "changed while it was read", remedy)])

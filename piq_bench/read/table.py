@@ -12,8 +12,11 @@ import re
 import stat
 import tempfile
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
@@ -80,6 +83,9 @@ class Table:
         return f"{self.unit} {self.lines[row]}"
 
 
+ReadTable = Callable[[], tuple[Table, list[Problem]]]
+
+
 def read_table(
     path: Path, *, comment: bool = False, any_type: bool = False, refusal: type[BadInput] = BadDataset
 ) -> tuple[Table, list[Problem]]:
@@ -104,6 +110,26 @@ def read_table(
     except OSError as error:
         found, remedy = printable(error.strerror or error), "check the path and its permissions"
         raise refusal(str(path), [Problem("unreadable-file", path.name, found, remedy)]) from None
+
+
+def read_ahead(path: Path, *, comment: bool = False) -> ReadTable:
+    """Start to read a table that is needed soon, while this process does something else.
+
+    A Parquet file is unpacked by another process, which only has to be waited for. A CSV file is read later.
+
+    Args:
+        path: the file.
+        comment: as for `read_table`.
+
+    Returns:
+        A function that returns what `read_table` returns, or raises what it raises.
+    """
+    if path.suffix != ".parquet":
+        return partial(read_table, path, comment=comment)
+    pool = ThreadPoolExecutor(1)
+    reading = pool.submit(copy_context().run, partial(read_table, path, comment=comment))
+    pool.shutdown(wait=False)
+    return reading.result
 
 
 def _check_file(path: Path, refusal: type[BadInput]) -> None:

@@ -8,6 +8,7 @@ Only the modules chosen here import torch.
 import ctypes
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -22,7 +23,32 @@ from piq_bench.retrieve.contract import Engine
 ENGINES = ("auto", "cpu", "gpu", "dask")
 COMPILED_PAIRS = 200_000_000  # queries x gallery: a few seconds with numpy
 GPU_PAIRS = 1_000_000_000  # the compiled engine needs longer than torch takes to start
+LARGE_BYTES = 1 << 26  # of a submission: its embedding is measured by a compiled function, whichever engine counts
 INSTALL = "pip install 'piq-bench[gpu]'"
+
+
+def prepare(submission: Path, engine: str) -> None:
+    """Start to load the compiled engine, and to compile it on the first run, if a submission looks as if it needed it.
+
+    It happens in the background, while files are read. Nothing depends on it but time.
+    """
+    if engine not in ("auto", "cpu") or (engine == "auto" and _has_driver()):
+        return
+    try:
+        files = submission.iterdir() if submission.is_dir() else [submission]
+        is_large = any(file.stat().st_size >= LARGE_BYTES for file in files)
+    except (OSError, ValueError):  # reading it will say why
+        return
+    if is_large:
+        pool = ThreadPoolExecutor(1)
+        pool.submit(_load_compiled)
+        pool.shutdown(wait=False)
+
+
+def _load_compiled() -> None:
+    from piq_bench.retrieve import cpu, warm  # noqa: F401  (loaded, to be used later)
+
+    warm.start()
 
 
 def choose(

@@ -23,7 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from piq_bench.numba_cache import njit
+from piq_bench.numba_cache import INNER, njit
 from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 
 Node = Any  # numba's and llvmlite's objects, which have no types
@@ -46,6 +46,7 @@ LEAST_WIDTH = np.float32(2.0**-100)  # range that a query's points are given if 
 F32 = np.float32
 U32 = np.uint32
 U64 = np.uint64
+ZERO: Any = np.int64(0)  # a plain 0 is a type of its own to numba, for which it compiles once more
 ONE, TWO, THREE, SHIFT, BUCKET = U64(1), U64(2), U64(3), U32(BUCKET_BITS), U32((1 << BUCKET_BITS) - 1)
 HALF, LOWER_HALF = U64(32), U64(0xFFFFFFFF)  # of a 64-bit number
 AROUND = 1.001  # covers the growth of a point's interval where its target is not the product itself
@@ -107,7 +108,7 @@ class Images(NamedTuple):
     first: int
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.float32) -> np.int32:
     """The bucket of a value, from 0, below all points, to top + 1; never falls when the value rises."""
     place = (value - base) * scale
@@ -153,13 +154,13 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
             filled += 1
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _low(target: float, reach: float, slope: float) -> np.float32:
     """Lower end of a point's interval: products below it are below the point."""
     return F32(target - (reach + slope * abs(target)))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _high(target: float, reach: float, slope: float) -> np.float32:
     """Upper end of a point's interval: products above it are above the point."""
     return F32(target + (reach + slope * abs(target)))
@@ -229,7 +230,7 @@ def count_block(
         values, base, scale = products_of_row, points.base[query], points.scale[query]
         is_many = _share_above(values[:FIRST], base) >= MANY
         _copy(points.table[query], table)  # read once in order, since it is in no cache
-        n_open = 0
+        n_open = ZERO
         n_points = last - first
         is_short = n_points < FEW_POINTS
         one, two, three, four = (apart[0], apart[1], apart[2], apart[3]) if is_short else (count, count, count, count)
@@ -284,7 +285,7 @@ def count_block(
                     _fill_columns(images, group, is_cosine)
                 _define(own_vector, images.columns[group], is_cosine, sums)
             exact = sums[image % LANES]
-            below = _skip(exact_points, 0, exact)
+            below = _skip(exact_points, ZERO, exact)
             count[below] += np.int32(1)
             while below < target.size and exact_points[below] == exact:
                 tied[first + below] += np.int32(1)
@@ -292,7 +293,7 @@ def count_block(
     return worst, n_again, n_defined
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _share_above(values: Float32Array, base: np.float32) -> float:
     """Share of the values that are not below `base`."""
     n_above = np.int32(0)
@@ -430,7 +431,7 @@ def _has_avx512() -> bool:
 _list_above = _compress_above if _has_avx512() else _pick_above
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _look_up(
     above: UnsignedArray,
     n_above: int,
@@ -460,7 +461,7 @@ def _look_up(
     return _signed(n_listed)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _look_up_one(
     listed: np.uint32, table: UnsignedArray, count: Int32Array, undecided: UnsignedArray, n_open: np.uint64
 ) -> np.uint64:
@@ -471,7 +472,7 @@ def _look_up_one(
     return n_open + (entry & ONE)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _count_by_interval(
     values: Float32Array,
     target: FloatArray,
@@ -513,20 +514,20 @@ def _count_by_interval(
     return _signed(n_left)
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _signed(number: np.uint64) -> int:
     """A signed copy: an unsigned number mixed with signed ones would become a float."""
     return int(np.int64(number))
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _copy(source: UnsignedArray | Float32Array, target: UnsignedArray | Float32Array) -> None:
     """Same as `target[: source.size] = source`, which numba does not vectorize."""
     for index in range(source.size):
         target[index] = source[index]
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int:
     """The first index from `low` to before `high` whose place is not below `place`, or `high`."""
     while low < high:
@@ -538,7 +539,7 @@ def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int
     return low
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _product(vector: Float32Array, norm: float, images: Images, image: int, is_cosine: bool) -> float:
     """A product computed in float64."""
     dot, other_norm = _dot(vector, images.vectors[image]), float(images.norm[image])
@@ -547,7 +548,7 @@ def _product(vector: Float32Array, norm: float, images: Images, image: int, is_c
     return dot - other_norm * other_norm / 2.0
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
     """The first index from `first` on whose target is not below the bound; usually it is near."""
     step = 1
@@ -565,7 +566,7 @@ def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
     return low
 
 
-@njit(nogil=True, fastmath={"reassoc", "contract"})
+@njit(fastmath={"reassoc", "contract"}, **INNER)
 def _dot(one: Float32Array, other: Float32Array) -> float:
     """Sum of products in float64, in whatever order is fastest."""
     total = 0.0
@@ -574,7 +575,7 @@ def _dot(one: Float32Array, other: Float32Array) -> float:
     return total
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     """Fill in what the definition sums for LANES images side by side: values, divided by their norm under cosine."""
     columns = images.columns[group]
@@ -590,7 +591,7 @@ def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     images.built[group] = True
 
 
-@njit(nogil=True)
+@njit(**INNER)
 def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatArray) -> None:
     """Write into `sums` the similarities by definition of one image, shape (dimension,), with LANES in `columns`."""
     sums[:] = 0.0

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,14 @@ PROGRAM = "from piq_bench.retrieve import warm; warm.compile_kernel()"
 COUNT_BLOCK: Any = kernel.count_block  # a function that numba compiles has methods of its own
 
 _running: "list[subprocess.Popen[bytes]]" = []
+_one_at_a_time = Lock()
 
 
 def start() -> None:
     """Start to compile, unless it has been done. Does not wait, and tells of no trouble: `count_block` compiles too."""
-    if _running or not _is_wanted(COUNT_BLOCK):
-        return
-    with suppress(OSError):
+    with _one_at_a_time, suppress(OSError):
+        if _running or not _is_wanted(COUNT_BLOCK):
+            return
         _running.append(
             subprocess.Popen(  # noqa: S603  (our own program; -P: nothing is imported from the folder we are in)
                 [sys.executable, "-P", "-c", PROGRAM],

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from piq_bench.errors import BadDataset, Problem, first_few
 from piq_bench.metrics.fingerprint import fingerprint
@@ -164,12 +165,13 @@ def _intervals(
 ) -> tuple[Intervals, Intervals]:
     """The intervals, and those of earlier versions, from the same resamples."""
     drawn: dict[tuple[str, str], list[FloatArray]] = {}
-    for weights in resamples(clusters, n_resamples, seed, with_groups=bool(labels.tasks)):
-        reid_values, f1_values, aspects, piq = _estimate(benchmark, reid, labels, weights)
-        for part, values in (("reid", reid_values), ("f1", f1_values), ("aspects", aspects), ("piq", {"piq": piq})):
-            for name, value in values.items():
-                if value is not None:
-                    drawn.setdefault((part, name), []).append(value)
+    with threadpool_limits(1, user_api="blas"):  # the products are narrow: more threads only wait for each other
+        for weights in resamples(clusters, n_resamples, seed, with_groups=bool(labels.tasks)):
+            reid_values, f1_values, aspects, piq = _estimate(benchmark, reid, labels, weights)
+            for part, values in (("reid", reid_values), ("f1", f1_values), ("aspects", aspects), ("piq", {"piq": piq})):
+                for name, value in values.items():
+                    if value is not None:
+                        drawn.setdefault((part, name), []).append(value)
     freedom = _freedom(clusters, reid)
     expanded, earlier = _parts(), _parts()
     for (part, name), blocks in drawn.items():

@@ -18,7 +18,7 @@ from unpacking_here import unpack_forked
 from piq_bench.errors import BadDataset, BadSubmission, LimitExceeded
 from piq_bench.read import table as module
 from piq_bench.read import unpack_table
-from piq_bench.read.table import Table, read_table
+from piq_bench.read.table import Table, read_ahead, read_table
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 
@@ -31,6 +31,19 @@ def written(folder: Path, content: str | bytes, name: str = "table.csv") -> Path
 
 def columns(table: Table) -> dict[str, list[str]]:
     return {name: list(column) for name, column in table.columns.items()}
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_a_table_read_ahead_is_the_same_one(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    (write_csv if path.suffix == ".csv" else write_parquet)(path)
+    table, problems = read_ahead(path, comment=True)()
+    assert columns(table) == columns(read_table(path, comment=True)[0])
+    assert (table.n_rows > 0, problems) == (True, [])
+    path.write_bytes(b"")
+    refused = read_ahead(path)
+    with pytest.raises(BadDataset):
+        refused()
 
 
 def codes(path: Path) -> list[str]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from threading import Event
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -56,6 +57,30 @@ def test_small_jobs_do_not_wait_for_the_compiler_and_large_ones_use_it(
     assert engines.choose(name, engines.COMPILED_PAIRS - 1) == (plain.count_ranks, plain.ENGINE)
     assert engines.choose(name, engines.COMPILED_PAIRS) == (cpu.count_ranks, cpu.ENGINE)
     assert engines.choose(name, 10**13) == (cpu.count_ranks, cpu.ENGINE)
+
+
+@pytest.mark.parametrize(
+    ("engine", "large", "driver", "loads"),
+    [
+        ("auto", True, False, True),
+        ("cpu", True, True, True),
+        ("auto", True, True, False),  # a GPU may count
+        ("gpu", True, False, False),
+        ("auto", False, False, False),
+    ],
+)
+def test_a_large_submission_loads_the_compiled_engine_while_files_are_read(
+    engine: str, large: bool, driver: bool, loads: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Event()
+    monkeypatch.setattr(engines, "_load_compiled", loaded.set)
+    monkeypatch.setattr(engines, "_has_driver", lambda: driver)
+    monkeypatch.setattr(engines, "LARGE_BYTES", 8)
+    (tmp_path / "embedding.npy").write_bytes(bytes(8 if large else 7))
+    for path in (tmp_path, tmp_path / "embedding.npy", tmp_path / "missing.npz"):
+        loaded.clear()
+        engines.prepare(path, engine)
+        assert loaded.wait(10 if loads and path.exists() else 0.01) == (loads and path.exists())
 
 
 def test_auto_uses_a_working_gpu_for_large_jobs_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ def test_each_kind_is_drawn_as_often_as_it_occurs() -> None:
 def test_draws_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
     one = np.concatenate(list(resamples(clusters, 40, seed=3)))
+    monkeypatch.setattr("piq_bench.scoring.bootstrap.CACHE_VALUES", 3 * clusters.n_groups)
+    assert (np.concatenate(list(resamples(clusters, 40, seed=3))) == one).all()
     monkeypatch.setattr("piq_bench.scoring.bootstrap.BLOCK_VALUES", 64)
     blocks = list(resamples(clusters, 40, seed=3))
     assert len(blocks) > 1
