@@ -80,6 +80,7 @@ def description_html(
         cards=cards,
         shown={card["row"] for card in cards},
         addresses=addresses,
+        has_attributes=bool(found.tasks),
         has_neighbours=found.embedding is not None,
         facts=_facts(found.meta),
         unreadable=[(_name(image), printable(reason)) for image, reason in found.unreadable.items()][:MOST_UNREADABLE],

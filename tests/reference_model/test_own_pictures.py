@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,15 @@ def test_a_page_of_another_model_names_its_data_set_and_promises_no_limits(tmp_p
     assert "<h1><bdi>mine/images</bdi></h1>" in page
     assert "right\N{NO-BREAK SPACE}75%" in page
     assert "drawn people" not in page
+    assert "1 picture: their attributes.</p>" in page
+
+
+def test_a_page_of_a_model_without_attributes_speaks_of_neighbours_alone(pictures: Path, found: object) -> None:
+    pytest.importorskip("jinja2")
+    page = describing.description_html(pictures, replace(found, tasks=[], probabilities={}))
+    assert "5 pictures: the pictures it takes for the same person.</p>" in page
+    assert "Percentages" not in page
+    assert '<section class="card bare"' in page
 
 
 def test_neighbours_are_those_of_the_plain_definition() -> None:
