@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_a_page_of_another_model_names_its_data_set_and_promises_no_limits(tmp_p
     assert "1 picture: their attributes.</p>" in page
 
 
-def test_a_page_of_a_model_without_attributes_speaks_of_neighbours_alone(pictures: Path, found: object) -> None:
+def test_a_page_of_a_model_without_attributes_speaks_of_neighbours_alone(pictures: Path, found: Any) -> None:
     pytest.importorskip("jinja2")
     page = describing.description_html(pictures, replace(found, tasks=[], probabilities={}))
     assert "5 pictures: the pictures it takes for the same person.</p>" in page
