@@ -3,9 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -155,9 +153,10 @@ def test_a_page_of_another_model_names_its_data_set_and_promises_no_limits(tmp_p
     assert "1 picture: their attributes.</p>" in page
 
 
-def test_a_page_of_a_model_without_attributes_speaks_of_neighbours_alone(pictures: Path, found: Any) -> None:
+def test_a_page_of_a_model_without_attributes_speaks_of_neighbours_alone(pictures: Path, found: object) -> None:
     pytest.importorskip("jinja2")
-    page = describing.description_html(pictures, replace(found, tasks=[], probabilities={}))
+    one = embedding.Embedded(**vars(found) | {"tasks": [], "probabilities": {}})
+    page = describing.description_html(pictures, one)
     assert "5 pictures: the pictures it takes for the same person.</p>" in page
     assert "Percentages" not in page
     assert '<section class="card bare"' in page
