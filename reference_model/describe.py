@@ -18,11 +18,14 @@ from piq_bench.report.html import render
 from piq_bench.report.thumbnails import thumbnail
 from reference_model.config import RANDOM
 from reference_model.embed import Embedded
+from reference_model.model_file import LIMITS
 
 N_SHOWN = 200  # pictures on a page, unless asked for more
 N_NEIGHBOURS = 6
 SIZE = (76, 100)  # largest width and height of a thumbnail in pixels, as the page shows it
+IMAGES = "images"  # the folder of pictures in a data set
 NAME = 60  # characters of an untrusted name
+NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a label and its probability on one line
 YES = 0.5  # least probability of a label that applies, as in a submission
 MOST_UNREADABLE = 50  # named on the page
 
@@ -72,11 +75,12 @@ def description_html(
     ]
     return render(
         "describe.html",
-        name=_name(folder.absolute().name),
+        name=_name(_title(folder.absolute())),
         n=n,
         cards=cards,
         shown={card["row"] for card in cards},
         addresses=addresses,
+        has_attributes=bool(found.tasks),
         has_neighbours=found.embedding is not None,
         facts=_facts(found.meta),
         unreadable=[(_name(image), printable(reason)) for image, reason in found.unreadable.items()][:MOST_UNREADABLE],
@@ -114,7 +118,7 @@ def neighbours(embedding: Float32Array | None, rows: IntArray) -> tuple[IntArray
 def answer(task: Task, probabilities: Float32Array) -> dict[str, str]:
     """The predicted label or labels of a task, and how probable the model thinks them."""
     chosen = np.flatnonzero(probabilities >= YES).tolist() if task.multi_label else [int(np.argmax(probabilities))]
-    texts = [f"{printable(task.labels[label])} {100 * probabilities[label]:.0f}%" for label in chosen]
+    texts = [f"{printable(task.labels[label])}{NO_BREAK}{100 * probabilities[label]:.0f}%" for label in chosen]
     return {"task": printable(task.name), "text": ", ".join(texts) or "none"}
 
 
@@ -122,12 +126,19 @@ def _facts(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
     models: Sequence[Mapping[str, Any]] = meta["models"]
     first = models[0]
     start = meta["start"] or first.get("weights") or "unknown"
+    limits = [("knows", LIMITS[meta["model"]])] if meta["model"] in LIMITS else []
     return [
         ("model", printable(f"{meta['model']}, {meta['method']}", 200)),
         ("trained on", printable(f"{first.get('n_images', '?')} pictures, data set {first['trained_on'][:12]}")),
+        *limits,
         ("started from", "random numbers" if start == RANDOM else printable(start, 200)),
         ("mirror images", "averaged" if meta["flip"] else "not used"),
     ]
+
+
+def _title(folder: Path) -> str:
+    """The name of a folder; that of a data set for its folder of images."""
+    return f"{folder.parent.name}/{folder.name}" if folder.name == IMAGES else folder.name
 
 
 def _name(text: str) -> str:

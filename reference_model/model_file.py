@@ -21,6 +21,9 @@ ABOUT = ("configuration", "vocabulary", "n_classes", "fingerprint", "n_epochs", 
 SHIPPED = {"small": Path(__file__).parent / "shipped" / "small.safetensors"}
 """Trained models that come with this package, by the name that `--model` takes."""
 
+LIMITS = {"small": "drawn people only: attributes of photographs mean nothing, neighbours share colours and shapes"}
+"""What the models that come with this package do not know; a page of their answers says it."""
+
 
 def model_path(name: str | Path) -> Path:
     """The file or folder of a model: one that ships, by its name, or else a path.

@@ -71,7 +71,12 @@ class Split:
         return self._runs(lambda n_attributes: n_attributes == 0)
 
     def table(self) -> list[tuple[str, int, int]]:
-        """Name, start and stop of every slice, then of shared and unassigned runs, for printing."""
+        """Name, start and stop of every slice, then of shared and unassigned runs, for printing.
+
+        Empty where every task reads the whole feature.
+        """
+        if all(part == Slice(0, self.dimension) for part in self.slices.values()):
+            return []
         rows = [(name, part.start, part.stop) for name, part in self.slices.items()]
         rows += [("(shared)", part.start, part.stop) for part in self.shared]
         return rows + [("(unassigned)", part.start, part.stop) for part in self.unassigned]

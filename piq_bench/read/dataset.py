@@ -7,6 +7,7 @@ order of rows in a file, its format and its line ends cannot change any later re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
+from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,7 +53,7 @@ class Inspection:
 
 
 def read_benchmark(
-    path: Path | None,
+    path: "str | PathLike[str] | None",
     *,
     need_labels: bool = True,
     with_groups: bool = True,
@@ -62,7 +63,7 @@ def read_benchmark(
     """Read a data set to score against.
 
     Args:
-        path: a folder, or a .csv or .parquet file; None for the benchmark bundled with the package.
+        path: a folder, or a .csv or .parquet file, as text or `Path`; None for the benchmark bundled with the package.
         need_labels: whether labels and identities are required; without them only the format of a submission can be
             checked.
         with_groups: whether to read stored near-duplicate groups; false when they are about to be computed anew.
@@ -89,7 +90,7 @@ def read_benchmark(
 
 
 def inspect_dataset(
-    path: Path | None,
+    path: "str | PathLike[str] | None",
     *,
     need_labels: bool = True,
     with_groups: bool = True,
@@ -111,7 +112,7 @@ def inspect_dataset(
         LimitExceeded: if a file is too large.
     """
     wanted = None if layout is None or layout in READERS else layout_named(layout, READERS)
-    root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else path
+    root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else Path(path)
     if root.name in ("", ".."):  # messages name the folder
         root = root.resolve()
     try:

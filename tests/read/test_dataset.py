@@ -74,6 +74,11 @@ def test_neither_order_nor_format_changes_anything(
     assert fingerprint(one) == fingerprint(other)
 
 
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, ROWS)
+    assert same(read_benchmark(str(folder)), read_benchmark(folder), but=())
+
+
 def test_images_are_sorted_by_code_point(tmp_path: Path) -> None:
     names = ["a/10.jpg", "a/9.jpg", "B.jpg", "ä.jpg", "a.jpg", "\U0001f600.jpg", "\uff21.jpg"]
     rows = [(name, "train", "", "", "") for name in names] + [("z.jpg", "gallery", "", "", "")]

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from piq_bench.errors import BadDataset, BadUsage
 from piq_bench.read.dataset import read_benchmark
+from piq_bench.records import Task
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -133,6 +135,31 @@ def test_a_page_shows_pictures_attributes_and_neighbours(pictures: Path, tmp_pat
     assert page.count("<li>") == 3 * 4 + 1
     assert "1 left out, since they cannot be read" in page
     assert "random numbers" in page
+    assert "<h1><bdi>pictures</bdi></h1>" in page
+    assert "drawn people only" in page
+
+
+def test_a_page_of_another_model_names_its_data_set_and_promises_no_limits(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    task = Task("pose", "posture", labels=("left", "right"))
+    meta = {"model": "run", "method": "m", "start": "random", "flip": False, "models": [{"trained_on": "0" * 64}]}
+    one = embedding.Embedded(["0.png"], None, {"pose": np.array([[0.25, 0.75]], np.float32)}, [task], {}, meta)
+    (tmp_path / "mine" / "images").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "mine" / "images" / "0.png")
+    page = describing.description_html(tmp_path / "mine" / "images", one)
+    assert "<h1><bdi>mine/images</bdi></h1>" in page
+    assert "right\N{NO-BREAK SPACE}75%" in page
+    assert "drawn people" not in page
+    assert "1 picture: their attributes.</p>" in page
+
+
+def test_a_page_of_a_model_without_attributes_speaks_of_neighbours_alone(pictures: Path, found: object) -> None:
+    pytest.importorskip("jinja2")
+    one = embedding.Embedded(**vars(found) | {"tasks": [], "probabilities": {}})
+    page = describing.description_html(pictures, one)
+    assert "5 pictures: the pictures it takes for the same person.</p>" in page
+    assert "Percentages" not in page
+    assert '<section class="card bare"' in page
 
 
 def test_neighbours_are_those_of_the_plain_definition() -> None:

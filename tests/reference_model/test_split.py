@@ -242,6 +242,7 @@ def test_no_split_gives_every_task_the_whole_feature() -> None:
     split = whole(64, DEFAULT_TASKS)
     assert list(split.slices) == [one.name for one in DEFAULT_TASKS]
     assert set(split.slices.values()) == {Slice(0, 64)}
+    assert split.table() == []  # nothing to print
     assert split.unassigned == ()
 
 
