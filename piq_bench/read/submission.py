@@ -74,13 +74,14 @@ def read_submission(
     before = _file_states(path)
     container = read_container(path, _limits(benchmark))
     with ThreadPoolExecutor(1) as pool:
-        digest = pool.submit(_file_digest, path)
+        # What has problems already, such as a pipe, which would be waited for, is refused without a digest.
+        digest = None if container.problems else pool.submit(_file_digest, path)
         try:
             found = check_submission(container, benchmark, source=str(path), name=path.stem, partial=partial)
         finally:
             for note in container.notes:
                 tell(note)
-        sha256, n_bytes = digest.result()
+        sha256, n_bytes = digest.result() if digest else _file_digest(path)
     if _file_states(path) != before:  # so the digest may be that of other bytes than those that were checked
         remedy = "start again, and let nothing write to it meanwhile"
         raise BadSubmission(str(path), [Problem("changed", path.name, "changed while it was read", remedy)])
