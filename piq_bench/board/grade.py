@@ -17,6 +17,7 @@ from piq_bench.board.near_copies import near_copies
 from piq_bench.board.result import SCHEMA, read_result
 from piq_bench.errors import BadInput, BadUsage, Problem, first_few, printable, quoted
 from piq_bench.read.submission import read_submission
+from piq_bench.read.validate import MAX_PATH
 from piq_bench.records import Benchmark, Submission
 from piq_bench.report.disclosure import disclosed_document
 from piq_bench.report.json import score_document
@@ -155,7 +156,7 @@ def refuse_folder_of_entries(folder: Path) -> None:
     found.sort(key=lambda path: (path / RESULT).exists())  # keeps the order of names
     holds = f"holds {len(found)} {'entries' if len(found) > 1 else 'entry'}: "
     holds += first_few([path.name for path in found], len(found))
-    remedy = f"name one of them: piq grade {printable(found[0])}"
+    remedy = f"name one of them: piq grade {printable(found[0], MAX_PATH)}"
     raise BadUsage(str(folder), [Problem("many-entries", "ENTRY", holds, remedy)])
 
 

@@ -250,7 +250,7 @@ def test_what_cannot_be_started_is_refused_before_pictures_are_read(
         run(benchmark, small("fss"), tmp_path / "new", weights=tmp_path / "file")
     with pytest.raises(weights.WrongCheckpoint, match="the run has another 'seed'"):
         run(benchmark, replace(whole_run.configuration, seed=1), tmp_path / "run", resume=True)
-    with pytest.raises(BadUsage, match="file is no folder that can be written to"):
+    with pytest.raises(BadUsage, match="is no folder that can be written to"):
         run(benchmark, small("fss"), tmp_path / "file" / "run")
 
 

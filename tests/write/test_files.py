@@ -21,9 +21,10 @@ MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of our own is made there)
 
 @pytest.mark.parametrize("writing", [written_whole, new_folder])
 def test_a_place_that_cannot_be_written_is_bad_usage(
-    writing: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+    writing: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BadUsage) as refusal, writing(tmp_path / "nowhere" / "out"):
+    monkeypatch.chdir(tmp_path)  # messages cut long paths
+    with pytest.raises(BadUsage) as refusal, writing(Path("nowhere", "out")):
         raise AssertionError
     (problem,) = refusal.value.problems
     assert problem.code == "cannot-write" and "nowhere': No such file or directory" in problem.found
