@@ -3,9 +3,10 @@
 One process loads the libraries, but not the package. For each room it forks a server, which collects the room's tests
 once. The server forks a child to run them all as they are and to record which lines each test reaches, then a child per
 mutant. A mutant changes the code of one function in memory, so the child puts it into the function as it is and runs
-the tests that reach the changed lines, the cheapest first, up to the first that fails or until a minute is over. Only
-where none reaches them here, those run that start processes. A mutant outside functions takes effect only when its module is imported: a fresh fork collects and runs all tests of the room.
-The file itself is changed too, for the processes that tests start.
+the tests that reach the changed lines, the cheapest first, up to the first that fails or until a minute is over. Where
+none reaches them in this process, those run that start processes. A mutant outside functions takes effect only when its
+module is imported: a fresh fork collects and runs all tests of the room. The file itself is changed too, for the
+processes that tests start.
 """
 
 import importlib
