@@ -1,5 +1,6 @@
 """Words and rows of the pages of scores and comparisons: repeated names, rows that look shifted, images of people."""
 
+import re
 from dataclasses import replace
 
 import builders
@@ -7,8 +8,19 @@ import numpy as np
 import pytest
 
 from piq_bench.records import Benchmark
-from piq_bench.report.compare_html import MOST_DOTS, PER_PERSON, SIDE, _images_of, _people_chart
+from piq_bench.report.compare_html import (
+    HALF,
+    MOST_DOTS,
+    PER_PERSON,
+    SIDE,
+    _images_of,
+    _people_chart,
+    _tracks,
+    _widest,
+)
 from piq_bench.report.compare_rows import STAR, Row, identities_text, pair_rows, pair_title
+from piq_bench.report.result import Result
+from piq_bench.report.rows import main_rows
 from piq_bench.report.score_html import _warnings
 from piq_bench.scoring.compare import Comparison, Difference, Pair, Person
 from piq_bench.scoring.drilldown import Drilldown
@@ -92,3 +104,22 @@ def test_rows_that_look_shifted_are_told_with_their_direction(benchmark: Benchma
     assert "had the row before its own" in before
     assert "rise: F1 of age from 12.50 to 75.00; F1 of mood from 0.00 to 100.00. Check" in before
     assert _warnings(result, nothing) == []
+
+
+def test_differences_are_drawn_on_the_scale_of_the_widest_end() -> None:
+    one = Difference("piq", 0.5, 0.625, 0.125, (-0.25, 0.2), 0.04, 0.08, 0.15)
+    other = Difference("f1.wear", 0.5, 0.4, -0.1, None, 1.0, 1.0, 0.1)
+    pairs = [Pair(0, 1, (one, other), None)]
+    assert _widest(pairs) == 0.25
+    first, second = _tracks(pairs[0], 0.25)
+    assert first.place == pytest.approx(HALF / 2) and second.place == pytest.approx(-0.4 * HALF)
+    assert first.ends == pytest.approx((-HALF, 0.8 * HALF)) and second.ends is None
+    assert _widest([Pair(0, 1, (replace(other, difference=0.0),), None)]) == 1
+    assert _widest([Pair(0, 1, (), None)]) == 1
+
+
+def test_a_row_in_a_notebook_is_indented_by_its_level(benchmark: Benchmark) -> None:
+    result = score(benchmark, builders.submission(np.random.default_rng(0), benchmark), n_resamples=0)
+    found = re.findall(r"padding-left:(\d+)em", Result(result, benchmark)._repr_html_())
+    levels = [row.level for row in main_rows(result, benchmark)]
+    assert found == [str(1 + level) for level in levels] and {*levels} == {0, 1, 2}
