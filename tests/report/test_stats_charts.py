@@ -7,9 +7,10 @@ import builders
 import numpy as np
 import pytest
 
+from piq_bench.describe.group_examples import GroupExample
 from piq_bench.describe.stats import PersonImages, describe
 from piq_bench.records import Benchmark
-from piq_bench.report.stats_html import MOST_COLUMNS, _people_chart, _sweep_chart
+from piq_bench.report.stats_html import MOST_COLUMNS, _example, _people_chart, _sweep_chart
 
 Box = tuple[float, ...]
 
@@ -88,3 +89,20 @@ def test_thresholds_have_a_line_for_images_in_groups_and_one_for_the_largest(gro
 @pytest.fixture(scope="module")
 def grouped() -> Benchmark:
     return builders.benchmark(np.random.default_rng(3))
+
+
+def test_a_group_is_told_in_words_with_its_images(grouped: Benchmark) -> None:
+    named = next(row for row in range(grouped.split.size) if grouped.identity[row] >= 0)
+    unlabelled = next(row for row in range(grouped.split.size) if grouped.identity[row] < 0)
+    found = _example(GroupExample(1200, (named, unlabelled), 1, 1, 9), grouped, {named: "data:x"})
+    assert found["text"] == "1,200 images, 1 person, 1 source, hashes that differ in up to 9 bits"
+    assert grouped.source is not None
+    assert found["images"] == [
+        (grouped.images[named], "data:x", grouped.identities[grouped.identity[named]], grouped.source[named]),
+        (grouped.images[unlabelled], None, "unlabelled", grouped.source[unlabelled]),
+    ]
+    assert found["left_out"] == 1198
+    assert _example(GroupExample(3, (), 2, 2, 0), grouped, {})["text"] == (
+        "3 images, 2 people, 2 sources, hashes that differ in up to 0 bits"
+    )
+    assert _example(GroupExample(3, (), 0, None, None), grouped, {})["text"] == "3 images"
