@@ -88,8 +88,8 @@ def outcomes(
                 if line.startswith("#"):
                     print(f"{mutants[0].room}: {line[2:]}", flush=True)
                     continue
-                name, code = line.split()
-                yield by_id.pop(name), WORDS.get(int(code), "killed")
+                name, outcome = line.split()
+                yield by_id.pop(name), WORDS.get(int(outcome), "killed")
             n_read = len(lines)
     finally:
         if not ended:

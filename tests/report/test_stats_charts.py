@@ -1,6 +1,7 @@
 """Where the charts of a data set's page draw people and thresholds: y counts from the top, 260 units."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import builders
@@ -10,7 +11,9 @@ import pytest
 from piq_bench.describe.group_examples import GroupExample
 from piq_bench.describe.stats import PersonImages, describe
 from piq_bench.records import Benchmark
-from piq_bench.report.stats_html import MOST_COLUMNS, _example, _people_chart, _sweep_chart
+from piq_bench.report.stats_html import MOST_COLUMNS, MOST_SOURCES, _example, _people_chart, _source_hues, _sweep_chart
+from piq_bench.report.stats_rows import sections
+from piq_bench.report.stats_table import _table
 
 Box = tuple[float, ...]
 
@@ -106,3 +109,17 @@ def test_a_group_is_told_in_words_with_its_images(grouped: Benchmark) -> None:
         "3 images, 2 people, 2 sources, hashes that differ in up to 0 bits"
     )
     assert _example(GroupExample(3, (), 0, None, None), grouped, {})["text"] == "3 images"
+
+
+def test_the_most_frequent_sources_have_hues_a_golden_angle_apart(grouped: Benchmark) -> None:
+    source = np.array(["b"] * 5 + ["c"] * 4 + ["a"] * (grouped.split.size - 9), dtype=object)
+    assert _source_hues(replace(grouped, source=source)) == {"a": 215, "b": 353, "c": 130}
+    many = np.array([f"{row:03d}" for row in range(grouped.split.size)], dtype=object)
+    assert list(_source_hues(replace(grouped, source=many))) == list(many[:MOST_SOURCES])
+    assert _source_hues(replace(grouped, source=None)) == {"": 215}
+
+
+def test_columns_of_tables_have_the_titles_of_their_sections(grouped: Benchmark) -> None:
+    for section in sections(describe(grouped)):
+        titles = [column.header for column in _table(section).columns]
+        assert titles == [*section.header, *([""] if section.bars else [])]
