@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from group_builders import Row, benchmark_of, hashed_of
 
 from piq_bench.group.build import group_hashed
 from piq_bench.group.hashing import Failure
-from piq_bench.report.groups_table import N_NAMED, figures, groups_table
+from piq_bench.report.groups_table import N_NAMED, figures, groups_table, summary
 
 A = 0xAAAAAAAAAAAAAAAA
 
@@ -31,3 +32,11 @@ def test_unreadable_images_beyond_the_first_are_counted(n: int) -> None:
     assert f"{n} unreadable images stay alone" in text
     assert text.count("' is empty") == min(n, N_NAMED)
     assert (f"and {n - N_NAMED} more" in text) == (n > N_NAMED)
+
+
+def test_the_summary_tells_below_which_gradient_1_and_5_per_cent_of_the_images_are() -> None:
+    n = 200
+    hashed = replace(hashed_of([A] * n), quality=np.arange(n, dtype=np.float64)[::-1])
+    report = group_hashed(benchmark_of([Row(f"{number:03d}", "query") for number in range(n)]), hashed)
+    facts = dict(summary(report))
+    assert facts["gradient"] == "mean gradient below 2.0 in 1 % of the images, below 10.0 in 5 % of the images"
