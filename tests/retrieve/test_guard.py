@@ -48,3 +48,12 @@ def test_the_bound_of_float64_sums_is_that_of_both_sums_and_not_twice_as_much(
             both = Fraction(float(similarity.norm[query])) ** 2 + largest
             proven = (2 * n + 4 * U + 2 * (dimension + 2) * U) * both
         assert proven < bound < 2 * proven + 40 * U * (1 if distance == "cosine" else both)
+
+
+def test_the_share_of_work_done_rises_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(similarity_of(clustered(np.random.default_rng(1), 150, 64), "cosine"), 20, 9)
+    shares: list[float] = []
+    monkeypatch.setattr(cpu._Progress, "reach", lambda progress, share: shares.append(share))
+    cpu.count_ranks(*job.given, query_block=5, gallery_block=40, threads=1)
+    assert len(shares) > 4 and shares == sorted(shares) and shares[-1] == 1
+    assert len(set(shares)) == len(shares)
