@@ -128,7 +128,8 @@ def test_without_imagehash_only_phash_works(images: Path, monkeypatch: pytest.Mo
 def test_degenerate_are_hashes_of_equal_bits_or_a_phash_without_32() -> None:
     hashes = np.array([0, ALL_SET, 1, 0xAAAAAAAAAAAAAAAA], dtype=np.uint64)
     assert degenerate(hashes, "dhash").tolist() == [True, True, False, False]
-    assert degenerate(hashes, "phash").tolist() == [True, True, True, False]
+    for name in ("phash", "".join("phash")):  # a name read from a file is equal, not the same object
+        assert degenerate(hashes, name).tolist() == [True, True, True, False]
 
 
 def test_the_command_offers_every_hash() -> None:

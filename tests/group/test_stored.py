@@ -83,3 +83,11 @@ def test_parquet_files_bear_the_mark_in_their_metadata(tmp_path: Path) -> None:
     path.write_bytes(b"damaged")
     assert foreign_file(path) == path
     assert not was_written_here(tmp_path)  # a folder
+
+
+@pytest.mark.parametrize(("added", "is_own"), [(0, True), (1 << 16, False), (1 << 24, False), (1 << 31, False)])
+def test_all_four_bytes_say_how_long_the_metadata_are(tmp_path: Path, added: int, is_own: bool) -> None:
+    path = tmp_path / "groups.parquet"
+    footer = bytes([0x18, len(METADATA_KEY)]) + METADATA_KEY + b"\x18"
+    path.write_bytes(b"PAR1" + footer + (len(footer) + added).to_bytes(4, "little") + b"PAR1")
+    assert was_written_here(path) is is_own

@@ -37,7 +37,7 @@ def main() -> None:
     settings = tomllib.loads(Path(__file__).with_name("mutation.toml").read_text(encoding="utf-8"))
     rooms = settings["rooms"]
     drawn = sample({room: rooms[room] for room in asked.room or rooms}, asked.n, asked.seed, asked.only)
-    score: Counter[tuple[str, bool]] = Counter()
+    score: Counter[tuple[str, str]] = Counter()
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="piq-mutation-") as scratch:
         copy = Path(scratch, "project")
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED), symlinks=True)
@@ -51,12 +51,12 @@ def main() -> None:
             own = [mutant for mutant in drawn if mutant.room == room]
             if not own:
                 continue
-            for mutant, survived in outcomes(copy, own, rooms[room], all_tests=bool(asked.only)):
-                score[room, survived] += 1
-                print(f"{mutant.id} {'SURVIVED' if survived else 'killed'} {mutant.path}", flush=True)
-                if survived:
+            for mutant, outcome in outcomes(copy, own, rooms[room], all_tests=bool(asked.only)):
+                score[room, outcome] += 1
+                print(f"{mutant.id} {outcome} {mutant.path}", flush=True)
+                if outcome != "killed":
                     print(mutant.change(), flush=True)
     for room in rooms:
-        n_killed, n_survived = score[room, False], score[room, True]
-        if n_killed + n_survived:
-            print(f"{room:10} {n_killed} of {n_killed + n_survived} killed")
+        n_tested = sum(n for (of_room, _), n in score.items() if of_room == room)
+        if n_tested:
+            print(f"{room:10} {score[room, 'killed']} of {n_tested} killed")

@@ -3,9 +3,10 @@
 One process loads the libraries, but not the package. For each room it forks a server, which collects the room's tests
 once. The server forks a child to run them all as they are and to record which lines each test reaches, then a child per
 mutant. A mutant changes the code of one function in memory, so the child puts it into the function as it is and runs
-the tests that reach the changed lines or start processes, the cheapest first, up to the first that fails. A mutant
-outside functions takes effect only when its module is imported: a fresh fork collects and runs all tests of the room.
-The file itself is changed too, for the processes that tests start.
+the tests that reach the changed lines, the cheapest first, up to the first that fails or until a minute is over. Where
+none reaches them in this process, those run that start processes. A mutant outside functions takes effect only when its
+module is imported: a fresh fork collects and runs all tests of the room. The file itself is changed too, for the
+processes that tests start.
 """
 
 import importlib
@@ -34,8 +35,10 @@ LIBRARIES = (
     "sklearn.metrics", "threadpoolctl",
 )  # fmt: skip
 EXAMPLES = 25  # of a property, where its test does not ask for another number
-SAME, DIFFERS, DOES_NOT_FIT = 0, 1, 3  # exit status of a child
+SAME, DIFFERS, DOES_NOT_FIT, TOO_LONG = 0, 1, 3, 4  # what became of a child
+WORDS = {SAME: "SURVIVED", TOO_LONG: "NOT NOTICED IN TIME"}  # any other end is "killed"
 SECONDS, TIMES = 15, 10  # a test may take some seconds and a multiple of its usual time
+LIMIT = 60  # seconds for all tests of a mutant, and twice as many where the package is imported again
 STARTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn")  # events of Python
 
 
@@ -65,8 +68,8 @@ def load_libraries() -> None:
 
 def outcomes(
     copy: Path, mutants: Sequence[Mutant], settings: Mapping[str, Any], *, all_tests: bool
-) -> Iterator[tuple[Mutant, bool]]:
-    """Each mutant of a room with whether it survives the tests that reach it, or all tests of the room."""
+) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant of a room with what the tests that reach it, or all tests of the room, do to it."""
     scratch = copy.parent
     record_path, told = scratch / "record.json", scratch / "outcomes.txt"
     for place in (record_path, told):
@@ -85,8 +88,8 @@ def outcomes(
                 if line.startswith("#"):
                     print(f"{mutants[0].room}: {line[2:]}", flush=True)
                     continue
-                name, survived = line.split()
-                yield by_id.pop(name), survived == "1"
+                name, outcome = line.split()
+                yield by_id.pop(name), WORDS.get(int(outcome), "killed")
             n_read = len(lines)
     finally:
         if not ended:
@@ -104,14 +107,15 @@ def outcomes(
             with changed_file(copy, mutant) if is_changed else nullcontext():
                 child = forked(lambda: _run_fresh(arguments, record, order, failed), scratch / "fresh.log")
                 try:
-                    code = wait(child)
+                    code = wait(child, float("inf") if all_tests else 2 * LIMIT)
                 finally:
                     end(child)
             if code == BROKEN:
                 raise RuntimeError((scratch / "fresh.log").read_text(encoding="utf-8", errors="replace")[-3000:])
-            return int(code or 0)
+            return TOO_LONG if code is None else code
 
-        yield mutant, _outcome(attempt, _by_cost(mutant, record, record.seconds), failed, trusted) == SAME
+        code = _outcome(attempt, _by_cost(mutant, record, record.seconds), failed, trusted)
+        yield mutant, WORDS.get(code, "killed")
 
 
 def _outcome(
@@ -150,7 +154,8 @@ def _arguments(scratch: Path, settings: Mapping[str, Any]) -> list[str]:
         f"--basetemp={scratch / 'tmp'}",
     ]
     without = [f"--ignore={folder}/{name}" for folder in settings["source"] for name in settings.get("without", ())]
-    return [*options, *without, *settings["source"], *settings["tests"]]
+    kept = ["-k", f"not ({' or '.join(settings['slow'])})"] if "slow" in settings else []
+    return [*options, *without, *kept, *settings["source"], *settings["tests"]]
 
 
 class _Plugin:
@@ -247,12 +252,12 @@ def _serve(
                     own = [items[name] for name in order]
                     child = forked(lambda: _try(session, change if is_changed else lambda: True, own, failed))
                     try:
-                        code = wait(child)
+                        code = wait(child, float("inf") if all_tests else LIMIT)
                     finally:
                         end(child)
                 if code == BROKEN:
                     raise RuntimeError(f"mutant {mutant.id} could not be tested")
-                return int(code or 0)
+                return TOO_LONG if code is None else code
 
             order = _by_cost(mutant, record, _reaching(mutant, record))
             if all_tests:
@@ -260,16 +265,16 @@ def _serve(
             code = _outcome(attempt, order, failed, trusted)
             if code != DOES_NOT_FIT:
                 with told.open("a", encoding="ascii") as lines:
-                    lines.write(f"{mutant.id} {int(code == SAME)}\n")
+                    lines.write(f"{mutant.id} {code}\n")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     return int(pytest.main(arguments, plugins=[_Server(work)]))
 
 
 def _reaching(mutant: Mutant, record: Record) -> set[str]:
-    """Tests that reach the changed lines, and those that start processes, which may do so."""
+    """Tests that reach the changed lines; if none does here, those that start processes, which may do so."""
     reached = record.reached.get(mutant.path, {})
-    return {name for line in mutant.lines() for name in reached.get(str(line), ())} | {*record.starters}
+    return {name for line in mutant.lines() for name in reached.get(str(line), ())} or {*record.starters}
 
 
 def _by_cost(mutant: Mutant, record: Record, names: Iterable[str]) -> list[str]:
