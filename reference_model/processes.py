@@ -11,7 +11,7 @@ from torch import Tensor, distributed
 
 def is_one_of_several() -> bool:
     """Whether this process has joined others; a group of one process counts, so that one GPU can test all of this."""
-    return distributed.is_available() and distributed.is_initialized()
+    return bool(distributed.is_available() and distributed.is_initialized())
 
 
 def n_processes() -> int:

@@ -138,7 +138,7 @@ def cores_are_busy() -> bool:
     """Whether torch wants more threads than there are cores that nobody used in the last minute."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # not on Windows
     n_threads = torch.get_num_threads()
-    return n_threads > 1 and n_threads + load > available_cores() + 1
+    return bool(n_threads > 1 and n_threads + load > available_cores() + 1)
 
 
 def _run(

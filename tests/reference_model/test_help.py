@@ -37,6 +37,7 @@ def test_every_command_has_sections_of_its_own_options_and_examples_that_it_acce
 def test_features_may_lie_beside_their_pictures_and_be_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("torch")
     (tmp_path / "features.npz").write_bytes(b"earlier")
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(program.main, ["embed", ".", "--out", "features.npz", "--device", "cpu"])
