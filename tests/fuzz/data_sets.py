@@ -74,10 +74,10 @@ def mat_files() -> tuple[bytes, ...]:
 
     people: dict[str, Any] = {"up": mat_builders.row([1, 2]), "image_index": mat_builders.cells(["0001", "0002"])}
     features = {"features": np.ones((3, 2), np.float32), "names": mat_builders.cells(["a.jpg", "b.jpg", "c.jpg"])}
-    whole: Any = {**features, "people": {"train": people, "test": people}, "text": "abc", "flag": np.array([True])}
+    whole = {**features, "people": {"train": people, "test": people}, "text": "abc", "flag": np.array([True])}
     files = []
     for compressed in (False, True):
-        stream = io.BytesIO()
+        stream: Any = io.BytesIO()  # which stubs do not list among what savemat takes
         savemat(stream, whole, do_compression=compressed)
         files.append(stream.getvalue())
     return tuple(files)
