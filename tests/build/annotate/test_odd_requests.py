@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def test_a_body_is_read_piece_by_piece_until_the_browser_is_gone() -> None:
         async def receive() -> dict[str, Any]:
             return next(given)
 
-        return asyncio.run(_body(receive))
+        with ThreadPoolExecutor(1) as pool:  # of its own, since a browser of other tests has a loop in this one
+            return pool.submit(lambda: asyncio.run(_body(receive))).result()
 
     pieces = [{"type": "http.request", "body": part, "more_body": part != b"1}"} for part in (b'{"a"', b": ", b"1}")]
     assert body(*pieces) == {"a": 1}
