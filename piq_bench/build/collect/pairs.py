@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piq_bench.build.collect.tracks import FORM
-from piq_bench.errors import BadUsage, Problem, first_few, quoted
-from piq_bench.read.validate import path_fault
+from piq_bench.errors import BadUsage, Problem, first_few, printable, quoted
+from piq_bench.read.validate import MAX_PATH, path_fault
 
 SUFFIX = ".txt"
 HOW_TO_TRACK = (
@@ -53,7 +53,7 @@ def paired(videos: Sequence[Path], tracks: Sequence[Path]) -> list[Source]:
             found = f"{quoted(name)} cannot be a folder of images: {fault or 'it begins with a dot'}"
             problems.append(Problem("bad-name", "VIDEO", found, "rename the video"))
     problems += [
-        Problem("missing-file", "VIDEO", f"{quoted(video)} is no file", "check the path")
+        Problem("missing-file", "VIDEO", f"{_whole(video)} is no file", "check the path")
         for video in videos
         if not video.is_file()
     ]
@@ -65,10 +65,10 @@ def paired(videos: Sequence[Path], tracks: Sequence[Path]) -> list[Source]:
         beside = video.with_suffix(SUFFIX)
         found_files = given.pop(name, None) or ([beside] if beside.is_file() else [])
         if not found_files:
-            found = f"{quoted(video)} has no tracks: neither --tracks nor {quoted(beside.name)} beside it"
+            found = f"{_whole(video)} has no tracks: neither --tracks nor {quoted(beside.name)} beside it"
             problems.append(Problem("no-tracks", "--tracks", found, HOW_TO_TRACK.format(name=name)))
         elif len(found_files) > 1:
-            found = f"{quoted(video)} has several tracks: {first_few(found_files, len(found_files))}"
+            found = f"{_whole(video)} has several tracks: {first_few(found_files, len(found_files))}"
             problems.append(Problem("several-tracks", "--tracks", found, "name one of them"))
         else:
             sources.append(Source(name, video, found_files[0]))
@@ -86,7 +86,12 @@ def _by_name(tracks: Sequence[Path], problems: list[Problem]) -> dict[str, list[
     found: dict[str, list[Path]] = {}
     for path in tracks:
         if not path.exists():
-            problems.append(Problem("missing-file", "--tracks", f"{quoted(path)} does not exist", "check the path"))
+            problems.append(Problem("missing-file", "--tracks", f"{_whole(path)} does not exist", "check the path"))
         for file in sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]:
             found.setdefault(file.stem, []).append(file)
     return found
+
+
+def _whole(path: Path) -> str:
+    """A path that the user has named, with its end, which tells the most."""
+    return f"'{printable(path, MAX_PATH)}'"
