@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "piq_bench"
 STAGES = [
-    {"records", "errors", "documents", "limits", "numba_cache"},
+    {"records", "errors", "documents", "limits"},
     {"metrics", "write"},
     {"images", "cluster"},
     {"group"},

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.images.lanczos import PRECISION, SIDE, shrink, weights
-from piq_bench.numba_cache import njit
+from piq_bench.images.numba_cache import njit
 from piq_bench.records import IntArray, Pixels
 
 Whole32 = NDArray[np.int32]

@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
-from piq_bench.numba_cache import njit
+from piq_bench.images.numba_cache import njit
 from piq_bench.records import Float32Array, FloatArray
 
 Node = Any  # numba's and llvmlite's objects, which have no types

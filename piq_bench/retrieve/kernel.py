@@ -23,7 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from piq_bench.numba_cache import INNER, njit
+from piq_bench.images.numba_cache import INNER, njit
 from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 
 Node = Any  # numba's and llvmlite's objects, which have no types
