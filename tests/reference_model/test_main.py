@@ -119,7 +119,7 @@ def test_before_the_first_full_epoch_there_is_nothing_to_resume(
 def test_models_of_single_tasks_are_resumed_by_their_folder_and_their_weights(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = [*QUICK, "--set", "augmentation.flip=0", *HERE]
+    options = [*QUICK, "--epochs", "1", "--set", "augmentation.flip=0", *HERE]
     done = call("train", folder, "--out", tmp_path / "start", "--preset", "sim-mtl", *options)
     assert done.exit_code == 0, done.output
     start = tmp_path / "start" / "checkpoint.pt"
@@ -130,7 +130,7 @@ def test_models_of_single_tasks_are_resumed_by_their_folder_and_their_weights(
     def step(self: object, *batch: object) -> object:
         nonlocal n_steps
         n_steps += 1
-        if n_steps == 4 * 2 * 3 + 2:  # in the fourth model's first epoch
+        if n_steps == 4 * 3 + 2:  # in the fourth model's epoch of 4
             raise KeyboardInterrupt
         return real(self, *batch)
 

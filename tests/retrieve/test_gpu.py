@@ -52,7 +52,7 @@ def test_many_dimensions(make: Make, distance: Distance) -> None:
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("make", EMBEDDINGS)
 def test_blocks_chunks_panels_devices_and_precision_change_nothing(make: Make, distance: Distance) -> None:
-    given = seeded_input(make, distance, 16, n_gallery=30)
+    given = seeded_input(make, distance, 16, n_queries=7, n_gallery=16)
     true = expected(given)
     for options in (
         {"query_block": 1, "gallery_block": 1},
