@@ -5,15 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAUNCHER = """
 import json, os, sys, traceback
-program, path, arguments, outputs = json.loads(sys.argv[1])
+program, path, arguments, outputs, modules = json.loads(sys.argv[1])
 sys.path[:0] = path
-import torch, torch._dynamo, torch.distributed, torch.utils.data  # once for all processes
+from importlib import import_module
+for module in ("torch.distributed", *modules):  # once for all processes
+    import_module(module)
 threads = "/proc/self/task"
 assert not os.path.exists(threads) or len(os.listdir(threads)) == 1, "threads do not survive a fork"
 running = []
@@ -49,22 +52,23 @@ class Ended:
     stderr: str
 
 
-def run_ranks(folder: Path, n: int, program: str, *arguments: str) -> list[Ended]:
+def run_ranks(folder: Path, n: int, program: str, *arguments: str, modules: Sequence[str] = ()) -> list[Ended]:
     """Run a program in n processes; `sys.argv` holds the number of the process and the arguments.
 
-    They are forks of a process that has only imported torch: this one may have threads, which no fork survives.
+    They are forks of a process that has only imported modules: this one may have threads, which no fork survives.
 
     Args:
         folder: an existing folder for what the processes print.
         n: number of processes.
         program: Python code.
         arguments: the program's arguments.
+        modules: what the program imports besides torch, so that it is imported once for all processes.
     """
     path = [str(ROOT), *filter(None, sys.path)]
     # A pool of threads would not survive the fork either, and several pools would share the cores.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     outputs = [[str(folder / f"{rank}-{number}") for number in (1, 2)] for rank in range(n)]
-    task = json.dumps([program, path, arguments, outputs])
+    task = json.dumps([program, path, arguments, outputs, modules])
     command = [sys.executable, "-c", LAUNCHER, task]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True

@@ -372,7 +372,7 @@ with test_train.in_64_bits():
     test_train.torch.distributed.init_process_group("gloo", init_method=meeting, rank=int(rank), world_size=2)
     test_train.resumed_twice(Path(data), Path(runs))
 """
-TOGETHER = ["schedule.n_epochs=3", "schedule.n_warm_up=0", "sampling.batch_size=16", "held_out=0.25", QUICK]
+TOGETHER = ["schedule.n_epochs=2", "schedule.n_warm_up=0", "sampling.batch_size=16", "held_out=0.25", QUICK]
 
 
 def command(data: str, out: str) -> list[str]:
@@ -429,7 +429,9 @@ def test_two_processes_train_the_model_of_one_and_resume_each_others_runs(
         interrupted(benchmark, tmp_path / "begun-by-one")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]  # free a moment later
-    ended = run_ranks(printed, 2, PROGRAM, str(port), str(folder), str(tmp_path), str(Path(__file__).parent))
+    arguments = (str(port), str(folder), str(tmp_path), str(Path(__file__).parent))
+    modules = ["pytest", "torch._dynamo", "torch.utils.data", "reference_model.train", "reference_model.predict"]
+    ended = run_ranks(printed, 2, PROGRAM, *arguments, modules=modules)
     assert [process.code for process in ended] == [0, 0], ended
     assert ended[0].stdout.startswith("wrote ")
     assert ended[1].stdout == ""
