@@ -181,7 +181,7 @@ def test_rankings_equal_a_count_over_every_candidate(
 @pytest.mark.parametrize("make", EMBEDDINGS)
 def test_block_size_and_threads_change_nothing(make: Make, distance: Distance) -> None:
     rng = np.random.default_rng(7)
-    benchmark = builders.benchmark(rng, builders.Size(n_query=20, n_gallery=60))
+    benchmark = builders.benchmark(rng, builders.Size(n_query=10, n_gallery=30))
     submission = builders.submission(rng, benchmark, make(rng, benchmark.test_rows.size), distance=distance)
     plain = [as_runs(found) for found in rankings(benchmark, submission)]
     for query_block, gallery_block, threads in ((1, 1, 1), (3, 7, 2), (64, 5, 1), (2, 1000, 4)):
