@@ -214,7 +214,9 @@ def test_a_refused_file_of_answers_is_left_closed_and_its_folder_free(
     connect, opened = sqlite3.connect, list[sqlite3.Connection]()
 
     def recorded(path: Path, *, timeout: float, isolation_level: None, check_same_thread: bool) -> sqlite3.Connection:
-        opened.append(connect(path, timeout, isolation_level=isolation_level, check_same_thread=check_same_thread))
+        opened.append(
+            connect(path, timeout=timeout, isolation_level=isolation_level, check_same_thread=check_same_thread)
+        )
         return opened[-1]
 
     monkeypatch.setattr(sqlite3, "connect", recorded)
