@@ -5,6 +5,7 @@ from the bytes. Code in C counts no coverage. This module imports neither the pr
 watch their import, which puts counters into them.
 """
 
+import faulthandler
 import io
 import os
 import signal
@@ -124,6 +125,7 @@ def _guide(
     import atheris
     from fuzz.worker import Finding, judged, raise_hanging
 
+    faulthandler.disable()
     os.dup2(os.open(place / SAID, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), 2)
     os.dup2(2, 1)
     (place / BYTES).write_bytes(b"")
@@ -136,8 +138,7 @@ def _guide(
             for what, detail in judged(reader, reader.make(BytesRandom(content)), place):
                 results.send(Finding(name, _keep(kept, content), what, detail))
         except BaseException:  # a bug in the fuzzer
-            traceback.print_exc()
-            sys.stderr.flush()
+            os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
             os._exit(1)
 
     corpus = kept / "corpus"
