@@ -168,5 +168,6 @@ def test_once_a_week_the_fuzzer_and_the_properties_run_long() -> None:
     seconds = re.search(r"python tests/fuzz --seconds (\d+)", scripts["fuzz"])
     assert seconds is not None
     assert 600 <= int(seconds[1]) < 60 * workflow["jobs"]["fuzz"]["timeout-minutes"] - 300
+    assert "python tests/fuzz --guided" in scripts["guided"]
     assert "--hypothesis-profile thorough -m hypothesis" in scripts["examples"]
     assert settings.get_profile("thorough").max_examples >= 20 * settings.get_profile("patient").max_examples

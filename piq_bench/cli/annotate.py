@@ -1,5 +1,6 @@
 """`piq annotate`: labels a data set by hand on a local web page, and writes the labels down."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -70,17 +71,21 @@ def annotate_command(
             from piq_bench.build.annotate.imports import take_up
 
             project = open_project(dataset, writes=bool(imports))
-            for path in imports:
-                click.echo(take_up(project, path))
-            if export:
-                done = write_labels(project, dataset)
-                for task, n in done.conflicts.items():
-                    click.echo(f"{task}: {n} images in conflict are written as not annotated", err=True)
-                if done.not_people:
-                    hint = "" if project.junk else '; declare junk = ["-1"] in [retrieval] to leave them out of scoring'
-                    click.echo(f"{done.not_people} images show no person{hint}", err=True)
-                click.echo(f"wrote {done.path}: {done.cells} cells changed")
-            project.close()
+            with closing(project):
+                for path in imports:
+                    click.echo(take_up(project, path))
+                if export:
+                    done = write_labels(project, dataset)
+                    for task, n in done.conflicts.items():
+                        click.echo(f"{task}: {n} images in conflict are written as not annotated", err=True)
+                    if done.not_people:
+                        hint = (
+                            ""
+                            if project.junk
+                            else '; declare junk = ["-1"] in [retrieval] to leave them out of scoring'
+                        )
+                        click.echo(f"{done.not_people} images show no person{hint}", err=True)
+                    click.echo(f"wrote {done.path}: {done.cells} cells changed")
             return
 
         from piq_bench.build.annotate.serve import require

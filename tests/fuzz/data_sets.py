@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import layout_builders
 import mat_builders
@@ -12,6 +13,7 @@ import numpy as np
 from fuzz import samples
 from fuzz.arrays import npy
 from fuzz.values import changed_bytes, changed_json, json_bytes, some_text
+from unpacking_here import unpack_here
 
 from piq_bench.convert.mat import read_mat
 from piq_bench.convert.names import read_names
@@ -97,7 +99,8 @@ def read_table_of_mat(folder: Path) -> None:
 
 
 def read_features_of_mat(folder: Path) -> None:
-    read_mat(folder / "a.mat")
+    with patch("piq_bench.convert.exchange.unpack_apart", unpack_here):
+        read_mat(folder / "a.mat")
 
 
 @cache
@@ -120,7 +123,8 @@ def make_torch(draw: Random) -> Files:
 def read_torch_file(folder: Path) -> None:
     from piq_bench.convert.torch_file import read_torch
 
-    read_torch(folder / "a.pt")
+    with patch("piq_bench.convert.exchange.unpack_apart", unpack_here):
+        read_torch(folder / "a.pt")
 
 
 def make_names(draw: Random) -> Files:

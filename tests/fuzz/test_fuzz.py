@@ -68,6 +68,17 @@ def test_a_crash_of_a_reader_that_may_crash_is_no_finding_and_the_next_input_fol
     assert list(islice(numbers, 3)) == [6, 7, 8]
 
 
+def test_every_copy_of_the_process_finds_its_benchmark(tmp_path: Path) -> None:
+    def send(message: object) -> None:
+        with (tmp_path / "sent").open("a", encoding="utf-8") as stream:
+            stream.write(f"{message}\n")
+
+    for number in range(2):
+        list(worker._turn_apart(Mock(send=send), "Parquet submission", 0, number, 0.0, tmp_path))
+    sent = (tmp_path / "sent").read_text(encoding="utf-8").splitlines()
+    assert sent == [f"('Parquet submission', {number})" for number in range(2)]
+
+
 def test_a_bug_beside_a_reader_that_may_crash_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "judged", None)
     results = Mock()

@@ -16,12 +16,13 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 from typing import NoReturn
 
-from fuzz.readers import ALL_READERS, SLOW_READERS, Files, Reader
+from fuzz.readers import ALL_READERS, Files, Reader
 
 from piq_bench.errors import BadInput
 
@@ -30,8 +31,8 @@ HANGING = 60.0  # seconds
 MOST_MEMORY = 200  # MB more than before
 NOTICED = 20  # MB after which the peak is reset, which takes longer than most inputs
 TURN = 0.2  # seconds
-SLOW_ROUNDS = 20  # of which a slow reader takes part in one, with one input
 NUMBER_BYTES = 8
+IMPORTED_FOR = {".mat of features": "piq_bench.convert.unpack_mat", "torch file": "piq_bench.convert.unpack_torch"}
 STATUS = Path("/proc/self/status")
 
 
@@ -40,13 +41,14 @@ class Finding:
     """An input that did not end as it should.
 
     Attributes:
-        reader, number: which input.
+        reader: its name.
+        made_from: the number of the input, or a file with the bytes that it was made from.
         what: kind of trouble, with the line of our code that an exception came from.
         detail: traceback or figures.
     """
 
     reader: str
-    number: int
+    made_from: int | Path
     what: str
     detail: str
 
@@ -65,25 +67,30 @@ def work(
 ) -> None:
     """Run inputs in turns, and send the name and number of each before it is read, then a finding if it is one."""
     warnings.simplefilter("ignore")
+    os.setpgrp()  # all copies of this process end with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
-    signal.signal(signal.SIGALRM, _raise)
+    signal.signal(signal.SIGALRM, raise_hanging)
     tempfile.tempdir = str(place)
-    if "torch file" in names:
-        import torch  # noqa: F401  (its import takes longer than any input may)
+    import_for(names)
     numbers, until = dict(first), time.monotonic() + seconds
     n_rounds = 0
     while n_rounds == 0 or time.monotonic() < until:
         # In the first round each reader reads one input, however slow this machine is.
         seconds_of_turn = TURN if n_rounds else 0.0
         for name in names:
-            if name in SLOW_READERS and n_rounds % SLOW_ROUNDS:
-                continue
-            ends = min(until, time.monotonic() + (0.0 if name in SLOW_READERS else seconds_of_turn))
+            ends = min(until, time.monotonic() + seconds_of_turn)
             run = _turn_apart if ALL_READERS[name].may_crash else _turn
             for number in run(results, name, seed, numbers[name], ends, place):
                 numbers[name] = number
         n_rounds += 1
     results.send(None)
+
+
+def import_for(names: Sequence[str]) -> None:
+    """Import what copies of this process would import again and again; torch takes longer than any input may."""
+    for name in names:
+        if (module := IMPORTED_FOR.get(name)) is not None:
+            import_module(module)
 
 
 def _turn(results: Connection, name: str, seed: int, number: int, ends: float, place: Path) -> Iterator[int]:
@@ -160,7 +167,8 @@ def judged(reader: Reader, files: Files, place: Path) -> Iterator[tuple[str, str
         yield "takes much memory", f"{memory:.0f} MB"
 
 
-def _raise(*_: object) -> None:
+def raise_hanging(*_: object) -> None:
+    """Handle the alarm of `judged`."""
     raise Hanging
 
 

@@ -7,6 +7,7 @@ with them makes a conflict. Files that somebody edits by hand between two sessio
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,35 +107,40 @@ def open_project(dataset: Path, *, writes: bool = True) -> Project:
         raise BadUsage(str(dataset), [Problem("layout", "DATASET", f"is a {benchmark.layout}, no folder", remedy)])
     folder = dataset / FOLDER
     folder.mkdir(exist_ok=True)
-    descriptor = _locked(folder) if writes else None
-    store = Store(folder / FILE)
-    people = People()
-    for person in store.people():
-        people.add(*person)
-    task = next((task for task in benchmark.classification_tasks if task.name == PERSON_TASK), None)
-    person_task = task.name if task is not None and not task.multi_label and benchmark.retrieval_task else None
-    ballots = Ballots(benchmark.tasks, (str(image) for image in benchmark.images), people, person_task)
-    for name, image, annotator, value in store.answers():
-        ballots.set(name, annotator, image, value)
-    film, track, kind = _places(benchmark)
-    order = np.lexsort((np.arange(film.size), track, film)).astype(np.int64)
-    project = Project(
-        benchmark,
-        folder,
-        store,
-        people,
-        ballots,
-        files,
-        film,
-        track,
-        kind,
-        order,
-        threading.RLock(),
-        descriptor,
-        inspection.rules.junk or (),
-    )
-    if writes:
-        _take_up_files(project)
+    with ExitStack() as trouble:  # nothing stays open if anything is refused
+        descriptor = _locked(folder) if writes else None
+        if descriptor is not None:
+            trouble.callback(os.close, descriptor)
+        store = Store(folder / FILE)
+        trouble.callback(store.close)
+        people = People()
+        for person in store.people():
+            people.add(*person)
+        task = next((task for task in benchmark.classification_tasks if task.name == PERSON_TASK), None)
+        person_task = task.name if task is not None and not task.multi_label and benchmark.retrieval_task else None
+        ballots = Ballots(benchmark.tasks, (str(image) for image in benchmark.images), people, person_task)
+        for name, image, annotator, value in store.answers():
+            ballots.set(name, annotator, image, value)
+        film, track, kind = _places(benchmark)
+        order = np.lexsort((np.arange(film.size), track, film)).astype(np.int64)
+        project = Project(
+            benchmark,
+            folder,
+            store,
+            people,
+            ballots,
+            files,
+            film,
+            track,
+            kind,
+            order,
+            threading.RLock(),
+            descriptor,
+            inspection.rules.junk or (),
+        )
+        if writes:
+            _take_up_files(project)
+        trouble.pop_all()
     return project
 
 

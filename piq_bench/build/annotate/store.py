@@ -91,23 +91,31 @@ class Store:
         self.lock = threading.RLock()
         try:
             self.base = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self.base.execute("pragma trusted_schema = off")
-            (application,) = self.base.execute("pragma application_id").fetchone()
-            (version,) = self.base.execute("pragma user_version").fetchone()
-            is_new = not self.base.execute("select count(*) from sqlite_master").fetchone()[0]
-            if not is_new and (application, version) != (APPLICATION, FORMAT):
-                raise sqlite3.DatabaseError("it holds no answers of this version of piq annotate")
-            self.base.execute("pragma journal_mode = wal")
-            self.base.execute("pragma synchronous = full")  # a commit survives a power cut as well
-            if is_new:
-                with self.transaction():
-                    for statement in TABLES.split(";"):
-                        self.base.execute(statement)
-                    self.base.execute(f"pragma application_id = {APPLICATION}")
-                    self.base.execute(f"pragma user_version = {FORMAT}")
+            try:
+                self._prepare()
+            except BaseException:
+                self.base.close()
+                raise
         except sqlite3.Error as error:
             remedy = "restore the file from a copy, or move it away to begin anew"
             raise BadDataset(str(path), [Problem("answers", path.name, printable(error), remedy)]) from None
+
+    def _prepare(self) -> None:
+        """Make the tables of a new file, and refuse what is no file of answers."""
+        self.base.execute("pragma trusted_schema = off")
+        (application,) = self.base.execute("pragma application_id").fetchone()
+        (version,) = self.base.execute("pragma user_version").fetchone()
+        is_new = not self.base.execute("select count(*) from sqlite_master").fetchone()[0]
+        if not is_new and (application, version) != (APPLICATION, FORMAT):
+            raise sqlite3.DatabaseError("it holds no answers of this version of piq annotate")
+        self.base.execute("pragma journal_mode = wal")
+        self.base.execute("pragma synchronous = full")  # a commit survives a power cut as well
+        if is_new:
+            with self.transaction():
+                for statement in TABLES.split(";"):
+                    self.base.execute(statement)
+                self.base.execute(f"pragma application_id = {APPLICATION}")
+                self.base.execute(f"pragma user_version = {FORMAT}")
 
     def close(self) -> None:
         """Close the file; everything is already on disk."""

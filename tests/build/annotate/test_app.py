@@ -1,6 +1,7 @@
 """The pages as a browser asks for them, and everything that a hostile page, name or request may try."""
 
 import re
+import sqlite3
 import time
 from pathlib import Path
 
@@ -202,6 +203,32 @@ def test_a_second_server_is_refused_and_a_stranger_s_file_too(project: Project, 
         (dataset / "annotate" / "answers.sqlite").write_bytes(content)
         with pytest.raises(BadDataset, match=r"answers\.sqlite"):
             open_project(dataset, writes=False)
+
+
+def test_a_refused_file_of_answers_is_left_closed_and_its_folder_free(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from piq_bench.build.annotate.project import open_project
+    from piq_bench.errors import BadDataset
+
+    connect, opened = sqlite3.connect, list[sqlite3.Connection]()
+
+    def recorded(path: Path, *, timeout: float, isolation_level: None, check_same_thread: bool) -> sqlite3.Connection:
+        opened.append(
+            connect(path, timeout=timeout, isolation_level=isolation_level, check_same_thread=check_same_thread)
+        )
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", recorded)
+    (dataset / "annotate").mkdir()
+    (dataset / "annotate" / "answers.sqlite").write_bytes(b"no database")
+    for _ in range(2):  # the first leaves no lock behind
+        with pytest.raises(BadDataset, match=r"answers\.sqlite"):
+            open_project(dataset)
+    assert len(opened) == 2
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("select 1")
 
 
 def test_progress_counts_clicks_by_hour(pages: Guard, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
