@@ -245,8 +245,11 @@ def joint_codes(columns: Sequence[IntArray]) -> IntArray:
 
 
 def _text_codes(texts: NDArray[np.object_]) -> IntArray:
-    number = {"": -1}
-    return np.fromiter((number.setdefault(text, len(number) - 1) for text in texts), np.int64, count=texts.size)
+    values = texts.tolist()
+    names = dict.fromkeys(values)  # in the order of first appearance
+    names.pop("", None)
+    number = {"": -1} | {name: code for code, name in enumerate(names)}
+    return np.fromiter(map(number.__getitem__, values), np.int64, count=len(values))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ optional dependency, on the same decoded pixels. Their bits depend on the versio
 """
 
 from importlib import import_module
-from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +53,8 @@ def hash_software(name: str) -> dict[str, str]:
     """
     if name == PHASH:
         return {}
+    from importlib.metadata import version  # only here: scoring, which needs no hash but phash, starts sooner
+
     try:
         import_module("imagehash")
         found = {"imagehash": version("imagehash")}

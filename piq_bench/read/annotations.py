@@ -20,6 +20,7 @@ from piq_bench.read.validate import (
     MAX_EXPECTED,
     MIN_NAME_SIMILARITY,
     RowNamer,
+    are_plain,
     closest,
     expected,
     image_problems,
@@ -176,6 +177,8 @@ def _split(file: str, column: Column | None, n_rows: int, row_name: RowNamer, pr
 
 
 def _free_text_problems(where: str, column: Column, row_name: RowNamer) -> list[Problem]:
+    if are_plain(column.texts):
+        return []
     faults = {value: fault for value in column.distinct if (fault := text_fault(value)) is not None}
     return values_problems("bad-text", where, column, faults, row_name, TEXT_REMEDY)
 

@@ -15,8 +15,8 @@ from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.similarity import Similarity
 
-QUERY_BLOCK = 1024
-GALLERY_BLOCK = 8192
+QUERY_BLOCK = 512
+GALLERY_BLOCK = 16384
 ENGINE = "cpu (numpy)"
 
 

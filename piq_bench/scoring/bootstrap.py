@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, FloatArray, IntArray
+from piq_bench.scoring.students_t import expanded_tail
 
 BLOCK_VALUES = 1 << 22  # weights at a time
 CACHE_VALUES = 1 << 16  # weights drawn at a time: they stay in the cache, which is three times as fast
@@ -125,9 +126,7 @@ def interval(values: FloatArray, level: float, freedom: float | None = None) -> 
         return None
     tail = (1.0 - level) / 2.0
     if freedom is not None:
-        from scipy.special import ndtr, stdtrit  # imported here so that `piq --help` starts fast
-
-        tail = float(ndtr(np.sqrt(1.0 + 1.0 / freedom) * stdtrit(freedom, tail)))
+        tail = expanded_tail(tail, freedom)
     n_cut = max(0, int(np.ceil(tail * known.size - 1e-9)) - 1)
     return float(known[n_cut]), float(known[-1 - n_cut])
 

@@ -7,7 +7,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import piq_bench.read.validate as module
-from piq_bench.read.validate import closest, expected, image_problems, path_fault, text_fault, values_problems
+from piq_bench.read.validate import (
+    are_plain,
+    closest,
+    expected,
+    image_problems,
+    path_fault,
+    text_fault,
+    values_problems,
+)
 
 
 def plainly_safe(path: str) -> bool:
@@ -53,6 +61,17 @@ def test_checking_all_paths_at_once_finds_what_checking_each_does(images: list[s
         problems = image_problems("a.csv", images, str)
     n_faults = sum(path_fault(image) is not None for image in images)
     assert [problem.count for problem in problems] == [n_faults] * (n_faults > 0)
+
+
+@given(st.lists(st.text(st.sampled_from("ab0_./\\ -C\n\ud800ä"), max_size=5), max_size=6), st.integers(1, 6))
+@example(["a" * 256, "b"], 2)
+@example(["a" * 257, "b"], 2)
+@example(["a\nb"], 1)
+def test_plain_texts_are_valid_names(texts: list[str], piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PIECE_ROWS", piece)
+        plain = are_plain(texts)
+    assert plain == all(text_fault(text) is None and set(text) <= set("ab0_./-C") for text in texts)
 
 
 def test_halves_of_surrogate_pairs_are_refused() -> None:
