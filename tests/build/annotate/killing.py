@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,23 +61,24 @@ def click_until_killed(port: int, rng: random.Random, said: dict[int, set[str]],
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     headers = {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{port}"}
     tracks = [(2, 3), (4, 5)]
-    while True:
-        rows, value = rng.choice(tracks), rng.choice(LABELS)
-        content = {"name": "Ann", "task": "gender", "rows": rows[:1], "value": value, "whole_track": True}
-        before = {row: said[row] for row in rows}
-        for row in rows:
-            said[row] = said[row] | {value}
-        try:
-            connection.request("POST", "/do/answer", json.dumps(content | {"click": str(rng.random())}), headers)
-            answer = connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException):
-            return  # it may have been saved, or not
-        if answer.status != 200:
-            raise AssertionError(f"{answer.status} instead of 200, after {before}")
-        for row in rows:
-            said[row] = {value}
-        report.acknowledged += 1
+    with closing(connection):
+        while True:
+            rows, value = rng.choice(tracks), rng.choice(LABELS)
+            content = {"name": "Ann", "task": "gender", "rows": rows[:1], "value": value, "whole_track": True}
+            before = {row: said[row] for row in rows}
+            for row in rows:
+                said[row] = said[row] | {value}
+            try:
+                connection.request("POST", "/do/answer", json.dumps(content | {"click": str(rng.random())}), headers)
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException):
+                return  # it may have been saved, or not
+            if answer.status != 200:
+                raise AssertionError(f"{answer.status} instead of 200, after {before}")
+            for row in rows:
+                said[row] = {value}
+            report.acknowledged += 1
 
 
 def kill_many(folder: Path, kills: int, seed: int = 0) -> Report:
