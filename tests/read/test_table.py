@@ -215,14 +215,14 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="one process per file takes too long")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_damaged_parquet_file_is_read_or_refused_and_nothing_else(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "unpack_apart", unpack_forked)
     random = Random(seed)
     whole = write_parquet(tmp_path / "table.parquet").read_bytes()
-    for _ in range(40):
+    for _ in range(20):  # each takes a process; tests/fuzz reads thousands
         damaged = bytearray(whole)
         for _ in range(random.randint(1, 3)):
             damaged[random.randrange(len(damaged))] = random.randrange(256)
