@@ -83,14 +83,13 @@ def histogram_chart(histogram: Histogram) -> Chart:
     values = (("right pairs", histogram.right, 2), ("wrong pairs", histogram.wrong, 1))
     top = 100.0 * highest
     step = round_values(histogram.high - histogram.low)[1]
+    first, last = ceil(histogram.low / step - 1e-9), floor(histogram.high / step + 1e-9)  # 0.6 / 0.2 is below 3
     return Chart(
         text=f"Histogram of similarities from {histogram.low:.3g} to {histogram.high:.3g}: {histogram.n_right} right "
         f"and {histogram.n_wrong} wrong pairs",
         x_title="similarity of query and gallery image",
         y_title="pairs of this kind, %",
-        x_ticks=ticks(
-            [place * step for place in range(ceil(histogram.low / step), floor(histogram.high / step) + 1)], x
-        ),
+        x_ticks=ticks([place * step for place in range(first, last + 1)], x),
         y_ticks=ticks(round_values(top), upwards(linear(0.0, top, HEIGHT))),
         curves=tuple(
             Curve(

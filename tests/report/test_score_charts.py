@@ -97,6 +97,12 @@ def test_a_histogram_has_a_step_for_each_share() -> None:
     assert chart.text == "Histogram of similarities from -0.25 to 0.75: 10 right and 20 wrong pairs"
 
 
+def test_both_ends_of_a_histogram_have_ticks_if_they_are_round() -> None:
+    chart = histogram_chart(Histogram(-0.6, 0.6, (1.0,), (1.0,), 1, 1, 1, 0.0))
+    assert [float(tick.text) for tick in chart.x_ticks] == pytest.approx([-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6])
+    assert [tick.place for tick in chart.x_ticks][:: len(chart.x_ticks) - 1] == pytest.approx([0, 640])
+
+
 def test_a_label_has_precision_over_recall_and_a_dot_as_submitted() -> None:
     chart = label_chart(CURVE, LABEL)
     assert (chart.width, chart.height) == (200, 150)
