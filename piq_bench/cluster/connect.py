@@ -23,6 +23,7 @@ CONNECT_SECONDS = 15
 WORKER_SECONDS = 60  # for the first worker to register: batch systems start them one by one
 PACKAGES = ("piq-bench", "numpy", "distributed")
 Client = Any  # of `distributed`, whose types are not always there
+Cluster = Any
 Module = Any
 MISSING = "not installed"
 OPTION = "--scheduler"
@@ -43,14 +44,30 @@ def connected(address: str | None, *, packages: Sequence[str] = ()) -> Iterator[
     distributed = _distributed()
     with _quiet():
         if address is None:
-            cluster = distributed.LocalCluster(dashboard_address=None, silence_logs=logging.CRITICAL)
-            with cluster, distributed.Client(cluster, set_as_default=False) as client:
+            with local_cluster() as cluster, distributed.Client(cluster, set_as_default=False) as client:
                 yield client
             return
         with _client_of(distributed, address) as client:
             _wait_for_worker(client, address)
             _refuse_mixed_versions(client, address, (*PACKAGES, *packages))
             yield client
+
+
+@contextmanager
+def local_cluster(**options: object) -> Iterator[Cluster]:
+    """Yield worker processes on this machine, and end them; one that dies is started again, however long that takes.
+
+    Dask gives a worker up that is not back after 15 seconds, and never starts it again. On a busy machine all can be
+    lost that way.
+
+    Args:
+        options: of `distributed.LocalCluster`.
+    """
+    with (
+        import_module("dask").config.set({"distributed.deploy.lost-worker-timeout": "1 day"}),
+        _distributed().LocalCluster(dashboard_address=None, silence_logs=logging.CRITICAL, **options) as cluster,
+    ):
+        yield cluster
 
 
 def check_scheduler(address: str | None, *, packages: Sequence[str] = ()) -> None:

@@ -1,10 +1,10 @@
 """Counting on Dask's workers: the counts of the definition, whatever the parts, the engines and the deaths."""
 
-import logging
 import os
 import signal
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from engine_builders import (
     tied,
 )
 
-from piq_bench.cluster.connect import connected, refuse_unseen
+from piq_bench.cluster.connect import connected, local_cluster, refuse_unseen
 from piq_bench.errors import BadSubmission, BadUsage
 from piq_bench.read.mapped import map_array
 from piq_bench.retrieve import cpu, dask, engines, plain
@@ -200,8 +200,10 @@ def dying(folder: Path, n_deaths: int) -> dask.Choose:
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Cluster]:
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-    with distributed.LocalCluster(processes=True, **options) as found:
+    with (
+        import_module("dask").config.set({"distributed.deploy.lost-worker-timeout": "1ms"}),  # of Dask's own clusters
+        local_cluster(n_workers=2, threads_per_worker=1) as found,
+    ):
         yield found
 
 
