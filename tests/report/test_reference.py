@@ -21,7 +21,7 @@ from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import score
 
 ROOT = Path(__file__).parents[2]
-ENTRY = ROOT / "submissions" / "reference-single-task" / "submission.npz"
+ENTRY = ROOT / "submissions" / "reference-fss" / "submission.npz"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_the_bundled_reference_is_what_its_entry_scores() -> None:
     assert reference_of(again, None) is None  # nothing is shown beside itself
     other = reference_of(replace(again, submission={**again.submission, "content": "another"}), None)
     assert other is not None
-    assert (other.name, other.piq, other.f1) == ("single-task", again.piq, again.f1)
+    assert (other.name, other.piq, other.f1) == ("fss", again.piq, again.f1)
 
 
 def test_on_another_benchmark_nothing_is_bundled(result: Score) -> None:
