@@ -23,6 +23,7 @@ from piq_bench.retrieve.contract import Engine
 ENGINES = ("auto", "cpu", "gpu", "dask")
 COMPILED_PAIRS = 200_000_000  # queries x gallery: a few seconds with numpy
 GPU_PAIRS = 1_000_000_000  # the compiled engine needs longer than torch takes to start
+WORTH_MORE_ON_WORKERS = 8
 LARGE_BYTES = 1 << 26  # of a submission: its embedding is measured by a compiled function, whichever engine counts
 INSTALL = "pip install 'piq-bench[gpu]'"
 
@@ -99,8 +100,11 @@ def choose(
 
 
 def choose_on_worker(n_pairs: int, threads: int) -> tuple[Engine, str]:
-    """The engine for a part of a job on a worker that may use so many threads, and its name."""
-    engine, name = choose("auto", n_pairs)
+    """The engine for a worker's share of a job, and its name.
+
+    A worker stays for the next job and often has one thread: what takes time to load repays it sooner.
+    """
+    engine, name = choose("auto", n_pairs * WORTH_MORE_ON_WORKERS)
     if name.startswith("cpu"):
         options: dict[str, Any] = {"threads": threads}  # the contract knows no threads, CPU engines do
         engine = partial(engine, **options)
