@@ -67,7 +67,7 @@ def messages() -> list[str]:
 
 def opened(browser: "Browser", running: Running, path: str, screen: str, messages: list[str]) -> "Page":
     page = browser.new_context(**screens.SCREENS[screen]).new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(20_000)
     page.on("console", lambda message: messages.append(message.text))
     page.on("pageerror", lambda error: messages.append(str(error)))
     page.goto(f"http://127.0.0.1:{running.port}{path}")
@@ -135,6 +135,7 @@ def test_the_pages_by_taps_on_a_phone(
 def test_a_click_waits_for_a_server_that_is_away(project: Project, running: Running, browser: "Browser") -> None:
     page = opened(browser, running, "/work?task=gender&name=Ann", "light", [])
     page.locator("#screen button").first.wait_for()
+    page.wait_for_load_state("networkidle")  # what a stopped thread was sending would stay open, and the page would wait
     running.stop()
     page.keyboard.press("2")
     page.locator("#message").get_by_text("Not saved yet").wait_for()
