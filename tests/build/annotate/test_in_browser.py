@@ -135,7 +135,7 @@ def test_the_pages_by_taps_on_a_phone(
 def test_a_click_waits_for_a_server_that_is_away(project: Project, running: Running, browser: "Browser") -> None:
     page = opened(browser, running, "/work?task=gender&name=Ann", "light", [])
     page.locator("#screen button").first.wait_for()
-    page.wait_for_load_state("networkidle")  # what a stopped thread was sending would stay open, and the page would wait
+    page.wait_for_load_state("networkidle")  # a socket that a stopped thread was using stays open
     running.stop()
     page.keyboard.press("2")
     page.locator("#message").get_by_text("Not saved yet").wait_for()
