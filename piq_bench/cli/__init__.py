@@ -28,6 +28,8 @@ if sys.excepthook is sys.__excepthook__:  # nobody else has set it
     sys.excepthook = end_quietly
 
 # ruff: noqa: E402  (what follows may be interrupted)
+import atexit
+import gc
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -42,6 +44,7 @@ from piq_bench import __version__
 from piq_bench.errors import BadUsage, Problem, exit_codes, hanging, printable, quoted, width_of
 from piq_bench.write.streams import accept_every_character
 
+atexit.register(gc.freeze)  # when a process ends, all its memory is freed: to look for circular references is no use
 READ = {"benchmark.toml", "annotations.csv", "annotations.parquet", "meta.json", "metadata.toml", "submission.ref.toml"}
 READ_SUFFIXES = {".npy", ".npz", ".mat"}
 STDOUT = Path("-")  # the value of --json that prints the document

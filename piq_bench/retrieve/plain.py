@@ -51,13 +51,14 @@ def count_ranks(
     with_points = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
     order = np.argsort(similarity.norm[gallery], kind="stable")  # blocks of similar norms have tight error bounds
     n_threads = threads or cpu_count() or 1
+    n_finished = 0  # queries, as a share of the pairs
     with ThreadPoolExecutor(n_threads) as pool:
-        for first in range(0, with_points.size, query_block):
-            block = with_points[first : first + query_block]
-            vectors = similarity.vectors(queries[block])
-            for start in range(0, gallery.size, gallery_block):
-                part = order[start : start + gallery_block]
-                table = similarity.fast_table(vectors, similarity.vectors(gallery[part]))
+        for start in range(0, gallery.size, gallery_block):
+            part = order[start : start + gallery_block]
+            images = similarity.vectors(gallery[part])
+            for first in range(0, with_points.size, query_block):
+                block = with_points[first : first + query_block]
+                table = similarity.fast_table(similarity.vectors(queries[block]), images)
                 bound = similarity.error_bound(queries[block], gallery[part])
                 _exclude(table, block, part, excluded, gallery.size)
 
@@ -75,8 +76,10 @@ def count_ranks(
                         counts.above[own],
                         counts.tied[own],
                     )
-            advance(block.size)
-        advance(point_start.size - 1 - with_points.size)
+                n_pairs = start * with_points.size + part.size * (first + block.size)
+                advance(n_pairs // gallery.size - n_finished)
+                n_finished = n_pairs // gallery.size
+    advance(point_start.size - 1 - n_finished)
     return counts
 
 

@@ -21,7 +21,6 @@ from piq_bench.retrieve.similarity import Similarity
 
 TABLE_VALUES = 1 << 19  # similarities of one identity's queries and images computed at a time
 SORTED_AT_ONCE = 256  # queries
-FEW_PAIRS = 1 << 10  # fewer are summed pair by pair: a sum over a table takes as many steps for a small one
 COMPILE_FROM = 1 << 28  # pairs times dimensions; smaller jobs are done before a compiler has started
 Values = IntArray | Int32Array | FloatArray
 
@@ -214,11 +213,7 @@ def _pair_writer(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, In
         return lambda queries, gallery, values, first: write_exact(similarity, queries, gallery, values, first)
 
     def write(queries: IntArray, gallery: IntArray, values: FloatArray, first: IntArray) -> None:
-        if queries.size * gallery.size < FEW_PAIRS:
-            table = similarity.exact_pairs(np.repeat(queries, gallery.size), np.tile(gallery, queries.size))
-        else:
-            table = similarity.exact_table(queries, gallery)
-        for place, row in zip(first.tolist(), table.reshape(queries.size, -1), strict=True):
+        for place, row in zip(first.tolist(), similarity.exact_table(queries, gallery), strict=True):
             values[place : place + gallery.size] = row
 
     return write

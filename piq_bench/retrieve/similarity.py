@@ -21,6 +21,7 @@ from piq_bench.records import EmbeddingArray, Float32Array, FloatArray, IntArray
 ROUNDING = 2.0**-53  # relative error of one float64 operation
 CACHE_VALUES = 1 << 15  # float64 values that stay in a core's cache while a sum runs over the dimensions
 BLOCK_VALUES = 1 << 22
+FEW_PAIRS = 1 << 8  # fewer are summed pair by pair: a sum over a table takes as many steps for a small one
 COMPILE_FROM = 1 << 25  # values; fewer are measured before a compiler has started
 
 HashArray = NDArray[np.uint64]
@@ -83,6 +84,8 @@ class Similarity:
 
     def exact_table(self, queries: IntArray, gallery: IntArray) -> FloatArray:
         """Similarities by definition of every query with every gallery row: shape (n_queries, n_gallery)."""
+        if queries.size * gallery.size < FEW_PAIRS:
+            return self._sums(self.vectors(queries)[:, None], self.vectors(gallery)[None])
         table = np.empty((queries.size, gallery.size))
         step = max(1, CACHE_VALUES // max(1, queries.size))
         one = np.ascontiguousarray(self.vectors(queries).T)[:, :, None]
@@ -97,12 +100,7 @@ class Similarity:
         step = max(1, BLOCK_VALUES // self.dimension)
         for first in range(0, queries.size, step):
             part = slice(first, first + step)
-            one, other = self.vectors(queries[part]), self.vectors(gallery[part])
-            if self.distance == "cosine":
-                values[part] = ordered_sum(one * other)
-            else:
-                difference = one - other
-                values[part] = -ordered_sum(difference * difference)
+            values[part] = self._sums(self.vectors(queries[part]), self.vectors(gallery[part]))
         return values
 
     def fast_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
@@ -129,6 +127,13 @@ class Similarity:
             return np.full(queries.size, 2.25 * n_roundings * ROUNDING)
         largest = float(self.norm[gallery].max(initial=0.0))
         return 4.5 * n_roundings * ROUNDING * (self.norm[queries] ** 2 + largest**2)
+
+    def _sums(self, one: FloatArray, other: FloatArray) -> FloatArray:
+        """Similarities by definition of vectors along the last axis."""
+        if self.distance == "cosine":
+            return ordered_sum(one * other)
+        difference = one - other
+        return np.asarray(-ordered_sum(difference * difference))
 
     def _ordered_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
         """`ordered_sum` over the first axis of products or squared differences, too many to hold at once."""

@@ -14,16 +14,21 @@ each as often as it occurs. Draws depend on the seed and on the clusters alone: 
 the same draws, so that their difference is paired.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from os import cpu_count
+from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from piq_bench.records import NO_GROUP, NO_IDENTITY, Benchmark, FloatArray, IntArray
 from piq_bench.scoring.students_t import expanded_tail
 
 BLOCK_VALUES = 1 << 22  # weights at a time
 CACHE_VALUES = 1 << 16  # weights drawn at a time: they stay in the cache, which is three times as fast
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,24 +92,37 @@ def _numbered(values: IntArray, end: int) -> tuple[IntArray, IntArray]:
     return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[values]
 
 
-def resamples(clusters: Clusters, n_resamples: int, seed: int, *, with_groups: bool = True) -> Iterator[FloatArray]:
-    """Blocks of shape (some resamples, n_clusters): how often each resample drew each cluster.
+def resampled(
+    estimate: Callable[[FloatArray], T], clusters: Clusters, n_resamples: int, seed: int, *, with_groups: bool = True
+) -> list[T]:
+    """Estimate from all resamples, a block of them per core at a time.
 
     Args:
+        estimate: takes weights of shape (some resamples, n_clusters): how often each resample drew each cluster.
         clusters: the clusters to draw from.
         n_resamples: total number of resamples.
         seed: seed of the draws.
         with_groups: whether to draw groups too. Without them, there are columns for the identities only, with the same
             numbers: retrieval needs no others, and there may be millions of groups.
+
+    Returns:
+        What `estimate` returned for each block, in the order of the resamples.
     """
     sizes = (clusters.identity.size, clusters.n_groups) if with_groups else (clusters.identity.size,)
-    # numpy promises never to change the bits of its generators, but not the methods that make numbers from them.
-    sources = [np.random.PCG64(np.random.SeedSequence([seed, stratum])) for stratum in range(len(sizes))]
     step = max(1, BLOCK_VALUES // max(1, sum(sizes)))
-    for first in range(0, n_resamples, step):
+
+    def work(first: int) -> T:
         n_rows = min(step, n_resamples - first)
-        weights = [_draw(source, n_rows, size) for source, size in zip(sources, sizes, strict=True)]
-        yield np.concatenate(weights, axis=1)
+        weights = np.empty((n_rows, sum(sizes)))
+        place = 0
+        for stratum, size in enumerate(sizes):
+            _draw(seed, stratum, first, weights[:, place : place + size])
+            place += size
+        return estimate(weights)
+
+    # A product with so few weights gains nothing from threads of its own.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cpu_count() or 1) as pool:
+        return list(pool.map(work, range(0, n_resamples, step)))
 
 
 def interval(values: FloatArray, level: float, freedom: float | None = None) -> tuple[float, float] | None:
@@ -131,17 +149,22 @@ def interval(values: FloatArray, level: float, freedom: float | None = None) -> 
     return float(known[n_cut]), float(known[-1 - n_cut])
 
 
-def _draw(source: np.random.PCG64, n_resamples: int, size: int) -> FloatArray:
-    """Shape (n_resamples, size); counts of `size` draws with replacement. The bias, size / 2**32, is negligible."""
-    counts = np.empty((n_resamples, size))
+def _draw(seed: int, stratum: int, first: int, weights: FloatArray) -> None:
+    """Write how often each cluster of a kind is drawn, with replacement, from resample `first` on: one row for each.
+
+    numpy promises never to change the bits of its generators, but not the methods that make numbers from them. The bias
+    of this one, size / 2**32, is negligible.
+    """
+    n_resamples, size = weights.shape
+    source = np.random.PCG64(np.random.SeedSequence([seed, stratum]))
+    source.advance(first * size)
     step = max(1, CACHE_VALUES // max(1, size))
-    for first in range(0, n_resamples if size else 0, step):
-        n_rows = min(step, n_resamples - first)
+    for start in range(0, n_resamples if size else 0, step):
+        n_rows = min(step, n_resamples - start)
         drawn = np.asarray(source.random_raw(n_rows * size)).reshape(n_rows, size)
         drawn >>= np.uint64(32)
         drawn *= np.uint64(size)
         drawn >>= np.uint64(32)
         drawn += np.arange(0, n_rows * size, size, dtype=np.uint64)[:, None]
         counted = np.bincount(drawn.ravel().view(np.int64), minlength=n_rows * size)
-        counts[first : first + n_rows] = counted.reshape(n_rows, size)
-    return counts
+        weights[start : start + n_rows] = counted.reshape(n_rows, size)

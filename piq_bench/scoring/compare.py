@@ -28,7 +28,7 @@ from piq_bench.metrics.labels import macro_f1
 from piq_bench.records import CLASSIFICATION, Benchmark, BoolArray, FloatArray, Submission, Task
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, resamples
+from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, resampled
 from piq_bench.scoring.inversion import ALPHA, RETRIEVAL_METRICS, SAME, furthest, kept_shares, not_refused
 from piq_bench.scoring.records import Interval, Protocol
 from piq_bench.scoring.reid import score_reid
@@ -281,11 +281,11 @@ def _differences(
     repeated = _repeated(benchmark, first)
     names = [name for name in first if name not in repeated and not np.isnan(first[name] + second[name])]
 
-    drawn: dict[str, list[FloatArray]] = {name: [] for name in names}
-    for weights in resamples(clusters, n_resamples, seed, with_groups=bool(both[0].labels)):
+    def difference(weights: FloatArray) -> Estimates:
         one, other = (_weighted(benchmark, *each, weights) for each in zip(both, counts, strict=True))
-        for name in names:
-            drawn[name].append(other[name] - one[name])
+        return {name: other[name] - one[name] for name in names}
+
+    drawn = resampled(difference, clusters, n_resamples, seed, with_groups=bool(both[0].labels))
 
     stacked = _stacked_reid(*both)
     first_sums, second_sums = (count.sum(axis=0) for count in counts)
@@ -307,7 +307,7 @@ def _differences(
 
     found = []
     for name in names:
-        values = np.concatenate(drawn[name]) if drawn[name] else np.empty(0)
+        values = np.concatenate([np.empty(0), *(block[name] for block in drawn)])
         p = (1 + n_as_large[name]) / (1 + n_swaps)
         found.append(
             Difference(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from piq_bench.errors import BadDataset, Problem, first_few
 from piq_bench.metrics.fingerprint import fingerprint
@@ -12,7 +11,7 @@ from piq_bench.read.rules import unused_columns
 from piq_bench.records import Benchmark, FloatArray, Submission
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.bootstrap import Clusters, clusters_of, interval, resamples
+from piq_bench.scoring.bootstrap import Clusters, clusters_of, interval, resampled
 from piq_bench.scoring.classify import describe_task
 from piq_bench.scoring.records import Interval, Intervals, Protocol, Score
 from piq_bench.scoring.reid import score_reid
@@ -164,20 +163,25 @@ def _intervals(
     seed: int,
 ) -> tuple[Intervals, Intervals]:
     """The intervals, and those of earlier versions, from the same resamples."""
+    blocks = resampled(
+        lambda weights: _estimate(benchmark, reid, labels, weights),
+        clusters,
+        n_resamples,
+        seed,
+        with_groups=bool(labels.tasks),
+    )
     drawn: dict[tuple[str, str], list[FloatArray]] = {}
-    with threadpool_limits(1, user_api="blas"):  # the products are narrow: more threads only wait for each other
-        for weights in resamples(clusters, n_resamples, seed, with_groups=bool(labels.tasks)):
-            reid_values, f1_values, aspects, piq = _estimate(benchmark, reid, labels, weights)
-            for part, values in (("reid", reid_values), ("f1", f1_values), ("aspects", aspects), ("piq", {"piq": piq})):
-                for name, value in values.items():
-                    if value is not None:
-                        drawn.setdefault((part, name), []).append(value)
+    for reid_values, f1_values, aspects, piq in blocks:
+        for part, values in (("reid", reid_values), ("f1", f1_values), ("aspects", aspects), ("piq", {"piq": piq})):
+            for name, value in values.items():
+                if value is not None:
+                    drawn.setdefault((part, name), []).append(value)
     freedom = _freedom(clusters, reid)
     expanded, earlier = _parts(), _parts()
-    for (part, name), blocks in drawn.items():
-        resampled = np.concatenate(blocks)
-        expanded[part][name] = interval(resampled, LEVEL, freedom[part])
-        earlier[part][name] = interval(resampled, LEVEL)
+    for (part, name), values_of in drawn.items():
+        found = np.concatenate(values_of)
+        expanded[part][name] = interval(found, LEVEL, freedom[part])
+        earlier[part][name] = interval(found, LEVEL)
     return (
         _as_intervals(benchmark, expanded, n_resamples, seed, METHOD),
         _as_intervals(benchmark, earlier, n_resamples, seed, None),

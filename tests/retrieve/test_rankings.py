@@ -166,7 +166,7 @@ def test_rankings_equal_a_count_over_every_candidate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("piq_bench.retrieve.rankings._is_worth_compiling", lambda n_values: engine is cpu)
-    monkeypatch.setattr("piq_bench.retrieve.rankings.FEW_PAIRS", 4 * seed)
+    monkeypatch.setattr("piq_bench.retrieve.similarity.FEW_PAIRS", 4 * seed)
     rng = np.random.default_rng(seed)
     rules = ((), (SAME_CAMERA,), (OWN_SEQUENCE,))[seed]
     benchmark = builders.benchmark(rng, mode=mode, exclude=rules)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from piq_bench.records import NO_GROUP, NO_IDENTITY
-from piq_bench.scoring.bootstrap import Clusters, clusters_of, interval, resamples
+from piq_bench.scoring.bootstrap import Clusters, clusters_of, interval, resampled
 from piq_bench.scoring.tally import ReidTally, reid_estimates
 
 
@@ -29,7 +29,7 @@ def test_clusters_are_identities_and_groups_of_the_unlabelled() -> None:
 
 def test_each_kind_is_drawn_as_often_as_it_occurs() -> None:
     clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
-    weights = np.concatenate(list(resamples(clusters, 50, seed=3)))
+    weights = np.concatenate(resampled(np.asarray, clusters, 50, seed=3))
     n_identities = clusters.identity.size
     assert (weights[:, :n_identities].sum(axis=1) == n_identities).all()
     assert (weights[:, n_identities:].sum(axis=1) == clusters.n_groups).all()
@@ -37,28 +37,28 @@ def test_each_kind_is_drawn_as_often_as_it_occurs() -> None:
 
 def test_draws_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
-    one = np.concatenate(list(resamples(clusters, 40, seed=3)))
+    one = np.concatenate(resampled(np.asarray, clusters, 40, seed=3))
     monkeypatch.setattr("piq_bench.scoring.bootstrap.CACHE_VALUES", 3 * clusters.n_groups)
-    assert (np.concatenate(list(resamples(clusters, 40, seed=3))) == one).all()
+    assert (np.concatenate(resampled(np.asarray, clusters, 40, seed=3)) == one).all()
     monkeypatch.setattr("piq_bench.scoring.bootstrap.BLOCK_VALUES", 64)
-    blocks = list(resamples(clusters, 40, seed=3))
+    blocks = resampled(np.asarray, clusters, 40, seed=3)
     assert len(blocks) > 1
     assert (np.concatenate(blocks) == one).all()
-    assert (np.concatenate(list(resamples(clusters, 40, seed=4))) != one).any()
+    assert (np.concatenate(resampled(np.asarray, clusters, 40, seed=4)) != one).any()
 
 
 def test_without_groups_the_identities_are_drawn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
-    all_columns = np.concatenate(list(resamples(clusters, 40, seed=3)))
+    all_columns = np.concatenate(resampled(np.asarray, clusters, 40, seed=3))
     monkeypatch.setattr("piq_bench.scoring.bootstrap.BLOCK_VALUES", 64)
-    identities = np.concatenate(list(resamples(clusters, 40, seed=3, with_groups=False)))
+    identities = np.concatenate(resampled(np.asarray, clusters, 40, seed=3, with_groups=False))
     assert (identities == all_columns[:, : clusters.identity.size]).all()
 
 
 def test_draws_have_the_bits_that_numpy_promises() -> None:
     """Frozen: the draws are PCG64's own bits, and a change would move every published interval."""
     clusters = clusters_of(builders.benchmark(np.random.default_rng(2)))
-    first = next(resamples(clusters, 1, seed=0))[0, : clusters.identity.size]
+    first = resampled(np.asarray, clusters, 1, seed=0)[0][0, : clusters.identity.size]
     raw = np.random.PCG64(np.random.SeedSequence([0, 0])).random_raw(clusters.identity.size)
     drawn = [(int(x) >> 32) * clusters.identity.size >> 32 for x in raw]
     assert first.tolist() == [drawn.count(i) for i in range(clusters.identity.size)]
@@ -130,11 +130,8 @@ def test_the_interval_of_macro_map_holds_the_true_mean_in_about_95_of_100_data_s
         n_queries = rng.integers(1, 6, clusters.identity.size).astype(np.float64)
         precision = rng.beta(2, 3, clusters.identity.size)  # whose mean is 2 / (2 + 3)
         tally = ReidTally(n_queries, {"map": n_queries * precision})
-        drawn = [
-            reid_estimates(tally, weights)["macro_map"]
-            for weights in resamples(clusters, 400, seed=seed, with_groups=False)
-        ]
-        ends = interval(np.concatenate(drawn), 0.95)
+        weights = np.concatenate(resampled(np.asarray, clusters, 400, seed=seed, with_groups=False))
+        ends = interval(reid_estimates(tally, weights)["macro_map"], 0.95)
         assert ends is not None
         held += ends[0] <= 0.4 <= ends[1]
     assert 0.90 * 300 <= held <= 0.99 * 300

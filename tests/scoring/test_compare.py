@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from piq_bench.errors import BadUsage
 from piq_bench.records import Benchmark, BoolArray, FloatArray
 from piq_bench.scoring import compare as comparing
-from piq_bench.scoring.bootstrap import Clusters, clusters_of, resamples
+from piq_bench.scoring.bootstrap import Clusters, clusters_of, resampled
 from piq_bench.scoring.compare import Comparison, Difference, Tallied, compare, holm, swaps, tallied
 from piq_bench.scoring.records import Protocol
 from piq_bench.scoring.score import score
@@ -111,7 +111,7 @@ def test_scores_are_those_of_the_scorer_and_what_is_detectable_comes_from_its_dr
 
     one, other = (tallied(benchmark, submission).labels["age"] for submission in submissions)
     drawn = []
-    for weights in np.concatenate(list(resamples(clusters_of(benchmark), 40, 3))):
+    for weights in np.concatenate(resampled(np.asarray, clusters_of(benchmark), 40, 3)):
         drawn.append(weighted_f1(other, weights) - weighted_f1(one, weights))
     spread = float(np.std([value for value in drawn if not np.isnan(value)], ddof=1))
     assert result["f1.age"].detectable == pytest.approx((1.959964 + 0.841621) * spread, rel=1e-6)

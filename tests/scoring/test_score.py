@@ -14,7 +14,7 @@ from retrieve.test_rankings import EMBEDDINGS, Make, plain_candidates
 
 from piq_bench.records import NOT_ANNOTATED, RETRIEVAL, Benchmark, Grouping, Groups, Submission, Task
 from piq_bench.report.json import digest, score_document, score_json
-from piq_bench.scoring.bootstrap import clusters_of, resamples
+from piq_bench.scoring.bootstrap import clusters_of, resampled
 from piq_bench.scoring.score import score
 
 
@@ -101,7 +101,7 @@ def test_intervals_are_percentiles_of_scores_of_resampled_identities() -> None:
     result = score(benchmark, submission, n_resamples=30, seed=5)
     queries = plain_candidates(benchmark, submission)
     values: dict[str, list[float]] = {"macro_map": [], "map": [], "gender": [], "mood": []}
-    for weights in np.concatenate(list(resamples(clusters, 30, 5))).astype(int):
+    for weights in np.concatenate(resampled(np.asarray, clusters, 30, 5)).astype(int):
         often = {benchmark.identities[i]: weights[c] for c, i in enumerate(clusters.identity)}
         drawn = [
             (f"{identity}, copy {copy}", candidates)
