@@ -144,19 +144,25 @@ def _similarities(similarity: Similarity, candidates: Candidates, queries: IntAr
     start, listed = candidates.positives.start, candidates.positives.values
     values = np.empty(listed.size)
     order = np.argsort(candidates.query_identity, kind="stable")
+    if not _is_worth_compiling(listed.size * similarity.dimension):
+        own = _spans(start[order], start[order + 1])
+        values[own] = similarity.exact_pairs(np.repeat(queries, np.diff(start))[own], gallery[listed[own]])
+        return values
+
+    from piq_bench.retrieve.definition import write_exact
+
     starts = np.flatnonzero(np.diff(candidates.query_identity[order], prepend=-1))
-    write_pairs = _pair_writer(similarity, listed.size)
 
     def write_part(members: IntArray) -> None:
         if candidates.ignored.values.size == 0:
             shared = listed[start[members[0]] : start[members[0] + 1]]
-            write_pairs(queries[members], gallery[shared], values, start[members])
+            write_exact(similarity, queries[members], gallery[shared], values, start[members])
             return
         own = _spans(start[members], start[members + 1])
         owner = np.repeat(np.arange(members.size), start[members + 1] - start[members])
         shared, column = np.unique(listed[own], return_inverse=True)
         table = np.empty(members.size * shared.size)
-        write_pairs(queries[members], gallery[shared], table, np.arange(members.size) * shared.size)
+        write_exact(similarity, queries[members], gallery[shared], table, np.arange(members.size) * shared.size)
         values[own] = table[owner * shared.size + column]
 
     def parts() -> Iterator[IntArray]:
@@ -203,20 +209,6 @@ def _spans(first: IntArray, last: IntArray) -> IntArray:
     """The whole numbers from each `first` to before each `last`, one span after another."""
     length = last - first
     return np.asarray(np.arange(int(length.sum())) + np.repeat(first - np.cumsum(length) + length, length))
-
-
-def _pair_writer(similarity: Similarity, n_pairs: int) -> Callable[[IntArray, IntArray, FloatArray, IntArray], None]:
-    """A function that writes the similarities of all pairs of some queries and images, each query's from `first` on."""
-    if _is_worth_compiling(n_pairs * similarity.dimension):
-        from piq_bench.retrieve.definition import write_exact
-
-        return lambda queries, gallery, values, first: write_exact(similarity, queries, gallery, values, first)
-
-    def write(queries: IntArray, gallery: IntArray, values: FloatArray, first: IntArray) -> None:
-        for place, row in zip(first.tolist(), similarity.exact_table(queries, gallery), strict=True):
-            values[place : place + gallery.size] = row
-
-    return write
 
 
 def _is_worth_compiling(n_values: int) -> bool:

@@ -6,6 +6,7 @@ sum of squared differences. Two candidates tie if and only if these numbers are 
 with a fast product, whose difference from this number stays within `Similarity.error_bound`.
 """
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -21,7 +22,7 @@ from piq_bench.records import EmbeddingArray, Float32Array, FloatArray, IntArray
 ROUNDING = 2.0**-53  # relative error of one float64 operation
 CACHE_VALUES = 1 << 15  # float64 values that stay in a core's cache while a sum runs over the dimensions
 BLOCK_VALUES = 1 << 22
-FEW_PAIRS = 1 << 8  # fewer are summed pair by pair: a sum over a table takes as many steps for a small one
+FEW_PAIRS = 1 << 8  # fewer are summed pair by pair: a sum over the dimensions takes as many steps for them as for more
 COMPILE_FROM = 1 << 25  # values; fewer are measured before a compiler has started
 
 HashArray = NDArray[np.uint64]
@@ -91,17 +92,27 @@ class Similarity:
         one = np.ascontiguousarray(self.vectors(queries).T)[:, :, None]
         for first in range(0, gallery.size, step):
             other = np.ascontiguousarray(self.vectors(gallery[first : first + step]).T)[:, None, :]
-            table[:, first : first + step] = self._ordered_table(one, other)
+            table[:, first : first + step] = self._ordered_sum(zip(one, other, strict=True))
         return table
 
     def exact_pairs(self, queries: IntArray, gallery: IntArray) -> FloatArray:
         """Similarities by definition of the pairs (queries[i], gallery[i]): shape (n_pairs,)."""
+        if queries.size < FEW_PAIRS:
+            return self._sums(self.vectors(queries), self.vectors(gallery))
         values = np.empty(queries.size)
         step = max(1, BLOCK_VALUES // self.dimension)
         for first in range(0, queries.size, step):
             part = slice(first, first + step)
-            values[part] = self._sums(self.vectors(queries[part]), self.vectors(gallery[part]))
+            (one, of_one), (other, of_other) = (self._columns(rows[part]) for rows in (queries, gallery))
+            values[part] = self._ordered_sum(
+                (own.take(of_one), others.take(of_other)) for own, others in zip(one, other, strict=True)
+            )
         return values
+
+    def _columns(self, rows: IntArray) -> tuple[FloatArray, IntArray]:
+        """The `vectors` of the distinct rows, shape (dimension, n_distinct), and the place of each row among them."""
+        distinct, place = np.unique(rows, return_inverse=True)
+        return np.ascontiguousarray(self.vectors(distinct).T), place
 
     def fast_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
         """Similarities of (n, dimension) and (m, dimension) `vectors` up to `error_bound`, by a matrix product."""
@@ -135,22 +146,20 @@ class Similarity:
         difference = one - other
         return np.asarray(-ordered_sum(difference * difference))
 
-    def _ordered_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
-        """`ordered_sum` over the first axis of products or squared differences, too many to hold at once."""
-        if self.distance == "cosine":
-            total: FloatArray = np.multiply(one[0], other[0])
-            term: FloatArray = np.empty_like(total)
-            for index in range(1, one.shape[0]):
-                np.multiply(one[index], other[index], out=term)
-                total += term
-            return total
-        term = np.subtract(one[0], other[0])
-        total = np.multiply(term, term)
-        for index in range(1, one.shape[0]):
-            np.subtract(one[index], other[index], out=term)
-            np.multiply(term, term, out=term)
-            total += term
-        return np.asarray(np.negative(total))
+    def _ordered_sum(self, factors: Iterable[tuple[FloatArray, FloatArray]]) -> FloatArray:
+        """What `_sums` returns, from the values of one dimension after another, of more pairs than `_sums` can hold."""
+        total: FloatArray | None = None
+        term: FloatArray | None = None
+        for one, other in factors:
+            if self.distance == "cosine":
+                term = np.multiply(one, other, out=term)
+            else:
+                term = np.subtract(one, other, out=term)
+                np.multiply(term, term, out=term)
+            total = term.copy() if total is None else np.add(total, term, out=total)
+        if total is None:
+            raise ValueError("vectors of no dimension")
+        return total if self.distance == "cosine" else np.asarray(np.negative(total))
 
 
 def _measure(embedding: EmbeddingArray) -> tuple[FloatArray, HashArray]:
