@@ -6,16 +6,18 @@ this one. It follows `retrieve.contract`.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from os import cpu_count
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from piq_bench.records import FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.similarity import Similarity
 
-QUERY_BLOCK = 512
+QUERY_BLOCK = 128
 GALLERY_BLOCK = 16384
 ENGINE = "cpu (numpy)"
 
@@ -50,36 +52,40 @@ def count_ranks(
     counts = Counts.zero(points.size)
     with_points = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
     order = np.argsort(similarity.norm[gallery], kind="stable")  # blocks of similar norms have tight error bounds
-    n_threads = threads or cpu_count() or 1
+    advance(point_start.size - 1 - with_points.size)
     n_finished = 0  # queries, as a share of the pairs
-    with ThreadPoolExecutor(n_threads) as pool:
+
+    def count(block: IntArray, part: IntArray, images: FloatArray) -> int:
+        table = similarity.fast_table(similarity.vectors(queries[block]), images)
+        bound = similarity.error_bound(queries[block], gallery[part])
+        _exclude(table, block, part, excluded, gallery.size)
+        ordered = np.sort(table, axis=1)  # in the cache, which is faster than looking up each value among the points
+        for row, query in enumerate(block):
+            own = slice(point_start[query], point_start[query + 1])
+            _count_row(
+                similarity,
+                int(queries[query]),
+                gallery[part],
+                table[row],
+                ordered[row],
+                points[own],
+                float(bound[row]),
+                counts.above[own],
+                counts.tied[own],
+            )
+        return block.size
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or cpu_count() or 1) as pool:
         for start in range(0, gallery.size, gallery_block):
             part = order[start : start + gallery_block]
-            images = similarity.vectors(gallery[part])
-            for first in range(0, with_points.size, query_block):
-                block = with_points[first : first + query_block]
-                table = similarity.fast_table(similarity.vectors(queries[block]), images)
-                bound = similarity.error_bound(queries[block], gallery[part])
-                _exclude(table, block, part, excluded, gallery.size)
-
-                ordered = _sorted_rows(table, pool, n_threads)
-                for row, query in enumerate(block):
-                    own = slice(point_start[query], point_start[query + 1])
-                    _count_row(
-                        similarity,
-                        int(queries[query]),
-                        gallery[part],
-                        table[row],
-                        ordered[row],
-                        points[own],
-                        float(bound[row]),
-                        counts.above[own],
-                        counts.tied[own],
-                    )
-                n_pairs = start * with_points.size + part.size * (first + block.size)
+            work = partial(count, part=part, images=similarity.vectors(gallery[part]))
+            blocks = np.split(with_points, range(query_block, with_points.size, query_block))
+            n_counted = 0
+            for n_queries in pool.map(work, blocks):
+                n_counted += n_queries
+                n_pairs = start * with_points.size + part.size * n_counted
                 advance(n_pairs // gallery.size - n_finished)
                 n_finished = n_pairs // gallery.size
-    advance(point_start.size - 1 - n_finished)
     return counts
 
 
@@ -90,18 +96,6 @@ def _exclude(table: FloatArray, block: IntArray, part: IntArray, excluded: Ragge
     for row, query in enumerate(block):
         columns = column[excluded[int(query)]]
         table[row, columns[columns >= 0]] = -np.inf
-
-
-def _sorted_rows(table: FloatArray, pool: ThreadPoolExecutor, n_threads: int) -> FloatArray:
-    """Each row in ascending order: sorting it in the cache is faster than looking up each value among the points."""
-    ordered = np.empty_like(table)
-
-    def sort(part: slice) -> None:
-        ordered[part] = np.sort(table[part], axis=1)
-
-    step = -(-table.shape[0] // n_threads)
-    list(pool.map(sort, (slice(first, first + step) for first in range(0, table.shape[0], step))))
-    return ordered
 
 
 def _count_row(
