@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from demo_builders import draw_nothing_but_squares
 from PIL import Image
 
 from piq_bench.cli import piq
@@ -10,7 +11,8 @@ from piq_bench.read.dataset import read_benchmark
 SMALL = ["--images", "120", "--workers", "1"]
 
 
-def test_a_small_benchmark_with_its_contact_sheet(tmp_path: Path) -> None:
+def test_a_small_benchmark_with_its_contact_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_nothing_but_squares(monkeypatch)
     out, sheet = tmp_path / "out", tmp_path / "sheet.png"
     result = CliRunner().invoke(piq, ["demo", str(out), *SMALL, "--seed", "9", "--sheet", str(sheet)])
     assert result.exit_code == 0, result.output

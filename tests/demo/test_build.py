@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from demo_builders import draw_nothing_but_squares
 from PIL import Image
 
 from piq_bench.demo.build import JPEG, build_demo
@@ -168,7 +169,8 @@ def test_groups_are_near_duplicates_of_one_track_and_a_few_queries_lose_their_la
     assert 1 <= lost <= 10
 
 
-def test_a_contact_sheet_says_what_it_shows(tmp_path: Path) -> None:
+def test_a_contact_sheet_says_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_nothing_but_squares(monkeypatch)
     sheet, legend = contact_sheet(0, shoot(0, sizes_for(400)))
     assert sheet.size == (COLUMNS * 128, len(legend) * 256)
     assert legend[2] == (

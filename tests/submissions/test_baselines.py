@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from demo_builders import draw_nothing_but_squares
 
 from piq_bench.board.entries import entries_in, read_entry
 from piq_bench.board.grade import grade
@@ -30,6 +31,7 @@ torch.set_num_threads(1)  # processes of pytest share the cores
 
 
 def test_an_empty_folder_fills_with_entries_that_pass_grading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_nothing_but_squares(monkeypatch)
     short = replace(baselines.SCHEDULE, n_epochs=1)
     monkeypatch.setattr(baselines, "SCHEDULE", short)
     stages = [pretraining.Stage((64, 32), short), pretraining.Stage((32, 32), short, heads=True, split=True, erase=0.0)]
