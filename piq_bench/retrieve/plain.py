@@ -18,7 +18,7 @@ from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.similarity import Similarity
 
 QUERY_BLOCK = 128
-GALLERY_BLOCK = 16384
+GALLERY_BLOCK = 8192
 ENGINE = "cpu (numpy)"
 
 
@@ -75,17 +75,18 @@ def count_ranks(
             )
         return block.size
 
+    blocks = np.split(with_points, range(query_block, with_points.size, query_block))
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or cpu_count() or 1) as pool:
         for start in range(0, gallery.size, gallery_block):
             part = order[start : start + gallery_block]
-            work = partial(count, part=part, images=similarity.vectors(gallery[part]))
-            blocks = np.split(with_points, range(query_block, with_points.size, query_block))
+            images = similarity.vectors(gallery[part])
             n_counted = 0
-            for n_queries in pool.map(work, blocks):
+            for n_queries in pool.map(partial(count, part=part, images=images), blocks):
                 n_counted += n_queries
                 n_pairs = start * with_points.size + part.size * n_counted
                 advance(n_pairs // gallery.size - n_finished)
                 n_finished = n_pairs // gallery.size
+            del images  # before the next part's are read
     return counts
 
 
