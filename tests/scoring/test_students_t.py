@@ -24,9 +24,9 @@ def test_the_probability_is_that_of_students_t(value: float, freedom: float) -> 
     """Near 0, `scipy.stats.t.sf` loses half the digits: there the probability between 0 and the value is exact."""
     square = value * value
     if square < freedom:
-        expected = 0.5 - 0.5 * special.betainc(0.5, 0.5 * freedom, square / (freedom + square))
+        expected = 0.5 - 0.5 * float(special.betainc(0.5, 0.5 * freedom, square / (freedom + square)))
     else:
-        expected = stats.t.sf(value, freedom)
+        expected = float(stats.t.sf(value, freedom))
     assert probability_above(value, freedom) == pytest.approx(expected, rel=1e-9, abs=1e-14)
 
 
