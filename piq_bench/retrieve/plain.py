@@ -6,6 +6,7 @@ this one. It follows `retrieve.contract`.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from os import cpu_count
 
@@ -76,7 +77,9 @@ def count_ranks(
         return block.size
 
     blocks = np.split(with_points, range(query_block, with_points.size, query_block))
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or cpu_count() or 1) as pool:
+    # With one block there is nothing to share out, and to find the libraries to limit takes longer than a tiny job.
+    limits = threadpool_limits(1, user_api="blas") if len(blocks) > 1 else nullcontext()
+    with limits, ThreadPoolExecutor(threads or cpu_count() or 1) as pool:
         for start in range(0, gallery.size, gallery_block):
             part = order[start : start + gallery_block]
             images = similarity.vectors(gallery[part])

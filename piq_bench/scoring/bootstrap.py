@@ -120,6 +120,8 @@ def resampled(
             place += size
         return estimate(weights)
 
+    if step >= n_resamples:
+        return [work(0)] if n_resamples else []
     # A product with so few weights gains nothing from threads of its own.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cpu_count() or 1) as pool:
         return list(pool.map(work, range(0, n_resamples, step)))
