@@ -94,7 +94,7 @@ def unpack_apart(
     }
     try:
         child = subprocess.run(  # noqa: S603  (runs this interpreter with CHILD)
-            [sys.executable, "-I", "-c", CHILD],
+            [sys.executable, "-I", *_bytecode_option(), "-c", CHILD],
             input=json.dumps(everything),
             capture_output=True,
             text=True,
@@ -115,6 +115,11 @@ def unpack_apart(
     if child.returncode == 1:  # a bug in our own code
         raise RuntimeError(child.stderr)
     return child.returncode == 0 and (folder / REPORT).is_file()
+
+
+def _bytecode_option() -> list[str]:
+    """Lets the child find the bytecode that this process has found: `-I` passes over PYTHONPYCACHEPREFIX."""
+    return [] if sys.pycache_prefix is None else ["-X", f"pycache_prefix={sys.pycache_prefix}"]
 
 
 def limit_process(most_bytes: int, most_seconds: int) -> None:

@@ -115,7 +115,7 @@ def test_blocks_threads_and_passes_change_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_more_points_than_a_short_table_holds() -> None:
     rng = np.random.default_rng(2)
-    job = Job(similarity_of(clustered(rng, 40_000, 2)), 2, 33_000)
+    job = Job(similarity_of(clustered(rng, 40_000, 2)), 1, 33_000)
     assert equal(cpu.count_ranks(*job.given), plain.count_ranks(*job.given))
 
 
