@@ -317,7 +317,8 @@ def _pick_above(
 ) -> int:
     """List index and bucket of the values from `first` to `last` that are not below `base`; return their number.
 
-    If they are many, the others are listed as well, in bucket 0: that takes less time than to leave them out.
+    If they are many, the others are listed as well, in bucket 0: that takes less time than to leave them out. Rounding
+    may lift one right below `base` to bucket 1, where nothing is decided yet.
 
     Args:
         values: shape (n_images,); products.
