@@ -54,6 +54,8 @@ def count_ranks(
     with_points = np.flatnonzero(np.diff(point_start) > 0)  # a query without points has nothing to count
     order = np.argsort(similarity.norm[gallery], kind="stable")  # blocks of similar norms have tight error bounds
     advance(point_start.size - 1 - with_points.size)
+    if not with_points.size:
+        return counts
     n_finished = 0  # queries, as a share of the pairs
 
     def count(block: IntArray, part: IntArray, images: FloatArray) -> int:

@@ -120,11 +120,12 @@ def resampled(
             place += size
         return estimate(weights)
 
-    if step >= n_resamples:
-        return [work(0)] if n_resamples else []
+    firsts = range(0, n_resamples, step)
+    if len(firsts) <= 1:  # to find the libraries to limit would take longer
+        return list(map(work, firsts))
     # A product with so few weights gains nothing from threads of its own.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cpu_count() or 1) as pool:
-        return list(pool.map(work, range(0, n_resamples, step)))
+        return list(pool.map(work, firsts))
 
 
 def interval(values: FloatArray, level: float, freedom: float | None = None) -> tuple[float, float] | None:

@@ -57,6 +57,16 @@ def test_a_process_that_hangs_without_computing_is_ended(tmp_path: Path, monkeyp
             os.kill(int(pid.read_text()), 0)
 
 
+def test_a_process_finds_the_bytecode_that_this_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a\n")
+    report = tmp_path / unpacking.REPORT
+    monkeypatch.setattr(unpacking, "CHILD", f"import sys; open({str(report)!r}, 'w').write(str(sys.pycache_prefix))")
+    for prefix in (None, str(tmp_path / "bytecode")):
+        monkeypatch.setattr("sys.pycache_prefix", prefix)
+        assert unpacking.unpack_apart("", tmp_path / "a.csv", tmp_path, {})
+        assert report.read_text(encoding="utf-8") == str(prefix)
+
+
 def test_a_larger_file_may_take_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.csv").write_bytes(bytes(1 << 20))
     monkeypatch.setattr(unpacking, "CHILD", SPEND + "bytearray(1 << 27)")
