@@ -8,22 +8,23 @@ import sys
 
 TYPE_CHECKING = False  # as in `piq_bench`
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 
 def end_quietly(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
-    """Show an error that nothing caught; Ctrl-C while click is imported is none. The status stays that of SIGINT."""
+    """Show an error that nothing caught; Ctrl-C and what comes of it is none. The status stays that of SIGINT."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    if not isinstance(cause, KeyboardInterrupt):
+    if not (isinstance(cause, KeyboardInterrupt) or interrupts):
         sys.__excepthook__(kind, error, trace)
         return
     print("interrupted", file=sys.stderr)
-    if cause is not error:  # Python 3.11 makes another error of it where a class is created
+    if not isinstance(error, KeyboardInterrupt):  # Python 3.11 makes another error of it where a class is created
         sys.exit(130)
 
 
+interrupts: list[int] = []  # signals that came
 if sys.excepthook is sys.__excepthook__:  # nobody else has set it
     sys.excepthook = end_quietly
 
@@ -31,7 +32,9 @@ if sys.excepthook is sys.__excepthook__:  # nobody else has set it
 import atexit
 import gc
 import os
+import signal
 import stat
+import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from keyword import iskeyword
@@ -44,6 +47,18 @@ from piq_bench import __version__
 from piq_bench.errors import BadUsage, Problem, exit_codes, hanging, printable, quoted, width_of
 from piq_bench.write.streams import accept_every_character
 
+
+def interrupt(number: int, frame: "FrameType | None") -> None:
+    """Answer Ctrl-C as Python does, and remember it: numpy makes a TypeError of it in the middle of a comparison."""
+    interrupts.append(number)
+    signal.default_int_handler(number, frame)
+
+
+if (
+    threading.current_thread() is threading.main_thread()
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
+    signal.signal(signal.SIGINT, interrupt)
 atexit.register(gc.freeze)  # when a process ends, all its memory is freed: to look for circular references is no use
 READ = {"benchmark.toml", "annotations.csv", "annotations.parquet", "meta.json", "metadata.toml", "submission.ref.toml"}
 READ_SUFFIXES = {".npy", ".npz", ".mat"}
