@@ -1,5 +1,6 @@
 """Settings of all tests, and a browser for tests of HTML pages."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -21,6 +22,11 @@ settings.register_profile("patient", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("patient")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def pytest_collection_finish() -> None:
+    """Spares what all tests have imported each later search for circular references."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

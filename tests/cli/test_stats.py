@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from folders import changed, market1501_names, shared_data, write_folder, write_market
 
 from piq_bench.cli.stats import stats_command
+from piq_bench.read.dataset import inspect_dataset
 
 
 def run(*arguments: object) -> Result:
@@ -91,8 +92,10 @@ def test_image_files_are_checked_unless_switched_off(tmp_path: Path) -> None:
 
 
 def test_the_real_names_of_market1501_give_table_3(tmp_path: Path) -> None:
-    names = market1501_names(shared_data("market1501_names"))
-    result = run(write_market(tmp_path / "market1501", names), "--json", tmp_path / "stats.json")
+    folder = write_market(tmp_path / "market1501", market1501_names(shared_data("market1501_names")))
+    inspection = inspect_dataset(folder)
+    assert (inspection.benchmark.layout, inspection.notes, inspection.integrity) == ("market1501", (), ())
+    result = run(folder, "--json", tmp_path / "stats.json")
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["identities,", "LTS_0.2", "0.3995", "0.7667", "0.4467"] in lines

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from folders import market1501_names, shared_data, write_market
 from layout_builders import (
     BY_PERSON,
     CELEB,
@@ -198,13 +197,6 @@ def test_the_edition_most_like_it_is_named(tmp_path: Path) -> None:
     note = next(note for note in inspection.notes if note.code == "other-sizes")
     assert "query" not in note.found  # the same in both editions
     assert note.count == 2
-
-
-def test_the_real_names_of_market1501_have_the_official_sizes(tmp_path: Path) -> None:
-    folder = write_market(tmp_path / "m", market1501_names(shared_data("market1501_names")))
-    inspection = inspect_dataset(folder)
-    assert (inspection.benchmark.layout, inspection.notes, inspection.integrity) == ("market1501", (), ())
-    assert [int((inspection.benchmark.split == split).sum()) for split in range(3)] == [12936, 3368, 19732]
 
 
 def test_duke_and_its_occluded_form_differ_by_the_folder_alone(tmp_path: Path) -> None:
