@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from folders import write_market
 
+from piq_bench.convert.submission import convert
+from piq_bench.errors import BadInput
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.records import Benchmark, Float32Array
 
@@ -70,3 +73,11 @@ def layumi_content(case: Case) -> dict[str, Any]:
         content[f"{part}_label"] = [int(name.split("_")[0]) for name in listed]
         content[f"{part}_cam"] = [int(name.split("c")[1][0]) for name in listed]
     return content
+
+
+def refused(source: Path, case: Case, *, names: Path | None = None) -> str:
+    """What is said of features that are refused; nothing is written."""
+    with pytest.raises(BadInput) as refusal:
+        convert(source, case.benchmark, source.parent / "out.npz", names=names)
+    assert not (source.parent / "out.npz").exists()
+    return str(refusal.value)

@@ -14,7 +14,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from bombs.files import BOMBS, Bomb, read, size
+from bombs.catalogue import BOMBS
+from bombs.files import Bomb, read, size
 from piq_bench.errors import BadInput
 from piq_bench.images.folder import Unreadable
 
