@@ -29,6 +29,8 @@ NO_GROUP = -1
 RETRIEVAL = "retrieval"
 CLASSIFICATION = "classification"
 
+OWN_LAYOUTS = ("folder", "table")  # of a data set's files; all others are those of public data sets
+
 
 @dataclass(frozen=True)
 class Task:
@@ -159,7 +161,7 @@ class Benchmark:
         root: the folder that the data set was read from.
         images_folder: where image ids are found, relative to `root`.
         follow_links: whether image files may be links that leave that folder.
-        layout: layout of the files: "folder" (ours), "table", or the name of a public data set in `read.layouts`.
+        layout: layout of the files: one of OWN_LAYOUTS, or the name of a public data set in `read.layouts`.
     """
 
     name: str

@@ -15,11 +15,10 @@ class ListsLayouts(Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the layouts and their titles."""
-        from piq_bench.read.layouts.known import TITLES
-        from piq_bench.read.layouts.labelled import TITLES as LABELLED
+        from piq_bench.read.layouts.labelled import ALL_TITLES
 
         with formatter.section("Layouts"):
-            formatter.write_dl([(AUTO, "what PATH turns out to be"), *TITLES.items(), *LABELLED.items()])
+            formatter.write_dl([(AUTO, "what PATH turns out to be"), *ALL_TITLES.items()])
         super().format_epilog(ctx, formatter)
 
 
@@ -47,8 +46,7 @@ def import_command(layout: str, path: Path, out: Path, taxonomy: str | None) -> 
     """
     with exit_codes():
         from piq_bench.read.layouts.import_ import import_dataset
-        from piq_bench.read.layouts.known import TITLES
-        from piq_bench.read.layouts.labelled import TITLES as LABELLED
+        from piq_bench.read.layouts.labelled import ALL_TITLES
 
         found = import_dataset(path, out, None if layout == AUTO else layout, taxonomy)
         benchmark = found.benchmark
@@ -56,5 +54,5 @@ def import_command(layout: str, path: Path, out: Path, taxonomy: str | None) -> 
             tell(f"{problem.found} -> {problem.remedy}", name="not fit for scoring: ")
         for note in found.notes:
             tell_note(f"{note.where}: {note.found}")
-        title = {**TITLES, **LABELLED}.get(benchmark.layout, benchmark.layout)
+        title = ALL_TITLES.get(benchmark.layout, benchmark.layout)
         click.echo(f"wrote {out}: {benchmark.images.size} images, read as {title} ({benchmark.layout})")

@@ -111,11 +111,9 @@ def score_command(
         from piq_bench.cli.progress import INTERVALS, doing, progress_bar, waiting_for
         from piq_bench.errors import BadUsage, GateNotMet, Problem
         from piq_bench.read.dataset import read_benchmark
-        from piq_bench.read.layouts.known import TITLES
-        from piq_bench.read.layouts.labelled import TITLES as LABELLED
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
-        from piq_bench.records import GALLERY, QUERY
+        from piq_bench.records import GALLERY, OWN_LAYOUTS, QUERY
         from piq_bench.report.html import require
         from piq_bench.report.json import digest_of
         from piq_bench.report.latex import score_latex
@@ -139,8 +137,10 @@ def score_command(
         with doing("reading the data set"):
             benchmark = with_rules(read_benchmark(dataset, tell=data_notes.append), parse_rules(rules))
         benchmark = replace(benchmark, follow_links=follow_links)
-        if (title := {**TITLES, **LABELLED}.get(benchmark.layout)) is not None:
-            tell(f"recognised as {title} ({benchmark.layout})", name="data set: ")
+        if benchmark.layout not in OWN_LAYOUTS:
+            from piq_bench.read.layouts.labelled import ALL_TITLES  # only here: others need not wait for all layouts
+
+            tell(f"recognised as {ALL_TITLES[benchmark.layout]} ({benchmark.layout})", name="data set: ")
         if disclosure == "full":
             tell_first(data_notes)
         n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))

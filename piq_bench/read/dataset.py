@@ -9,22 +9,21 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from piq_bench.errors import BadDataset, Problem, first_few, quoted
 from piq_bench.read.annotations import EMPTY_SET, LABEL_SEPARATOR, RESERVED, parse_table
-from piq_bench.read.layouts.labelled import READERS, find_labelled
-from piq_bench.read.layouts.labelled import TITLES as LABELLED
-from piq_bench.read.layouts.labelled_rows import LabelledRows
-from piq_bench.read.layouts.layout import Layout
-from piq_bench.read.layouts.recognise import Found, layout_named, nearest, recognise
-from piq_bench.read.layouts.rows import read_layout
 from piq_bench.read.rows import Rows, declare_identities
 from piq_bench.read.rules import CandidateRules, column_problems, ordered
 from piq_bench.read.table import SUFFIXES, ReadTable, Table, read_ahead, read_table
 from piq_bench.read.validate import identity_problems, text_fault
 from piq_bench.read.vocabulary import DEFAULT_TASKS, FILE, Vocabulary, inspect_vocabulary
 from piq_bench.records import CLASSIFICATION, RETRIEVAL, SAME_GROUP, Benchmark, Grouping, Groups, Rule, Task
+
+if TYPE_CHECKING:
+    from piq_bench.read.layouts.labelled_rows import LabelledRows
+    from piq_bench.read.layouts.layout import Layout
+    from piq_bench.read.layouts.recognise import Found
 
 BUNDLED = "portrait-mini"
 MAX_INFERRED_LABELS = 1000  # a column with more distinct values is not taken for a task
@@ -111,11 +110,17 @@ def inspect_dataset(
         BadUsage: for an unknown layout, or a taxonomy that the data set cannot be read in.
         LimitExceeded: if a file is too large.
     """
-    wanted = None if layout is None or layout in READERS else layout_named(layout, READERS)
     root = Path(str(resources.files("piq_bench") / "data" / BUNDLED)) if path is None else Path(path)
     if root.name in ("", ".."):  # messages name the folder
         root = root.resolve()
     try:
+        if layout is None and taxonomy is None and any((root / f"annotations{kind}").exists() for kind in SUFFIXES):
+            return _Reader(root, root, need_labels, with_groups).read_own_folder()
+        # Only here: a folder of our own need not wait for all other layouts.
+        from piq_bench.read.layouts.labelled import READERS, find_labelled
+        from piq_bench.read.layouts.recognise import layout_named, nearest, recognise
+
+        wanted = None if layout is None or layout in READERS else layout_named(layout, READERS)
         if root.exists() and (labelled := find_labelled(root, taxonomy, layout)) is not None:
             inner = labelled.root.parent if labelled.root.is_file() else labelled.root
             reader = _Reader(labelled.root, inner, need_labels, with_groups)
@@ -123,10 +128,9 @@ def inspect_dataset(
         if root.is_file():
             return _Reader(root, root.parent, need_labels, with_groups).read_bare_table()
         if root.is_dir():
-            if wanted is not None or not any((root / f"annotations{suffix}").exists() for suffix in SUFFIXES):
-                found = recognise(root, wanted)
-                if found is not None:
-                    return _Reader(root, found.folder, need_labels, with_groups).read_public(found)
+            found = recognise(root, wanted)
+            if found is not None:
+                return _Reader(root, found.folder, need_labels, with_groups).read_public(found)
             if wanted is not None:
                 raise BadDataset(str(root), nearest(root, [wanted]) or [_lacks_all(root, wanted)])
             return _Reader(root, root, need_labels, with_groups).read_own_folder()
@@ -137,7 +141,7 @@ def inspect_dataset(
     raise BadDataset(str(root), [problem])
 
 
-def _lacks_all(root: Path, layout: Layout) -> Problem:
+def _lacks_all(root: Path, layout: "Layout") -> Problem:
     found = f"has no folder of {layout.title}"
     return Problem("unknown-layout", root.name, found, f"expected {', '.join(layout.needs)}")
 
@@ -173,11 +177,15 @@ class _Reader:
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
         if file is None:
+            from piq_bench.read.layouts.recognise import nearest
+
             self.problems = nearest(self.root) + self.problems  # more likely an incomplete public data set
         return self._finish(rows, vocabulary, "folder")
 
-    def read_public(self, found: Found) -> Inspection:
+    def read_public(self, found: "Found") -> Inspection:
         """Read a public data set's names of images; a benchmark.toml may set its name, grouping and rules."""
+        from piq_bench.read.layouts.rows import read_layout
+
         rows, problems, notes = read_layout(found.layout, found.scanner)
         self.problems += problems
         self.notes += notes
@@ -204,10 +212,12 @@ class _Reader:
             standard = replace(standard, exclude=rules)
         return self._finish(rows, vocabulary, found.layout.name, standard, ".")
 
-    def read_labelled(self, layout: str, labelled: LabelledRows) -> Inspection:
+    def read_labelled(self, layout: str, labelled: "LabelledRows") -> Inspection:
         """Take over a public data set; a benchmark.toml may set all but its tasks."""
+        from piq_bench.read.layouts.labelled import TITLES
+
         self.notes += labelled.all_notes()
-        name = _valid_name(labelled.name, LABELLED[layout])
+        name = _valid_name(labelled.name, TITLES[layout])
         vocabulary: Vocabulary | None = Vocabulary(name, "", "", (), Grouping(), has_tasks=False)
         if (self.root / FILE).exists():
             vocabulary = self._vocabulary()

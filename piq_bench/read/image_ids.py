@@ -92,12 +92,14 @@ def align(
         problem = rows_with(repeated, row_namer(images), lambda row: f"is already in row {first[rows[row]]}")
         container.refuse("duplicate-image", name, problem, remedy, int(repeated.sum()))
     missing = wanted[(first == NOT_FOUND) & ~may_miss]
+    if missing.size == 0:
+        return first.astype(np.int64)
     for split in np.unique(benchmark.split[missing]):
         names = benchmark.images[missing[benchmark.split[missing] == split]]
         verb = "images are" if names.size > 1 else "image is"
         problem = f"{names.size} {SPLITS[split]} {verb} missing: {first_few(names, names.size)}"
         container.refuse("missing-image", name, problem, remedy, names.size)
-    return first.astype(np.int64) if missing.size == 0 else None
+    return None
 
 
 def _refuse_unknown(

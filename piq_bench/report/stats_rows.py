@@ -10,8 +10,7 @@ from fractions import Fraction
 
 from piq_bench.describe.stats import Stats, TaskStats
 from piq_bench.errors import printable
-from piq_bench.read.layouts.known import TITLES
-from piq_bench.read.layouts.labelled import TITLES as LABELLED
+from piq_bench.read.layouts.labelled import ALL_TITLES
 from piq_bench.records import SPLITS
 
 NOT_DEFINED = "-"
@@ -50,7 +49,7 @@ def sections(stats: Stats) -> list[Section]:
 
 def summary(stats: Stats) -> list[tuple[str, str]]:
     """The data set, its layout and its fingerprint, as pairs of name and text."""
-    kind = {"folder": "folder", "table": "bare table", **TITLES, **LABELLED}.get(stats.layout, stats.layout)
+    kind = {"folder": "folder", "table": "bare table", **ALL_TITLES}.get(stats.layout, stats.layout)
     return [
         ("data set", printable(" ".join(filter(None, (stats.name, stats.version))))),
         ("read as", kind),

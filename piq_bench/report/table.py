@@ -50,7 +50,7 @@ def score_table(
         digest: digest of the whole score, if `score` is only a part of it; None for the digest of `score`.
     """
     console = Console(
-        file=io.StringIO(), width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=False
+        file=io.StringIO(), width=WIDTH, force_terminal=colour, no_color=not colour, highlight=False, emoji=False
     )
     for name, text in summary(score):
         if full or name in HEADLINE_FACTS:

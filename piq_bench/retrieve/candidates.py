@@ -82,6 +82,13 @@ def owners(lists: Ragged) -> IntArray:
     return np.repeat(np.arange(len(lists)), np.diff(lists.start))
 
 
+def gather(start: IntArray, lists: IntArray) -> tuple[IntArray, IntArray]:
+    """Concatenate some of many lists: their new starts, and where each of their values is among those of all lists."""
+    length = np.diff(start)[lists]
+    new_start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
+    return new_start, np.arange(new_start[-1]) + np.repeat(start[lists] - new_start[:-1], length)
+
+
 def union(one: Ragged, other: Ragged) -> Ragged:
     """For each query the values of both lists, each once.
 

@@ -16,7 +16,7 @@ import torch
 
 from piq_bench.records import FloatArray, IntArray
 from piq_bench.retrieve import gpu_products as products
-from piq_bench.retrieve.candidates import Ragged
+from piq_bench.retrieve.candidates import Ragged, gather
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.gpu_products import Multiply, Precision
 from piq_bench.retrieve.gpu_tally import MakeTable, Panel, Tally, out_of_memory
@@ -94,8 +94,8 @@ def count_ranks(
             with on(device):
                 tables[device] = _tables(similarity, precision, device, faiss)
         for members in _panels(with_points, query_bytes[with_points], panel_bytes):
-            start, own = _gather(point_start, members)
-            excluded_start, own_excluded = _gather(excluded.start, members)
+            start, own = gather(point_start, members)
+            excluded_start, own_excluded = gather(excluded.start, members)
             excluded_place = place[excluded.values[own_excluded]]
             panel = Panel(queries[members], start, points[own], excluded_start, excluded_place)
             chunks = _Shared((first, gallery[order[first : first + n_rows]]) for first in starts)
@@ -256,13 +256,6 @@ def _panels(with_points: IntArray, sizes: IntArray, limit: int) -> Iterator[IntA
         last = max(first + 1, int(np.searchsorted(total, before + limit, "right")))
         yield with_points[first:last]
         first = last
-
-
-def _gather(start: IntArray, lists: IntArray) -> tuple[IntArray, IntArray]:
-    """Concatenate some of many lists: their new starts, and where each of their values is among those of all lists."""
-    length = np.diff(start)[lists]
-    new_start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-    return new_start, np.arange(new_start[-1]) + np.repeat(start[lists] - new_start[:-1], length)
 
 
 def _all_gpus() -> list[str]:

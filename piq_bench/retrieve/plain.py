@@ -13,13 +13,14 @@ from os import cpu_count
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from piq_bench.records import FloatArray, Int32Array, IntArray
-from piq_bench.retrieve.candidates import Ragged
+from piq_bench.records import FloatArray, IntArray
+from piq_bench.retrieve.candidates import Ragged, gather
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.similarity import Similarity
 
 QUERY_BLOCK = 128
 GALLERY_BLOCK = 8192
+READ_ROWS = 512
 ENGINE = "cpu (numpy)"
 
 
@@ -58,24 +59,25 @@ def count_ranks(
         return counts
     n_finished = 0  # queries, as a share of the pairs
 
-    def count(block: IntArray, part: IntArray, images: FloatArray) -> int:
+    def read(part: IntArray) -> FloatArray:
+        images = np.empty((part.size, similarity.dimension))
+
+        def fill(first: int) -> None:
+            rows = slice(first, first + READ_ROWS)
+            images[rows] = similarity.vectors(gallery[part[rows]])
+
+        list(pool.map(fill, range(0, part.size, READ_ROWS)))
+        return images
+
+    def count(block: IntArray, part: IntArray, images: FloatArray, column: IntArray) -> int:
         table = similarity.fast_table(similarity.vectors(queries[block]), images)
+        lists, values = gather(excluded.start, block)
+        _exclude(table, np.diff(lists), column[excluded.values[values]])
+        own = slice(point_start[block[0]], point_start[block[-1] + 1])  # a query between them has no points
+        row = np.repeat(np.arange(block.size), point_start[block + 1] - point_start[block])
         bound = similarity.error_bound(queries[block], gallery[part])
-        _exclude(table, block, part, excluded, gallery.size)
-        ordered = np.sort(table, axis=1)  # in the cache, which is faster than looking up each value among the points
-        for row, query in enumerate(block):
-            own = slice(point_start[query], point_start[query + 1])
-            _count_row(
-                similarity,
-                int(queries[query]),
-                gallery[part],
-                table[row],
-                ordered[row],
-                points[own],
-                float(bound[row]),
-                counts.above[own],
-                counts.tied[own],
-            )
+        of_block = Counts(counts.above[own], counts.tied[own])
+        _count_block(similarity, queries[block], gallery[part], table, points[own], row, bound[row], of_block)
         return block.size
 
     blocks = np.split(with_points, range(query_block, with_points.size, query_block))
@@ -84,9 +86,11 @@ def count_ranks(
     with limits, ThreadPoolExecutor(threads or cpu_count() or 1) as pool:
         for start in range(0, gallery.size, gallery_block):
             part = order[start : start + gallery_block]
-            images = similarity.vectors(gallery[part])
+            column = np.full(gallery.size, -1)
+            column[part] = np.arange(part.size)
+            images = read(part)
             n_counted = 0
-            for n_queries in pool.map(partial(count, part=part, images=images), blocks):
+            for n_queries in pool.map(partial(count, part=part, images=images, column=column), blocks):
                 n_counted += n_queries
                 n_pairs = start * with_points.size + part.size * n_counted
                 advance(n_pairs // gallery.size - n_finished)
@@ -95,59 +99,68 @@ def count_ranks(
     return counts
 
 
-def _exclude(table: FloatArray, block: IntArray, part: IntArray, excluded: Ragged, n_gallery: int) -> None:
-    """Set the values of excluded images below every point."""
-    column = np.full(n_gallery, -1)
-    column[part] = np.arange(part.size)
-    for row, query in enumerate(block):
-        columns = column[excluded[int(query)]]
-        table[row, columns[columns >= 0]] = -np.inf
+def _exclude(table: FloatArray, n_excluded: IntArray, column: IntArray) -> None:
+    """Set the values of excluded images below every point.
+
+    Args:
+        table: shape (n_queries, n_block); changed.
+        n_excluded: shape (n_queries,); the length of each query's list.
+        column: the columns of all lists; -1 for images that are not in the block.
+    """
+    row = np.repeat(np.arange(n_excluded.size), n_excluded)
+    table[row[column >= 0], column[column >= 0]] = -np.inf
 
 
-def _count_row(
+def _count_block(
     similarity: Similarity,
-    query: int,
+    queries: IntArray,
     gallery: IntArray,
     fast: FloatArray,
-    ordered: FloatArray,
     points: FloatArray,
-    bound: float,
-    above: Int32Array,
-    tied: Int32Array,
+    row: IntArray,
+    bound: FloatArray,
+    counts: Counts,
 ) -> None:
-    """Add one query's counts over one block of the gallery to `above` and `tied`, shape (n_points,).
+    """Add the counts of some queries over one block of the gallery to `counts`.
 
     Args:
         similarity: decides by definition what the fast similarities leave open.
-        query: test row of the query.
+        queries: shape (n_queries,); test rows of the queries, each with at least one point.
         gallery: shape (n_block,); test rows of the block.
-        fast: shape (n_block,); fast similarities, -inf for excluded images.
-        ordered: shape (n_block,); `fast` in ascending order.
-        points: shape (n_points,), ascending.
-        bound: largest error of a fast similarity.
-        above: shape (n_points,); images above each point, added to.
-        tied: shape (n_points,); images equal to each point, added to.
+        fast: shape (n_queries, n_block); fast similarities, -inf for excluded images.
+        points: shape (n_points,); ascending within a query.
+        row: shape (n_points,), ascending; the query, as a row of `fast`, of each point.
+        bound: shape (n_points,); largest error of a fast similarity of that query.
+        counts: shape (n_points,) each; added to.
     """
     # Around every point is an interval in which a fast similarity decides nothing; overlapping intervals are merged.
-    apart = points[1:] - bound > points[:-1] + bound
-    first = np.concatenate([[0], np.flatnonzero(apart) + 1])
-    last = np.concatenate([first[1:], [points.size]]) - 1
-    low, high = points[first] - bound, points[last] + bound
-    n_not_above = np.searchsorted(ordered, high, "right")
-    n_inside = n_not_above - np.searchsorted(ordered, low, "left")
-    if n_inside.any():
-        doubtful = n_inside > 0
-        edges = np.stack([low[doubtful], high[doubtful]], axis=1).ravel()
-        seen = np.flatnonzero(fast >= edges[0])
-        inside = np.searchsorted(edges, fast[seen], "left") % 2 == 1
-        inside |= np.isin(fast[seen], edges)  # an interval holds both its ends
-        _count_by_definition(similarity, query, gallery[seen[inside]], points, above, tied)
-    n_decided_later = np.cumsum(n_inside[::-1])[::-1] - n_inside  # inside the intervals above
-    above += np.repeat(ordered.size - n_not_above - n_decided_later, last - first + 1)
+    low, high = points - bound, np.nextafter(points + bound, np.inf)  # from `low` to before `high`
+    starts = np.append(True, (low[1:] >= high[:-1]) | (row[1:] != row[:-1]))
+    first = np.flatnonzero(starts)
+    last = np.append(first[1:], points.size) - 1
+    edges = np.stack([low[first], high[last]], axis=1)
+    limits = np.searchsorted(row[first], np.arange(queries.size + 1))
+    n_lower = np.empty(edges.shape, dtype=np.int64)
+    ordered = np.sort(fast, axis=1)  # in the cache, which is faster than looking up each value among the points
+    bounds = limits.tolist()
+    for query in range(queries.size):
+        own = slice(bounds[query], bounds[query + 1])
+        n_lower[own] = ordered[query].searchsorted(edges[own].ravel()).reshape(-1, 2)
+    n_inside = n_lower[:, 1] - n_lower[:, 0]
+    until = np.cumsum(n_inside)
+    n_inside_higher = until[limits[1:] - 1][row[first]] - until  # the definition decides these for all points
+    counts.above[:] += np.repeat(gallery.size - n_lower[:, 1] - n_inside_higher, last - first + 1)
+    for query in np.flatnonzero(np.bincount(row[first], weights=n_inside)).tolist():
+        own = slice(bounds[query], bounds[query + 1])
+        seen = np.flatnonzero(fast[query] >= edges[own][0, 0])
+        inside = np.searchsorted(edges[own].ravel(), fast[query, seen], "right") % 2 == 1
+        of_query = slice(*np.searchsorted(row, (query, query + 1)).tolist())
+        of_points = Counts(counts.above[of_query], counts.tied[of_query])
+        _count_by_definition(similarity, int(queries[query]), gallery[seen[inside]], points[of_query], of_points)
 
 
 def _count_by_definition(
-    similarity: Similarity, query: int, undecided: IntArray, points: FloatArray, above: Int32Array, tied: Int32Array
+    similarity: Similarity, query: int, undecided: IntArray, points: FloatArray, counts: Counts
 ) -> None:
     """Add the counts of gallery images that only the definition can decide."""
     rows, n_rows = np.unique(similarity.twin[undecided], return_counts=True)
@@ -156,5 +169,5 @@ def _count_by_definition(
     n_not_higher = np.searchsorted(points, exact, "right")
     entered = np.bincount(n_lower, weights=n_rows, minlength=points.size + 1)
     left = np.bincount(n_not_higher, weights=n_rows, minlength=points.size + 1)
-    above += np.cumsum(entered[::-1])[::-1][1:].astype(np.int64)
-    tied += np.cumsum(entered - left)[:-1].astype(np.int64)
+    counts.above[:] += np.cumsum(entered[::-1])[::-1][1:].astype(np.int64)
+    counts.tied[:] += np.cumsum(entered - left)[:-1].astype(np.int64)

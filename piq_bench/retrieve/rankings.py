@@ -14,7 +14,7 @@ import numpy as np
 
 from piq_bench.metrics.retrieval import Rankings
 from piq_bench.records import BoolArray, FloatArray, Int32Array, IntArray
-from piq_bench.retrieve.candidates import Candidates, Ragged, owners, union
+from piq_bench.retrieve.candidates import Candidates, Ragged, gather, owners, union
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.matrix import MatrixSimilarity, read_ranks
 from piq_bench.retrieve.similarity import Similarity
@@ -145,8 +145,8 @@ def _similarities(similarity: Similarity, candidates: Candidates, queries: IntAr
     values = np.empty(listed.size)
     order = np.argsort(candidates.query_identity, kind="stable")
     if not _is_worth_compiling(listed.size * similarity.dimension):
-        own = _spans(start[order], start[order + 1])
-        values[own] = similarity.exact_pairs(np.repeat(queries, np.diff(start))[own], gallery[listed[own]])
+        own_start, own = gather(start, order)
+        values[own] = similarity.exact_pairs(np.repeat(queries[order], np.diff(own_start)), gallery[listed[own]])
         return values
 
     from piq_bench.retrieve.definition import write_exact
@@ -158,8 +158,8 @@ def _similarities(similarity: Similarity, candidates: Candidates, queries: IntAr
             shared = listed[start[members[0]] : start[members[0] + 1]]
             write_exact(similarity, queries[members], gallery[shared], values, start[members])
             return
-        own = _spans(start[members], start[members + 1])
-        owner = np.repeat(np.arange(members.size), start[members + 1] - start[members])
+        own_start, own = gather(start, members)
+        owner = np.repeat(np.arange(members.size), np.diff(own_start))
         shared, column = np.unique(listed[own], return_inverse=True)
         table = np.empty(members.size * shared.size)
         write_exact(similarity, queries[members], gallery[shared], table, np.arange(members.size) * shared.size)
@@ -205,12 +205,6 @@ def _mark_values(values: FloatArray, start: IntArray, query: IntArray, value: Fl
     return is_marked
 
 
-def _spans(first: IntArray, last: IntArray) -> IntArray:
-    """The whole numbers from each `first` to before each `last`, one span after another."""
-    length = last - first
-    return np.asarray(np.arange(int(length.sum())) + np.repeat(first - np.cumsum(length) + length, length))
-
-
 def _is_worth_compiling(n_values: int) -> bool:
     """Whether so many values repay the start of the compiler, or it has started already."""
     return "numba" in sys.modules or n_values >= COMPILE_FROM
@@ -239,9 +233,8 @@ def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: Floa
         exact: shape (n_pairs,); similarity of each pair by definition.
     """
     counted, row = np.unique(query, return_inverse=True)  # few queries have such pairs
-    length = start[counted + 1] - start[counted]
-    own_start = np.concatenate([[0], np.cumsum(length)])
-    own, owner = _spans(start[counted], start[counted + 1]), np.repeat(np.arange(counted.size), length)
+    own_start, own = gather(start, counted)
+    owner = np.repeat(np.arange(counted.size), np.diff(own_start))
     place = np.arange(own.size) + owner  # a query has one count more than points
     first, last = (_search_lists(own_start, points[own], row, exact, side) + row for side in ("left", "right"))
     n_below = np.bincount(first, minlength=own.size + counted.size)  # by query and number of points below the image

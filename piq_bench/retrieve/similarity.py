@@ -22,6 +22,7 @@ from piq_bench.records import EmbeddingArray, Float32Array, FloatArray, IntArray
 ROUNDING = 2.0**-53  # relative error of one float64 operation
 CACHE_VALUES = 1 << 15  # float64 values that stay in a core's cache while a sum runs over the dimensions
 BLOCK_VALUES = 1 << 22
+PART_VALUES = 1 << 19  # few enough that the memory of their float64 copies is used again, not asked for anew
 FEW_PAIRS = 1 << 8  # fewer are summed pair by pair: a sum over the dimensions takes as many steps for them as for more
 COMPILE_FROM = 1 << 25  # values; fewer are measured before a compiler has started
 
@@ -100,19 +101,17 @@ class Similarity:
         if queries.size < FEW_PAIRS:
             return self._sums(self.vectors(queries), self.vectors(gallery))
         values = np.empty(queries.size)
-        step = max(1, BLOCK_VALUES // self.dimension)
-        for first in range(0, queries.size, step):
-            part = slice(first, first + step)
-            (one, of_one), (other, of_other) = (self._columns(rows[part]) for rows in (queries, gallery))
-            values[part] = self._ordered_sum(
-                (own.take(of_one), others.take(of_other)) for own, others in zip(one, other, strict=True)
-            )
-        return values
+        step = max(1, PART_VALUES // self.dimension)
 
-    def _columns(self, rows: IntArray) -> tuple[FloatArray, IntArray]:
-        """The `vectors` of the distinct rows, shape (dimension, n_distinct), and the place of each row among them."""
-        distinct, place = np.unique(rows, return_inverse=True)
-        return np.ascontiguousarray(self.vectors(distinct).T), place
+        def work(first: int) -> None:
+            part = slice(first, first + step)
+            one, of_one = np.unique(queries[part], return_inverse=True)
+            other, of_other = np.unique(gallery[part], return_inverse=True)
+            values[part] = self._sums(self.vectors(one)[of_one], self.vectors(other)[of_other])
+
+        with ThreadPoolExecutor(cpu_count() or 1) as pool:
+            list(pool.map(work, range(0, queries.size, step)))
+        return values
 
     def fast_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
         """Similarities of (n, dimension) and (m, dimension) `vectors` up to `error_bound`, by a matrix product."""
@@ -182,7 +181,7 @@ def _measure(embedding: EmbeddingArray) -> tuple[FloatArray, HashArray]:
     n_threads = cpu_count() or 1
     with ThreadPoolExecutor(n_threads) as pool:
         for first, block in row_blocks(embedding):
-            step = -(-block.shape[0] // n_threads)
+            step = min(-(-block.shape[0] // n_threads), max(1, PART_VALUES // block.shape[1]))
             starts = range(0, block.shape[0], step)
             list(pool.map(work, [first + start for start in starts], [block[start : start + step] for start in starts]))
     return norm, hashed

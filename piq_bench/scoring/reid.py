@@ -56,15 +56,16 @@ def score_reid(
             for values in (unexcluded.values, unexcluded.further)
         )
     n_scored = int(tally.n_queries.sum())
-    scored = clusters.identity[tally.n_queries > 0]
-    dropped = np.setdiff1d(candidates.query_identity, scored)
+    is_scored = np.zeros(len(benchmark.identities), dtype=bool)
+    is_scored[clusters.identity[tally.n_queries > 0]] = True
+    dropped = np.flatnonzero(np.bincount(candidates.query_identity, minlength=is_scored.size).astype(bool) & ~is_scored)
     reid = ReidScore(
         values=point_estimates(reid_estimates(tally, clusters.once)),
         without_exclusion=with_duplicates,
         chance=_chance(clusters, candidates, retrieved),
         queries=n_scored,
         queries_skipped=candidates.query.size - n_scored,
-        identities=scored.size,
+        identities=int(is_scored.sum()),
         identities_skipped=tuple(benchmark.identities[i] for i in dropped),
         queries_unlabelled=int(((benchmark.split == QUERY) & (benchmark.identity == NO_IDENTITY)).sum()),
         by_identity={

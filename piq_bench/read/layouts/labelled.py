@@ -7,6 +7,7 @@ from types import ModuleType
 
 from piq_bench.errors import BadDataset, BadUsage, Problem, quoted
 from piq_bench.read.layouts import duke_attribute, market_attribute, oml, pa100k, peta, rap, wildlife
+from piq_bench.read.layouts.known import TITLES as OF_FOLDERS
 from piq_bench.read.layouts.labelled_rows import LabelledRows
 from piq_bench.read.layouts.recognise import inner_folders, recognise, several
 from piq_bench.read.table import SUFFIXES
@@ -30,6 +31,7 @@ TITLES = {
     "oml": "a table of OpenMetricLearning",
     "wildlife": "a table of wildlife-datasets",
 }
+ALL_TITLES = {**OF_FOLDERS, **TITLES}
 EXPECTED = {
     "market-attribute": "market_attribute.mat in a folder of Market-1501 or beside it",
     "duke-attribute": "duke_attribute.mat in a folder of DukeMTMC-reID or beside it",
