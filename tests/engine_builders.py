@@ -1,9 +1,11 @@
 """Inputs for an engine, small and seeded: embeddings random, tied, nearly tied, constant, or with extreme norms."""
 
 from collections.abc import Callable
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import builders
+import numba
 import numpy as np
 
 from piq_bench.records import EmbeddingArray, FloatArray, IntArray
@@ -14,6 +16,12 @@ Distance = Literal["cosine", "euclidean"]
 EngineInput = tuple[Similarity, IntArray, IntArray, FloatArray, Ragged, IntArray]
 """similarity, queries, gallery, points, excluded, point_start."""
 Make = Callable[[np.random.Generator, int, int], EmbeddingArray]
+
+
+@cache
+def called_from_python(compiled: Any) -> Any:  # noqa: ANN401  (numba's functions have no types)
+    """A compiled function that only compiled functions call (`numba_cache.inner`), for Python to call."""
+    return numba.njit(compiled.py_func)
 
 
 def random_rows(rng: np.random.Generator, n: int, dimension: int) -> EmbeddingArray:

@@ -16,16 +16,24 @@ import numba
 
 COMPILER: Any = numba.njit
 CONFIG: Any = numba.config
-INNER = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Options of a function that only compiled functions call: code for other callers takes a tenth of the compile time."""
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def inner(**options: Any) -> Callable[[F], F]:  # noqa: ANN401  (numba's own options)
+    """`numba.njit` for a function that only compiled functions of its module call.
+
+    Its code is part of theirs, and so it is kept with theirs alone. Code for other callers and a file of its own would
+    take a quarter of the time of compiling.
+    """
+    decorate: Callable[[F], F] = COMPILER(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+    return decorate
 
 
 def njit(**options: Any) -> Callable[[F], F]:  # noqa: ANN401  (numba's own options)
     """`numba.njit(cache=True)` that never fails for want of a place to write to."""
 
     def decorate(function: F) -> F:
-        compiled: Any = COMPILER(**options)(function)
+        compiled: Any = COMPILER(no_cfunc_wrapper=True, **options)(function)
         for is_last in (False, True):
             if is_last:
                 _use_temporary_folder()

@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
-from piq_bench.images.numba_cache import njit
+from piq_bench.images.numba_cache import inner, njit
 from piq_bench.records import Float32Array, FloatArray
 
 Node = Any  # numba's and llvmlite's objects, which have no types
@@ -73,47 +73,49 @@ def product_buffer(n_rows: int, n_images: int) -> Float32Array:
     return aligned((-(-n_rows // PANEL) * PANEL, -(-n_images // PANEL) * PANEL + TILE), np.float32)
 
 
-@njit(nogil=True)
+@inner()
 def _split(bits: np.uint32) -> np.uint32:
     """Bits of the nearest bfloat16 number, as those of a float32: ties to even."""
-    return (bits + SEVEN + (bits >> HALF & ONE)) & SIGN
+    return np.uint32((bits + SEVEN + (bits >> HALF & ONE)) & SIGN)
 
 
 @njit(nogil=True)
-def fill_rows(vectors: Float32Array, norm: FloatArray, first: int, last: int, written: Halves) -> None:
-    """Write rows `first` to `last`, each divided by its norm, into panels of queries."""
-    value = np.empty(1, np.float32)
-    bits = value.view(np.uint32)
-    for row in range(first, last):
-        inverse = 1.0 / norm[row]
-        panel, half, line = written[row // PANEL], row % PANEL // TILE, row % TILE
-        for index in range(vectors.shape[1]):
-            value[0] = np.float32(np.float64(vectors[row, index]) * inverse)
-            whole = value[0]
-            bits[0] = _split(bits[0])
-            panel[index // STEP, half, line, index % STEP] = bits[0] >> HALF
-            value[0] = whole - value[0]
-            panel[index // STEP, 2 + half, line, index % STEP] = _split(bits[0]) >> HALF
+def _fill(
+    vectors: Float32Array, norm: FloatArray, first: int, last: int, per_row: int, per_pair: int, written: Halves
+) -> None:
+    """Write rows `first` to `last`, each divided by its norm, into panels.
 
-
-@njit(nogil=True)
-def fill_columns(vectors: Float32Array, norm: FloatArray, written: Halves) -> None:
-    """Write all rows, each divided by its norm, into panels of images: pairs of values of 16 images side by side."""
-    value = np.empty(1, np.float32)
-    bits = value.view(np.uint32)
+    Args:
+        vectors: shape (n_rows, dimension).
+        norm: shape (n_rows,).
+        first: the first of the rows.
+        last: the first row after them.
+        per_row: how far a row's first value is from that of the row before, in a tile.
+        per_pair: how much further than the next value a row's next pair of values is.
+        written: shape (n_panels, n_steps, 4, TILE * STEP).
+    """
     dimension = vectors.shape[1]
     for begin in range(0, dimension, STEP):  # a step of a panel stays in the first-level cache
-        for row in range(vectors.shape[0]):
+        for row in range(first, last):
             inverse = 1.0 / norm[row]
-            panel, half, lane = written[row // PANEL, begin // STEP], row % PANEL // TILE, 2 * (row % TILE)
-            for index in range(begin, min(begin + STEP, dimension)):
-                value[0] = np.float32(np.float64(vectors[row, index]) * inverse)
-                whole = value[0]
-                bits[0] = _split(bits[0])
-                pair, side = (index - begin) // 2, index % 2
-                panel[half, pair, lane + side] = bits[0] >> HALF
-                value[0] = whole - value[0]
-                panel[2 + half, pair, lane + side] = _split(bits[0]) >> HALF
+            panel, half, place = written[row // PANEL, begin // STEP], row % PANEL // TILE, row % TILE * per_row
+            for index in range(min(STEP, dimension - begin)):
+                whole = np.float32(np.float64(vectors[row, begin + index]) * inverse)
+                high = _split(np.float32(whole).view(np.uint32))  # numba knows no `view` but that of such calls
+                low = _split(np.float32(whole - np.uint32(high).view(np.float32)).view(np.uint32))
+                here = place + index + index // 2 * per_pair
+                panel[half, here] = high >> HALF
+                panel[2 + half, here] = low >> HALF
+
+
+def fill_rows(vectors: Float32Array, norm: FloatArray, first: int, last: int, written: Halves) -> None:
+    """Write rows `first` to `last`, each divided by its norm, into panels of queries: one row after another."""
+    _fill(vectors, norm, first, last, STEP, 0, written.reshape(*written.shape[:3], -1))
+
+
+def fill_columns(vectors: Float32Array, norm: FloatArray, written: Halves) -> None:
+    """Write all rows, each divided by its norm, into panels of images: pairs of values of 16 images side by side."""
+    _fill(vectors, norm, 0, norm.size, 2, STEP - 2, written.reshape(*written.shape[:3], -1))
 
 
 @njit(nogil=True)

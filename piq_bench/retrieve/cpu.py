@@ -33,6 +33,7 @@ QUERY_BLOCK = 1024
 GALLERY_BLOCK = 6144
 BLOCK_VALUES = 3 << 20  # values of a gallery block: it fits into the last-level cache, and powers of 2 are slow
 SMALLEST_BLOCK = 256
+PARTS = 16  # of the queries for each thread, where they are prepared and where their counts are added up
 QUERIES_AT_ONCE = 1 << 15
 QUERY_VALUES_AT_ONCE = 1 << 25
 POINTS_AT_ONCE = 1 << 25  # of all threads together
@@ -322,17 +323,34 @@ def _count(
                 progress.reach(n_done / n_pairs)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)  # after an error or an interrupt: start no further block
-    _for_ranges(
-        job,
-        points.norm.size,
-        lambda first, last: kernel.sum_counts(counts, tied, points.start, first, last, found.above, found.tied),
-    )
+    _for_ranges(job, points.norm.size, lambda first, last: _add_up(counts, tied, points.start, first, last, found))
     return True
+
+
+def _add_up(counts: Int32Array, tied: Int32Array, start: IntArray, first: int, last: int, found: Counts) -> None:
+    """Add up the counts of several threads: images above each point of some queries, and images that tie with it.
+
+    Args:
+        counts: shape (n_threads, n_points + n_queries); as `kernel.count_block` writes them.
+        tied: shape (n_threads, n_points); as `kernel.count_block` writes them.
+        start: shape (n_queries + 1,); see `kernel.Points`.
+        first: the first of the queries.
+        last: the first query after them.
+        found: written; its `tied` are all zero, and only ties are written there, so most of it takes no memory.
+    """
+    own = slice(start[first], start[last])
+    row = np.repeat(np.arange(last - first), np.diff(start[first : last + 1]))
+    of_range = counts[:, own.start + first : own.stop + last].sum(axis=0, dtype=np.int64)
+    until = np.cumsum(of_range)
+    end = until[start[first + 1 : last + 1] - own.start + np.arange(last - first)]  # of all counts of each query
+    found.above[own] = end[row] - until[np.arange(row.size) + row]
+    ties = tied[:, own].sum(axis=0)
+    found.tied[own][ties > 0] = ties[ties > 0]
 
 
 def _for_ranges(job: _Job, n_queries: int, work: Callable[[int, int], None]) -> None:
     """Call `work(first, last)` for ranges that together hold all queries, in parallel."""
-    step = -(-n_queries // (4 * job.threads))
+    step = -(-n_queries // (PARTS * job.threads))
     with ThreadPoolExecutor(job.threads) as pool:
         list(pool.map(lambda first: work(first, min(first + step, n_queries)), range(0, n_queries, step)))
 
@@ -360,6 +378,7 @@ class _Worker:
         self.n_rows = job.query_rows(n_queries)
         self.products = job.multiplier.buffer(self.n_rows, job.gallery_block)
         self.columns = column_buffer(job.gallery_block, dimension)
+        self.scratch = kernel.scratch(points, job.gallery_block)
         self.image_factors = job.multiplier.image_factors(job.gallery_block)
         self.block = slice(0, 0)
 
@@ -376,7 +395,7 @@ class _Worker:
             n_rows = min(self.n_rows, part.stop - first)
             products = job.multiplier.multiply(self.factors, first, n_rows, self.image_factors, n_images, self.products)
             error, _, _ = kernel.count_block(
-                products, n_rows, points, first, self.images, job.is_cosine, self.counts, self.tied
+                products, n_rows, points, first, self.images, job.is_cosine, self.scratch, self.counts, self.tied
             )
             worst = max(worst, error)
         return worst

@@ -27,7 +27,7 @@ def stored_vectors(similarity: Similarity, rows: IntArray) -> Float32Array:
 
 def column_buffer(n_images: int, dimension: int) -> FloatArray:
     """A buffer for the values that the definition sums; its memory is allocated as it is written."""
-    return np.zeros((-(-n_images // kernel.LANES), dimension, kernel.LANES))
+    return np.zeros((-(-n_images // kernel.LANES), kernel.n_terms(dimension), kernel.LANES))
 
 
 def images_of(similarity: Similarity, rows: IntArray, columns: FloatArray, first: int = 0) -> kernel.Images:
@@ -60,9 +60,10 @@ def write_exact(
         values: array to write into.
         first: shape (n_queries,); where a query's n_gallery numbers begin in `values`.
     """
-    vectors, norm = stored_vectors(similarity, queries), similarity.norm[queries]
+    units = np.zeros((queries.size, kernel.n_terms(similarity.dimension)))
+    units[:, : similarity.dimension] = similarity.vectors(queries)
     step = max(1, BLOCK_VALUES // (similarity.dimension * kernel.LANES)) * kernel.LANES
     columns = column_buffer(min(step, gallery.size), similarity.dimension)
     for image in range(0, gallery.size, step):
         images = images_of(similarity, gallery[image : image + step], columns)
-        kernel.write_definitions(vectors, norm, images, similarity.distance == "cosine", values, first + image)
+        kernel.write_definitions(units, images, similarity.distance == "cosine", values, first + image)

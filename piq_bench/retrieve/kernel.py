@@ -7,7 +7,9 @@ compared with the point, then computed again in float64, and what even that leav
 `retrieve.similarity`. numba neither reorders nor fuses floating-point operations unless it is asked to, so the
 definition can be written here as it reads: sums one by one in index order, each product and each sum rounded.
 
-Unsigned integers are used as indices where speed matters: numba would test signed ones for being negative.
+Unsigned integers are used as indices where speed matters: numba would test signed ones for being negative. Compiling is
+waited for on the first run: so memory is allocated outside, and a condition says what `min` or `max` would be a further
+function for.
 
 This is the one module over 450 lines. Compiled functions that call each other must share a file: numba's cache on disk
 does not notice a change to a compiled function imported from another file, and would keep using the old code.
@@ -23,7 +25,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from piq_bench.images.numba_cache import INNER, njit
+from piq_bench.images.numba_cache import inner, njit
 from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 
 Node = Any  # numba's and llvmlite's objects, which have no types
@@ -46,8 +48,8 @@ LEAST_WIDTH = np.float32(2.0**-100)  # range that a query's points are given if 
 F32 = np.float32
 U32 = np.uint32
 U64 = np.uint64
-ZERO: Any = np.int64(0)  # a plain 0 is a type of its own to numba, for which it compiles once more
-ONE, TWO, THREE, SHIFT, BUCKET = U64(1), U64(2), U64(3), U32(BUCKET_BITS), U32((1 << BUCKET_BITS) - 1)
+NONE: Any = np.int64(0)  # a plain 0 is a type of its own to numba, for which it compiles once more
+ZERO, ONE, TWO, THREE, SHIFT, BUCKET = U64(0), U64(1), U64(2), U64(3), U32(BUCKET_BITS), U32((1 << BUCKET_BITS) - 1)
 HALF, LOWER_HALF = U64(32), U64(0xFFFFFFFF)  # of a 64-bit number
 AROUND = 1.001  # covers the growth of a point's interval where its target is not the product itself
 
@@ -96,7 +98,7 @@ class Images(NamedTuple):
     Attributes:
         vectors: shape (n_images, dimension); stored values of the images.
         norm: shape (n_images,); their norms.
-        columns: shape (n_groups, dimension, LANES); a buffer for the values that the definition sums.
+        columns: shape (n_groups, n_terms, LANES), zero at first; a buffer for the values that the definition sums.
         built: shape (n_groups,); which groups of LANES images are filled in.
         first: place of the first image in the gallery.
     """
@@ -108,7 +110,58 @@ class Images(NamedTuple):
     first: int
 
 
-@njit(**INNER)
+class Scratch(NamedTuple):
+    """Memory that `count_block` works in, of one thread: numba would compile its allocation for every type of array.
+
+    Attributes:
+        table: shape (n_buckets + 2,); a query's row of `Points.table`.
+        counters: shape (AT_ONCE * FEW_POINTS,), all zero between two calls; separate counters.
+        low, high: shape (FEW_POINTS + 1,); error intervals of a query's points.
+        above: shape (RUN + VECTOR,); values of a run: index and bucket, in one number.
+        undecided: shape (n_images + 1,); the same of values whose bucket is marked.
+        listed: shape (n_images + 1,); index of a value and number of points surely below it, in one number.
+        is_above: shape (RUN,), all zero at first; see `_pick_above`.
+        picked: shape (RUN // WORD + 1,); see `_pick_above`.
+        vector: shape (n_terms,), zero at first; a query in float64, divided by its norm under cosine.
+        sums: shape (LANES,); its similarities by definition with a group of images.
+    """
+
+    table: UnsignedArray
+    counters: Int32Array
+    low: Float32Array
+    high: Float32Array
+    above: UnsignedArray
+    undecided: UnsignedArray
+    listed: UnsignedArray
+    is_above: UnsignedArray
+    picked: Int32Array
+    vector: FloatArray
+    sums: FloatArray
+
+
+def n_terms(dimension: int) -> int:
+    """Terms of a definition: as many as values, and zeros, which change no sum, up to a multiple of TERMS."""
+    return -(-dimension // TERMS) * TERMS
+
+
+def scratch(points: Points, n_images: int) -> Scratch:
+    """Memory to count blocks of at most n_images images."""
+    return Scratch(
+        table=np.empty(points.table.shape[1], points.table.dtype),
+        counters=np.zeros(AT_ONCE * FEW_POINTS, np.int32),
+        low=np.empty(FEW_POINTS + 1, np.float32),
+        high=np.empty(FEW_POINTS + 1, np.float32),
+        above=np.empty(RUN + VECTOR, np.uint32),
+        undecided=np.empty(n_images + 1, np.uint32),
+        listed=np.empty(n_images + 1, np.uint64),
+        is_above=np.zeros(RUN, np.uint8),
+        picked=np.empty(RUN // WORD + 1, np.int32),
+        vector=np.zeros(n_terms(points.vectors.shape[1])),
+        sums=np.empty(LANES),
+    )
+
+
+@inner()
 def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.float32) -> np.int32:
     """The bucket of a value, from 0, below all points, to top + 1; never falls when the value rises."""
     place = (value - base) * scale
@@ -117,7 +170,6 @@ def _bucket(value: np.float32, base: np.float32, scale: np.float32, top: np.floa
     return np.int32(place + F32(1.0))
 
 
-@njit(nogil=True)
 def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_query: int) -> None:
     """Fill in the tables of some queries.
 
@@ -127,17 +179,32 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
         first_query: the first of the queries.
         last_query: the first query after them.
     """
-    base, scale = points.base, points.scale
-    n_buckets = points.table.shape[1] - 2
+    own = slice(first_query, last_query)
+    parts = (points.reach[own], points.slope[own], ceiling[own], points.table[own], points.base[own], points.scale[own])
+    _fill_tables(points.target, points.start[first_query : last_query + 1], *parts)
+
+
+@njit(nogil=True)
+def _fill_tables(
+    targets: FloatArray,
+    start: IntArray,
+    reaches: FloatArray,
+    slopes: FloatArray,
+    ceiling: Float32Array,
+    table: UnsignedArray,
+    base: Float32Array,
+    scale: Float32Array,
+) -> None:
+    """Fill in tables. Their parts one by one: numba would compile all of `Points`, which takes half as long again."""
+    n_buckets = table.shape[1] - 2
     top = F32(n_buckets)
-    for query in range(first_query, last_query):
-        target = points.target[points.start[query] : points.start[query + 1]]
-        reach, slope = points.reach[query], points.slope[query]
+    for query in range(start.size - 1):
+        target = targets[start[query] : start[query + 1]]
+        reach, slope, row = reaches[query], slopes[query], table[query]
         base[query], highest = _low(target[0], reach, slope), _high(target[-1], reach, slope)
         if base[query] < ceiling[query] < highest:
             highest = ceiling[query]
         scale[query] = F32(n_buckets - 1) / max(highest - base[query], LEAST_WIDTH)
-        row = points.table[query]
         row[0] = 0
         filled = 1
         for point in range(target.size):
@@ -154,13 +221,13 @@ def fill_tables(points: Points, ceiling: Float32Array, first_query: int, last_qu
             filled += 1
 
 
-@njit(**INNER)
+@inner()
 def _low(target: float, reach: float, slope: float) -> np.float32:
     """Lower end of a point's interval: products below it are below the point."""
     return F32(target - (reach + slope * abs(target)))
 
 
-@njit(**INNER)
+@inner()
 def _high(target: float, reach: float, slope: float) -> np.float32:
     """Upper end of a point's interval: products above it are above the point."""
     return F32(target + (reach + slope * abs(target)))
@@ -174,6 +241,7 @@ def count_block(
     first_query: int,
     images: Images,
     is_cosine: bool,
+    scratch: Scratch,
     counts: Int32Array,
     tied: Int32Array,
 ) -> tuple[float, int, int]:
@@ -186,6 +254,7 @@ def count_block(
         first_query: the query of the first row.
         images: the block of images.
         is_cosine: whether the distance is cosine; otherwise it is euclidean.
+        scratch: memory to work in.
         counts: shape (n_points + n_queries,), int32, added to: for query q, from index start[q] + q on, how many images
             have 0, 1, ... points below them; images with no point below them need not be counted.
         tied: shape (n_points,), int32, added to: images equal to the point.
@@ -197,17 +266,13 @@ def count_block(
     n_images, dimension = images.vectors.shape
     n_buckets = points.table.shape[1] - 2
     top = F32(n_buckets)
-    table = np.empty(n_buckets + 2, points.table.dtype)
-    apart = np.zeros((AT_ONCE, FEW_POINTS), np.int32)
-    low, high = np.empty(FEW_POINTS + 1, np.float32), np.empty(FEW_POINTS + 1, np.float32)
-    above = np.empty(RUN + VECTOR, np.uint32)  # values of a run: index and bucket, in one number
-    undecided = np.empty(n_images + 1, np.uint32)  # the same of values whose bucket is marked
-    listed = np.empty(n_images + 1, np.uint64)  # index of a value and number of points surely below it, in one number
-    is_above, picked = np.zeros(RUN, np.uint8), np.empty(RUN // WORD + 1, np.int32)
+    table, low, high = scratch.table, scratch.low, scratch.high
+    above, undecided, listed = scratch.above, scratch.undecided, scratch.listed
+    own_vector, sums = scratch.vector, scratch.sums
     worst, n_again, n_defined = 0.0, 0, 0
     for row in range(n_rows):
         query = first_query + row
-        products_of_row = products[row, :n_images]
+        values = products[row, :n_images]
         reach, slope = points.reach[query], points.slope[query]
         first, last = points.start[query], points.start[query + 1]
         count = counts[first + query : last + query + 1]
@@ -220,29 +285,35 @@ def count_block(
         if is_sampled:
             image = (query * 40503 + images.first) % n_images
             if index < end:
-                image = min(points.excluded[index] - images.first, n_images - 1)
+                image = points.excluded[index] - images.first
+                image = image if image < n_images else n_images - 1
             exact = _product(vector, norm, images, image, is_cosine)
-            worst = max(worst, abs(np.float64(products_of_row[image]) - exact) / (reach + slope * abs(exact)))
+            share = abs(np.float64(values[image]) - exact) / (reach + slope * abs(exact))
+            worst = share if share > worst else worst
         while index < end and points.excluded[index] - images.first < n_images:
-            products_of_row[points.excluded[index] - images.first] = -np.inf
+            values[points.excluded[index] - images.first] = -np.inf
             index += 1
 
-        values, base, scale = products_of_row, points.base[query], points.scale[query]
-        is_many = _share_above(values[:FIRST], base) >= MANY
-        _copy(points.table[query], table)  # read once in order, since it is in no cache
-        n_open = ZERO
+        base, scale = points.base[query], points.scale[query]
+        n_first, n_above = n_images if n_images < FIRST else FIRST, 0
+        for index in range(n_first):
+            n_above += values[index] >= base
+        is_many = n_above >= MANY * n_first
+        for index in range(table.size):  # read once in order, since it is in no cache
+            table[index] = points.table[query, index]
+        n_open = NONE
         n_points = last - first
         is_short = n_points < FEW_POINTS
-        one, two, three, four = (apart[0], apart[1], apart[2], apart[3]) if is_short else (count, count, count, count)
+        counters, apart = (scratch.counters, U64(FEW_POINTS)) if is_short else (count, ZERO)
         for run in range(0, n_images, RUN):
-            n_above = _list_above(
-                values, run, min(run + RUN, n_images), base, scale, top, is_many, above, is_above, picked
-            )
-            n_open = _look_up(above, n_above, table, one, two, three, four, undecided, n_open)
+            end = run + RUN if run + RUN < n_images else n_images
+            n_above = _list_above(values, run, end, base, scale, top, is_many, above, scratch.is_above, scratch.picked)
+            n_open = _look_up(above, n_above, table, counters, apart, undecided, n_open)
         if is_short:
             for index in range(n_points + 1):
-                count[index] += one[index] + two[index] + three[index] + four[index]
-                one[index] = two[index] = three[index] = four[index] = 0
+                for lane in range(AT_ONCE):
+                    count[index] += counters[index + lane * FEW_POINTS]
+                    counters[index + lane * FEW_POINTS] = 0
         if n_open == 0:
             continue
         for index in range(n_open):
@@ -261,7 +332,8 @@ def count_block(
             if below < n_points and target[below] - around <= value:
                 n_again += 1
                 exact = _product(vector, norm, images, image, is_cosine)
-                worst = max(worst, abs(value - exact) / (reach + slope * abs(exact)))
+                share = abs(value - exact) / (reach + slope * abs(exact))
+                worst = share if share > worst else worst
                 below = _skip(target, below, exact - reach64)
                 if below < n_points and target[below] - reach64 <= exact:
                     listed[n_left] = U64(image)
@@ -272,11 +344,9 @@ def count_block(
             continue
         n_defined += n_left
         exact_points = points.exact[first:last]
-        own_vector = np.empty(dimension, np.float64)
         for index in range(dimension):
             own_vector[index] = np.float64(vector[index]) / norm if is_cosine else np.float64(vector[index])
         group = -1
-        sums = np.empty(LANES)
         for index in range(n_left):
             image = _signed(listed[index])
             if image // LANES != group:
@@ -285,7 +355,7 @@ def count_block(
                     _fill_columns(images, group, is_cosine)
                 _define(own_vector, images.columns[group], is_cosine, sums)
             exact = sums[image % LANES]
-            below = _skip(exact_points, ZERO, exact)
+            below = _skip(exact_points, NONE, exact)
             count[below] += np.int32(1)
             while below < target.size and exact_points[below] == exact:
                 tied[first + below] += np.int32(1)
@@ -293,16 +363,7 @@ def count_block(
     return worst, n_again, n_defined
 
 
-@njit(**INNER)
-def _share_above(values: Float32Array, base: np.float32) -> float:
-    """Share of the values that are not below `base`."""
-    n_above = np.int32(0)
-    for index in range(values.size):
-        n_above += np.int32(values[index] >= base)
-    return float(n_above / values.size)
-
-
-@njit(nogil=True)
+@inner()
 def _pick_above(
     values: Float32Array,
     first: int,
@@ -400,7 +461,7 @@ def _compress(
     return signature, generate
 
 
-@njit(nogil=True)
+@inner()
 def _compress_above(
     values: Float32Array,
     first: int,
@@ -432,48 +493,51 @@ def _has_avx512() -> bool:
 _list_above = _compress_above if _has_avx512() else _pick_above
 
 
-@njit(**INNER)
+@inner()
 def _look_up(
     above: UnsignedArray,
     n_above: int,
     table: UnsignedArray,
-    one: Int32Array,
-    two: Int32Array,
-    three: Int32Array,
-    four: Int32Array,
+    counters: Int32Array,
+    apart: np.uint64,
     undecided: UnsignedArray,
     n_open: int,
 ) -> int:
     """Count the points below each listed value; append those of marked buckets to `undecided`; return their number.
 
-    Neighbouring values are counted in separate counters: most of them add to the same few, and adding to a number that
-    was just written is slow.
+    Neighbouring values are counted in separate counters, `apart` from each other: most of them add to the same few, and
+    adding to a number that was just written is slow.
     """
     n_listed = U64(n_open)
     whole = n_above - n_above % AT_ONCE
     for index in range(0, whole, AT_ONCE):
         place = U64(index)
-        n_listed = _look_up_one(above[place], table, one, undecided, n_listed)
-        n_listed = _look_up_one(above[place + ONE], table, two, undecided, n_listed)
-        n_listed = _look_up_one(above[place + TWO], table, three, undecided, n_listed)
-        n_listed = _look_up_one(above[place + THREE], table, four, undecided, n_listed)
+        n_listed = _look_up_one(above[place], table, counters, ZERO, undecided, n_listed)
+        n_listed = _look_up_one(above[place + ONE], table, counters, apart, undecided, n_listed)
+        n_listed = _look_up_one(above[place + TWO], table, counters, TWO * apart, undecided, n_listed)
+        n_listed = _look_up_one(above[place + THREE], table, counters, THREE * apart, undecided, n_listed)
     for index in range(whole, n_above):
-        n_listed = _look_up_one(above[U64(index)], table, one, undecided, n_listed)
+        n_listed = _look_up_one(above[U64(index)], table, counters, ZERO, undecided, n_listed)
     return _signed(n_listed)
 
 
-@njit(**INNER)
+@inner()
 def _look_up_one(
-    listed: np.uint32, table: UnsignedArray, count: Int32Array, undecided: UnsignedArray, n_open: np.uint64
+    listed: np.uint32,
+    table: UnsignedArray,
+    counters: Int32Array,
+    first: np.uint64,
+    undecided: UnsignedArray,
+    n_open: np.uint64,
 ) -> np.uint64:
     """Look up one value; return the number of undecided ones. Without a branch: those are counted as well."""
     entry = U64(table[U64(listed & BUCKET)])
-    count[entry >> ONE] += np.int32(1)
+    counters[(entry >> ONE) + first] += np.int32(1)
     undecided[n_open] = listed
     return n_open + (entry & ONE)
 
 
-@njit(**INNER)
+@inner()
 def _count_by_interval(
     values: Float32Array,
     target: FloatArray,
@@ -515,20 +579,13 @@ def _count_by_interval(
     return _signed(n_left)
 
 
-@njit(**INNER)
+@inner()
 def _signed(number: np.uint64) -> int:
     """A signed copy: an unsigned number mixed with signed ones would become a float."""
-    return int(np.int64(number))
+    return np.int64(number)  # type: ignore[return-value]
 
 
-@njit(**INNER)
-def _copy(source: UnsignedArray | Float32Array, target: UnsignedArray | Float32Array) -> None:
-    """Same as `target[: source.size] = source`, which numba does not vectorize."""
-    for index in range(source.size):
-        target[index] = source[index]
-
-
-@njit(**INNER)
+@inner()
 def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int:
     """The first index from `low` to before `high` whose place is not below `place`, or `high`."""
     while low < high:
@@ -540,7 +597,7 @@ def _first_not_below(places: Int32Array, low: int, high: int, place: int) -> int
     return low
 
 
-@njit(**INNER)
+@inner()
 def _product(vector: Float32Array, norm: float, images: Images, image: int, is_cosine: bool) -> float:
     """A product computed in float64."""
     dot, other_norm = _dot(vector, images.vectors[image]), float(images.norm[image])
@@ -549,7 +606,7 @@ def _product(vector: Float32Array, norm: float, images: Images, image: int, is_c
     return dot - other_norm * other_norm / 2.0
 
 
-@njit(**INNER)
+@inner()
 def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
     """The first index from `first` on whose target is not below the bound; usually it is near."""
     step = 1
@@ -557,7 +614,7 @@ def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
         last, first, step = first, first + step, 2 * step
     if step <= 2:
         return first
-    low, high = last + 1, min(first, target.size)
+    low, high = last + 1, first if first < target.size else target.size
     while low < high:
         middle = (low + high) // 2
         if target[middle] < bound:
@@ -567,7 +624,7 @@ def _skip(target: FloatArray | Float32Array, first: int, bound: float) -> int:
     return low
 
 
-@njit(fastmath={"reassoc", "contract"}, **INNER)
+@inner(fastmath={"reassoc", "contract"})
 def _dot(one: Float32Array, other: Float32Array) -> float:
     """Sum of products in float64, in whatever order is fastest."""
     total = 0.0
@@ -576,14 +633,14 @@ def _dot(one: Float32Array, other: Float32Array) -> float:
     return total
 
 
-@njit(**INNER)
+@inner()
 def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     """Fill in what the definition sums for LANES images side by side: values, divided by their norm under cosine."""
     columns = images.columns[group]
-    first = group * LANES
-    last = min(first + LANES, images.vectors.shape[0])
-    for begin in range(0, columns.shape[0], SIDE):  # a square of both arrays fits into the first cache
-        end = min(begin + SIDE, columns.shape[0])
+    first, dimension = group * LANES, images.vectors.shape[1]
+    last = first + LANES if first + LANES < images.vectors.shape[0] else images.vectors.shape[0]
+    for begin in range(0, dimension, SIDE):  # a square of both arrays fits into the first cache
+        end = begin + SIDE if begin + SIDE < dimension else dimension
         for image in range(first, last):
             norm = images.norm[image] if is_cosine else 1.0
             vector = images.vectors[image]
@@ -592,37 +649,26 @@ def _fill_columns(images: Images, group: int, is_cosine: bool) -> None:
     images.built[group] = True
 
 
-@njit(**INNER)
+@inner()
 def _define(one: FloatArray, columns: FloatArray, is_cosine: bool, sums: FloatArray) -> None:
-    """Write into `sums` the similarities by definition of one image, shape (dimension,), with LANES in `columns`."""
-    sums[:] = 0.0
-    whole = one.size - one.size % TERMS
-    if is_cosine:
-        for index in range(0, whole, TERMS):
-            v0, v1, v2, v3 = one[index], one[index + 1], one[index + 2], one[index + 3]
-            c0, c1, c2, c3 = columns[index], columns[index + 1], columns[index + 2], columns[index + 3]
+    """Write into `sums` the similarities by definition of one image, shape (n_terms,), with LANES in `columns`."""
+    for lane in range(LANES):
+        sums[lane] = 0.0
+    for index in range(0, one.size, TERMS):
+        v0, v1, v2, v3 = one[index], one[index + 1], one[index + 2], one[index + 3]
+        c0, c1, c2, c3 = columns[index], columns[index + 1], columns[index + 2], columns[index + 3]
+        if is_cosine:
             for lane in range(LANES):
                 sums[lane] = (((sums[lane] + v0 * c0[lane]) + v1 * c1[lane]) + v2 * c2[lane]) + v3 * c3[lane]
-        for index in range(whole, one.size):
-            for lane in range(LANES):
-                sums[lane] += one[index] * columns[index, lane]
-    else:
-        for index in range(0, whole, TERMS):
-            v0, v1, v2, v3 = one[index], one[index + 1], one[index + 2], one[index + 3]
-            c0, c1, c2, c3 = columns[index], columns[index + 1], columns[index + 2], columns[index + 3]
+        else:
             for lane in range(LANES):
                 d0, d1, d2, d3 = v0 - c0[lane], v1 - c1[lane], v2 - c2[lane], v3 - c3[lane]
                 sums[lane] = (((sums[lane] - d0 * d0) - d1 * d1) - d2 * d2) - d3 * d3
-        for index in range(whole, one.size):
-            for lane in range(LANES):
-                difference = one[index] - columns[index, lane]
-                sums[lane] -= difference * difference
 
 
 @njit(nogil=True)
 def write_definitions(
-    query_vectors: Float32Array,
-    query_norm: FloatArray,
+    queries: FloatArray,
     images: Images,
     is_cosine: bool,
     values: FloatArray,
@@ -631,27 +677,21 @@ def write_definitions(
     """Write the similarities by definition of all pairs.
 
     Args:
-        query_vectors: shape (n_queries, dimension); stored values of the queries.
-        query_norm: shape (n_queries,); their norms.
+        queries: shape (n_queries, n_terms); values of the queries, divided by their norm under cosine, then zeros.
         images: the images, whose buffer must hold all groups of LANES.
         is_cosine: whether the distance is cosine; otherwise it is euclidean.
         values: array to write into.
         first_value: shape (n_queries,); where a query's n_images numbers begin in `values`.
     """
-    n_queries, dimension = query_vectors.shape
-    units = np.empty((n_queries, dimension), np.float64)
-    for row in range(n_queries):
-        norm = query_norm[row] if is_cosine else 1.0
-        for index in range(dimension):
-            units[row, index] = np.float64(query_vectors[row, index]) / norm
-    sums = np.empty(LANES)
     n_images = images.vectors.shape[0]
+    sums = np.empty(LANES)  # here, where the compiler sees that it is no part of another array
     for group in range(images.built.size):
         _fill_columns(images, group, is_cosine)
-        first, last = group * LANES, min((group + 1) * LANES, n_images)
-        for row in range(n_queries):
-            _define(units[row], images.columns[group], is_cosine, sums)
-            for lane in range(last - first):
+        first = group * LANES
+        n_lanes = n_images - first if n_images - first < LANES else LANES
+        for row in range(queries.shape[0]):
+            _define(queries[row], images.columns[group], is_cosine, sums)
+            for lane in range(n_lanes):
                 values[first_value[row] + first + lane] = sums[lane]
 
 
@@ -688,36 +728,3 @@ def measure_rows(
         for index in range(bit.size):
             code += U64(bit[index]) * multiplier[index]
         hashed[row] = code
-
-
-@njit(nogil=True)
-def sum_counts(
-    counts: Int32Array,
-    ties: Int32Array,
-    start: IntArray,
-    first_query: int,
-    last_query: int,
-    above: Int32Array,
-    tied: Int32Array,
-) -> None:
-    """Add up the counts of several threads: images above each point of some queries, and images that tie with it.
-
-    Args:
-        counts: shape (n_threads, n_points + n_queries); as `count_block` writes them.
-        ties: shape (n_threads, n_points); as `count_block` writes them.
-        start: shape (n_queries + 1,); see `Points`.
-        first_query: the first of the queries.
-        last_query: the first query after them.
-        above: shape (n_points,), written.
-        tied: shape (n_points,), all zero; written only where there are ties, so most of it takes no memory.
-    """
-    for query in range(first_query, last_query):
-        total = 0
-        for point in range(start[query + 1] - 1, start[query] - 1, -1):
-            here = 0
-            for thread in range(counts.shape[0]):
-                total += counts[thread, point + query + 1]
-                here += ties[thread, point]
-            above[point] = total
-            if here > 0:
-                tied[point] = here

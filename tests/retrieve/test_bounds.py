@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from engine_builders import called_from_python
 from retrieve.test_cpu import Distance, Job, clustered, equal, similarity_of
 
 from piq_bench.records import EmbeddingArray, Float32Array
@@ -97,7 +98,7 @@ def buckets_of(points: kernel.Points, query: int, values: Float32Array) -> np.nd
     buffers = np.empty(kernel.RUN, np.uint8), np.empty(kernel.RUN // kernel.WORD + 1, np.int32)
     top = np.float32(points.table.shape[1] - 2)
     given = values, 0, values.size, points.base[query], points.scale[query], top
-    assert kernel._pick_above(*given, True, above, *buffers) == values.size
+    assert called_from_python(kernel._pick_above)(*given, True, above, *buffers) == values.size
     return above[: values.size] & kernel.BUCKET
 
 

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from engine_builders import called_from_python
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -120,9 +121,10 @@ def test_values_above_the_lowest_point_are_listed_with_their_bucket(
         for index in range(first, first + size)
         if values[index] >= base
     ]
-    ways = [(kernel._pick_above, True), (kernel._pick_above, False)]
+    pick = called_from_python(kernel._pick_above)
+    ways = [(pick, True), (pick, False)]
     if kernel._has_avx512():
-        ways.append((kernel._compress_above, False))
+        ways.append((called_from_python(kernel._compress_above), False))
     for way, is_many in ways:
         above = np.zeros(kernel.RUN + kernel.VECTOR, np.uint32)
         buffers = np.ones(kernel.RUN, np.uint8), np.zeros(kernel.RUN // kernel.WORD + 1, np.int32)

@@ -12,7 +12,7 @@ from piq_bench.retrieve import cpu, warm
 
 def test_the_engine_calls_what_was_compiled() -> None:
     cpu.count_ranks(*Job(similarity_of(clustered(np.random.default_rng(0), 50, 8)), 5, 3).given)
-    assert warm._argument_types() in warm.COUNT_BLOCK.signatures
+    assert warm._argument_types() in warm._count_block().signatures
 
 
 def test_a_filled_cache_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
