@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from piq_bench.errors import BadSubmission, LimitExceeded, Problem, printable, quoted
 from piq_bench.limits import MAX_MEMORY_BYTES, most_bytes
@@ -118,18 +119,19 @@ def _read_member(
     store_array(name, np.frombuffer(content, dtype=header.dtype), header, container)
 
 
-def _read_exactly(stream: IO[bytes], n_bytes: int) -> bytearray:
+def _read_exactly(stream: IO[bytes], n_bytes: int) -> NDArray[np.uint8]:
     """Read `n_bytes`, which must be all that is left.
 
     Raises:
         EOFError: if the stream holds fewer or more bytes.
     """
-    content = bytearray()
-    while len(content) < n_bytes:
-        piece = stream.read(min(PIECE_BYTES, n_bytes - len(content)))
+    content, n_read = np.empty(n_bytes, np.uint8), 0  # takes no memory until it is written
+    while n_read < n_bytes:
+        piece = stream.read(min(PIECE_BYTES, n_bytes - n_read))
         if not piece:
-            raise EOFError(f"only {len(content)} of {n_bytes} bytes are there")
-        content += piece
+            raise EOFError(f"only {n_read} of {n_bytes} bytes are there")
+        content[n_read : n_read + len(piece)] = np.frombuffer(piece, np.uint8)
+        n_read += len(piece)
     if stream.read(1):
         raise EOFError("holds more bytes than declared")
     return content

@@ -46,6 +46,7 @@ from piq_bench.records import (
 from piq_bench.write.files import sha256_of
 
 EMBEDDING = "embedding"
+CHECKED_BYTES = 1 << 20  # few enough that the memory of what is computed from them is used again and again
 MAX_DIMENSION = 65536
 MIN_COLUMN_LIMIT = 1024  # high enough that a wrong number of labels gets its own message, not one about a limit
 # By bytes of a float: the unsigned type of that size, the mask of all bits but the sign, and the bits of infinity. With
@@ -329,7 +330,7 @@ def _embedding(container: Container, distance: str, name_row: RowNamer) -> Embed
     n_rows, dimension = values.shape
     bad, zero = np.zeros(n_rows, dtype=bool), np.zeros(n_rows, dtype=bool)
     unsigned, magnitude, infinity = FLOAT_BITS[values.dtype.itemsize]
-    for first, block in row_blocks(values):
+    for first, block in row_blocks(values, CHECKED_BYTES):
         stored = np.ascontiguousarray(block.astype(block.dtype.newbyteorder("="), copy=False)).view(unsigned)
         largest = (stored & magnitude).max(axis=1)
         bad[first : first + largest.size] = largest >= infinity
