@@ -26,9 +26,9 @@ from piq_bench.read.rules import parse_rules, with_rules
 from piq_bench.read.submission import read_submission, takes_matrix, without_other_columns
 from piq_bench.read.unpacking import own_files
 from piq_bench.read.vocabulary import DEFAULT_TASKS, SCHEMA, TASK_NAME
-from piq_bench.records import GALLERY, QUERY, RETRIEVAL, Benchmark, Submission, Task
+from piq_bench.records import RETRIEVAL, Benchmark, Submission, Task
 from piq_bench.report.result import Result
-from piq_bench.retrieve.engines import ENGINES, choose
+from piq_bench.retrieve.engines import ENGINES, choose, work_of
 from piq_bench.scoring import score as scoring
 from piq_bench.write.submission import write_submission
 
@@ -96,11 +96,11 @@ def score(
     target = benchmark if isinstance(benchmark, Benchmark) else read_benchmark(_path(benchmark))
     refuse_options(ap, n_resamples, seed, engine)
     target = with_rules(target, parse_rules(exclude))
-    n_queries, n_gallery = (int((target.split == split).sum()) for split in (QUERY, GALLERY))
-    count, engine_name = choose(engine, n_queries * n_gallery, scheduler=scheduler)
+    entry = _submission(submission, target, embedding, meta, partial=partial)
+    count, engine_name = choose(engine, work_of(target, entry), scheduler=scheduler)
     found = scoring.score(
         target,
-        _submission(submission, target, embedding, meta, partial=partial),
+        entry,
         ap=ap,
         n_resamples=n_resamples,
         seed=seed,

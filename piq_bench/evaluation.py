@@ -33,7 +33,7 @@ from piq_bench.records import (
 )
 from piq_bench.records import GIVEN as GIVEN_GROUPS
 from piq_bench.report.result import Result
-from piq_bench.retrieve.engines import choose
+from piq_bench.retrieve.engines import choose, work_of
 from piq_bench.scoring import score as scoring
 
 GIVEN = "given"
@@ -115,10 +115,11 @@ def evaluate(
     benchmark = _benchmark(given, columns, _names(junk), _names(distractors))
     if exclude is not None:
         benchmark = with_rules(replace(benchmark, exclude=(), rules_declared=True), parse_rules(exclude))
-    count, engine_name = choose(engine, given.n_query * given.n_gallery, scheduler=scheduler)
+    submission = _submission(given, benchmark)
+    count, engine_name = choose(engine, work_of(benchmark, submission), scheduler=scheduler)
     found = scoring.score(
         benchmark,
-        _submission(given, benchmark),
+        submission,
         ap=ap,
         n_resamples=n_resamples,
         seed=seed,

@@ -113,26 +113,28 @@ def compare_command(
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
-        from piq_bench.records import GALLERY, QUERY
+        from piq_bench.records import QUERY
         from piq_bench.report.compare_html import compare_html
         from piq_bench.report.compare_json import compare_json
         from piq_bench.report.compare_latex import compare_latex
         from piq_bench.report.compare_markdown import compare_markdown
         from piq_bench.report.compare_table import compare_table
-        from piq_bench.retrieve.engines import choose
+        from piq_bench.retrieve.engines import BY_WORK, choose, work_of
         from piq_bench.scoring.compare import compare, tallied
         from piq_bench.write.files import write_text
 
         with doing("reading the data set"):
             benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         refuse_incomparable(submissions, benchmark, ap)
-        n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose(engine, n_queries * n_gallery, scheduler=scheduler, tell=tell)
+        count, engine_name = choose(engine, work_of(benchmark), scheduler=scheduler, tell=tell)  # may be missing here
+        n_queries = int((benchmark.split == QUERY).sum())
         systems = []
         for path in submissions:
             name = printable(path.name)
             with doing(f"reading {name}"):
                 entry = read_submission(path, benchmark, partial=partial, tell=tell_note)
+            if engine in BY_WORK:
+                count, engine_name = choose(engine, work_of(benchmark, entry))
             with progress_bar(f"counting queries of {name}", n_queries, before=waiting_for(engine_name)) as advance:
                 systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
         with progress_bar("comparing pairs", len(systems) * (len(systems) - 1) // 2) as advance:

@@ -110,8 +110,8 @@ def grade_command(
         from piq_bench.cli.progress import INTERVALS, doing, progress_bar, waiting_for
         from piq_bench.metrics.fingerprint import fingerprint
         from piq_bench.read.dataset import read_benchmark
-        from piq_bench.records import GALLERY, QUERY
-        from piq_bench.retrieve.engines import choose
+        from piq_bench.records import QUERY
+        from piq_bench.retrieve.engines import choose, work_of
         from piq_bench.write.files import written_whole
 
         refuse_conflicting_options(
@@ -140,8 +140,8 @@ def grade_command(
         if ledger is not None:
             book.check_budget(ledger, fingerprint(benchmark), budget, entry=graded.id, published=before)
         predictions = fetch_predictions(graded.reference, Path(scratch)) if fetch and graded.reference else None
-        n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose(engine, n_queries * n_gallery, scheduler=scheduler, tell=tell)
+        n_queries = int((benchmark.split == QUERY).sum())
+        count, engine_name = choose(engine, work_of(benchmark), scheduler=scheduler, tell=tell)
         with progress_bar("counting queries", n_queries, before=waiting_for(engine_name), after=INTERVALS) as advance:
             result = grade(
                 benchmark,

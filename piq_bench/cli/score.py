@@ -113,14 +113,14 @@ def score_command(
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
-        from piq_bench.records import GALLERY, OWN_LAYOUTS, QUERY
+        from piq_bench.records import OWN_LAYOUTS, QUERY
         from piq_bench.report.html import require
         from piq_bench.report.json import digest_of
         from piq_bench.report.latex import score_latex
         from piq_bench.report.markdown import score_markdown
         from piq_bench.report.reference import reference_of
         from piq_bench.report.table import score_table
-        from piq_bench.retrieve.engines import choose, prepare
+        from piq_bench.retrieve.engines import BY_WORK, choose, prepare, work_of
         from piq_bench.scoring.score import require_numbers, score
         from piq_bench.write.files import write_text
 
@@ -143,10 +143,12 @@ def score_command(
             tell(f"recognised as {ALL_TITLES[benchmark.layout]} ({benchmark.layout})", name="data set: ")
         if disclosure == "full":
             tell_first(data_notes)
-        n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose(engine, n_queries * n_gallery, scheduler=scheduler, tell=tell)
+        count, engine_name = choose(engine, work_of(benchmark), scheduler=scheduler, tell=tell)  # may be missing here
         with doing(f"reading {printable(submission.name)}"):
             entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
+        if engine in BY_WORK:
+            count, engine_name = choose(engine, work_of(benchmark, entry))
+        n_queries = int((benchmark.split == QUERY).sum())
         before, after = waiting_for(engine_name), INTERVALS if n_resamples else ""
         with progress_bar("counting queries", n_queries, before=before, after=after) as advance:
             result = score(

@@ -17,10 +17,10 @@ from piq_bench.export.columns import PER_CENT, columns_of, half_widths, row_of
 from piq_bench.read.dataset import read_benchmark
 from piq_bench.read.submission import read_submission
 from piq_bench.read.upload import find_submission
-from piq_bench.records import GALLERY, QUERY, Benchmark, Submission
+from piq_bench.records import Benchmark, Submission
 from piq_bench.report.disclosure import DISCLOSURES, disclosed, disclosed_document, redacted_problems
 from piq_bench.report.json import digest_of, score_document
-from piq_bench.retrieve.engines import choose
+from piq_bench.retrieve.engines import choose, work_of
 from piq_bench.scoring.records import Score
 from piq_bench.scoring.score import require_numbers, score
 
@@ -102,8 +102,7 @@ def score_upload(reference: Path, upload: Path, settings: Settings) -> Scored:
             submission = read_submission(found.path, benchmark, tell=notes.append)
         except BadInput as refusal:
             raise type(refusal)(found.name, refusal.problems) from None  # the participant's name of the file
-        n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
-        count, engine_name = choose("auto", n_queries * n_gallery)
+        count, engine_name = choose("auto", work_of(benchmark, submission))
         result = score(benchmark, submission, n_resamples=settings.n_resamples, engine=count, engine_name=engine_name)
         ends = result.intervals.piq if result.intervals is not None else None
         require_numbers(result)

@@ -17,6 +17,8 @@ from piq_bench.records import FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
+USUAL_DIMENSION = 512
+
 
 @dataclass(frozen=True, eq=False)
 class Counts:
@@ -29,6 +31,11 @@ class Counts:
     def zero(cls, n_points: int) -> "Counts":
         """Counts before any image is counted."""
         return cls(np.zeros(n_points, dtype=np.int32), np.zeros(n_points, dtype=np.int32))
+
+
+def wide(n_pairs: int, dimension: int) -> int:
+    """As many pairs of USUAL_DIMENSION values as take the time of so many pairs of a larger dimension."""
+    return n_pairs * max(dimension, USUAL_DIMENSION) // USUAL_DIMENSION
 
 
 class Engine(Protocol):

@@ -28,7 +28,7 @@ from piq_bench.errors import BadSubmission, Problem, printable
 from piq_bench.read.mapped import StoredArray, map_stored, rows_of, stored_array
 from piq_bench.records import EmbeddingArray, FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.candidates import Ragged, owners
-from piq_bench.retrieve.contract import Counts, Engine
+from piq_bench.retrieve.contract import Counts, Engine, wide
 from piq_bench.retrieve.similarity import Similarity
 
 PARTS_PER_WORKER = 4  # so that the last worker to finish keeps the others waiting for a quarter of its work at most
@@ -159,7 +159,7 @@ def count_part(job: Job, part: Part) -> tuple[Int32Array, Int32Array]:
     similarity = Similarity(embedding, order, job.distance, norm, _writable(part.twin))
     worker = import_module("distributed").get_worker()
     with _locks[worker.address]:
-        engine, _ = job.choose(job.n_pairs, worker.state.nthreads)
+        engine, _ = job.choose(wide(job.n_pairs, similarity.dimension), worker.state.nthreads)
         counts = engine(
             similarity,
             np.arange(n_queries),

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from piq_bench.errors import BadUsage, Problem, printable
+from piq_bench.records import GALLERY, QUERY, Benchmark, Submission
 from piq_bench.retrieve import plain
-from piq_bench.retrieve.contract import Engine
+from piq_bench.retrieve.contract import Engine, wide
 
 ENGINES = ("auto", "cpu", "gpu", "dask")
-COMPILED_PAIRS = 200_000_000  # queries x gallery: a few seconds with numpy
+BY_WORK = ("auto", "cpu")  # for which the choice depends on the size of the job
+COMPILED_PAIRS = 200_000_000  # queries x gallery, of the usual dimension: a few seconds with numpy
 GPU_PAIRS = 1_000_000_000  # the compiled engine needs longer than torch takes to start
 WORTH_MORE_ON_WORKERS = 8
 LARGE_BYTES = 1 << 26  # of a submission: its embedding is measured by a compiled function, whichever engine counts
@@ -53,6 +55,19 @@ def _load_compiled() -> None:
     from piq_bench.retrieve import cpu  # noqa: F401  (loaded, to be used later)
 
 
+def work_of(benchmark: Benchmark, submission: Submission | None = None) -> int:
+    """Number of queries times number of gallery images, and times the dimension where it is above USUAL_DIMENSION.
+
+    Args:
+        benchmark: the benchmark.
+        submission: the submission that is ranked; None if it has not been read yet.
+    """
+    n_queries, n_gallery = (int((benchmark.split == split).sum()) for split in (QUERY, GALLERY))
+    if submission is None or submission.embedding is None:
+        return n_queries * n_gallery
+    return wide(n_queries * n_gallery, submission.embedding.shape[1])
+
+
 def choose(
     engine: str,
     n_pairs: int,
@@ -65,7 +80,7 @@ def choose(
 
     Args:
         engine: a name from ENGINES.
-        n_pairs: number of queries times number of gallery images.
+        n_pairs: number of queries times number of gallery images; see `work_of`.
         scheduler: address of a Dask scheduler, for "dask" alone; None starts workers on this machine.
         faiss: whether a GPU engine may use faiss.
         tell: called with a message for the user if a GPU was asked for and faiss cannot be used there.

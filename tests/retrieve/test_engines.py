@@ -1,19 +1,27 @@
 """Which engine is chosen, and the message where a GPU is missing."""
 
+import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from threading import Event
 from types import ModuleType, SimpleNamespace
 
+import builders
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import piq_bench
 from piq_bench.cli.options import ENGINES
 from piq_bench.cli.score import score_command
 from piq_bench.errors import BadUsage
+from piq_bench.read.dataset import read_benchmark
+from piq_bench.records import GALLERY, QUERY
 from piq_bench.retrieve import cpu, engines, plain
+from piq_bench.retrieve.contract import wide
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, torch: ModuleType | SimpleNamespace | None) -> None:
@@ -57,6 +65,29 @@ def test_small_jobs_do_not_wait_for_the_compiler_and_large_ones_use_it(
     assert engines.choose(name, engines.COMPILED_PAIRS - 1) == (plain.count_ranks, plain.ENGINE)
     assert engines.choose(name, engines.COMPILED_PAIRS) == (cpu.count_ranks, cpu.ENGINE)
     assert engines.choose(name, 10**13) == (cpu.count_ranks, cpu.ENGINE)
+
+
+@pytest.mark.parametrize(("dimension", "times"), [(1, 1), (512, 1), (1024, 2), (2048, 4)])
+def test_pairs_count_more_where_their_embeddings_are_wide(dimension: int, times: int) -> None:
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng)
+    entry = builders.submission(rng, benchmark, rng.random((benchmark.test_rows.size, dimension)).astype(np.float32))
+    n_pairs = int((benchmark.split == QUERY).sum() * (benchmark.split == GALLERY).sum())
+    assert engines.work_of(benchmark, entry) == wide(n_pairs, dimension) == times * n_pairs
+    assert engines.work_of(benchmark) == engines.work_of(benchmark, replace(entry, embedding=None)) == n_pairs
+
+
+def test_a_command_chooses_by_the_dimension(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Half as many pairs as the compiled engine asks for are enough if their embeddings are twice as wide."""
+    benchmark = read_benchmark(None)
+    monkeypatch.setattr(engines, "COMPILED_PAIRS", 2 * engines.work_of(benchmark))
+    rng, images = np.random.default_rng(0), benchmark.images[benchmark.test_rows]
+    for dimension, name in ((512, plain.ENGINE), (1024, cpu.ENGINE)):
+        embedding = rng.random((images.size, dimension)).astype(np.float32)
+        np.savez(tmp_path / "entry.npz", image=images.astype(str), embedding=embedding)
+        found = CliRunner().invoke(score_command, [str(tmp_path / "entry.npz"), "--partial", "--json", "-"])
+        assert json.loads(found.stdout)["engine"] == name
+        assert piq_bench.score(tmp_path / "entry.npz", partial=True).score.engine == name
 
 
 @pytest.mark.parametrize(
