@@ -83,11 +83,11 @@ def waiting_for(engine_name: str) -> str:
     """What a retrieval engine does before it counts: the compiled one is compiled once, then kept on disk."""
     if engine_name != COMPILED:
         return ""
-    from piq_bench.retrieve import kernel
+    from piq_bench.retrieve import kernel, warm
 
     compiled: Any = kernel.count_block
     folder = Path(compiled.stats.cache_path or "")
-    is_kept = folder.is_dir() and any(folder.glob("kernel.count_block-*.nbi"))
+    is_kept = folder.is_dir() and any(folder.glob(warm.KEPT))
     return "" if is_kept else COMPILING
 
 
