@@ -28,7 +28,7 @@ from piq_bench.read.container import (
 from piq_bench.read.formats import read_container
 from piq_bench.read.image_ids import TEXT_BLOCK_BYTES, align, read_texts, row_namer
 from piq_bench.read.litter import is_litter
-from piq_bench.read.mapped import BLOCK_BYTES, Array, row_blocks, rows_of
+from piq_bench.read.mapped import Array, row_blocks, rows_of
 from piq_bench.read.pair_matrix import ROUNDED, matrix_content, read_matrix
 from piq_bench.read.predictions import are_scores, read_labels, rows_with, suggest
 from piq_bench.read.validate import MIN_NAME_SIMILARITY, RowNamer, closest, text_fault
@@ -385,7 +385,7 @@ def _content_digest(
         is_text = values.dtype.kind in "US"
         kind = "text" if is_text else values.dtype.newbyteorder("<").str
         digest.update(f"{name} {kind} {values.shape}\n".encode())
-        step = max(1, (TEXT_BLOCK_BYTES if is_text else BLOCK_BYTES) // max(1, values[:1].nbytes))
+        step = max(1, (TEXT_BLOCK_BYTES if is_text else CHECKED_BYTES) // max(1, values[:1].nbytes))
         for first in range(0, order.size, step):
             part = slice(first, first + step)
             block = images[part] if name == "image" else rows_of(values, order[part])

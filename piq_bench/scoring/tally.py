@@ -87,12 +87,13 @@ def reid_estimates(tally: ReidTally, weights: FloatArray) -> dict[str, FloatArra
     """
     own = weights[:, : tally.n_queries.size]
     has_query = tally.n_queries > 0
+    n_people, n_queries = ordered_sum(own * has_query), ordered_sum(own * tally.n_queries)
     estimates = {}
     for name, total in tally.total.items():
         mean = np.divide(total, tally.n_queries, out=np.zeros_like(total), where=has_query)
-        estimates[f"macro_{name}"] = _ratio(ordered_sum(own * mean), ordered_sum(own * has_query))
+        estimates[f"macro_{name}"] = _ratio(ordered_sum(own * mean), n_people)
     for name, total in tally.total.items():
-        estimates[name] = _ratio(ordered_sum(own * total), ordered_sum(own * tally.n_queries))
+        estimates[name] = _ratio(ordered_sum(own * total), n_queries)
     return estimates
 
 
