@@ -30,12 +30,14 @@ if sys.excepthook is sys.__excepthook__:  # nobody else has set it
 
 # ruff: noqa: E402  (what follows may be interrupted)
 import atexit
+import ctypes
 import gc
 import os
 import signal
 import stat
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from keyword import iskeyword
 from pathlib import Path
@@ -47,11 +49,19 @@ from piq_bench import __version__
 from piq_bench.errors import BadUsage, Problem, exit_codes, hanging, printable, quoted, width_of
 from piq_bench.write.streams import accept_every_character
 
+TOP_PAD, KEPT_BYTES = -2, 64 << 20  # M_TOP_PAD of malloc.h
+
 
 def interrupt(number: int, frame: "FrameType | None") -> None:
     """Answer Ctrl-C as Python does, and remember it: numpy makes a TypeError of it in the middle of a comparison."""
     interrupts.append(number)
     signal.default_int_handler(number, frame)
+
+
+def _keep_freed_memory() -> None:
+    """Have Linux's usual allocator keep up to 64 MiB that is free: arrays come and go, and new pages take time."""
+    with suppress(OSError, AttributeError, TypeError):  # another system or C library
+        ctypes.CDLL(None).mallopt(TOP_PAD, KEPT_BYTES)
 
 
 if (
@@ -63,6 +73,7 @@ if (
 # process ends, all its memory is freed, and to look for such references is no use either.
 gc.set_threshold(100_000)
 atexit.register(gc.freeze)
+_keep_freed_memory()
 READ = {"benchmark.toml", "annotations.csv", "annotations.parquet", "meta.json", "metadata.toml", "submission.ref.toml"}
 READ_SUFFIXES = {".npy", ".npz", ".mat"}
 STDOUT = Path("-")  # the value of --json that prints the document
