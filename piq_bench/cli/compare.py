@@ -126,7 +126,8 @@ def compare_command(
         with doing("reading the data set"):
             benchmark = with_rules(read_benchmark(dataset), parse_rules(rules))
         refuse_incomparable(submissions, benchmark, ap)
-        count, engine_name = choose(engine, work_of(benchmark), scheduler=scheduler, tell=tell)  # may be missing here
+        # Before anything else is read, since the engine that was asked for may be missing here.
+        count, engine_name = choose(engine, work_of(benchmark), scheduler=scheduler, tell=tell)
         n_queries = int((benchmark.split == QUERY).sum())
         systems = []
         for path in submissions:

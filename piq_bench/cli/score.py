@@ -143,7 +143,8 @@ def score_command(
             tell(f"recognised as {ALL_TITLES[benchmark.layout]} ({benchmark.layout})", name="data set: ")
         if disclosure == "full":
             tell_first(data_notes)
-        count, engine_name = choose(engine, work_of(benchmark), scheduler=scheduler, tell=tell)  # may be missing here
+        # Before anything else is read, since the engine that was asked for may be missing here.
+        count, engine_name = choose(engine, work_of(benchmark), scheduler=scheduler, tell=tell)
         with doing(f"reading {printable(submission.name)}"):
             entry = read_submission(submission, benchmark, partial=partial, tell=tell_note)
         if engine in BY_WORK:

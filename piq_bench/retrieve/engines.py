@@ -56,7 +56,7 @@ def _load_compiled() -> None:
 
 
 def work_of(benchmark: Benchmark, submission: Submission | None = None) -> int:
-    """Number of queries times number of gallery images, and times the dimension where it is above USUAL_DIMENSION.
+    """Number of queries times number of gallery images, or as many pairs of the usual dimension as take the same time.
 
     Args:
         benchmark: the benchmark.
