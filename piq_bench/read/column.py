@@ -121,11 +121,10 @@ def store_column(path: Path, values: "pa.ChunkedArray") -> None:
     """Write Parquet text, or numbers as text, to a file for `stored_column`."""
     import pyarrow as pa
 
-    if pa.types.is_dictionary(values.type):
-        values = values.unify_dictionaries().cast(pa.dictionary(values.type.index_type, pa.large_string()))
-    else:
-        values = values.cast(pa.large_string())
-    table = pa.table([values], names=[""])
+    is_encoded = pa.types.is_dictionary(values.type)
+    # One chunk, because Arrow goes through a whole dictionary once for each.
+    content = _one_dictionary(values) if is_encoded else values.cast(pa.large_string()).combine_chunks()
+    table = pa.table([content], names=[""])
     with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_stream(stream, table.schema) as writer:
         writer.write_table(table)
 
@@ -136,24 +135,22 @@ def stored_column(path: Path) -> Column:
 
     with pa.OSFile(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
         values = reader.read_all().column(0)
-    return dictionary_column(values) if pa.types.is_dictionary(values.type) else arrow_column(values)
+    column = dictionary_column(values) if pa.types.is_dictionary(values.type) else arrow_column(values)
+    del values
+    pa.default_memory_pool().release_unused()  # Arrow would keep as much as the texts take
+    return column
 
 
 def arrow_column(values: "pa.ChunkedArray") -> Column:
     """A column from Parquet text of type large_string; null becomes the empty text."""
-    import pyarrow.compute as pc
+    import pyarrow as pa
 
-    if values.null_count:
-        values = pc.fill_null(values, "")  # not always: it imports pandas
-    n_rows = len(values)
+    values = _filled(values)
     head, codes = _encode(values.slice(0, 2 * MAX_DISTINCT))
-    if MAX_DISTINCT < len(head) > codes.size // 2:
-        texts = np.empty(n_rows, dtype=object)
-        for first in range(0, n_rows, PIECE_ROWS):
-            texts[first : first + PIECE_ROWS] = values.slice(first, PIECE_ROWS).to_numpy()
-        return Column(texts)
-    distinct, codes = _encode(values) if codes.size < n_rows else (head, codes)
-    return Column(object_array(distinct.to_pylist()), codes)
+    if _are_ids(len(head), codes.size):
+        return Column(_python_texts(values))
+    distinct, codes = _encode(values) if codes.size < len(values) else (head, codes)
+    return Column(_python_texts(pa.chunked_array([distinct])), codes)
 
 
 def dictionary_column(values: "pa.ChunkedArray") -> Column:
@@ -163,30 +160,54 @@ def dictionary_column(values: "pa.ChunkedArray") -> Column:
     """
     import pyarrow as pa
 
-    chunks = values.unify_dictionaries().chunks
-    dictionary = (chunks[0].dictionary if chunks else pa.array([], pa.string())).cast(pa.large_string())
-    null = len(dictionary)
-    parts = [_indices(chunk.indices, null) for chunk in chunks]
-    codes = np.concatenate([np.zeros(0, dtype=np.int32), *parts]).astype(np.int32, copy=False)
+    encoded = _one_dictionary(values)
+    null = len(encoded.dictionary)
+    codes = _indices(encoded.indices, null).astype(np.int32, copy=False)
     used = np.flatnonzero(np.bincount(codes, minlength=null + 1))
-    is_as_wanted = used.size == null and not values.null_count and not dictionary.null_count
-    if is_as_wanted and len(dictionary.unique()) == null:  # as nearly always: there is nothing to drop
-        texts = object_array(dictionary.to_pylist())  # to_numpy would import pandas
-        return Column(texts[codes]) if MAX_DISTINCT < null > codes.size // 2 else Column(texts, codes)
-    known = dictionary.to_pylist()
-    used_texts = [known[code] or "" if code < null else "" for code in used.tolist()]
-    number = {text: place for place, text in enumerate(dict.fromkeys(used_texts))}
-    new_codes = np.zeros(null + 1, dtype=np.int32)
-    is_each_once = len(number) == used.size
-    new_codes[used] = np.arange(used.size) if is_each_once else [number[text] for text in used_texts]
-    texts = object_array(list(number))
-    if MAX_DISTINCT < len(number) > codes.size // 2:
-        return Column(texts[new_codes[codes]])
-    return Column(texts, new_codes[codes])
+    texts = np.append(_python_texts(_filled(pa.chunked_array([encoded.dictionary]))), "")
+    if _are_ids(used.size, codes.size):
+        return Column(texts[codes])
+    if used.size < texts.size:
+        new_codes = np.zeros(texts.size, dtype=np.int32)
+        new_codes[used] = np.arange(used.size)
+        texts, codes = texts[used], new_codes[codes]
+    number = {text: place for place, text in enumerate(dict.fromkeys(texts.tolist()))}
+    if len(number) < texts.size:
+        texts, codes = object_array(list(number)), np.array([number[text] for text in texts], dtype=np.int32)[codes]
+    return Column(texts, codes)
+
+
+def _filled(values: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """The texts with the empty text for null."""
+    import pyarrow.compute as pc
+
+    return pc.fill_null(values, "") if values.null_count else values  # not always: it imports pandas
+
+
+def _one_dictionary(values: "pa.ChunkedArray") -> "pa.DictionaryArray":
+    """Dictionary-encoded chunks as one, with texts of type large_string."""
+    import pyarrow as pa
+
+    chunks = values.unify_dictionaries().chunks
+    dictionary = chunks[0].dictionary if chunks else pa.array([], pa.string())
+    indices = pa.chunked_array([chunk.indices for chunk in chunks], values.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices.combine_chunks(), dictionary.cast(pa.large_string()))
+
+
+def _are_ids(n_distinct: int, n_rows: int) -> bool:
+    return MAX_DISTINCT < n_distinct > n_rows // 2
+
+
+def _python_texts(values: "pa.ChunkedArray") -> NDArray[np.object_]:
+    """Shape (n,); the texts of an array without nulls. Arrow's `to_numpy` would import pandas."""
+    texts = np.empty(len(values), dtype=object)
+    for first in range(0, texts.size, PIECE_ROWS):
+        texts[first : first + PIECE_ROWS] = values.slice(first, PIECE_ROWS).to_pylist()
+    return texts
 
 
 def _indices(indices: "pa.Array", null: int) -> NDArray[np.integer[Any]]:
-    """Indices into a dictionary, with `null` for those that are null. Arrow's `to_numpy` would import pandas for it."""
+    """Indices into a dictionary, with `null` for those that are null; without `to_numpy` as well."""
     rows = slice(indices.offset, indices.offset + len(indices))
     valid, data = indices.buffers()
     if not len(indices):
@@ -200,12 +221,8 @@ def _indices(indices: "pa.Array", null: int) -> NDArray[np.integer[Any]]:
 
 def _encode(values: "pa.ChunkedArray") -> "tuple[pa.Array, NDArray[np.int32]]":
     """The distinct texts, and the index of each row's text among them."""
-    import pyarrow as pa
-
-    chunks = values.dictionary_encode().unify_dictionaries().chunks
-    codes = [_indices(chunk.indices, 0) for chunk in chunks]
-    distinct = chunks[0].dictionary if chunks else pa.array([], pa.large_string())
-    return distinct, np.concatenate([np.zeros(0, dtype=np.int32), *codes])
+    encoded = values.combine_chunks().dictionary_encode()
+    return encoded.dictionary, _indices(encoded.indices, 0).astype(np.int32, copy=False)
 
 
 def object_array(values: Sequence[str]) -> NDArray[np.object_]:

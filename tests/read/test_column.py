@@ -1,5 +1,7 @@
 """Columns of text return what was put in, encoded or not."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,19 @@ from piq_bench.read import column as module
 from piq_bench.read.column import Column, ColumnBuilder, arrow_column, dictionary_column, store_column, stored_column
 
 CELLS = st.lists(st.text(st.sampled_from("ab\0é"), max_size=2), max_size=30)
+STORE_AND_LOAD = """\
+import sys
+from pathlib import Path
+import pyarrow as pa
+from piq_bench.read.column import store_column, stored_column
+ids = [f"{n:020}" for n in range(64_000)]
+chunks = [pa.array(ids[first : first + 250] * 3) for first in range(0, len(ids), 250)]
+values = pa.chunked_array([chunk.dictionary_encode() for chunk in chunks] if sys.argv[2] == "encoded" else chunks)
+store_column(Path(sys.argv[1]), values)
+column = stored_column(Path(sys.argv[1]))
+assert list(column) == [text for chunk in chunks for text in chunk.to_pylist()]
+print(pa.default_memory_pool().max_memory() / values.nbytes)
+"""
 
 
 @given(values=CELLS, pieces=st.integers(1, 7), many=st.integers(1, 20))
@@ -81,3 +96,10 @@ def test_slices_of_a_dictionary_with_nulls_are_their_texts(kind: pa.DataType) ->
     for first, last in ((0, 12), (3, 12), (4, 6), (9, 11), (5, 5)):
         column = dictionary_column(pa.chunked_array([encoded[first:last], encoded[:2]]))
         assert list(column) == [text or "" for text in (*texts[first:last], *texts[:2])]
+
+
+@pytest.mark.parametrize("kind", ["encoded", "plain"])
+def test_memory_follows_the_texts_and_not_the_chunks(tmp_path: Path, kind: str) -> None:
+    command = [sys.executable, "-c", STORE_AND_LOAD, str(tmp_path / "a"), kind]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 10  # times the memory of the column; with a dictionary for each chunk, 61 and 19
