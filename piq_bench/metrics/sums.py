@@ -8,6 +8,8 @@ import numpy as np
 
 from piq_bench.records import FloatArray, IntArray
 
+MANY = 128  # weightings: so many are added side by side faster than each along its own values
+
 
 def ordered_sum(values: FloatArray, axis: int = -1) -> FloatArray:
     """Sum along an axis, one by one in index order; 0.0 for no values. Each partial sum is rounded to float64.
@@ -23,6 +25,24 @@ def ordered_sum(values: FloatArray, axis: int = -1) -> FloatArray:
 def ordered_mean(values: FloatArray) -> float:
     """Mean of a non-empty 1-d array by `ordered_sum`."""
     return float(ordered_sum(values)) / values.size
+
+
+def weighted_sums(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Sums of weighted values by `ordered_sum`, each product rounded: shape (n_sums, n_weightings).
+
+    Args:
+        values: shape (n_sums, n_values); none negative.
+        weights: shape (n_weightings, n_values); none negative.
+    """
+    total = np.zeros((values.shape[0], weights.shape[0]))
+    if weights.shape[0] < MANY:
+        for row, value in zip(total, values, strict=True):
+            row[:] = ordered_sum(weights * value)
+        return total
+    term = np.empty_like(total)
+    for value, weight in zip(np.ascontiguousarray(values.T), np.ascontiguousarray(weights.T), strict=True):
+        total += np.multiply(value[:, None], weight, out=term)
+    return total
 
 
 def segment_sums(values: FloatArray, segment: IntArray, n_segments: int) -> FloatArray:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from piq_bench.metrics.labels import macro_f1
 from piq_bench.metrics.piq import aspect_scores, piq, reid_score
-from piq_bench.metrics.sums import ordered_sum, segment_sums
+from piq_bench.metrics.sums import segment_sums, weighted_sums
 from piq_bench.records import NOT_ANNOTATED, Benchmark, BoolArray, FloatArray, IntArray, Submission
 from piq_bench.scoring.bootstrap import Clusters
 
@@ -87,14 +87,12 @@ def reid_estimates(tally: ReidTally, weights: FloatArray) -> dict[str, FloatArra
     """
     own = weights[:, : tally.n_queries.size]
     has_query = tally.n_queries > 0
-    n_people, n_queries = ordered_sum(own * has_query), ordered_sum(own * tally.n_queries)
-    estimates = {}
-    for name, total in tally.total.items():
-        mean = np.divide(total, tally.n_queries, out=np.zeros_like(total), where=has_query)
-        estimates[f"macro_{name}"] = _ratio(ordered_sum(own * mean), n_people)
-    for name, total in tally.total.items():
-        estimates[name] = _ratio(ordered_sum(own * total), n_queries)
-    return estimates
+    totals = list(tally.total.values())
+    means = [np.divide(total, tally.n_queries, out=np.zeros_like(total), where=has_query) for total in totals]
+    n_people, n_queries, *sums = weighted_sums(np.stack([has_query, tally.n_queries, *means, *totals]), own)
+    macro = {f"macro_{name}": _ratio(total, n_people) for name, total in zip(tally.total, sums, strict=False)}
+    plain = {name: _ratio(total, n_queries) for name, total in zip(tally.total, sums[len(totals) :], strict=True)}
+    return macro | plain
 
 
 class LabelCounts:
