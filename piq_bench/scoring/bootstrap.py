@@ -14,7 +14,7 @@ each as often as it occurs. Draws depend on the seed and on the clusters alone: 
 the same draws, so that their difference is paired.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -120,7 +120,11 @@ def resampled(
             place += size
         return estimate(weights)
 
-    firsts = range(0, n_resamples, step)
+    return on_all_cores(work, range(0, n_resamples, step))
+
+
+def on_all_cores(work: Callable[[int], T], firsts: Sequence[int]) -> list[T]:
+    """What `work` returns for the first draw of each block, in their order."""
     if len(firsts) <= 1:  # to find the libraries to limit would take longer
         return list(map(work, firsts))
     # A product with so few weights gains nothing from threads of its own.

@@ -15,21 +15,22 @@ Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for I
 Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 
 from piq_bench.errors import BadUsage, Problem, printable, quoted
 from piq_bench.metrics.fingerprint import fingerprint
 from piq_bench.metrics.labels import macro_f1
-from piq_bench.records import CLASSIFICATION, Benchmark, BoolArray, FloatArray, Submission, Task
+from piq_bench.records import CLASSIFICATION, Benchmark, BoolArray, FloatArray, IntArray, Submission, Task
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, resampled
-from piq_bench.scoring.inversion import ALPHA, RETRIEVAL_METRICS, SAME, furthest, kept_shares, not_refused
+from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, on_all_cores, resampled
+from piq_bench.scoring.inversion import ALPHA, RETRIEVAL_METRICS, SAME, KeptShares, furthest, not_refused
 from piq_bench.scoring.records import Interval, Protocol
 from piq_bench.scoring.reid import score_reid
 from piq_bench.scoring.score import protocol_of
@@ -42,6 +43,7 @@ SWAPS = 10_000
 SWAP_STREAM = 2  # random stream of the swaps; the bootstrap uses 0 and 1
 LONGEST = 400  # most characters of a message
 
+T = TypeVar("T")
 Estimates = Mapping[str, FloatArray]
 """Values of each metric by name, shape (n_weightings,)."""
 
@@ -259,15 +261,30 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def swaps(clusters: Clusters, n_swaps: int, seed: int) -> Iterator[BoolArray]:
-    """Blocks of shape (some swaps, n_clusters): whether the two submissions swap their answers for a cluster."""
-    source = np.random.PCG64(np.random.SeedSequence([seed, SWAP_STREAM]))
+def over_swaps(estimate: Callable[[BoolArray], T], clusters: Clusters, n_swaps: int, seed: int) -> list[T]:
+    """Estimate from all random swaps, a block of them per core at a time.
+
+    Args:
+        estimate: takes, shape (some swaps, n_clusters), whether the two submissions swap their answers for a cluster.
+        clusters: the clusters to swap.
+        n_swaps: total number of swaps.
+        seed: seed of the swaps.
+
+    Returns:
+        What `estimate` returned for each block, in the order of the swaps.
+    """
     n_words = -(-clusters.total // 64)
     step = max(1, BLOCK_VALUES // max(1, 2 * clusters.total))
-    for first in range(0, n_swaps, step):
+
+    def work(first: int) -> T:
         n_rows = min(step, n_swaps - first)
+        source = np.random.PCG64(np.random.SeedSequence([seed, SWAP_STREAM]))
+        source.advance(first * n_words)
         words = np.asarray(source.random_raw(n_rows * n_words)).astype("<u8").reshape(n_rows, n_words)
-        yield np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, : clusters.total].astype(bool)
+        bits = np.unpackbits(words.view(np.uint8), axis=1, count=clusters.total, bitorder="little")
+        return estimate(bits.view(np.bool_))
+
+    return on_all_cores(work, range(0, n_swaps, step))
 
 
 def _differences(
@@ -287,35 +304,43 @@ def _differences(
 
     drawn = resampled(difference, clusters, n_resamples, seed, with_groups=bool(both[0].labels))
 
-    stacked = _stacked_reid(*both)
+    # Identities without a query add nothing; the same have one in both.
+    asked = np.flatnonzero([] if both[0].reid is None else both[0].reid.n_queries)
+    stacked = _stacked_reid(*both, asked)
     first_sums, second_sums = (count.sum(axis=0) for count in counts)
-    differ = (counts[0] != counts[1]).any(axis=1)  # swapping equal answers changes nothing
+    differ = np.flatnonzero((counts[0] != counts[1]).any(axis=1))  # swapping equal answers changes nothing
     change = (counts[1] - counts[0])[differ]
-    n_as_large = dict.fromkeys(names, 0)
-    ends: dict[str, list[tuple[FloatArray, FloatArray]]] = {name: [] for name in names}
-    for swapped in swaps(clusters, n_swaps, seed):
-        swaps_identity = swapped[:, : clusters.identity.size]
+    shares = KeptShares(benchmark, both[0].reid, both[0].labels)
+
+    def swap(swapped: BoolArray) -> dict[str, tuple[int, tuple[FloatArray, FloatArray]]]:
+        """By metric: how many swaps make as much of it, and the differences that each of them supports."""
+        swaps_identity = swapped[:, asked]
         sums = first_sums + swapped[:, differ].astype(np.float64) @ change
         one = _estimates(benchmark, stacked, _stacked_weights(~swaps_identity, swaps_identity), sums)
         other_weights, other_sums = _stacked_weights(swaps_identity, ~swaps_identity), first_sums + second_sums - sums
         other = _estimates(benchmark, stacked, other_weights, other_sums)
-        kept = kept_shares(benchmark, both[0].reid, both[0].labels, swapped)
+        kept = shares.of(swapped)
+        found = {}
         for name in names:
-            observed = second[name] - first[name]
-            n_as_large[name] += int((np.abs(other[name] - one[name]) >= abs(observed) - SAME).sum())
-            ends[name].append(furthest(observed, other[name] - one[name], kept[name]))
+            observed, after = second[name] - first[name], other[name] - one[name]
+            n_as_large = int((np.abs(after) >= abs(observed) - SAME).sum())
+            found[name] = n_as_large, furthest(observed, after, kept[name])
+        return found
+
+    swapped = over_swaps(swap, clusters, n_swaps, seed)
 
     found = []
     for name in names:
         values = np.concatenate([np.empty(0), *(block[name] for block in drawn)])
-        p = (1 + n_as_large[name]) / (1 + n_swaps)
+        n_as_large, ends = zip(*(block[name] for block in swapped), strict=True)
+        p = (1 + sum(n_as_large)) / (1 + n_swaps)
         found.append(
             Difference(
                 metric=name,
                 first=first[name],
                 second=second[name],
                 difference=second[name] - first[name],
-                interval=not_refused(ends[name], p),
+                interval=not_refused(ends, p),
                 p=p,
                 p_adjusted=1.0,
                 detectable=_detectable(values),
@@ -390,12 +415,12 @@ def _common(a: Tallied, b: Tallied) -> tuple[Tallied, Tallied]:
     return one, other
 
 
-def _stacked_reid(a: Tallied, b: Tallied) -> Tallied:
-    """A re-id tally of all identities as answered by the first, followed by all as answered by the second."""
+def _stacked_reid(a: Tallied, b: Tallied, asked: IntArray) -> Tallied:
+    """A re-id tally of some identities as answered by the first, followed by the same as answered by the second."""
     if a.reid is None or b.reid is None:
         return a
-    total = {name: np.concatenate([a.reid.total[name], b.reid.total[name]]) for name in a.reid.total}
-    return replace(a, reid=ReidTally(np.concatenate([a.reid.n_queries, b.reid.n_queries]), total))
+    total = {name: np.concatenate([a.reid.total[name][asked], b.reid.total[name][asked]]) for name in a.reid.total}
+    return replace(a, reid=ReidTally(np.concatenate([a.reid.n_queries[asked], b.reid.n_queries[asked]]), total))
 
 
 def _stacked_weights(first: BoolArray, second: BoolArray) -> FloatArray:

@@ -19,10 +19,8 @@ RETRIEVAL_METRICS = ("rank1", "map")
 SAME = 1e-12  # differences closer than this are equal: sums of the same values in another order
 
 
-def kept_shares(
-    benchmark: Benchmark, reid: ReidTally | None, labels: Mapping[str, LabelTally], swapped: BoolArray
-) -> dict[str, FloatArray]:
-    """What a swap leaves of a difference that is the same for every cluster, by metric; from -1 to 1.
+class KeptShares:
+    """What swaps leave of a difference that is the same for every cluster.
 
     People count alike in re-id, and by their annotated labels in a classification task.
 
@@ -30,22 +28,35 @@ def kept_shares(
         benchmark: the benchmark, whose aspects are used.
         reid: tally of either submission; None unless both have re-id.
         labels: tallies of either submission, of the tasks that both have.
-        swapped: shape (n_swaps, n_clusters); whether the two submissions swap their answers.
     """
-    sign = 1.0 - 2.0 * swapped
-    means: dict[str, FloatArray] = {}
-    if reid is not None:
-        has_query = (reid.n_queries > 0).astype(np.float64)
-        kept = sign[:, : has_query.size] @ has_query / max(1.0, float(has_query.sum()))  # sums of whole numbers: exact
-        means = {f"macro_{name}": kept for name in RETRIEVAL_METRICS}
-    f1: dict[str, FloatArray] = {}
-    if labels:
-        counts = np.stack([tally.true.sum(axis=1) for tally in labels.values()], axis=1)
-        f1 = dict(zip(labels, (sign @ counts / np.maximum(1.0, counts.sum(axis=0))).T, strict=True))
-    aspects, piq = piq_estimates(benchmark, means, f1)
-    found: dict[str, FloatArray | None] = {"piq": piq} | {f"aspects.{name}": kept for name, kept in aspects.items()}
-    found |= {f"reid.{name}": kept for name, kept in means.items()} | {f"f1.{name}": kept for name, kept in f1.items()}
-    return {name: kept for name, kept in found.items() if kept is not None}
+
+    def __init__(self, benchmark: Benchmark, reid: ReidTally | None, labels: Mapping[str, LabelTally]) -> None:
+        self._benchmark = benchmark
+        self._asked = None if reid is None else np.flatnonzero(reid.n_queries)
+        self._tasks = tuple(labels)
+        self._n_labels = np.array([tally.true.sum(axis=1) for tally in labels.values()])
+        self._n_all = self._n_labels.sum(axis=-1)
+
+    def of(self, swapped: BoolArray) -> dict[str, FloatArray]:
+        """By metric, shape (n_swaps,): from -1 to 1.
+
+        Args:
+            swapped: shape (n_swaps, n_clusters); whether the two submissions swap their answers.
+        """
+        means: dict[str, FloatArray] = {}
+        if self._asked is not None:
+            n_swapped = np.count_nonzero(swapped[:, self._asked], axis=1)
+            kept = (self._asked.size - 2.0 * n_swapped) / max(1, self._asked.size)
+            means = {f"macro_{name}": kept for name in RETRIEVAL_METRICS}
+        f1: dict[str, FloatArray] = {}
+        if self._tasks:
+            n_kept = self._n_all - 2.0 * (swapped.astype(np.float64) @ self._n_labels.T)  # whole numbers: exact
+            f1 = dict(zip(self._tasks, (n_kept / np.maximum(1.0, self._n_all)).T, strict=True))
+        aspects, piq = piq_estimates(self._benchmark, means, f1)
+        found: dict[str, FloatArray | None] = {"piq": piq} | {f"aspects.{name}": kept for name, kept in aspects.items()}
+        found |= {f"reid.{name}": kept for name, kept in means.items()}
+        found |= {f"f1.{name}": kept for name, kept in f1.items()}
+        return {name: kept for name, kept in found.items() if kept is not None}
 
 
 def furthest(observed: float, swapped: FloatArray, kept: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -10,9 +10,9 @@ from itertools import combinations
 import numpy as np
 
 from piq_bench.metrics.labels import macro_f1
-from piq_bench.records import Benchmark, FloatArray
+from piq_bench.records import Benchmark, BoolArray, FloatArray
 from piq_bench.scoring.bootstrap import clusters_of
-from piq_bench.scoring.compare import Tallied, swaps
+from piq_bench.scoring.compare import Tallied, over_swaps
 from piq_bench.scoring.inversion import RETRIEVAL_METRICS, SAME
 from piq_bench.scoring.tally import piq_estimates
 
@@ -36,15 +36,22 @@ def piq_p_values(
     totals = [one.sum(axis=0, keepdims=True) for one in columns]
     observed = [float(_piq(benchmark, *each)[0]) for each in zip(systems, totals, strict=True)]
     pairs = list(combinations(range(len(systems)), 2))
-    n_as_large = dict.fromkeys(pairs, 0)
-    for swapped in swaps(clusters, n_swaps, seed) if pairs else ():
+    if not pairs:
+        return {}
+
+    def count(swapped: BoolArray) -> list[int]:
+        """For each pair, how many swaps make as large a difference as the observed one."""
         given = [swapped.astype(np.float64) @ one for one in columns]
+        n_as_large = []
         for first, second in pairs:
             one = _piq(benchmark, systems[first], totals[first] - given[first] + given[second])
             other = _piq(benchmark, systems[second], totals[second] - given[second] + given[first])
             difference = abs(observed[second] - observed[first])
-            n_as_large[first, second] += int((np.abs(other - one) >= difference - SAME).sum())
-    return {pair: (1 + n) / (1 + n_swaps) for pair, n in n_as_large.items()}
+            n_as_large.append(int((np.abs(other - one) >= difference - SAME).sum()))
+        return n_as_large
+
+    n_as_large = np.sum(over_swaps(count, clusters, n_swaps, seed), axis=0).tolist()
+    return {pair: (1 + n) / (1 + n_swaps) for pair, n in zip(pairs, n_as_large, strict=True)}
 
 
 def _columns(system: Tallied, n_clusters: int) -> FloatArray:

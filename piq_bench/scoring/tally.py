@@ -85,11 +85,13 @@ def reid_estimates(tally: ReidTally, weights: FloatArray) -> dict[str, FloatArra
         tally: sums per identity.
         weights: shape (n_weightings, n_clusters); how often each cluster counts.
     """
+    asked = np.flatnonzero(tally.n_queries)  # the others add nothing, and there may be many
     own = weights[:, : tally.n_queries.size]
-    has_query = tally.n_queries > 0
-    totals = list(tally.total.values())
-    means = [np.divide(total, tally.n_queries, out=np.zeros_like(total), where=has_query) for total in totals]
-    n_people, n_queries, *sums = weighted_sums(np.stack([has_query, tally.n_queries, *means, *totals]), own)
+    own = own if asked.size == tally.n_queries.size else own[:, asked]
+    n_asked = tally.n_queries[asked]
+    totals = [total[asked] for total in tally.total.values()]
+    means = [total / n_asked for total in totals]
+    n_people, n_queries, *sums = weighted_sums(np.stack([np.ones(asked.size), n_asked, *means, *totals]), own)
     macro = {f"macro_{name}": _ratio(total, n_people) for name, total in zip(tally.total, sums, strict=False)}
     plain = {name: _ratio(total, n_queries) for name, total in zip(tally.total, sums[len(totals) :], strict=True)}
     return macro | plain

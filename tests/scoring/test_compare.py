@@ -1,6 +1,6 @@
 """Comparisons: p-values and intervals against definitions computed by enumeration, and their error rates."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from piq_bench.errors import BadUsage
 from piq_bench.records import Benchmark, BoolArray, FloatArray
 from piq_bench.scoring import compare as comparing
-from piq_bench.scoring.bootstrap import Clusters, clusters_of, resampled
-from piq_bench.scoring.compare import Comparison, Difference, Tallied, compare, holm, swaps, tallied
+from piq_bench.scoring.bootstrap import clusters_of, resampled
+from piq_bench.scoring.compare import Comparison, Difference, Tallied, compare, holm, over_swaps, tallied
 from piq_bench.scoring.records import Protocol
 from piq_bench.scoring.score import score
 from piq_bench.scoring.tally import LabelTally, ReidTally
@@ -68,11 +68,10 @@ def test_p_values_equal_those_of_an_enumeration_of_all_swaps(seed: int, monkeypa
     assert n_clusters <= 12
     masks = list(product([False, True], repeat=n_clusters))
 
-    def all_swaps(clusters: Clusters, n_swaps: int, seed: int) -> Iterator[BoolArray]:
-        yield np.array(masks[::2])
-        yield np.array(masks[1::2])
+    def over_all_swaps(estimate: Callable[[BoolArray], object], *_: object) -> list[object]:
+        return [estimate(np.array(masks[::2])), estimate(np.array(masks[1::2]))]
 
-    monkeypatch.setattr(comparing, "swaps", all_swaps)
+    monkeypatch.setattr(comparing, "over_swaps", over_all_swaps)
     found = by_metric(compare(benchmark, [one, other], n_resamples=1, n_swaps=len(masks)))
     for task in one.labels:
         exact = {mask: exact_macro_f1(one.labels[task], other.labels[task], mask) for mask in masks}
@@ -192,16 +191,16 @@ def test_holm_multiplies_each_p_value_by_the_number_not_yet_tested(p: list[float
 
 def test_swaps_are_fair_independent_and_determined_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     clusters = replace(clusters_of(builders.benchmark(np.random.default_rng(0))), n_groups=100)
-    drawn = np.concatenate(list(swaps(clusters, 4000, seed=1)))
+    drawn = np.concatenate(over_swaps(np.copy, clusters, 4000, seed=1))
     assert drawn.shape == (4000, clusters.total)
     assert abs(drawn.mean() - 0.5) < 0.005
     together = np.corrcoef(drawn[:, :70].T.astype(float)) - np.eye(70)
     assert np.abs(together).max() < 0.09
     monkeypatch.setattr(comparing, "BLOCK_VALUES", 2000)
-    blocks = list(swaps(clusters, 4000, seed=1))
+    blocks = over_swaps(np.copy, clusters, 4000, seed=1)
     assert len(blocks) > 100
     assert (np.concatenate(blocks) == drawn).all()
-    assert (np.concatenate(list(swaps(clusters, 4000, seed=2))) != drawn).any()
+    assert (np.concatenate(over_swaps(np.copy, clusters, 4000, seed=2)) != drawn).any()
 
 
 def drawn_tally(rng: np.random.Generator, n_clusters: int, right: float) -> tuple[LabelTally, FloatArray]:

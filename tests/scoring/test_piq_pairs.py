@@ -7,7 +7,7 @@ import pytest
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark
 from piq_bench.scoring.bootstrap import clusters_of
-from piq_bench.scoring.compare import Tallied, compare, swaps, tallied
+from piq_bench.scoring.compare import Tallied, compare, over_swaps, tallied
 from piq_bench.scoring.piq_pairs import piq_p_values
 
 N_SWAPS = 60
@@ -59,7 +59,7 @@ def test_they_are_those_of_swaps_one_by_one(counted: tuple[Benchmark, list[Talli
             scores.append(2 * hits / (predicted + true))
         return float((sum(means) / 2 + sum(scores) / 2) / 2)
 
-    blocks = np.concatenate(list(swaps(clusters, N_SWAPS, 0))).tolist()
+    blocks = np.concatenate(over_swaps(np.copy, clusters, N_SWAPS, 0)).tolist()
     for (first, second), found in piq_p_values(benchmark, systems, n_swaps=N_SWAPS).items():
         a, b = systems[first], systems[second]
         none = [False] * clusters.total
