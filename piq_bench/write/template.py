@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from piq_bench.records import Benchmark, BoolArray, EmbeddingArray, IntArray
-from piq_bench.write.submission import Array, write_submission
+from piq_bench.records import Benchmark, BoolArray, EmbeddingArray, Float32Array, IntArray
+from piq_bench.write.submission import BLOCK_VALUES, Array, write_submission
 
 BITS_KEPT = 20  # of 64 random bits; such numbers are exact in float32
 
@@ -24,14 +24,13 @@ def write_template(path: Path, benchmark: Benchmark, *, dimension: int, seed: in
     n_rows = benchmark.test_rows.size
     embedding: EmbeddingArray | None = None
     if benchmark.retrieval_task is not None:
-        embedding = (_uniform(source, n_rows, dimension) * 2 - 1 + 2.0**-BITS_KEPT).astype(np.float32)
+        embedding = _uniform(source, n_rows, dimension)
+        embedding *= 2
+        embedding += 2.0**-BITS_KEPT - 1  # between -1 and 1, and never 0
     predictions: dict[str, Array | IntArray | BoolArray] = {}
     for task in benchmark.classification_tasks:
         chance = _uniform(source, n_rows, len(task.labels))
-        if task.multi_label:
-            predictions[task.name] = chance.astype(np.float32)
-        else:
-            predictions[task.name] = np.array(task.labels)[np.argmax(chance, axis=1)]
+        predictions[task.name] = chance if task.multi_label else np.array(task.labels)[np.argmax(chance, axis=1)]
     meta = {
         "name": "template",
         "benchmark": benchmark.name,
@@ -48,6 +47,12 @@ def write_template(path: Path, benchmark: Benchmark, *, dimension: int, seed: in
     )
 
 
-def _uniform(source: np.random.PCG64, n_rows: int, n_columns: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    raw = np.asarray(source.random_raw(n_rows * n_columns), dtype=np.uint64).reshape(n_rows, n_columns)
-    return (raw >> np.uint64(64 - BITS_KEPT)).astype(np.float64) / 2.0**BITS_KEPT
+def _uniform(source: np.random.PCG64, n_rows: int, n_columns: int) -> Float32Array:
+    """Shape (n_rows, n_columns); multiples of 2**-BITS_KEPT from 0 to below 1."""
+    values = np.empty((n_rows, n_columns), dtype=np.float32)
+    step = max(1, BLOCK_VALUES // n_columns)
+    for first in range(0, n_rows, step):
+        block = values[first : first + step]
+        raw = np.asarray(source.random_raw(block.size), dtype=np.uint64).reshape(block.shape)
+        np.divide(raw >> np.uint64(64 - BITS_KEPT), 2.0**BITS_KEPT, out=block, casting="same_kind")
+    return values

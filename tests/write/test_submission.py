@@ -1,3 +1,4 @@
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,18 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("piq_bench.write.submission.BLOCK_VALUES", 3)
     write(tmp_path / "b.npz", np.asfortranarray(np.arange(20, dtype=np.float32).reshape(5, 4)))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_only_what_shrinks_is_compressed(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).standard_normal((400, 64), dtype=np.float32)
+    for name, embedding in (("dense.npz", features), ("half-zero.npz", np.maximum(features, 0))):
+        write_submission(tmp_path / name, images=[f"m/{i:05}.jpg" for i in range(400)], embedding=embedding)
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            kind = {member.filename: member.compress_type for member in archive.infolist()}
+        assert kind["image.npy"] == zipfile.ZIP_DEFLATED
+        assert (kind["embedding.npy"] == zipfile.ZIP_STORED) == (name == "dense.npz")
+        with np.load(tmp_path / name) as read:
+            assert (read["embedding"] == embedding).all()
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.parquet", "a"])
