@@ -11,15 +11,21 @@ from piq_bench.records import FloatArray, IntArray
 MANY = 128  # weightings: so many are added side by side faster than each along its own values
 
 
-def ordered_sum(values: FloatArray, axis: int = -1) -> FloatArray:
+def ordered_sum(values: FloatArray, axis: int = -1, *, overwrite: bool = False) -> FloatArray:
     """Sum along an axis, one by one in index order; 0.0 for no values. Each partial sum is rounded to float64.
+
+    Args:
+        values: float64, of any shape.
+        axis: the axis to sum along.
+        overwrite: write the partial sums over the values, which saves as much memory as they take.
 
     >>> float(ordered_sum(np.array([1e16, 1.0, 1.0])))  # exactly rounded it would be 1e16 + 2
     1e+16
     """
     if values.shape[axis] == 0:
         return np.zeros(np.delete(values.shape, axis))
-    return np.asarray(np.take(np.add.accumulate(values, axis=axis), -1, axis=axis))
+    partial = np.add.accumulate(values, axis=axis, out=values if overwrite else None)
+    return np.asarray(np.take(partial, -1, axis=axis))
 
 
 def ordered_mean(values: FloatArray) -> float:

@@ -141,9 +141,10 @@ class Similarity:
     def _sums(self, one: FloatArray, other: FloatArray) -> FloatArray:
         """Similarities by definition of vectors along the last axis."""
         if self.distance == "cosine":
-            return ordered_sum(one * other)
+            return ordered_sum(one * other, overwrite=True)
         difference = one - other
-        return np.asarray(-ordered_sum(difference * difference))
+        difference *= difference
+        return np.asarray(-ordered_sum(difference, overwrite=True))
 
     def _ordered_sum(self, factors: Iterable[tuple[FloatArray, FloatArray]]) -> FloatArray:
         """What `_sums` returns, from the values of one dimension after another, of more pairs than `_sums` can hold."""
@@ -192,8 +193,9 @@ def _measure_block(
 ) -> None:
     """Write the norm and the hash of each row, shape (n_rows,) each."""
     values = vectors.astype(np.float64)
-    norm[:] = np.sqrt(ordered_sum(values * values))
-    hashed[:] = (bits * multiplier).sum(axis=1)
+    values *= values
+    norm[:] = np.sqrt(ordered_sum(values, overwrite=True))
+    hashed[:] = bits.astype(np.uint64) @ multiplier
 
 
 def _first_of_equal(values: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> IntArray:
