@@ -138,7 +138,8 @@ def compare_command(
                 count, engine_name = choose(engine, work_of(benchmark, entry))
             with progress_bar(f"counting queries of {name}", n_queries, before=waiting_for(engine_name)) as advance:
                 systems.append(tallied(benchmark, entry, ap=ap, engine=count, advance=advance))
-        with progress_bar("comparing pairs", len(systems) * (len(systems) - 1) // 2) as advance:
+        n_draws = len(systems) * (len(systems) - 1) // 2 * (n_resamples + n_swaps)
+        with progress_bar("comparing pairs, draws", n_draws) as advance:
             result = compare(benchmark, systems, n_resamples=n_resamples, n_swaps=n_swaps, seed=seed, advance=advance)
         if json_file == STDOUT:
             layout = "json"

@@ -14,8 +14,9 @@ each as often as it occurs. Draws depend on the seed and on the clusters alone: 
 the same draws, so that their difference is paired.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from os import cpu_count
 from typing import TypeVar
@@ -29,6 +30,7 @@ from piq_bench.scoring.students_t import expanded_tail
 BLOCK_VALUES = 1 << 22  # weights at a time
 CACHE_VALUES = 1 << 16  # weights drawn at a time: they stay in the cache, which is three times as fast
 T = TypeVar("T")
+Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,13 @@ def _numbered(values: IntArray, end: int) -> tuple[IntArray, IntArray]:
 
 
 def resampled(
-    estimate: Callable[[FloatArray], T], clusters: Clusters, n_resamples: int, seed: int, *, with_groups: bool = True
+    estimate: Callable[[FloatArray], T],
+    clusters: Clusters,
+    n_resamples: int,
+    seed: int,
+    *,
+    with_groups: bool = True,
+    advance: Advance = lambda steps: None,
 ) -> list[T]:
     """Estimate from all resamples, a block of them per core at a time.
 
@@ -104,6 +112,7 @@ def resampled(
         seed: seed of the draws.
         with_groups: whether to draw groups too. Without them, there are columns for the identities only, with the same
             numbers: retrieval needs no others, and there may be millions of groups.
+        advance: called with the number of resamples finished since the last call.
 
     Returns:
         What `estimate` returned for each block, in the order of the resamples.
@@ -111,25 +120,30 @@ def resampled(
     sizes = (clusters.identity.size, clusters.n_groups) if with_groups else (clusters.identity.size,)
     step = max(1, BLOCK_VALUES // max(1, sum(sizes)))
 
-    def work(first: int) -> T:
-        n_rows = min(step, n_resamples - first)
-        weights = np.empty((n_rows, sum(sizes)))
+    def work(draws: range) -> T:
+        weights = np.empty((len(draws), sum(sizes)))
         place = 0
         for stratum, size in enumerate(sizes):
-            _draw(seed, stratum, first, weights[:, place : place + size])
+            _draw(seed, stratum, draws.start, weights[:, place : place + size])
             place += size
         return estimate(weights)
 
-    return on_all_cores(work, range(0, n_resamples, step))
+    return on_all_cores(work, n_resamples, step, advance)
 
 
-def on_all_cores(work: Callable[[int], T], firsts: Sequence[int]) -> list[T]:
-    """What `work` returns for the first draw of each block, in their order."""
-    if len(firsts) <= 1:  # to find the libraries to limit would take longer
-        return list(map(work, firsts))
+def on_all_cores(work: Callable[[range], T], n_draws: int, step: int, advance: Advance) -> list[T]:
+    """What `work` returns for each block of `step` draws, in their order."""
+    draws = range(n_draws)
+    blocks = [draws[first : first + step] for first in range(0, n_draws, step)]
+    is_one = len(blocks) <= 1  # to find the libraries to limit would take longer
     # A product with so few weights gains nothing from threads of its own.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cpu_count() or 1) as pool:
-        return list(pool.map(work, firsts))
+    limits = nullcontext() if is_one else threadpool_limits(1, user_api="blas")
+    found = []
+    with limits, ThreadPoolExecutor(cpu_count() or 1) as pool:
+        for block, result in zip(blocks, pool.map(work, blocks), strict=True):
+            found.append(result)
+            advance(len(block))
+    return found
 
 
 def interval(values: FloatArray, level: float, freedom: float | None = None) -> tuple[float, float] | None:

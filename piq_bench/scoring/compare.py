@@ -29,7 +29,7 @@ from piq_bench.metrics.labels import macro_f1
 from piq_bench.records import CLASSIFICATION, Benchmark, BoolArray, FloatArray, IntArray, Submission, Task
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.bootstrap import BLOCK_VALUES, Clusters, clusters_of, on_all_cores, resampled
+from piq_bench.scoring.bootstrap import BLOCK_VALUES, Advance, Clusters, clusters_of, on_all_cores, resampled
 from piq_bench.scoring.inversion import ALPHA, RETRIEVAL_METRICS, SAME, KeptShares, furthest, not_refused
 from piq_bench.scoring.records import Interval, Protocol
 from piq_bench.scoring.reid import score_reid
@@ -152,7 +152,7 @@ def tallied(
     *,
     ap: str = "non-interpolated",
     engine: Engine = plain.count_ranks,
-    advance: Callable[[int], None] = lambda steps: None,
+    advance: Advance = lambda steps: None,
 ) -> Tallied:
     """Tally what a submission gets right; the options are those of `scoring.score.score`."""
     clusters = clusters_of(benchmark)
@@ -186,7 +186,7 @@ def compare(
     n_resamples: int = RESAMPLES,
     n_swaps: int = SWAPS,
     seed: int = 0,
-    advance: Callable[[int], None] = lambda steps: None,
+    advance: Advance = lambda steps: None,
 ) -> Comparison:
     """Compare every pair of some submissions.
 
@@ -196,7 +196,7 @@ def compare(
         n_resamples: number of bootstrap resamples.
         n_swaps: number of swaps of the randomisation test.
         seed: seed of resamples and swaps.
-        advance: called with the number of pairs finished since the last call.
+        advance: called with the number of resamples and swaps finished since the last call, all pairs together.
 
     Raises:
         BadUsage: if there are fewer than two submissions, two have no task in common, or protocols differ.
@@ -210,12 +210,11 @@ def compare(
     compared: list[tuple[int, int, tuple[int, int, int] | None, list[Difference]]] = []
     for first, second in combinations(range(len(systems)), 2):
         a, b = systems[first], systems[second]
-        differences = _differences(benchmark, clusters, a, b, n_resamples, n_swaps, seed)
+        differences = _differences(benchmark, clusters, a, b, n_resamples, n_swaps, seed, advance)
         if not differences:
             names = f"{quoted(a.name)} and {quoted(b.name)}"
             raise BadUsage("compare", [Problem("nothing-common", "tasks", f"{names} share none", "submit the same")])
         compared.append((first, second, _identities(a.reid, b.reid), differences))
-        advance(1)
     adjusted = iter(holm([difference.p for _, _, _, differences in compared for difference in differences]))
     pairs = tuple(
         Pair(
@@ -261,7 +260,14 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def over_swaps(estimate: Callable[[BoolArray], T], clusters: Clusters, n_swaps: int, seed: int) -> list[T]:
+def over_swaps(
+    estimate: Callable[[BoolArray], T],
+    clusters: Clusters,
+    n_swaps: int,
+    seed: int,
+    *,
+    advance: Advance = lambda steps: None,
+) -> list[T]:
     """Estimate from all random swaps, a block of them per core at a time.
 
     Args:
@@ -269,6 +275,7 @@ def over_swaps(estimate: Callable[[BoolArray], T], clusters: Clusters, n_swaps: 
         clusters: the clusters to swap.
         n_swaps: total number of swaps.
         seed: seed of the swaps.
+        advance: called with the number of swaps finished since the last call.
 
     Returns:
         What `estimate` returned for each block, in the order of the swaps.
@@ -276,19 +283,25 @@ def over_swaps(estimate: Callable[[BoolArray], T], clusters: Clusters, n_swaps: 
     n_words = -(-clusters.total // 64)
     step = max(1, BLOCK_VALUES // max(1, 2 * clusters.total))
 
-    def work(first: int) -> T:
-        n_rows = min(step, n_swaps - first)
+    def work(draws: range) -> T:
         source = np.random.PCG64(np.random.SeedSequence([seed, SWAP_STREAM]))
-        source.advance(first * n_words)
-        words = np.asarray(source.random_raw(n_rows * n_words)).astype("<u8").reshape(n_rows, n_words)
+        source.advance(draws.start * n_words)
+        words = np.asarray(source.random_raw(len(draws) * n_words)).astype("<u8").reshape(len(draws), n_words)
         bits = np.unpackbits(words.view(np.uint8), axis=1, count=clusters.total, bitorder="little")
         return estimate(bits.view(np.bool_))
 
-    return on_all_cores(work, range(0, n_swaps, step))
+    return on_all_cores(work, n_swaps, step, advance)
 
 
 def _differences(
-    benchmark: Benchmark, clusters: Clusters, a: Tallied, b: Tallied, n_resamples: int, n_swaps: int, seed: int
+    benchmark: Benchmark,
+    clusters: Clusters,
+    a: Tallied,
+    b: Tallied,
+    n_resamples: int,
+    n_swaps: int,
+    seed: int,
+    advance: Advance,
 ) -> list[Difference]:
     """Differences in every metric that both have, with p-values not yet corrected."""
     both = _common(a, b)
@@ -302,7 +315,7 @@ def _differences(
         one, other = (_weighted(benchmark, *each, weights) for each in zip(both, counts, strict=True))
         return {name: other[name] - one[name] for name in names}
 
-    drawn = resampled(difference, clusters, n_resamples, seed, with_groups=bool(both[0].labels))
+    drawn = resampled(difference, clusters, n_resamples, seed, with_groups=bool(both[0].labels), advance=advance)
 
     # Identities without a query add nothing; the same have one in both.
     asked = np.flatnonzero([] if both[0].reid is None else both[0].reid.n_queries)
@@ -327,7 +340,7 @@ def _differences(
             found[name] = n_as_large, furthest(observed, after, kept[name])
         return found
 
-    swapped = over_swaps(swap, clusters, n_swaps, seed)
+    swapped = over_swaps(swap, clusters, n_swaps, seed, advance=advance)
 
     found = []
     for name in names:

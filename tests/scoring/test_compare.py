@@ -68,7 +68,7 @@ def test_p_values_equal_those_of_an_enumeration_of_all_swaps(seed: int, monkeypa
     assert n_clusters <= 12
     masks = list(product([False, True], repeat=n_clusters))
 
-    def over_all_swaps(estimate: Callable[[BoolArray], object], *_: object) -> list[object]:
+    def over_all_swaps(estimate: Callable[[BoolArray], object], *_: object, **__: object) -> list[object]:
         return [estimate(np.array(masks[::2])), estimate(np.array(masks[1::2]))]
 
     monkeypatch.setattr(comparing, "over_swaps", over_all_swaps)
@@ -286,3 +286,12 @@ def test_what_cannot_be_compared_is_refused() -> None:
     assert "piq" not in by_metric(partly)
     assert "f1.age" in by_metric(partly)
     assert partly.pairs[0].identities is None
+
+
+def test_progress_counts_the_draws_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark, one, other = systems(0)
+    monkeypatch.setattr(comparing, "BLOCK_VALUES", 200)
+    steps: list[int] = []
+    compare(benchmark, [one, other, one], n_resamples=7, n_swaps=50, advance=steps.append)
+    assert sum(steps) == 3 * (7 + 50)
+    assert len(steps) > 6
