@@ -87,6 +87,8 @@ def test_a_text_of_a_dictionary_is_held_once(tmp_path: Path) -> None:
     twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 0]), pa.array(["a", "a", "unused"]))
     column = dictionary_column(pa.chunked_array([twice]))
     assert (column.texts.tolist(), list(column)) == (["a", ""], ["a", "a", "", "a"])
+    null = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 0]), pa.array([None, "a"]))
+    assert list(dictionary_column(pa.chunked_array([null]))) == ["", "a", "", ""]
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int32(), pa.int64()])
