@@ -29,17 +29,18 @@ from piq_bench.metrics.labels import macro_f1
 from piq_bench.records import CLASSIFICATION, Benchmark, BoolArray, FloatArray, IntArray, Submission, Task
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.bootstrap import BLOCK_VALUES, Advance, Clusters, clusters_of, on_all_cores, resampled
+from piq_bench.scoring.bootstrap import Advance, Clusters, clusters_of, on_all_cores, resampled
 from piq_bench.scoring.inversion import ALPHA, RETRIEVAL_METRICS, SAME, KeptShares, furthest, not_refused
 from piq_bench.scoring.records import Interval, Protocol
 from piq_bench.scoring.reid import score_reid
 from piq_bench.scoring.score import protocol_of
-from piq_bench.scoring.tally import LabelTally, ReidTally, piq_estimates, reid_estimates, tally_labels
+from piq_bench.scoring.tally import EXACT, LabelTally, ReidTally, piq_estimates, reid_estimates, tally_labels
 
 LEVEL = 0.95
 POWER = 0.8
 RESAMPLES = 1000
 SWAPS = 10_000
+BLOCK_VALUES = 1 << 23  # clusters times swaps at a time
 SWAP_STREAM = 2  # random stream of the swaps; the bootstrap uses 0 and 1
 LONGEST = 400  # most characters of a message
 
@@ -281,7 +282,7 @@ def over_swaps(
         What `estimate` returned for each block, in the order of the swaps.
     """
     n_words = -(-clusters.total // 64)
-    step = max(1, BLOCK_VALUES // max(1, 2 * clusters.total))
+    step = max(1, BLOCK_VALUES // max(1, clusters.total))
 
     def work(draws: range) -> T:
         source = np.random.PCG64(np.random.SeedSequence([seed, SWAP_STREAM]))
@@ -321,18 +322,20 @@ def _differences(
     asked = np.flatnonzero([] if both[0].reid is None else both[0].reid.n_queries)
     stacked = _stacked_reid(*both, asked)
     first_sums, second_sums = (count.sum(axis=0) for count in counts)
-    differ = np.flatnonzero((counts[0] != counts[1]).any(axis=1))  # swapping equal answers changes nothing
-    change = (counts[1] - counts[0])[differ]
+    n_labels = [tally.true.sum(axis=1, keepdims=True) for tally in both[0].labels.values()]
+    columns = np.concatenate([counts[1] - counts[0], *n_labels], axis=1)  # whole numbers, whose sums are exact
+    columns = columns.astype(np.float32 if np.abs(columns).sum(axis=0).max(initial=0.0) < EXACT else np.float64)
     shares = KeptShares(benchmark, both[0].reid, both[0].labels)
 
     def swap(swapped: BoolArray) -> dict[str, tuple[int, tuple[FloatArray, FloatArray]]]:
         """By metric: how many swaps make as much of it, and the differences that each of them supports."""
+        change, n_swapped = np.split(swapped.astype(columns.dtype) @ columns, [first_sums.size], axis=1)
+        sums = first_sums + change
         swaps_identity = swapped[:, asked]
-        sums = first_sums + swapped[:, differ].astype(np.float64) @ change
         one = _estimates(benchmark, stacked, _stacked_weights(~swaps_identity, swaps_identity), sums)
         other_weights, other_sums = _stacked_weights(swaps_identity, ~swaps_identity), first_sums + second_sums - sums
         other = _estimates(benchmark, stacked, other_weights, other_sums)
-        kept = shares.of(swapped)
+        kept = shares.of(swapped, n_swapped.astype(np.float64))
         found = {}
         for name in names:
             observed, after = second[name] - first[name], other[name] - one[name]

@@ -34,24 +34,22 @@ class KeptShares:
         self._benchmark = benchmark
         self._asked = None if reid is None else np.flatnonzero(reid.n_queries)
         self._tasks = tuple(labels)
-        self._n_labels = np.array([tally.true.sum(axis=1) for tally in labels.values()])
-        self._n_all = self._n_labels.sum(axis=-1)
+        self._n_all = np.array([tally.true.sum() for tally in labels.values()])
 
-    def of(self, swapped: BoolArray) -> dict[str, FloatArray]:
+    def of(self, swapped: BoolArray, n_swapped: FloatArray) -> dict[str, FloatArray]:
         """By metric, shape (n_swaps,): from -1 to 1.
 
         Args:
             swapped: shape (n_swaps, n_clusters); whether the two submissions swap their answers.
+            n_swapped: shape (n_swaps, n_tasks); annotated labels of the clusters that swap them.
         """
         means: dict[str, FloatArray] = {}
         if self._asked is not None:
-            n_swapped = np.count_nonzero(swapped[:, self._asked], axis=1)
-            kept = (self._asked.size - 2.0 * n_swapped) / max(1, self._asked.size)
+            n_people = np.count_nonzero(swapped[:, self._asked], axis=1)
+            kept = (self._asked.size - 2.0 * n_people) / max(1, self._asked.size)
             means = {f"macro_{name}": kept for name in RETRIEVAL_METRICS}
-        f1: dict[str, FloatArray] = {}
-        if self._tasks:
-            n_kept = self._n_all - 2.0 * (swapped.astype(np.float64) @ self._n_labels.T)  # whole numbers: exact
-            f1 = dict(zip(self._tasks, (n_kept / np.maximum(1.0, self._n_all)).T, strict=True))
+        shares = (self._n_all - 2.0 * n_swapped) / np.maximum(1.0, self._n_all)
+        f1 = dict(zip(self._tasks, shares.T, strict=True))
         aspects, piq = piq_estimates(self._benchmark, means, f1)
         found: dict[str, FloatArray | None] = {"piq": piq} | {f"aspects.{name}": kept for name, kept in aspects.items()}
         found |= {f"reid.{name}": kept for name, kept in means.items()}

@@ -290,7 +290,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 def test_progress_counts_the_draws_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark, one, other = systems(0)
-    monkeypatch.setattr(comparing, "BLOCK_VALUES", 200)
+    monkeypatch.setattr(comparing, "BLOCK_VALUES", 100)
     steps: list[int] = []
     compare(benchmark, [one, other, one], n_resamples=7, n_swaps=50, advance=steps.append)
     assert sum(steps) == 3 * (7 + 50)
