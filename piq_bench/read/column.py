@@ -167,14 +167,10 @@ def dictionary_column(values: "pa.ChunkedArray") -> Column:
     texts = np.append(_python_texts(_filled(pa.chunked_array([encoded.dictionary]))), "")
     if _are_ids(used.size, codes.size):
         return Column(texts[codes])
-    if used.size < texts.size:
-        new_codes = np.zeros(texts.size, dtype=np.int32)
-        new_codes[used] = np.arange(used.size)
-        texts, codes = texts[used], new_codes[codes]
-    number = {text: place for place, text in enumerate(dict.fromkeys(texts.tolist()))}
-    if len(number) < texts.size:
-        texts, codes = object_array(list(number)), np.array([number[text] for text in texts], dtype=np.int32)[codes]
-    return Column(texts, codes)
+    code_of = _Codes()
+    new_codes = np.zeros(texts.size, dtype=np.int32)
+    new_codes[used] = [code_of[text] for text in texts[used]]
+    return Column(object_array(list(code_of)), new_codes[codes])
 
 
 def _filled(values: "pa.ChunkedArray") -> "pa.ChunkedArray":

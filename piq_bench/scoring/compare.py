@@ -15,11 +15,10 @@ Smucker, Allan, Carterette, A Comparison of Statistical Significance Tests for I
 Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
-from typing import TypeVar
 
 import numpy as np
 
@@ -29,22 +28,20 @@ from piq_bench.metrics.labels import macro_f1
 from piq_bench.records import CLASSIFICATION, Benchmark, BoolArray, FloatArray, IntArray, Submission, Task
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.contract import Engine
-from piq_bench.scoring.bootstrap import Advance, Clusters, clusters_of, on_all_cores, resampled
+from piq_bench.scoring.bootstrap import Advance, Clusters, clusters_of, resampled
 from piq_bench.scoring.inversion import ALPHA, RETRIEVAL_METRICS, SAME, KeptShares, furthest, not_refused
 from piq_bench.scoring.records import Interval, Protocol
 from piq_bench.scoring.reid import score_reid
 from piq_bench.scoring.score import protocol_of
+from piq_bench.scoring.swaps import over_swaps
 from piq_bench.scoring.tally import EXACT, LabelTally, ReidTally, piq_estimates, reid_estimates, tally_labels
 
 LEVEL = 0.95
 POWER = 0.8
 RESAMPLES = 1000
 SWAPS = 10_000
-BLOCK_VALUES = 1 << 23  # clusters times swaps at a time
-SWAP_STREAM = 2  # random stream of the swaps; the bootstrap uses 0 and 1
 LONGEST = 400  # most characters of a message
 
-T = TypeVar("T")
 Estimates = Mapping[str, FloatArray]
 """Values of each metric by name, shape (n_weightings,)."""
 
@@ -259,39 +256,6 @@ def holm(p: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(p) - place) * p[index]))
         adjusted[index] = least
     return adjusted
-
-
-def over_swaps(
-    estimate: Callable[[BoolArray], T],
-    clusters: Clusters,
-    n_swaps: int,
-    seed: int,
-    *,
-    advance: Advance = lambda steps: None,
-) -> list[T]:
-    """Estimate from all random swaps, a block of them per core at a time.
-
-    Args:
-        estimate: takes, shape (some swaps, n_clusters), whether the two submissions swap their answers for a cluster.
-        clusters: the clusters to swap.
-        n_swaps: total number of swaps.
-        seed: seed of the swaps.
-        advance: called with the number of swaps finished since the last call.
-
-    Returns:
-        What `estimate` returned for each block, in the order of the swaps.
-    """
-    n_words = -(-clusters.total // 64)
-    step = max(1, BLOCK_VALUES // max(1, clusters.total))
-
-    def work(draws: range) -> T:
-        source = np.random.PCG64(np.random.SeedSequence([seed, SWAP_STREAM]))
-        source.advance(draws.start * n_words)
-        words = np.asarray(source.random_raw(len(draws) * n_words)).astype("<u8").reshape(len(draws), n_words)
-        bits = np.unpackbits(words.view(np.uint8), axis=1, count=clusters.total, bitorder="little")
-        return estimate(bits.view(np.bool_))
-
-    return on_all_cores(work, n_swaps, step, advance)
 
 
 def _differences(

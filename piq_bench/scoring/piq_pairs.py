@@ -12,8 +12,9 @@ import numpy as np
 from piq_bench.metrics.labels import macro_f1
 from piq_bench.records import Benchmark, BoolArray, FloatArray
 from piq_bench.scoring.bootstrap import clusters_of
-from piq_bench.scoring.compare import Tallied, over_swaps
+from piq_bench.scoring.compare import Tallied
 from piq_bench.scoring.inversion import RETRIEVAL_METRICS, SAME
+from piq_bench.scoring.swaps import over_swaps
 from piq_bench.scoring.tally import piq_estimates
 
 

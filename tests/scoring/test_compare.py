@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from piq_bench.errors import BadUsage
 from piq_bench.records import Benchmark, BoolArray, FloatArray
 from piq_bench.scoring import compare as comparing
+from piq_bench.scoring import swaps
 from piq_bench.scoring.bootstrap import clusters_of, resampled
-from piq_bench.scoring.compare import Comparison, Difference, Tallied, compare, holm, over_swaps, tallied
+from piq_bench.scoring.compare import Comparison, Difference, Tallied, compare, holm, tallied
 from piq_bench.scoring.records import Protocol
 from piq_bench.scoring.score import score
+from piq_bench.scoring.swaps import over_swaps
 from piq_bench.scoring.tally import LabelTally, ReidTally
 
 PROTOCOL = Protocol(version=1, ap="non-interpolated", grouping=None, exclude=())
@@ -196,7 +198,7 @@ def test_swaps_are_fair_independent_and_determined_by_the_seed(monkeypatch: pyte
     assert abs(drawn.mean() - 0.5) < 0.005
     together = np.corrcoef(drawn[:, :70].T.astype(float)) - np.eye(70)
     assert np.abs(together).max() < 0.09
-    monkeypatch.setattr(comparing, "BLOCK_VALUES", 2000)
+    monkeypatch.setattr(swaps, "BLOCK_VALUES", 2000)
     blocks = over_swaps(np.copy, clusters, 4000, seed=1)
     assert len(blocks) > 100
     assert (np.concatenate(blocks) == drawn).all()
@@ -290,7 +292,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 def test_progress_counts_the_draws_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark, one, other = systems(0)
-    monkeypatch.setattr(comparing, "BLOCK_VALUES", 100)
+    monkeypatch.setattr(swaps, "BLOCK_VALUES", 100)
     steps: list[int] = []
     compare(benchmark, [one, other, one], n_resamples=7, n_swaps=50, advance=steps.append)
     assert sum(steps) == 3 * (7 + 50)

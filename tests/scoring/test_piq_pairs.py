@@ -7,8 +7,9 @@ import pytest
 from piq_bench.read.submission import read_submission
 from piq_bench.records import Benchmark
 from piq_bench.scoring.bootstrap import clusters_of
-from piq_bench.scoring.compare import Tallied, compare, over_swaps, tallied
+from piq_bench.scoring.compare import Tallied, compare, tallied
 from piq_bench.scoring.piq_pairs import piq_p_values
+from piq_bench.scoring.swaps import over_swaps
 
 N_SWAPS = 60
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from piq_bench.scoring.bootstrap import Clusters
-from piq_bench.scoring.compare import SWAP_STREAM, over_swaps
+from piq_bench.scoring.swaps import SWAP_STREAM, over_swaps
 
 
 @pytest.mark.parametrize("n_clusters", [1, 63, 64, 65, 130])
