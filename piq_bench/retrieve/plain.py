@@ -1,4 +1,4 @@
-"""The plain engine: a float64 matrix product by blocks, each row of a block sorted, and the definition near a point.
+"""The plain engine: a float64 matrix product by blocks, values counted by bucket, and the definition near a point.
 
 It needs nothing but numpy: small jobs are done before a compiler has started, and every other engine is tested against
 this one. It follows `retrieve.contract`.
@@ -7,8 +7,11 @@ this one. It follows `retrieve.contract`.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from os import cpu_count
+from queue import SimpleQueue
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,6 +24,9 @@ from piq_bench.retrieve.similarity import Similarity
 QUERY_BLOCK = 128
 GALLERY_BLOCK = 8192
 READ_ROWS = 512
+COUNTED_ROWS = 32  # of a table at a time: the arrays that this makes stay in the cache
+LEAST_BUCKETS = 4  # of a query: one on each side of its range
+LEAST_RANGE = 2.0**-500  # of a query's points, which may all be equal
 ENGINE = "cpu (numpy)"
 
 
@@ -70,20 +76,31 @@ def count_ranks(
         return images
 
     def count(block: IntArray, part: IntArray, images: FloatArray, column: IntArray) -> int:
-        table = similarity.fast_table(similarity.vectors(queries[block]), images)
-        lists, values = gather(excluded.start, block)
-        _exclude(table, np.diff(lists), column[excluded.values[values]])
-        own = slice(point_start[block[0]], point_start[block[-1] + 1])  # a query between them has no points
-        row = np.repeat(np.arange(block.size), point_start[block + 1] - point_start[block])
-        bound = similarity.error_bound(queries[block], gallery[part])
-        of_block = Counts(counts.above[own], counts.tied[own])
-        _count_block(similarity, queries[block], gallery[part], table, points[own], row, bound[row], of_block)
+        buffer = idle.get()
+        try:
+            table = similarity.fast_table(similarity.vectors(queries[block]), images, buffer[: block.size, : part.size])
+            lists, values = gather(excluded.start, block)
+            _exclude(table, np.diff(lists), column[excluded.values[values]])
+            for first in range(0, block.size, COUNTED_ROWS):
+                some = block[first : first + COUNTED_ROWS]
+                own = slice(point_start[some[0]], point_start[some[-1] + 1])  # queries between them have no points
+                row = np.repeat(np.arange(some.size), point_start[some + 1] - point_start[some])
+                bound = similarity.error_bound(queries[some], gallery[part])[row]
+                found = Counts(counts.above[own], counts.tied[own])
+                fast = table[first : first + some.size]
+                _count_block(similarity, queries[some], gallery[part], fast, points[own], row, bound, found)
+        finally:
+            idle.put(buffer)
         return block.size
 
     blocks = np.split(with_points, range(query_block, with_points.size, query_block))
     # With one block there is nothing to share out, and to find the libraries to limit takes longer than a tiny job.
     limits = threadpool_limits(1, user_api="blas") if len(blocks) > 1 else nullcontext()
-    with limits, ThreadPoolExecutor(threads or cpu_count() or 1) as pool:
+    n_threads = threads or cpu_count() or 1
+    idle: SimpleQueue[FloatArray] = SimpleQueue()  # memory for tables; new memory costs as much as a pass over it
+    for _ in range(n_threads):
+        idle.put(np.empty((query_block, min(gallery_block, gallery.size))))
+    with limits, ThreadPoolExecutor(n_threads) as pool:
         for start in range(0, gallery.size, gallery_block):
             part = order[start : start + gallery_block]
             column = np.full(gallery.size, -1)
@@ -135,28 +152,73 @@ def _count_block(
     """
     # Around every point is an interval in which a fast similarity decides nothing; overlapping intervals are merged.
     low, high = points - bound, np.nextafter(points + bound, np.inf)  # from `low` to before `high`
-    starts = np.append(True, (low[1:] >= high[:-1]) | (row[1:] != row[:-1]))
-    first = np.flatnonzero(starts)
+    first = np.flatnonzero(np.append(True, (low[1:] >= high[:-1]) | (row[1:] != row[:-1])))
     last = np.append(first[1:], points.size) - 1
-    edges = np.stack([low[first], high[last]], axis=1)
-    limits = np.searchsorted(row[first], np.arange(queries.size + 1))
-    n_lower = np.empty(edges.shape, dtype=np.int64)
-    ordered = np.sort(fast, axis=1)  # in the cache, which is faster than looking up each value among the points
-    bounds = limits.tolist()
-    for query in range(queries.size):
-        own = slice(bounds[query], bounds[query + 1])
-        n_lower[own] = ordered[query].searchsorted(edges[own].ravel()).reshape(-1, 2)
-    n_inside = n_lower[:, 1] - n_lower[:, 0]
-    until = np.cumsum(n_inside)
-    n_inside_higher = until[limits[1:] - 1][row[first]] - until  # the definition decides these for all points
-    counts.above[:] += np.repeat(gallery.size - n_lower[:, 1] - n_inside_higher, last - first + 1)
-    for query in np.flatnonzero(np.bincount(row[first], weights=n_inside)).tolist():
-        own = slice(bounds[query], bounds[query + 1])
-        seen = np.flatnonzero(fast[query] >= edges[own][0, 0])
-        inside = np.searchsorted(edges[own].ravel(), fast[query, seen], "right") % 2 == 1
-        of_query = slice(*np.searchsorted(row, (query, query + 1)).tolist())
-        of_points = Counts(counts.above[of_query], counts.tied[of_query])
-        _count_by_definition(similarity, int(queries[query]), gallery[seen[inside]], points[of_query], of_points)
+    edges, owner = np.stack([low[first], high[last]], axis=1), row[first]
+    limits = np.searchsorted(owner, np.arange(queries.size + 1))
+    buckets = _Buckets.around(edges, limits, max(gallery.size, LEAST_BUCKETS))
+    bucket, bucket_of_edge = buckets.of(fast, np.arange(queries.size)), buckets.of(edges, owner)
+    is_open = np.zeros(queries.size * buckets.n, dtype=bool)  # whether a bucket holds a part of an interval
+    is_open[bucket_of_edge] = True
+    for start, end in bucket_of_edge[np.diff(bucket_of_edge)[:, 0] > 1].tolist():
+        is_open[start:end] = True
+    n_values = np.bincount(bucket.ravel(), minlength=is_open.size)
+    n_values[is_open] = 0
+    until = np.cumsum(n_values)
+    above = until[(owner + 1) * buckets.n - 1] - until[bucket_of_edge[:, 1]]
+
+    # Values in open buckets are few, and looked up.
+    found = np.flatnonzero(is_open[bucket])
+    values, of_query = fast.ravel()[found], found // gallery.size
+    n_edges_below = np.empty(found.size, dtype=np.int64)
+    bounds = np.searchsorted(of_query, np.arange(queries.size + 1)).tolist()
+    for query, (start, end) in enumerate(pairwise(bounds)):
+        own = edges[limits[query] : limits[query + 1]]
+        n_edges_below[start:end] = own.ravel().searchsorted(values[start:end], "right")
+    is_inside = n_edges_below % 2 == 1
+    place = (n_edges_below // 2 + limits[of_query] + of_query)[~is_inside]  # a query has one place more than intervals
+    until = np.cumsum(np.bincount(place, minlength=first.size + queries.size))
+    above += until[limits[owner + 1] + owner] - until[np.arange(first.size) + owner]
+    counts.above[:] += np.repeat(above, last - first + 1)
+    inside = found[is_inside]
+    bounds = np.searchsorted(inside, np.arange(queries.size + 1) * gallery.size)
+    for query in np.flatnonzero(np.diff(bounds)).tolist():
+        undecided = gallery[inside[bounds[query] : bounds[query + 1]] % gallery.size]
+        of_points = slice(*np.searchsorted(row, (query, query + 1)).tolist())
+        own_counts = Counts(counts.above[of_points], counts.tied[of_points])
+        _count_by_definition(similarity, int(queries[query]), undecided, points[of_points], own_counts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Buckets:
+    """Equal parts of the range between each query's lowest and highest edge; values are counted by bucket, unsorted.
+
+    The bucket of a value never falls as the value grows, whatever is rounded on the way.
+
+    Attributes:
+        n: number of buckets of each query: the first is for all values below its range, the last for those above.
+        base: shape (n_queries,); lowest edge.
+        scale: shape (n_queries,); buckets per unit.
+    """
+
+    n: int
+    base: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def around(cls, edges: FloatArray, limits: IntArray, n: int) -> "_Buckets":
+        """Buckets for the intervals `edges`, of which query q has limits[q] to limits[q + 1]."""
+        base = edges[limits[:-1], 0]
+        return cls(n, base, (n - 3) / np.maximum(edges[limits[1:] - 1, 1] - base, LEAST_RANGE))
+
+    def of(self, values: FloatArray, query: IntArray) -> IntArray:
+        """The buckets of values, shape (n_rows, n_columns), numbered through all queries; `query` is that of a row."""
+        place = values - self.base[query, None]
+        place *= self.scale[query, None]
+        place += 1.0
+        bucket = np.clip(place, 0.0, self.n - 1.0, out=place).astype(np.int64)
+        bucket += (query * self.n)[:, None]
+        return bucket
 
 
 def _count_by_definition(

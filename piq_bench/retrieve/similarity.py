@@ -113,9 +113,9 @@ class Similarity:
             list(pool.map(work, range(0, queries.size, step)))
         return values
 
-    def fast_table(self, one: FloatArray, other: FloatArray) -> FloatArray:
+    def fast_table(self, one: FloatArray, other: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Similarities of (n, dimension) and (m, dimension) `vectors` up to `error_bound`, by a matrix product."""
-        table: FloatArray = one @ other.T
+        table: FloatArray = np.matmul(one, other.T, out=out)
         if self.distance == "euclidean":
             table *= 2.0
             table -= np.einsum("ij,ij->i", one, one)[:, None]
