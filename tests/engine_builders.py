@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from piq_bench.records import EmbeddingArray, FloatArray, IntArray
-from piq_bench.retrieve.candidates import Ragged
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 Distance = Literal["cosine", "euclidean"]

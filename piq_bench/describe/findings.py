@@ -24,7 +24,8 @@ from piq_bench.records import (
     Severity,
     Task,
 )
-from piq_bench.retrieve.candidates import Ragged, find_candidates
+from piq_bench.retrieve.candidates import find_candidates
+from piq_bench.retrieve.ragged import Ragged
 
 TINY_LABEL = 10  # with fewer test images, one image changes the label's F1 by several points
 GIANT_SHARE = 100  # a giant group has more than 1 in 100 test images ...

@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 
 from piq_bench.records import EmbeddingArray, Submission
-from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.engines import COMPILED_PAIRS, GPU_PAIRS, choose
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 Distance = Literal["cosine", "euclidean"]

@@ -6,32 +6,13 @@ candidate live here and nowhere else; engines only receive the gallery images to
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, Benchmark, BoolArray, Int32Array, IntArray, Rule, joint_codes
+from piq_bench.retrieve.ragged import Ragged, owners, union
 
 QUERY_BLOCK = 512  # queries; few enough that their lists stay in the cache
-
-
-@dataclass(frozen=True, eq=False)
-class Ragged:
-    """Lists of different lengths, one per query, concatenated.
-
-    Attributes:
-        start: shape (n_queries + 1,); list q is `values[start[q]:start[q + 1]]`.
-        values: shape (n_values,), int32 to halve the memory; gallery indices, ascending within a list.
-    """
-
-    start: IntArray
-    values: Int32Array
-
-    def __getitem__(self, query: int) -> Int32Array:
-        return self.values[self.start[query] : self.start[query + 1]]
-
-    def __len__(self) -> int:
-        return self.start.size - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,43 +56,6 @@ def find_candidates(benchmark: Benchmark) -> Candidates:
         ignored=ignored,
         duplicates=_not_excluded(benchmark, plain, duplicates, query, gallery),
     )
-
-
-def owners(lists: Ragged) -> IntArray:
-    """Shape (n_values,); the query whose list holds each value."""
-    return np.repeat(np.arange(len(lists)), np.diff(lists.start))
-
-
-def gather(start: IntArray, lists: IntArray) -> tuple[IntArray, IntArray]:
-    """Concatenate some of many lists: their new starts, and where each of their values is among those of all lists."""
-    length = np.diff(start)[lists]
-    new_start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
-    return new_start, np.arange(new_start[-1]) + np.repeat(start[lists] - new_start[:-1], length)
-
-
-def union(one: Ragged, other: Ragged) -> Ragged:
-    """For each query the values of both lists, each once.
-
-    Queries are merged one by one: a rule such as "same camera" excludes a share of the gallery for each of them, and
-    arrays of all these pairs would need many times the memory of the lists.
-    """
-    if one.values.size == 0 or other.values.size == 0:
-        return one if other.values.size == 0 else other
-    start = one.start + other.start
-    bounds = zip(*(each.tolist() for each in (one.start, other.start, start)), strict=True)
-    values = np.empty(start[-1], dtype=np.int32)
-    is_new = np.ones(values.size, dtype=bool)
-    sizes = []
-    for (a, b, first), (a_end, b_end, last) in pairwise(bounds):
-        own = values[first:last]
-        own[: a_end - a] = one.values[a:a_end]
-        if b < b_end:
-            own[a_end - a :] = other.values[b:b_end]
-            own.sort()
-            np.not_equal(own[1:], own[:-1], out=is_new[first + 1 : last])
-        sizes.append(np.count_nonzero(is_new[first:last]))
-    n_values = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    return Ragged(n_values, values if n_values[-1] == values.size else values[is_new])
 
 
 def _needed(rules: Sequence[Rule]) -> list[Rule]:

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from piq_bench.records import FloatArray, Int32Array, IntArray
-from piq_bench.retrieve.candidates import Ragged
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 USUAL_DIMENSION = 512

@@ -22,10 +22,10 @@ from threadpoolctl import threadpool_limits
 
 from piq_bench.records import Float32Array, FloatArray, Int32Array, IntArray
 from piq_bench.retrieve import kernel, plain, warm
-from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.definition import column_buffer, images_of, stored_vectors
 from piq_bench.retrieve.products import ROUNDING, Bound, Factors, Multiplier, fastest
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 ENGINE = "cpu (numba)"

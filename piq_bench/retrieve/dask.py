@@ -27,8 +27,8 @@ from piq_bench.cluster.tasks import results
 from piq_bench.errors import BadSubmission, Problem, printable
 from piq_bench.read.mapped import StoredArray, map_stored, rows_of, stored_array
 from piq_bench.records import EmbeddingArray, FloatArray, Int32Array, IntArray
-from piq_bench.retrieve.candidates import Ragged, owners
 from piq_bench.retrieve.contract import Counts, Engine, wide
+from piq_bench.retrieve.ragged import Ragged, owners
 from piq_bench.retrieve.similarity import Similarity
 
 PARTS_PER_WORKER = 4  # so that the last worker to finish keeps the others waiting for a quarter of its work at most

@@ -16,10 +16,10 @@ import torch
 
 from piq_bench.records import FloatArray, IntArray
 from piq_bench.retrieve import gpu_products as products
-from piq_bench.retrieve.candidates import Ragged, gather
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.gpu_products import Multiply, Precision
 from piq_bench.retrieve.gpu_tally import MakeTable, Panel, Tally, out_of_memory
+from piq_bench.retrieve.ragged import Ragged, gather
 from piq_bench.retrieve.similarity import Similarity
 
 QUERY_BLOCK = 4096

@@ -13,8 +13,8 @@ import numpy as np
 
 from piq_bench.read.mapped import rows_of
 from piq_bench.records import Float32Array, FloatArray, IntArray, PairMatrix, Submission
-from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 BLOCK_BYTES = 4 << 20  # of float32 values, per thread

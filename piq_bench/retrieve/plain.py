@@ -17,8 +17,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from piq_bench.records import FloatArray, IntArray
-from piq_bench.retrieve.candidates import Ragged, gather
 from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.ragged import Ragged, gather
 from piq_bench.retrieve.similarity import Similarity
 
 QUERY_BLOCK = 128

@@ -23,8 +23,8 @@ import numpy as np
 from piq_bench.read.mapped import map_array, row_blocks
 from piq_bench.records import EmbeddingArray
 from piq_bench.retrieve import cpu, dask, engines
-from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 BLOCK = 1 << 16

@@ -27,7 +27,8 @@ from piq_bench.records import (
     Groups,
     Rule,
 )
-from piq_bench.retrieve.candidates import find_candidates, owners
+from piq_bench.retrieve.candidates import find_candidates
+from piq_bench.retrieve.ragged import owners
 from reference_model import data
 
 

@@ -10,9 +10,9 @@ from piq_bench.records import FloatArray, IntArray
 from piq_bench.report import engine_proof
 from piq_bench.report.engine_proof import POINTS, counted, counts_digest
 from piq_bench.retrieve import cpu, plain
-from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.engines import COMPILED_PAIRS, GPU_PAIRS, choose
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 N_QUERIES, N_GALLERY = 30, 400

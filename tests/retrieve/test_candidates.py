@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.records import GALLERY, NO_IDENTITY, QUERY, SAME_CAMERA, SAME_GROUP, Benchmark, Groups, Rule
-from piq_bench.retrieve.candidates import Ragged, find_candidates, union
+from piq_bench.retrieve.candidates import find_candidates
+from piq_bench.retrieve.ragged import Ragged, union
 
 COLUMNS = ("identity", "group", "camera", "sequence", "source", "clothes", "tracklet")
 CLOTH_CHANGING = (SAME_CAMERA, Rule(("identity", "clothes")))  # LTCC as its code bases have it: camera or clothes

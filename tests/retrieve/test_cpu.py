@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_info
 
 from piq_bench.records import EmbeddingArray, IntArray
 from piq_bench.retrieve import amx, cpu, definition, kernel, plain
-from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.products import Blas, Tiles
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.similarity import Similarity
 
 WAYS = (Blas, Tiles) if amx.is_available() else (Blas,)

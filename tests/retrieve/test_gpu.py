@@ -14,8 +14,8 @@ from engine_builders import EMBEDDINGS, Distance, EngineInput, Make, engine_inpu
 from piq_bench.errors import LimitExceeded
 from piq_bench.records import IntArray
 from piq_bench.retrieve import plain
-from piq_bench.retrieve.candidates import Ragged
 from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.ragged import Ragged
 
 torch = pytest.importorskip("torch")
 gpu = pytest.importorskip("piq_bench.retrieve.gpu")

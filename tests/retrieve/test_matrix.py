@@ -17,9 +17,10 @@ from piq_bench.read.mapped import is_mapped, map_array
 from piq_bench.records import SAME_CAMERA, TRAIN, Benchmark, PairMatrix, Rule, Submission
 from piq_bench.report.json import score_document
 from piq_bench.retrieve import plain
-from piq_bench.retrieve.candidates import Ragged, find_candidates
+from piq_bench.retrieve.candidates import find_candidates
 from piq_bench.retrieve.matrix import MatrixSimilarity, read_ranks, similarity_of
 from piq_bench.retrieve.neighbours import nearest
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.rankings import rank
 from piq_bench.scoring.drilldown import drill_down
 from piq_bench.scoring.score import score

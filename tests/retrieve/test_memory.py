@@ -8,8 +8,9 @@ import numpy as np
 
 from piq_bench.records import SAME_CAMERA, FloatArray, IntArray, Rule
 from piq_bench.retrieve import plain
-from piq_bench.retrieve.candidates import Ragged, find_candidates
+from piq_bench.retrieve.candidates import find_candidates
 from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.rankings import rank
 from piq_bench.retrieve.similarity import Similarity
 

@@ -22,8 +22,9 @@ from piq_bench.records import (
     Submission,
 )
 from piq_bench.retrieve import cpu, plain
-from piq_bench.retrieve.candidates import Ragged, find_candidates
+from piq_bench.retrieve.candidates import find_candidates
 from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.ragged import Ragged
 from piq_bench.retrieve.rankings import rank
 from piq_bench.retrieve.similarity import Similarity
 
@@ -165,7 +166,7 @@ def test_rankings_equal_a_count_over_every_candidate(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("piq_bench.retrieve.rankings._is_worth_compiling", lambda n_values: engine is cpu)
+    monkeypatch.setattr("piq_bench.retrieve.positives._is_worth_compiling", lambda n_values: engine is cpu)
     monkeypatch.setattr("piq_bench.retrieve.similarity.FEW_PAIRS", 4 * seed)
     rng = np.random.default_rng(seed)
     rules = ((), (SAME_CAMERA,), (OWN_SEQUENCE,))[seed]

@@ -9,7 +9,7 @@ import pytest
 from piq_bench.retrieve import amx, products
 from piq_bench.retrieve.engines import choose
 from piq_bench.retrieve.products import Blas, Tiles
-from piq_bench.retrieve.rankings import _sort_lists
+from piq_bench.retrieve.ragged import sort_lists
 from piq_bench.retrieve.similarity import Similarity
 
 
@@ -33,10 +33,10 @@ def test_embeddings_that_were_never_checked_have_no_similarity() -> None:
 
 def test_nan_has_no_rank() -> None:
     values = np.array([3.0, 1.0, 2.0, 0.5])
-    _sort_lists(values, np.array([0, 3, 4]))
+    sort_lists(values, np.array([0, 3, 4]))
     assert values.tolist() == [1.0, 2.0, 3.0, 0.5]
     with pytest.raises(ValueError, match="is NaN"):
-        _sort_lists(np.array([3.0, np.nan]), np.array([0, 1, 2]))
+        sort_lists(np.array([3.0, np.nan]), np.array([0, 1, 2]))
 
 
 def test_a_machine_without_a_matrix_unit_multiplies_with_blas(monkeypatch: pytest.MonkeyPatch) -> None:

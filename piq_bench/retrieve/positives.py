@@ -1,0 +1,206 @@
+"""The similarities of each query's positives and near-duplicates, and the counts of other images around the positives.
+
+In a large job compiled code computes these similarities by definition. In a small one their sums would take longer than
+all else, so they start as matrix products, which are off by no more than a known bound. An engine then counts around
+two points for each positive, one that far below it and one that far above. Where no image lies between them, and none
+of the query's own images is as near, the bound cannot change the place of the positive, and a ranking consists of
+places. The few other queries are computed by definition and counted again.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from piq_bench.records import FloatArray, IntArray
+from piq_bench.retrieve.candidates import Candidates
+from piq_bench.retrieve.contract import Counts, Engine
+from piq_bench.retrieve.ragged import Ragged, gather, owners, search_lists, sort_lists
+from piq_bench.retrieve.similarity import Similarity
+
+TABLE_VALUES = 1 << 19  # similarities of one identity's queries and images computed at a time
+COMPILE_FROM = 1 << 21  # pairs; fewer are done before a compiler has started
+PAIRS_AT_ONCE = 1 << 13  # in a product of several queries with all their images
+PAIRS_OF_QUERY = 64  # that it counts for beside its own: a product holds all its queries with all its images
+SHARE = 15 / 16  # of the error bound, whose margin is larger: intervals around both points overlap, and become one
+
+
+def count_positives(
+    similarity: Similarity,
+    candidates: Candidates,
+    queries: IntArray,
+    gallery: IntArray,
+    near: Ragged,
+    excluded: Ragged,
+    marked: IntArray,
+    engine: Engine,
+    *,
+    advance: Callable[[int], None],
+) -> tuple[FloatArray, FloatArray, FloatArray, Counts]:
+    """Similarities of each query's own images, which compare as those by definition do, and counts around positives.
+
+    Args:
+        similarity: similarities of all test rows.
+        candidates: who is compared with whom.
+        queries: shape (n_queries,); test rows of the queries.
+        gallery: shape (n_gallery,); test rows of the gallery.
+        near: for each query, the near-duplicates that are not positives, as gallery indices.
+        excluded: for each query, the gallery indices that are not counted.
+        marked: shape (n_marked,); indices into the positives, whose similarities are wanted by themselves.
+        engine: counts all images but the excluded ones.
+        advance: called with the number of queries finished since the last call.
+
+    Returns:
+        The similarities of the positives, ascending within each query; those of `marked` and of `near`, in their order;
+        and the counts around the positives.
+    """
+    positives = candidates.positives
+    if _is_worth_compiling(positives.values.size):
+        values = _by_definition(similarity, candidates, queries, gallery)
+        near_values = similarity.exact_pairs(queries[owners(near)], gallery[near.values])
+        of_marked = values[marked]
+        sort_lists(values, positives.start)
+        counts = engine(similarity, queries, gallery, values, excluded, positives.start, advance=advance)
+        return values, of_marked, near_values, counts
+
+    own = _OwnImages(similarity, queries, gallery, positives, near, candidates.query_identity)
+    own.define(own.crowded())
+    bound = np.repeat(own.bound, np.diff(positives.start))
+    around = np.stack([own.points - bound, own.points + bound], axis=1).ravel()
+    found = engine(similarity, queries, gallery, around, excluded, 2 * positives.start, advance=advance)
+    counts = Counts(found.above[1::2].copy(), found.tied[1::2].copy())
+    is_open = (bound > 0.0) & (found.above[::2] + found.tied[::2] > counts.above)
+    again = np.flatnonzero(np.bincount(owners(positives)[is_open], minlength=queries.size))
+    if again.size:
+        own.define(again)
+        (start, place), (excluded_start, kept) = gather(positives.start, again), gather(excluded.start, again)
+        lists = Ragged(excluded_start, excluded.values[kept])
+        found = engine(similarity, queries[again], gallery, own.points[place], lists, start, advance=lambda steps: None)
+        counts.above[place], counts.tied[place] = found.above, found.tied
+    return own.points, own.values[marked], own.near_values, counts
+
+
+class _OwnImages:
+    """Similarities of each query with its positives and near-duplicates: by a product at first.
+
+    Attributes:
+        values: shape (n_positives,); similarities of the positives, in their order.
+        near_values: shape (n_near,); those of the near-duplicates.
+        points: shape (n_positives,); `values`, ascending within each query.
+        bound: shape (n_queries,); how far a query's similarities may be off; 0 for those by definition.
+    """
+
+    def __init__(
+        self,
+        similarity: Similarity,
+        queries: IntArray,
+        gallery: IntArray,
+        positives: Ragged,
+        near: Ragged,
+        identity: IntArray,
+    ) -> None:
+        self.similarity, self.queries, self.gallery = similarity, queries, gallery
+        self.positives, self.near = positives, near
+        self.values, self.near_values = (
+            _by_product(similarity, queries, gallery, lists, identity) for lists in (positives, near)
+        )
+        self.points = self.values.copy()
+        sort_lists(self.points, positives.start)
+        self.bound = SHARE * similarity.error_bound(queries, gallery)
+
+    def define(self, queries: IntArray) -> None:
+        """Compute the similarities of some queries by definition."""
+        for lists, values in ((self.near, self.near_values), (self.positives, self.values)):
+            start, place = gather(lists.start, queries)
+            images = self.gallery[lists.values[place]]
+            values[place] = self.similarity.exact_pairs(np.repeat(self.queries[queries], np.diff(start)), images)
+        points = self.values[place]
+        sort_lists(points, start)
+        self.points[place] = points
+        self.bound[queries] = 0.0
+
+    def crowded(self) -> IntArray:
+        """Queries with a positive so near another one, or a near-duplicate, that either may be the more similar."""
+        owner, near_owner = owners(self.positives), owners(self.near)
+        distance = 3.0 * self.bound  # twice, and something for rounding
+        is_close = (np.diff(self.points) <= distance[owner[1:]]) & (owner[1:] == owner[:-1])
+        first, last = (
+            search_lists(self.positives.start, self.points, near_owner, self.near_values + reach, side)
+            for reach, side in ((-distance[near_owner], "left"), (distance[near_owner], "right"))
+        )
+        found = np.zeros(self.queries.size, dtype=bool)
+        found[owner[1:][is_close]] = found[near_owner[first < last]] = True
+        return np.flatnonzero(found)
+
+
+def _by_definition(similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray) -> FloatArray:
+    """The similarities of all positives, in their order.
+
+    They are computed by identity, since an identity's queries share their positives except those that they ignore.
+    """
+    from piq_bench.retrieve.definition import write_exact  # numba takes a while to load
+
+    start, listed = candidates.positives.start, candidates.positives.values
+    values = np.empty(listed.size)
+    order = np.argsort(candidates.query_identity, kind="stable")
+    starts = np.flatnonzero(np.diff(candidates.query_identity[order], prepend=-1))
+
+    def write_part(members: IntArray) -> None:
+        if candidates.ignored.values.size == 0:
+            shared = listed[start[members[0]] : start[members[0] + 1]]
+            write_exact(similarity, queries[members], gallery[shared], values, start[members])
+            return
+        own_start, own = gather(start, members)
+        owner = np.repeat(np.arange(members.size), np.diff(own_start))
+        shared, column = np.unique(listed[own], return_inverse=True)
+        table = np.empty(members.size * shared.size)
+        write_exact(similarity, queries[members], gallery[shared], table, np.arange(members.size) * shared.size)
+        values[own] = table[owner * shared.size + column]
+
+    def parts() -> Iterator[IntArray]:
+        for members in np.split(order, starts[1:]):
+            n_most = int((start[members + 1] - start[members]).max(initial=0))
+            if n_most:
+                step = max(1, TABLE_VALUES // n_most)
+                yield from (members[first : first + step] for first in range(0, members.size, step))
+
+    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+        list(pool.map(write_part, parts()))
+    return values
+
+
+def _by_product(
+    similarity: Similarity, queries: IntArray, gallery: IntArray, lists: Ragged, identity: IntArray
+) -> FloatArray:
+    """Similarities of the queries with the images in their lists, up to `Similarity.error_bound`.
+
+    Queries of an identity, which share most of their images, are multiplied together.
+    """
+    values = np.empty(lists.values.size)
+    n_images = np.diff(lists.start)
+    order = np.argsort(identity, kind="stable")
+    order = order[n_images[order] > 0]
+    until = np.cumsum(n_images[order] + PAIRS_OF_QUERY)
+    is_large = n_images[order] > PAIRS_AT_ONCE  # of another query's product it would make a far larger one
+    ends = np.flatnonzero((np.diff(until // PAIRS_AT_ONCE) > 0) | is_large[1:] | is_large[:-1]) + 1
+
+    def write(members: IntArray) -> None:
+        own_start, own = gather(lists.start, members)
+        images, column = np.unique(lists.values[own], return_inverse=True)
+        one, table = similarity.vectors(queries[members]), np.empty((members.size, images.size))
+        for first in range(0, images.size, PAIRS_AT_ONCE):
+            part = slice(first, first + PAIRS_AT_ONCE)
+            similarity.fast_table(one, similarity.vectors(gallery[images[part]]), out=table[:, part])
+        values[own] = table[np.repeat(np.arange(members.size), np.diff(own_start)), column]
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cpu_count() or 1) as pool:
+        list(pool.map(write, np.split(order, ends)))
+    return values
+
+
+def _is_worth_compiling(n_pairs: int) -> bool:
+    """Whether so many pairs repay the start of the compiler, or it has started already."""
+    return "numba" in sys.modules or n_pairs >= COMPILE_FROM
