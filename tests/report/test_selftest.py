@@ -16,8 +16,9 @@ def test_this_installation_gives_the_official_digits() -> None:
 def test_the_near_tied_submission_needs_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
     """With sums in another order than the definition's, only the submissions without near ties keep their digits."""
 
-    def backwards(self: Similarity, one: FloatArray, other: FloatArray) -> FloatArray:
-        table = np.zeros((len(one), len(other)))
+    def backwards(self: Similarity, one: FloatArray, other: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        table = np.empty((len(one), len(other))) if out is None else out
+        table[:] = 0.0
         for index in reversed(range(one.shape[1])):
             table += one[:, index, None] * other[:, index]
         return table
