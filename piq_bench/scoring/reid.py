@@ -42,8 +42,9 @@ def score_reid(
         ap: convention of average precision.
         advance: called with the number of queries finished since the last call.
     """
-    similarity = similarity_of(submission)
-    candidates = find_candidates(benchmark)
+    with ThreadPoolExecutor(1) as pool:
+        listed = pool.submit(find_candidates, benchmark)  # while embeddings are measured
+        similarity, candidates = similarity_of(submission), listed.result()
     test_row = np.cumsum(benchmark.split != TRAIN) - 1
     retrieved = rank(similarity, candidates, test_row, engine, advance=advance)
     measured = _measure(candidates, retrieved, ap, exclude=True)
