@@ -123,7 +123,7 @@ class _OwnImages:
         self.bound[queries] = 0.0
 
     def crowded(self) -> IntArray:
-        """Queries with a positive so near another one, or a near-duplicate, that either may be the more similar."""
+        """Queries with a positive that another image may tie with: one as near, as far as is known, or one like it."""
         owner, near_owner = owners(self.positives), owners(self.near)
         distance = 3.0 * self.bound  # twice, and something for rounding
         is_close = (np.diff(self.points) <= distance[owner[1:]]) & (owner[1:] == owner[:-1])
@@ -131,8 +131,11 @@ class _OwnImages:
             search_lists(self.positives.start, self.points, near_owner, self.near_values + reach, side)
             for reach, side in ((-distance[near_owner], "left"), (distance[near_owner], "right"))
         )
+        twin = self.similarity.twin[self.gallery]
+        has_twin = np.bincount(twin)[twin] > 1
         found = np.zeros(self.queries.size, dtype=bool)
-        found[owner[1:][is_close]] = found[near_owner[first < last]] = True
+        for queries in (owner[1:][is_close], near_owner[first < last], owner[has_twin[self.positives.values]]):
+            found[queries] = True
         return np.flatnonzero(found)
 
 
