@@ -190,6 +190,18 @@ def test_block_size_and_threads_change_nothing(make: Make, distance: Distance) -
         assert [as_runs(found) for found in blocks] == plain
 
 
+@pytest.mark.parametrize("engine", [plain, cpu])
+def test_vectors_without_length_all_tie(engine: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their distances are 0 and so are the error bounds: no range of values is left to divide."""
+    monkeypatch.setattr("piq_bench.retrieve.positives._is_worth_compiling", lambda n_pairs: engine is cpu)
+    rng = np.random.default_rng(0)
+    benchmark = builders.benchmark(rng)
+    zeros = np.zeros((benchmark.test_rows.size, 4), dtype=np.float32)
+    submission = builders.submission(rng, benchmark, zeros, distance="euclidean")
+    found, _ = rankings(benchmark, submission, count=engine.count_ranks)
+    assert as_runs(found) == [expected_runs(c) for _, c in plain_candidates(benchmark, submission)]
+
+
 def test_the_order_of_stored_rows_changes_nothing() -> None:
     rng = np.random.default_rng(3)
     benchmark = builders.benchmark(rng)
