@@ -1,10 +1,10 @@
-"""The contract of an engine: for each positive, count the other gallery images above it and tied with it.
+"""The contract of an engine: for each point of a query, count the gallery images above it and tied with it.
 
-An engine receives for each query its points (similarities by definition to compare with) and the gallery images to
-exclude, and returns two counts per point. Counts add up over blocks of the gallery, so neither a Q x G matrix nor a
-sorted gallery is ever needed, and a gallery may be memory-mapped or spread over devices. Where a fast product lies
-within its proven error bound of a point, the definition decides, so no block size, thread count, processor or engine
-can change a count. Candidates, exclusion, ties and metrics are handled elsewhere.
+An engine receives for each query its points (numbers that similarities by definition are compared with) and the
+gallery images to exclude, and returns two counts per point. Counts add up over blocks of the gallery, so neither a Q
+x G matrix nor a sorted gallery is ever needed, and a gallery may be memory-mapped or spread over devices. Where a
+fast product lies within its proven error bound of a point, the definition decides, so no block size, thread count,
+processor or engine can change a count. Candidates, exclusion, ties and metrics are handled elsewhere.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,7 @@ class Engine(Protocol):
             similarity: similarities of all test rows.
             queries: shape (n_queries,); test rows of the queries.
             gallery: shape (n_gallery,); test rows of the gallery.
-            points: shape (n_points,); similarities by definition, ascending within each query.
+            points: shape (n_points,); what similarities by definition are compared with, ascending within each query.
             excluded: for each query, the gallery indices that are not counted.
             point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
             advance: called with the number of queries finished since the last call; all calls add up to n_queries.

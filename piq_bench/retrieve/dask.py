@@ -65,7 +65,7 @@ def count_ranks(
         similarity: similarities of all test rows.
         queries: shape (n_queries,); test rows of the queries.
         gallery: shape (n_gallery,); test rows of the gallery.
-        points: shape (n_points,); similarities by definition, ascending within each query.
+        points: shape (n_points,), ascending within each query; see `retrieve.contract`.
         excluded: for each query, the gallery indices that are not counted.
         point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
         scheduler: address of a Dask scheduler; None to start workers on this machine.
@@ -109,7 +109,7 @@ class Job:
         query_norm: shape (n_queries,); norms of the queries.
         query_vectors: shape (n_queries, dimension); None if they are read from the file.
         query_rows: shape (n_queries,); rows of the file.
-        points: shape (n_points,); similarities by definition, ascending within each query.
+        points: shape (n_points,), ascending within each query; see `retrieve.contract`.
         point_start: shape (n_queries + 1,); where a query's points begin.
         choose: which engine counts.
         n_pairs: queries times gallery images that fall to one worker: its engine is chosen for all its parts.

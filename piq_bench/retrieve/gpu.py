@@ -54,7 +54,7 @@ def count_ranks(
         similarity: similarities of all test rows.
         queries: shape (n_queries,); test rows of the queries.
         gallery: shape (n_gallery,); test rows of the gallery.
-        points: shape (n_points,); similarities by definition, ascending within each query.
+        points: shape (n_points,), ascending within each query; see `retrieve.contract`.
         excluded: for each query, the gallery indices that are not counted.
         point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
         devices: names of torch devices, such as "cuda:0", which may repeat; all GPUs if None.

@@ -36,7 +36,7 @@ class Panel:
     Attributes:
         rows: shape (n_queries,); test rows; queries with similar numbers of points are neighbours.
         start: shape (n_queries + 1,); query q has points[start[q]:start[q + 1]], at least one.
-        points: shape (n_points,); similarities by definition, ascending within a query.
+        points: shape (n_points,), ascending within a query; see `retrieve.contract`.
         excluded_start: shape (n_queries + 1,); query q has excluded_place[excluded_start[q]:excluded_start[q + 1]].
         excluded_place: shape (n_excluded,); places of images in the order in which the gallery is counted.
     """

@@ -49,7 +49,7 @@ def count_ranks(
         similarity: similarities of all test rows.
         queries: shape (n_queries,); test rows of the queries.
         gallery: shape (n_gallery,); test rows of the gallery.
-        points: shape (n_points,); similarities by definition, ascending within each query.
+        points: shape (n_points,), ascending within each query; see `retrieve.contract`.
         excluded: for each query, the gallery indices that are not counted.
         point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
         query_block: queries per matrix product.
@@ -167,26 +167,38 @@ def _count_block(
     until = np.cumsum(n_values)
     above = until[(owner + 1) * buckets.n - 1] - until[bucket_of_edge[:, 1]]
 
-    # Values in open buckets are few, and looked up.
-    found = np.flatnonzero(is_open[bucket])
-    values, of_query = fast.ravel()[found], found // gallery.size
-    n_edges_below = np.empty(found.size, dtype=np.int64)
-    bounds = np.searchsorted(of_query, np.arange(queries.size + 1)).tolist()
-    for query, (start, end) in enumerate(pairwise(bounds)):
-        own = edges[limits[query] : limits[query + 1]]
-        n_edges_below[start:end] = own.ravel().searchsorted(values[start:end], "right")
-    is_inside = n_edges_below % 2 == 1
-    place = (n_edges_below // 2 + limits[of_query] + of_query)[~is_inside]  # a query has one place more than intervals
+    # Values in open buckets are few: those between intervals are counted by interval, the others by definition.
+    looked_up = np.flatnonzero(is_open[bucket])
+    of_query = looked_up // gallery.size
+    n_below = _edges_below(edges, limits, fast.ravel()[looked_up], of_query)
+    is_inside = n_below % 2 == 1
+    place = (n_below // 2 + limits[of_query] + of_query)[~is_inside]  # a query has one place more than intervals
     until = np.cumsum(np.bincount(place, minlength=first.size + queries.size))
     above += until[limits[owner + 1] + owner] - until[np.arange(first.size) + owner]
     counts.above[:] += np.repeat(above, last - first + 1)
-    inside = found[is_inside]
+    inside = looked_up[is_inside]
     bounds = np.searchsorted(inside, np.arange(queries.size + 1) * gallery.size)
     for query in np.flatnonzero(np.diff(bounds)).tolist():
         undecided = gallery[inside[bounds[query] : bounds[query + 1]] % gallery.size]
-        of_points = slice(*np.searchsorted(row, (query, query + 1)).tolist())
-        own_counts = Counts(counts.above[of_points], counts.tied[of_points])
-        _count_by_definition(similarity, int(queries[query]), undecided, points[of_points], own_counts)
+        own = slice(*np.searchsorted(row, (query, query + 1)).tolist())
+        own_counts = Counts(counts.above[own], counts.tied[own])
+        _count_by_definition(similarity, int(queries[query]), undecided, points[own], own_counts)
+
+
+def _edges_below(edges: FloatArray, limits: IntArray, values: FloatArray, of_query: IntArray) -> IntArray:
+    """For each value, how many edges of its query's intervals are not above it: an odd number inside an interval.
+
+    Args:
+        edges: shape (n_intervals, 2); ascending within a query.
+        limits: shape (n_queries + 1,); query q has the intervals limits[q] to limits[q + 1].
+        values: shape (n_values,).
+        of_query: shape (n_values,), ascending; the query of each.
+    """
+    found = np.empty(values.size, dtype=np.int64)
+    bounds = np.searchsorted(of_query, np.arange(limits.size)).tolist()
+    for (first, last), (start, end) in zip(pairwise(limits.tolist()), pairwise(bounds), strict=True):
+        found[start:end] = edges[first:last].ravel().searchsorted(values[start:end], "right")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
