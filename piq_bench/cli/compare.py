@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from piq_bench.cli import STDOUT, Command, json_output, output_file, tell, tell_note, wants_colour
+from piq_bench.cli.ahead import tables_ahead
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -108,7 +109,7 @@ def compare_command(
     A difference is the later submission minus the earlier one. It comes with a paired bootstrap interval and the
     p-value of a paired randomisation test over people, corrected by Holm's method.
     """
-    with exit_codes():
+    with exit_codes(), tables_ahead(dataset):
         from piq_bench.cli.progress import doing, progress_bar, waiting_for
         from piq_bench.read.dataset import read_benchmark
         from piq_bench.read.rules import parse_rules, with_rules

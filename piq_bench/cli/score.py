@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from piq_bench.cli import STDOUT, Command, json_output, output_file, tell, tell_note, wants_colour
+from piq_bench.cli.ahead import tables_ahead
 from piq_bench.cli.options import (
     PARTIAL_HELP,
     SEED,
@@ -105,7 +106,7 @@ def score_command(
     """
     from piq_bench.report.disclosure import disclosed, disclosed_json, redacted_problems
 
-    with exit_codes(), redacted_problems(disclosure):
+    with exit_codes(), redacted_problems(disclosure), tables_ahead(dataset):
         from dataclasses import replace
 
         from piq_bench.cli.progress import INTERVALS, doing, progress_bar, waiting_for

@@ -37,7 +37,7 @@ from piq_bench.limits import MAX_TABLE_COLUMNS as MAX_COLUMNS
 from piq_bench.limits import MAX_TABLE_ROWS
 from piq_bench.read.column import Column, ColumnBuilder, stored_column
 from piq_bench.read.kinds import N_BYTES, kind_of
-from piq_bench.read.unpacking import REPORT, no_memory, unpack_apart
+from piq_bench.read.unpacking import REPORT, TABLE, no_memory, unpack_apart
 
 if TYPE_CHECKING:
     from _csv import Reader as CsvReader
@@ -350,7 +350,7 @@ def header_problems(path: Path, header: Sequence[str], refusal: type[BadInput]) 
 def _read_parquet(path: Path, any_type: bool, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:
     """Read a Parquet file by having another process unpack it (`read.unpack_table`)."""
     with tempfile.TemporaryDirectory(prefix="piq-") as folder:
-        if not unpack_apart("piq_bench.read.unpack_table", path, Path(folder), {"any_type": any_type}):
+        if not unpack_apart(TABLE, path, Path(folder), {"any_type": any_type}):
             found, remedy = "the Parquet library crashed while unpacking it", "the file is damaged: write it again"
             raise refusal(str(path), [Problem("parquet", path.name, found, remedy)])
         report = json.loads(Path(folder, REPORT).read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
@@ -27,16 +27,21 @@ REPORT = "report.json"
 THREAD_BYTES = 32 << 20  # of address space for the stacks of a few threads: the limit counts it, though little is used
 OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither signal
 KILLED = getattr(signal, "SIGKILL", None) or 9
-# The child imports the same modules as this process, and nothing from the working directory. It ends at once: to free
-# all that the libraries hold would take longer than to read a small table.
+TABLE = "piq_bench.read.unpack_table"
+# The child imports the same modules as this process, and nothing from the working directory. Then it waits for its
+# request: it may have been started before there was one. It ends at once: to free all that the libraries hold would
+# take longer than to read a small table.
 CHILD = """\
 import importlib, json, os, sys
-request = json.load(sys.stdin)
-sys.path[:] = request["modules"]
-main = importlib.import_module(request["module"]).main
+start = json.loads(sys.stdin.readline())
+sys.path[:] = start["modules"]
+main = importlib.import_module(start["module"]).main
 from piq_bench.read.unpacking import limit_process
-limit_process(request["most_bytes"], request["most_seconds"])
-main(request)
+line = sys.stdin.readline()
+if line:
+    request = json.loads(line)
+    limit_process(request["most_bytes"], request["most_seconds"])
+    main(request)
 os._exit(0)
 """
 # Threads and the usual allocators reserve far more memory than they use, which the limit would count.
@@ -49,6 +54,7 @@ FRUGAL = {
 }
 
 _are_ours: ContextVar[bool] = ContextVar("files are ours", default=False)
+_waiting: ContextVar[list["subprocess.Popen[str]"]] = ContextVar("processes that wait for a table")
 
 
 @contextmanager
@@ -59,6 +65,24 @@ def own_files() -> Iterator[None]:
         yield
     finally:
         _are_ours.reset(token)
+
+
+@contextmanager
+def started(n_tables: int) -> Iterator[None]:
+    """Start the processes that will unpack so many tables, while this one imports what it needs itself."""
+    children: list[subprocess.Popen[str]] = []
+    token = _waiting.set(children)
+    try:
+        with suppress(OSError):  # to start one when it is needed will say why
+            for _ in range(n_tables):
+                children.append(_start(TABLE))
+        yield
+    finally:
+        _waiting.reset(token)
+        for child in children:  # which nothing was asked of
+            child.kill()
+            with child:
+                pass
 
 
 def unpack_apart(
@@ -85,36 +109,55 @@ def unpack_apart(
     most_bytes = min(most_memory, unpacking_bytes(n_file_bytes))
     everything = {
         **request,
-        "module": module,
-        "modules": sys.path,
         "path": str(path.absolute()),
         "folder": str(folder),
         "most_bytes": most_bytes,
         "most_seconds": unpacking_seconds(n_file_bytes),
     }
-    try:
-        child = subprocess.run(  # noqa: S603  (runs this interpreter with CHILD)
-            [sys.executable, "-I", *_bytecode_option(), "-c", CHILD],
-            input=json.dumps(everything),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=waiting_seconds(n_file_bytes),
-            check=False,
-            env={**os.environ, **FRUGAL},
-        )
-    except subprocess.TimeoutExpired:
-        raise _too_slow(path, waiting_seconds(n_file_bytes)) from None
+    with _child(module) as child:
+        try:
+            _, told = child.communicate(json.dumps(everything) + "\n", timeout=waiting_seconds(n_file_bytes))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise _too_slow(path, waiting_seconds(n_file_bytes)) from None
+        except BaseException:
+            child.kill()
+            raise
     if child.returncode == -OUT_OF_TIME:
         raise _too_slow(path, unpacking_seconds(n_file_bytes))
-    if child.returncode != 0 and (lacks_memory(child.stderr) or child.returncode == -KILLED):
+    if child.returncode != 0 and (lacks_memory(told) or child.returncode == -KILLED):
         raise LimitExceeded(str(path), [no_memory(path, most_memory)])
-    if child.returncode != 0 and (reason := shortage(child.stderr)) is not None:
+    if child.returncode != 0 and (reason := shortage(told)) is not None:
         remedy = "name another folder by TMPDIR, or pass a .npz file"
         raise LimitExceeded(str(path), [Problem("no-room", path.name, reason, remedy)])
     if child.returncode == 1:  # a bug in our own code
-        raise RuntimeError(child.stderr)
+        raise RuntimeError(told)
     return child.returncode == 0 and (folder / REPORT).is_file()
+
+
+def _child(module: str) -> "subprocess.Popen[str]":
+    """A process that waits for a request to `main` of a module."""
+    if module == TABLE:
+        with suppress(IndexError):  # tables are read by several threads
+            return _waiting.get([]).pop()
+    return _start(module)
+
+
+def _start(module: str) -> "subprocess.Popen[str]":
+    child = subprocess.Popen(  # noqa: S603  (runs this interpreter with CHILD)
+        [sys.executable, "-I", *_bytecode_option(), "-c", CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, **FRUGAL},
+    )
+    if child.stdin is not None:
+        with suppress(BrokenPipeError):  # its status will say how it ended
+            start = json.dumps({"modules": sys.path, "module": module}) + "\n"
+            os.write(child.stdin.fileno(), start.encode())  # unbuffered: nothing is left to write when it is closed
+    return child
 
 
 def _bytecode_option() -> list[str]:

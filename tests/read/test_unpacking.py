@@ -13,6 +13,7 @@ import pytest
 from unpacking_here import unpack_here
 
 from piq_bench import limits
+from piq_bench.cli.ahead import tables_ahead
 from piq_bench.errors import BadDataset, LimitExceeded
 from piq_bench.read import table, unpacking
 from piq_bench.read.table import read_table
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.apart
 SOURCES = Path(__file__).parents[2]
 SPEND = """\
 import json, sys
-request = json.load(sys.stdin)
-sys.path[:] = request["modules"]
+start, request = map(json.loads, sys.stdin)
+sys.path[:] = start["modules"]
 from piq_bench.read.unpacking import limit_process
 limit_process(request["most_bytes"], 1)
 """
@@ -122,3 +123,50 @@ def test_only_processes_of_their_own_open_parquet_files() -> None:
         "unpack_table",
         "unpacking",
     }
+
+
+def test_processes_that_were_started_ahead_read_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[str]] = []
+    start = unpacking._start
+
+    def watched(module: str) -> "subprocess.Popen[str]":
+        started.append(start(module))
+        return started[-1]
+
+    monkeypatch.setattr(unpacking, "_start", watched)
+    pq.write_table(pa.table({"image": ["a", "b"]}), tmp_path / "a.parquet")
+    with unpacking.started(2):
+        assert len(started) == 2
+        for found, problems in (table.read_ahead(tmp_path / "a.parquet")(), read_table(tmp_path / "a.parquet")):
+            assert list(found.columns["image"].rows()) == ["a", "b"] and not problems
+        assert len(started) == 2
+        assert read_table(tmp_path / "a.parquet")[0].n_rows == 2  # one more than was announced
+    assert [child.returncode for child in started] == [0, 0, 0]
+
+
+def test_processes_that_nothing_was_asked_of_end(tmp_path: Path) -> None:
+    with unpacking.started(2):
+        waiting = list(unpacking._waiting.get())
+        assert [child.poll() for child in waiting] == [None, None]
+    assert None not in [child.returncode for child in waiting]
+    (tmp_path / "annotations.parquet").touch()
+    with tables_ahead(tmp_path):
+        assert len(unpacking._waiting.get()) == 1
+    for nothing in (None, tmp_path / "absent", Path("a\0b")):
+        with tables_ahead(nothing):
+            assert not unpacking._waiting.get([])
+
+
+def test_a_process_that_cannot_start_ahead_starts_when_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(module: str) -> "subprocess.Popen[str]":
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "_start", refuse)
+        entered = unpacking.started(1)
+        entered.__enter__()
+    assert read_table(tmp_path / "a.parquet")[0].n_rows == 1
+    entered.__exit__(None, None, None)
