@@ -1,15 +1,13 @@
 """A Parquet file that memory does not suffice for is a limit; it is not called damaged."""
 
-import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from piq_bench.errors import LimitExceeded
-from piq_bench.read import parquet
+from piq_bench.read import parquet, unpacking
 from piq_bench.read.container import Limits
 from piq_bench.read.unpack_parquet import unpack
 
@@ -37,24 +35,28 @@ def test_memory_that_runs_out_in_the_library_is_no_damage(
         unpack(file, LIMITS)
 
 
+def ends(words: str, how: str) -> str:
+    """A program that ends with some words on stderr."""
+    return f"import os, signal, sys; sys.stdin.read(); sys.stderr.write({words!r}); sys.stderr.flush(); {how}"
+
+
 @pytest.mark.parametrize(
-    ("code", "words"),
-    [(1, "ImportError: libarrow.so: failed to map segment"), (-6, "terminate called: std::bad_alloc"), (-9, "")],
+    ("words", "how"),
+    [
+        ("ImportError: libarrow.so: failed to map segment", "os._exit(1)"),
+        ("terminate called: std::bad_alloc", "os.kill(os.getpid(), signal.SIGABRT)"),
+        ("", "os.kill(os.getpid(), signal.SIGKILL)"),
+    ],
 )
 def test_a_process_that_dies_for_want_of_memory_is_a_limit(
-    file: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+    file: Path, monkeypatch: pytest.MonkeyPatch, words: str, how: str
 ) -> None:
-    monkeypatch.setattr(
-        subprocess, "run", lambda *arguments, **options: SimpleNamespace(returncode=code, stderr=words, stdout="")
-    )
+    monkeypatch.setattr(unpacking, "CHILD", ends(words, how))
     with pytest.raises(LimitExceeded, match="ulimit -v"):
         parquet.read_parquet(file, LIMITS)
 
 
 def test_a_full_folder_for_temporary_files_is_a_limit(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = "OSError: 1400 requested and 391 written"
-    monkeypatch.setattr(
-        subprocess, "run", lambda *arguments, **options: SimpleNamespace(returncode=1, stderr=words, stdout="")
-    )
+    monkeypatch.setattr(unpacking, "CHILD", ends("OSError: 1400 requested and 391 written", "os._exit(1)"))
     with pytest.raises(LimitExceeded, match="TMPDIR"):
         parquet.read_parquet(file, LIMITS)
