@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from piq_bench.cli import Command, tell_note
-from piq_bench.cli.ahead import tables_ahead
 from piq_bench.cli.options import FORMAT_HELP, PARTIAL_HELP, dataset_option
 from piq_bench.errors import exit_codes, width_of
 
@@ -30,7 +29,7 @@ def check_command(submission: Path, dataset: Path | None, partial: bool, layout:
 
     No labels are needed: the columns image and split of the annotations are enough.
     """
-    with exit_codes(), tables_ahead(dataset):
+    with exit_codes():
         from piq_bench.cli.progress import doing
         from piq_bench.errors import BadSubmission, printable
         from piq_bench.read.dataset import read_benchmark

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from piq_bench.cli import STDOUT, Command, json_output, output_file, tell_note, wants_colour
-from piq_bench.cli.ahead import tables_ahead
 from piq_bench.cli.options import follow_links_option, format_option
 from piq_bench.errors import exit_codes
 
@@ -82,7 +81,7 @@ def stats_command(
         if given is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError("name one data set: as DATASET or by --dataset")
         dataset = named
-    with exit_codes(), tables_ahead(dataset):
+    with exit_codes():
         import shutil
         from dataclasses import replace
 

@@ -160,13 +160,17 @@ def test_processes_that_nothing_was_asked_of_end(tmp_path: Path) -> None:
 def test_a_process_that_cannot_start_ahead_starts_when_it_is_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(module: str) -> "subprocess.Popen[str]":
-        raise BlockingIOError(11, "Resource temporarily unavailable")
+    asked: list[str] = []
+    start = unpacking._start
 
+    def refuse_once(module: str) -> "subprocess.Popen[str]":
+        asked.append(module)
+        if len(asked) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return start(module)
+
+    monkeypatch.setattr(unpacking, "_start", refuse_once)
     pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
-    with monkeypatch.context() as patch:
-        patch.setattr(unpacking, "_start", refuse)
-        entered = unpacking.started(1)
-        entered.__enter__()
-    assert read_table(tmp_path / "a.parquet")[0].n_rows == 1
-    entered.__exit__(None, None, None)
+    with unpacking.started(1):
+        assert read_table(tmp_path / "a.parquet")[0].n_rows == 1
+    assert asked == [unpacking.TABLE] * 2

@@ -176,7 +176,6 @@ def test_places_are_those_by_definition(make: Make, seed: int, distance: Distanc
     rng = np.random.default_rng(seed)
     job = Job(rng, make, distance, dimension=int(rng.integers(1, 40)))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(positives, "_is_worth_compiling", lambda n_pairs: False)
         monkeypatch.setattr(positives, "PAIRS_AT_ONCE", int(rng.integers(1, 90)))
         monkeypatch.setattr(Similarity, "fast_table", noisy(rng, 0.5))
         assert job.places(Watched()) == job.by_definition(monkeypatch)
