@@ -104,18 +104,18 @@ def _parameters_beside(path: Path) -> dict[str, object] | None:
     return content if isinstance(content, dict) and content.get("schema") == SCHEMA else None
 
 
-def lines_sha256(lines: Iterable[object]) -> str:
+def lines_sha256(lines: Iterable[str]) -> str:
     """SHA-256 of a column: each value in UTF-8 with a zero byte after it."""
-    text = "\0".join([*map(str, lines), ""])
+    text = "\0".join([*lines, ""])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def checksums(images: Iterable[object], hash_name: str, hashes: Iterable[str], group: IntArray) -> dict[str, str]:
+def checksums(images: Iterable[str], hash_name: str, hashes: Iterable[str], group: IntArray) -> dict[str, str]:
     """Checksums of the three columns that scores depend on, in ascending order of images."""
     return {
         "images_sha256": lines_sha256(images),
         f"{hash_name}_sha256": lines_sha256(hashes),
-        "group_sha256": lines_sha256(group.tolist()),
+        "group_sha256": lines_sha256(map(str, group.tolist())),
     }
 
 

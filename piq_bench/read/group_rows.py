@@ -9,23 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from piq_bench.errors import BadDataset, Problem, first_few, quoted
-from piq_bench.group.neighbours import neighbour_pairs
-from piq_bench.group.nodes import make_nodes
-from piq_bench.group.stored import (
-    SOURCE_COLUMN,
-    WITHIN_SOURCE,
-    as_benchmark_rows,
-)
+from piq_bench.group.stored import SOURCE_COLUMN, WITHIN_SOURCE, as_benchmark_rows
 from piq_bench.records import Grouping, Groups, IntArray
 
 Texts = NDArray[np.object_]
 Columns = dict[str, Texts]
 Header = dict[str, object]
 
-OPTIONAL_HEX = re.compile(r"([0-9a-f]{16})?")
+OPTIONAL_HEX = re.compile(r"[0-9a-f]{16}|")
+NO_HASH = "0" * 16
 HEX_REMEDY = "expected 16 hex digits in lower case, or nothing for an unreadable image"
 BYTES_REMEDY = "expected the first 16 hex digits of the file's SHA-256, or nothing"
 MAKE_AGAIN = "make the file again with `piq groups`"
+PIECE_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -58,12 +54,23 @@ def form_problems(
     file_rows: FileRows, table: Columns, name: str, pattern: re.Pattern[str], remedy: str
 ) -> list[Problem]:
     """At most one problem: values of a column that do not have the form of a pattern."""
-    if all(map(pattern.fullmatch, table[name])):  # twice as fast as to collect the rows
+    if all_match(pattern, table[name]):
         return []
     rows = [row for row, value in enumerate(table[name]) if not pattern.fullmatch(value)]
     found = f"{file_rows.name(rows[0])}: {name} is {quoted(table[name][rows[0]])}"
     found += f", and {len(rows) - 1} more rows" if len(rows) > 1 else ""
     return [Problem(f"bad-{name.replace('_', '-')}", file_rows.file, found, remedy, len(rows))]
+
+
+def all_match(pattern: re.Pattern[str], values: Texts) -> bool:
+    """Whether every value has the form of a pattern; many at once, which is three times as fast as one by one."""
+    many = re.compile(rf"(?:(?:{pattern.pattern})\n)*+")
+    for first in range(0, len(values), PIECE_ROWS):
+        piece = values[first : first + PIECE_ROWS].tolist()
+        lines = "\n".join([*piece, ""])
+        if lines.count("\n") != len(piece) or not many.fullmatch(lines):
+            return False
+    return True
 
 
 def refusal(path: Path, code: str, found: str, remedy: str) -> BadDataset:
@@ -92,6 +99,9 @@ def hashed_groups(
 
 def _stored_pairs(table: Columns, header: Header, grouping: Grouping, test_rows: IntArray) -> IntArray:
     """All pairs within the threshold, under the rules (quality, source) that the file was made with."""
+    from piq_bench.group.neighbours import neighbour_pairs  # only here: other modes need no pairs
+    from piq_bench.group.nodes import make_nodes
+
     digits = table[grouping.hash]
     n_images = len(digits)
     readable = digits != ""
@@ -114,4 +124,5 @@ def _stored_pairs(table: Columns, header: Header, grouping: Grouping, test_rows:
 
 def _parse_hashes(digits: Texts) -> NDArray[np.uint64]:
     """Shape (n,), uint64; hashes from hex digits, 0 where empty."""
-    return np.array([int(value or "0", 16) for value in digits], dtype=np.uint64)
+    packed = bytes.fromhex("".join([value or NO_HASH for value in digits.tolist()]))
+    return np.frombuffer(packed, dtype=">u8").astype(np.uint64)

@@ -32,7 +32,6 @@ from piq_bench.group.stored import (
     parameters_file,
     parameters_text,
 )
-from piq_bench.group.sweep import HIGHEST_SHOWN
 from piq_bench.read.given_groups import read_given
 from piq_bench.read.group_rows import (
     BYTES_REMEDY,
@@ -43,6 +42,7 @@ from piq_bench.read.group_rows import (
     FileRows,
     Header,
     Texts,
+    all_match,
     form_problems,
     hashed_groups,
     refusal,
@@ -52,7 +52,7 @@ from piq_bench.read.table import ReadTable, read_table
 from piq_bench.records import TRAIN, Grouping, Groups, IntArray
 
 NUMBER = re.compile(r"[0-9]{1,18}")
-QUALITY = re.compile(r"([0-9]{1,3}(\.[0-9]{1,20})?(e-[0-9]{1,2})?)?")
+QUALITY = re.compile(r"(?:[0-9]{1,3}+(?:\.[0-9]{1,20}+)?+(?:e-[0-9]{1,2}+)?+)?+")
 
 
 def read_groups(
@@ -97,7 +97,7 @@ def _read_own(path: Path, table: Columns, header: Header, images: Texts, split: 
         raise BadDataset(str(path), problems)
     table = {name: column[order] for name, column in table.items()}
     file_rows = FileRows(path.name, table["image"])
-    group = np.array([int(value) for value in table["group"]], dtype=np.int64)
+    group = np.array(list(map(int, table["group"].tolist())), dtype=np.int64)
     problems += _group_problems(file_rows, group)
     problems += _checksum_problems(path.name, table, hash_name, group, header)
     if problems:
@@ -244,7 +244,7 @@ def _group_problems(file_rows: FileRows, group: IntArray) -> list[Problem]:
 
 def _checksum_problems(file: str, table: Columns, hash_name: str, group: IntArray, header: Header) -> list[Problem]:
     """Check that the columns are those that the header was written for."""
-    actual = checksums(table["image"], hash_name, table[hash_name], group)
+    actual = checksums(table["image"].tolist(), hash_name, table[hash_name].tolist(), group)
     return [
         Problem(
             "bad-checksum", file, f"the column does not match {name} in the header: one of them was edited", MAKE_AGAIN
@@ -256,6 +256,8 @@ def _checksum_problems(file: str, table: Columns, hash_name: str, group: IntArra
 
 def stored_grouping(path: Path) -> Grouping | None:
     """The parameters that a file by `piq groups` was made with; None if it is not such a file."""
+    from piq_bench.group.sweep import HIGHEST_SHOWN  # only here: scoring does not sweep
+
     try:
         _, header = _read_file(path)
     except BadDataset:
@@ -276,9 +278,9 @@ def is_as_written(path: Path) -> bool:
     hash_name = str((header or {}).get("hash"))
     if header is None or any(name not in table for name in ("image", "group", hash_name)):
         return False
-    if not all(NUMBER.fullmatch(number) for number in table["group"]):
+    if not all_match(NUMBER, table["group"]):
         return False
     order = np.argsort(table["image"], kind="stable")
     columns = {name: column[order] for name, column in table.items()}
-    group = np.array([int(number) for number in columns["group"]], dtype=np.int64)
+    group = np.array(list(map(int, columns["group"].tolist())), dtype=np.int64)
     return not _checksum_problems(path.name, columns, hash_name, group, header)
