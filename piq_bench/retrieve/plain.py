@@ -27,6 +27,7 @@ READ_ROWS = 512
 COUNTED_ROWS = 32  # of a table at a time: the arrays that this makes stay in the cache
 LEAST_BUCKETS = 4  # of a query: one on each side of its range
 LEAST_RANGE = 2.0**-500  # of a query's points, which may all be equal
+LEAST_SHARE = 2.0**-40  # of that range in the lowest of them
 ENGINE = "cpu (numpy)"
 
 
@@ -76,9 +77,10 @@ def count_ranks(
         return images
 
     def count(block: IntArray, part: IntArray, images: FloatArray, column: IntArray) -> int:
-        buffer = idle.get()
+        memory = idle.get()
         try:
-            table = similarity.fast_table(similarity.vectors(queries[block]), images, buffer[: block.size, : part.size])
+            room = memory[0][: block.size, : part.size]
+            table = similarity.fast_table(similarity.vectors(queries[block]), images, room)
             lists, values = gather(excluded.start, block)
             _exclude(table, np.diff(lists), column[excluded.values[values]])
             for first in range(0, block.size, COUNTED_ROWS):
@@ -88,18 +90,20 @@ def count_ranks(
                 bound = similarity.error_bound(queries[some], gallery[part])[row]
                 found = Counts(counts.above[own], counts.tied[own])
                 fast = table[first : first + some.size]
-                _count_block(similarity, queries[some], gallery[part], fast, points[own], row, bound, found)
+                _count_block(similarity, queries[some], gallery[part], fast, points[own], row, bound, found, memory[1:])
         finally:
-            idle.put(buffer)
+            idle.put(memory)
         return block.size
 
     blocks = np.split(with_points, range(query_block, with_points.size, query_block))
     # With one block there is nothing to share out, and to find the libraries to limit takes longer than a tiny job.
     limits = threadpool_limits(1, user_api="blas") if len(blocks) > 1 else nullcontext()
     n_threads = threads or cpu_count() or 1
-    idle: SimpleQueue[FloatArray] = SimpleQueue()  # memory for tables; new memory costs as much as a pass over it
+    idle: SimpleQueue[tuple[FloatArray, FloatArray, IntArray]] = SimpleQueue()  # new memory costs as much as a pass
+    width = min(gallery_block, gallery.size)
+    n_counted_values = min(COUNTED_ROWS, query_block) * width
     for _ in range(n_threads):
-        idle.put(np.empty((query_block, min(gallery_block, gallery.size))))
+        idle.put((np.empty((query_block, width)), np.empty(n_counted_values), np.empty(n_counted_values, np.int64)))
     with limits, ThreadPoolExecutor(n_threads) as pool:
         for start in range(0, gallery.size, gallery_block):
             part = order[start : start + gallery_block]
@@ -137,6 +141,7 @@ def _count_block(
     row: IntArray,
     bound: FloatArray,
     counts: Counts,
+    memory: tuple[FloatArray, IntArray],
 ) -> None:
     """Add the counts of some queries over one block of the gallery to `counts`.
 
@@ -149,6 +154,7 @@ def _count_block(
         row: shape (n_points,), ascending; the query, as a row of `fast`, of each point.
         bound: shape (n_points,); largest error of a fast similarity of that query.
         counts: shape (n_points,) each; added to.
+        memory: shape (at least n_queries * n_block,) each; overwritten.
     """
     # Around every point is an interval in which a fast similarity decides nothing; overlapping intervals are merged.
     low, high = points - bound, np.nextafter(points + bound, np.inf)  # from `low` to before `high`
@@ -157,12 +163,13 @@ def _count_block(
     edges, owner = np.stack([low[first], high[last]], axis=1), row[first]
     limits = np.searchsorted(owner, np.arange(queries.size + 1))
     buckets = _Buckets.around(edges, limits, max(gallery.size, LEAST_BUCKETS))
-    bucket, bucket_of_edge = buckets.of(fast, np.arange(queries.size)), buckets.of(edges, owner)
+    bucket_of_edge = buckets.of(edges, owner, np.empty(edges.size), np.empty(edges.size, np.int64))
+    bucket = buckets.of(fast, np.arange(queries.size), *memory).ravel()
     is_open = np.zeros(queries.size * buckets.n, dtype=bool)  # whether a bucket holds a part of an interval
     is_open[bucket_of_edge] = True
     for start, end in bucket_of_edge[np.diff(bucket_of_edge)[:, 0] > 1].tolist():
         is_open[start:end] = True
-    n_values = np.bincount(bucket.ravel(), minlength=is_open.size)
+    n_values = np.bincount(bucket, minlength=is_open.size)
     n_values[is_open] = 0
     until = np.cumsum(n_values)
     above = until[(owner + 1) * buckets.n - 1] - until[bucket_of_edge[:, 1]]
@@ -209,27 +216,36 @@ class _Buckets:
 
     Attributes:
         n: number of buckets of each query: the first is for all values below its range, the last for those above.
-        base: shape (n_queries,); lowest edge.
         scale: shape (n_queries,); buckets per unit.
+        start: shape (n_queries,); where zero lies, in buckets; those of all queries are numbered through.
     """
 
     n: int
-    base: FloatArray
     scale: FloatArray
+    start: FloatArray
 
     @classmethod
     def around(cls, edges: FloatArray, limits: IntArray, n: int) -> "_Buckets":
         """Buckets for the intervals `edges`, of which query q has limits[q] to limits[q + 1]."""
-        base = edges[limits[:-1], 0]
-        return cls(n, base, (n - 3) / np.maximum(edges[limits[1:] - 1, 1] - base, LEAST_RANGE))
+        lowest = edges[limits[:-1], 0]
+        least = np.maximum(LEAST_RANGE, np.abs(lowest) * LEAST_SHARE)  # so that `start` is finite
+        scale = (n - 3) / np.maximum(edges[limits[1:] - 1, 1] - lowest, least)
+        return cls(n, scale, 1.0 - lowest * scale + np.arange(lowest.size) * n)
 
-    def of(self, values: FloatArray, query: IntArray) -> IntArray:
-        """The buckets of values, shape (n_rows, n_columns), numbered through all queries; `query` is that of a row."""
-        place = values - self.base[query, None]
-        place *= self.scale[query, None]
-        place += 1.0
-        bucket = np.clip(place, 0.0, self.n - 1.0, out=place).astype(np.int64)
-        bucket += (query * self.n)[:, None]
+    def of(self, values: FloatArray, query: IntArray, place: FloatArray, bucket: IntArray) -> IntArray:
+        """The buckets of values.
+
+        Args:
+            values: shape (n_rows, n_columns).
+            query: shape (n_rows,); that of each row.
+            place: shape (at least n_rows * n_columns,); overwritten.
+            bucket: shape (at least n_rows * n_columns,); overwritten, and returned in the shape of `values`.
+        """
+        place, bucket = (memory[: values.size].reshape(values.shape) for memory in (place, bucket))
+        np.multiply(values, self.scale[query, None], out=place)
+        place += self.start[query, None]
+        first = (query * self.n)[:, None]
+        bucket[...] = np.clip(place, first, first + (self.n - 1), out=place)
         return bucket
 
 

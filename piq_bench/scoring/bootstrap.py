@@ -118,7 +118,8 @@ def resampled(
         What `estimate` returned for each block, in the order of the resamples.
     """
     sizes = (clusters.identity.size, clusters.n_groups) if with_groups else (clusters.identity.size,)
-    step = max(1, BLOCK_VALUES // max(1, sum(sizes)))
+    most, least = (max(1, values // max(1, sum(sizes))) for values in (BLOCK_VALUES, CACHE_VALUES))
+    step = min(most, max(least, -(-n_resamples // (cpu_count() or 1))))
 
     def work(draws: range) -> T:
         weights = np.empty((len(draws), sum(sizes)))
