@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import piq_bench
 from piq_bench.cli import load_command
 from piq_bench.errors import BadDataset, BadSubmission, BadUsage
-from piq_bench.read.column import store_column
+from piq_bench.read.unpack_column import store_column
 
 ENTRY = Path(__file__).parents[1] / "submissions" / "colour-shape" / "submission.npz"
 TASKS = (

@@ -8,7 +8,6 @@ and "7" differ.
 import codecs
 import csv
 import json
-import re
 import stat
 import tempfile
 from array import array
@@ -33,10 +32,10 @@ from piq_bench.errors import (
 )
 from piq_bench.limits import MAX_LINE_BYTES as MAX_LINE
 from piq_bench.limits import MAX_TABLE_BYTES as MAX_BYTES
-from piq_bench.limits import MAX_TABLE_COLUMNS as MAX_COLUMNS
 from piq_bench.limits import MAX_TABLE_ROWS
 from piq_bench.read.column import Column, ColumnBuilder, stored_column
 from piq_bench.read.kinds import N_BYTES, kind_of
+from piq_bench.read.table_header import header_problems, too_large
 from piq_bench.read.unpacking import REPORT, TABLE, no_memory, unpack_apart
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 256  # fits the processor's cache: twice as fast as 8192
 SUFFIXES = (".csv", ".parquet")
-SEPARATOR_LINE = re.compile(r"sep=.?", re.IGNORECASE | re.DOTALL)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -150,11 +148,6 @@ def _check_file(path: Path, refusal: type[BadInput]) -> None:
         raise refusal(str(path), [Problem("table-format", path.name, kind.found, remedy)])
     if status.st_size > MAX_BYTES:
         raise too_large(path, f"has {status.st_size} bytes", f"at most {MAX_BYTES} bytes")
-
-
-def too_large(path: Path, found: str, remedy: str) -> LimitExceeded:
-    """The refusal of a file that is larger than any table should be."""
-    return LimitExceeded(str(path), [Problem("too-large", path.name, found, remedy)])
 
 
 def _read_csv(path: Path, comment: bool, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:
@@ -312,39 +305,6 @@ def _first_lines(batch: list[list[str]], line: int, n_lines: int) -> tuple[Seque
 
 def _line_breaks(cell: str) -> int:
     return cell.count("\n") + cell.count("\r") - cell.count("\r\n")
-
-
-def header_problems(path: Path, header: Sequence[str], refusal: type[BadInput]) -> list[Problem]:
-    """Problems of the names of columns.
-
-    Raises:
-        BadInput: of type `refusal`, if they are not names of columns at all.
-        LimitExceeded: if there are too many.
-    """
-    is_parquet = path.suffix == ".parquet"  # in a CSV file, a column without name may still be ignored
-    if not any(header):
-        remedy = "expected a first line with the names of the columns"
-        raise refusal(str(path), [Problem("empty-file", path.name, "has no header", remedy)])
-    if len(header) > MAX_COLUMNS:
-        raise too_large(path, f"has {len(header)} columns", f"at most {MAX_COLUMNS} columns")
-    problems = []
-    if SEPARATOR_LINE.fullmatch(header[0]) and not any(header[1:]):
-        found = f"the first line is {quoted(','.join(header))}, which only tells a spreadsheet program the separator"
-        remedy = "delete this line, and separate the values with commas"
-        raise refusal(str(path), [Problem("separator", path.name, found, remedy)])
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        found = f"the header is one value: {quoted(header[0])}"
-        raise refusal(str(path), [Problem("separator", path.name, found, "separate the values with commas")])
-    bad = [name for name in header if name != name.strip() or not name.isprintable() or (is_parquet and not name)]
-    if bad:
-        remedy = "use printable names without spaces at their ends"
-        found = f"invalid column names: {first_few(bad, len(bad))}"
-        problems.append(Problem("column-name", path.name, found, remedy, len(bad)))
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        found = f"more than one column is called {first_few(twice, len(twice))}"
-        problems.append(Problem("duplicate-column", path.name, found, "use each name once", len(twice)))
-    return problems
 
 
 def _read_parquet(path: Path, any_type: bool, refusal: type[BadInput]) -> tuple[Table, list[Problem]]:

@@ -1,6 +1,6 @@
 """Unpacks an untrusted Parquet table into columns of text; runs in a process of its own, which `read.table` starts.
 
-It leaves a file for each column, in Arrow's own format, and a report with every problem. Sizes that the file declares
+It leaves the files of each column (`read.column_files`) and a report with every problem. Sizes that the file declares
 are checked before any column is read; the pages may still declare more, which only the limits of the process stop.
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from piq_bench.errors import BadDataset, LimitExceeded, Problem, lacks_memory, printable, quoted
+from piq_bench.errors import BadDataset, LimitExceeded, Problem, lacks_memory, printable, quoted, shortage
 from piq_bench.limits import MAX_TABLE_BYTES, MAX_TABLE_ROWS, ROW_VALUES, VALUE_BYTES, most_bytes
-from piq_bench.read.column import store_column
-from piq_bench.read.table import header_problems, too_large
+from piq_bench.read.table_header import header_problems, too_large
+from piq_bench.read.unpack_column import store_column
 from piq_bench.read.unpacking import REPORT, without_dictionary
 
 PARQUET_KEY = b"piq-bench"
@@ -71,15 +71,15 @@ def unpack(path: Path, folder: Path, *, any_type: bool) -> dict[str, object]:
                         continue
                     problems.append(problem)
                 if entry.name not in columns:
-                    columns[entry.name] = f"{place}.arrow" if _is_text(entry.type) else None
+                    columns[entry.name] = str(place) if _is_text(entry.type) else None
                     if _is_text(entry.type):
-                        _unpack_column(path, file, entry.name, n_rows, folder / f"{place}.arrow")
+                        _unpack_column(path, file, entry.name, n_rows, folder / str(place))
         comment = None if remark is None else remark.decode("utf-8")
     except (pa.ArrowException, ValueError, OSError) as error:
         if lacks_memory(error):
             raise MemoryError from None
         if isinstance(error, OSError) and error.errno is not None:  # the file's content may be fine
-            if error.filename is not None and Path(error.filename).parent == folder:
+            if shortage(str(error)) is not None:
                 raise  # there is no room for what was unpacked
             found, remedy = printable(error.strerror or error), "check the path and its permissions"
             raise BadDataset(str(path), [Problem("unreadable-file", path.name, found, remedy)]) from None

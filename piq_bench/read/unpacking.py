@@ -28,6 +28,7 @@ THREAD_BYTES = 32 << 20  # of address space for the stacks of a few threads: the
 OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither signal
 KILLED = getattr(signal, "SIGKILL", None) or 9
 TABLE = "piq_bench.read.unpack_table"
+WITHOUT = {TABLE: ["numpy"]}  # modules that a library would import if they are there, which takes as long as its own
 # The child imports the same modules as this process, and nothing from the working directory. Then it waits for its
 # request: it may have been started before there was one. It ends at once: to free all that the libraries hold would
 # take longer than to read a small table.
@@ -35,6 +36,7 @@ CHILD = """\
 import importlib, json, os, sys
 start = json.loads(sys.stdin.readline())
 sys.path[:] = start["modules"]
+sys.modules.update(dict.fromkeys(start["without"]))
 main = importlib.import_module(start["module"]).main
 from piq_bench.read.unpacking import limit_process
 line = sys.stdin.readline()
@@ -155,7 +157,7 @@ def _start(module: str) -> "subprocess.Popen[str]":
     )
     if child.stdin is not None:
         with suppress(BrokenPipeError):  # its status will say how it ended
-            start = json.dumps({"modules": sys.path, "module": module}) + "\n"
+            start = json.dumps({"modules": sys.path, "module": module, "without": WITHOUT.get(module, [])}) + "\n"
             os.write(child.stdin.fileno(), start.encode())  # unbuffered: nothing is left to write when it is closed
     return child
 

@@ -241,7 +241,8 @@ class _Buckets:
             place: shape (at least n_rows * n_columns,); overwritten.
             bucket: shape (at least n_rows * n_columns,); overwritten, and returned in the shape of `values`.
         """
-        place, bucket = (memory[: values.size].reshape(values.shape) for memory in (place, bucket))
+        place = place[: values.size].reshape(values.shape)
+        bucket = bucket[: values.size].reshape(values.shape)
         np.multiply(values, self.scale[query, None], out=place)
         place += self.start[query, None]
         first = (query * self.n)[:, None]

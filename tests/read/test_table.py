@@ -17,7 +17,7 @@ from unpacking_here import unpack_forked
 
 from piq_bench.errors import BadDataset, BadSubmission, LimitExceeded
 from piq_bench.read import table as module
-from piq_bench.read import unpack_table
+from piq_bench.read import table_header, unpack_table
 from piq_bench.read.table import Table, read_ahead, read_table
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -241,16 +241,18 @@ def test_paths_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "content"),
+    ("place", "limit", "content"),
     [
-        ("MAX_BYTES", "a,b\n1,2\n3,4\n5,6\n"),
-        ("MAX_TABLE_ROWS", "a,b\n1,2\n3,4\n5,6\n"),
-        ("MAX_COLUMNS", "a,b,c,d\n1,2,3,4\n"),
-        ("MAX_LINE", "a,b\n1,222222222222\n"),
+        (module, "MAX_BYTES", "a,b\n1,2\n3,4\n5,6\n"),
+        (module, "MAX_TABLE_ROWS", "a,b\n1,2\n3,4\n5,6\n"),
+        (table_header, "MAX_COLUMNS", "a,b,c,d\n1,2,3,4\n"),
+        (module, "MAX_LINE", "a,b\n1,222222222222\n"),
     ],
 )
-def test_limits_apply_to_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, content: str) -> None:
-    monkeypatch.setattr(module, limit, 2)
+def test_limits_apply_to_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: ModuleType, limit: str, content: str
+) -> None:
+    monkeypatch.setattr(place, limit, 2)
     with pytest.raises(LimitExceeded) as refusal:
         read_table(written(tmp_path, content))
     assert [problem.code for problem in refusal.value.problems] == ["too-large"]
@@ -258,7 +260,7 @@ def test_limits_apply_to_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, li
 
 
 @pytest.mark.parametrize(
-    ("place", "limit"), [(module, "MAX_BYTES"), (unpack_table, "MAX_TABLE_ROWS"), (module, "MAX_COLUMNS")]
+    ("place", "limit"), [(module, "MAX_BYTES"), (unpack_table, "MAX_TABLE_ROWS"), (table_header, "MAX_COLUMNS")]
 )
 def test_limits_apply_to_parquet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: ModuleType, limit: str

@@ -105,6 +105,41 @@ def test_a_table_in_any_encoding_is_read(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(read_table(tmp_path / "a.parquet")[0].columns["image"]) == texts
 
 
+def test_a_table_of_every_kind_of_column_is_read_without_numpy(tmp_path: Path) -> None:
+    """Arrow takes numpy if it is there, and some of its functions ask for pandas."""
+    assert "numpy" in unpacking.WITHOUT[unpacking.TABLE]
+    texts = ["a", None, "é", "a"]
+    columns = {
+        "plain": pa.array(texts),
+        "encoded": pa.array(texts).dictionary_encode(),
+        "large": pa.array(texts, pa.large_string()),
+        "number": pa.array([7, None, -1, 7]),
+        "codes": pa.array([7, None, -1, 7]).dictionary_encode(),
+        "empty": pa.nulls(4),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", use_dictionary=["encoded", "number"])
+    found, problems = read_table(tmp_path / "a.parquet")
+    assert not problems
+    for name in ("plain", "encoded", "large"):
+        assert list(found.columns[name]) == ["a", "", "é", "a"]
+    for name in ("number", "codes"):
+        assert list(found.columns[name]) == ["7", "", "-1", "7"]
+    assert list(found.columns["empty"]) == [""] * 4
+    pq.write_table(pa.table(columns).slice(0, 0), tmp_path / "none.parquet")
+    assert read_table(tmp_path / "none.parquet")[0].n_rows == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX limits the size of files")
+def test_a_full_disk_is_a_limit_and_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pq.write_table(pa.table({"image": [f"{number:06}" for number in range(1000)]}), tmp_path / "a.parquet")
+    full = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    full += "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    monkeypatch.setattr(unpacking, "CHILD", full + unpacking.CHILD)
+    with pytest.raises(LimitExceeded) as refused:
+        read_table(tmp_path / "a.parquet")
+    assert [problem.code for problem in refused.value.problems] == ["no-room"]
+
+
 def test_only_processes_of_their_own_open_parquet_files() -> None:
     """The Parquet library ends the process on some damaged files, some of them as soon as it sees the footer."""
     opens = re.compile(

@@ -1,0 +1,71 @@
+"""Writes a column of a Parquet table to the files that `read.column.stored_column` reads.
+
+Without numpy, and without Arrow's functions where a column of text needs none: both take long to import.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from piq_bench.read.column_files import BOUNDS, CODES, MAX_DISTINCT, NULL, TEXTS, WIDE_BOUNDS, are_ids
+
+BOUNDS_OF = {pa.string(): (BOUNDS, 4), pa.large_string(): (WIDE_BOUNDS, 8)}
+
+
+def store_column(path: Path, values: pa.ChunkedArray) -> None:
+    """Write text, dictionary-encoded or not, or numbers as text.
+
+    Args:
+        path: the files' name; each adds a suffix of its own.
+        values: the column; null becomes the empty text, or NULL as a code.
+    """
+    if pa.types.is_dictionary(values.type):
+        _store_encoded(path, _one_dictionary(values))
+        return
+    # One chunk, because Arrow goes through a whole dictionary once for each.
+    texts = values.cast(pa.large_string()).combine_chunks()
+    head = texts.slice(0, 2 * MAX_DISTINCT).dictionary_encode()
+    if are_ids(len(head.dictionary), len(head)):
+        _store_texts(path, texts)
+    else:
+        _store_encoded(path, texts.dictionary_encode() if len(head) < len(texts) else head)
+
+
+def _one_dictionary(values: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Dictionary-encoded chunks as one."""
+    chunks = values.unify_dictionaries().chunks
+    dictionary = chunks[0].dictionary if chunks else pa.array([], values.type.value_type)
+    indices = pa.chunked_array([chunk.indices for chunk in chunks], values.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices.combine_chunks(), dictionary)
+
+
+def _store_encoded(path: Path, encoded: pa.DictionaryArray) -> None:
+    codes = _filled(_as(pa.int32(), encoded.indices), NULL)
+    path.with_suffix(CODES).write_bytes(_of_rows(codes.buffers()[1], 4 * codes.offset, 4 * len(codes)))
+    _store_texts(path, encoded.dictionary)
+
+
+def _store_texts(path: Path, texts: pa.Array) -> None:
+    texts = _filled(texts if texts.type in BOUNDS_OF else _as(pa.large_string(), texts), "")
+    suffix, width = BOUNDS_OF[texts.type]
+    _, bounds, content = texts.buffers()
+    path.with_suffix(suffix).write_bytes(_of_rows(bounds, width * texts.offset, width * (len(texts) + 1)))
+    path.with_suffix(TEXTS).write_bytes(content or b"")
+
+
+def _as(kind: pa.DataType, values: pa.Array) -> pa.Array:
+    return values if values.type == kind else values.cast(kind)
+
+
+def _filled(values: pa.Array, value: int | str) -> pa.Array:
+    """The values with another one for null."""
+    if not values.null_count:
+        return values
+    import pyarrow.compute as pc  # only here: it imports pandas as well
+
+    return pc.fill_null(values, value)
+
+
+def _of_rows(buffer: pa.Buffer | None, start: int, n_bytes: int) -> pa.Buffer | bytes:
+    """A part of a buffer; nothing if there are no rows."""
+    return buffer.slice(start, n_bytes) if buffer is not None and buffer.size else b""
