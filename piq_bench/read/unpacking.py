@@ -141,7 +141,7 @@ def _child(module: str) -> "subprocess.Popen[str]":
     """A process that waits for a request to `main` of a module."""
     if module == TABLE:
         with suppress(IndexError):  # tables are read by several threads
-            return _waiting.get([]).pop()
+            return _waiting.get([]).pop(0)
     return _start(module)
 
 
