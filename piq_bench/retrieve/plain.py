@@ -22,7 +22,7 @@ from piq_bench.retrieve.ragged import Ragged, gather
 from piq_bench.retrieve.similarity import Similarity
 
 QUERY_BLOCK = 128
-GALLERY_BLOCK = 8192
+GALLERY_BLOCK = 10_240
 READ_ROWS = 512
 COUNTED_ROWS = 32  # of a table at a time: the arrays that this makes stay in the cache
 LEAST_BUCKETS = 4  # of a query: one on each side of its range
@@ -54,7 +54,7 @@ def count_ranks(
         excluded: for each query, the gallery indices that are not counted.
         point_start: shape (n_queries + 1,); query q has points[point_start[q]:point_start[q + 1]].
         query_block: queries per matrix product.
-        gallery_block: gallery images per matrix product.
+        gallery_block: largest number of gallery images per matrix product.
         threads: number of threads; one per core if None.
         advance: called with the number of queries finished since the last call.
     """
@@ -100,13 +100,14 @@ def count_ranks(
     limits = threadpool_limits(1, user_api="blas") if len(blocks) > 1 else nullcontext()
     n_threads = threads or cpu_count() or 1
     idle: SimpleQueue[tuple[FloatArray, FloatArray, IntArray]] = SimpleQueue()  # new memory costs as much as a pass
-    width = min(gallery_block, gallery.size)
+    n_parts = max(1, -(-gallery.size // gallery_block))
+    width = max(1, -(-gallery.size // n_parts))  # equal parts: the points of a small one cost as much as of a large one
     n_counted_values = min(COUNTED_ROWS, query_block) * width
     for _ in range(n_threads):
         idle.put((np.empty((query_block, width)), np.empty(n_counted_values), np.empty(n_counted_values, np.int64)))
     with limits, ThreadPoolExecutor(n_threads) as pool:
-        for start in range(0, gallery.size, gallery_block):
-            part = order[start : start + gallery_block]
+        for start in range(0, gallery.size, width):
+            part = order[start : start + width]
             column = np.full(gallery.size, -1)
             column[part] = np.arange(part.size)
             images = read(part)
