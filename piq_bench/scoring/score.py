@@ -1,6 +1,7 @@
 """Scores a submission against a benchmark: the one place where all stages meet."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -86,6 +87,9 @@ def score_and_tallies(
 
     The arguments are those of `score`.
     """
+    pool = ThreadPoolExecutor(1)
+    fingerprinting = pool.submit(fingerprint, benchmark)  # beside what comes before counting and uses one core
+    pool.shutdown(wait=False)
     clusters = clusters_of(benchmark)
     label_tallies = tally_labels(benchmark, submission, clusters)
     counts = LabelCounts(label_tallies)
@@ -126,7 +130,7 @@ def score_and_tallies(
             "dimension": None if submission.embedding is None else submission.embedding.shape[1],
             "distance": _distance_of(submission),
         },
-        benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprint(benchmark)},
+        benchmark={"name": benchmark.name, "version": benchmark.version, "fingerprint": fingerprinting.result()},
         protocol=protocol_of(benchmark, ap=ap),
         engine=engine_name if submission.matrix is None else plain.ENGINE,
         file={"sha256": submission.file_sha256, "bytes": submission.file_bytes},
