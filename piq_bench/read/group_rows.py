@@ -68,7 +68,8 @@ def all_match(pattern: re.Pattern[str], values: Texts) -> bool:
     for first in range(0, len(values), PIECE_ROWS):
         piece = values[first : first + PIECE_ROWS].tolist()
         lines = "\n".join([*piece, ""])
-        if lines.count("\n") != len(piece) or not many.fullmatch(lines):
+        has_breaks = lines.count("\n") != len(piece)  # within a value, which would pass for two
+        if has_breaks or not many.fullmatch(lines):
             return False
     return True
 

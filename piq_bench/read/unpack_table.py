@@ -79,7 +79,8 @@ def unpack(path: Path, folder: Path, *, any_type: bool) -> dict[str, object]:
         if lacks_memory(error):
             raise MemoryError from None
         if isinstance(error, OSError) and error.errno is not None:  # the file's content may be fine
-            if shortage(str(error)) is not None:
+            is_ours = error.filename is not None and Path(error.filename).parent == folder
+            if is_ours or shortage(str(error)) is not None:
                 raise  # there is no room for what was unpacked
             found, remedy = printable(error.strerror or error), "check the path and its permissions"
             raise BadDataset(str(path), [Problem("unreadable-file", path.name, found, remedy)]) from None
