@@ -120,6 +120,14 @@ def test_slices_of_a_dictionary_with_nulls_are_their_texts(kind: pa.DataType) ->
     for first, last in ((0, 12), (3, 12), (4, 6), (9, 11), (5, 5)):
         column = stored(pa.chunked_array([encoded[first:last], encoded[:2]]))
         assert list(column) == [text or "" for text in (*texts[first:last], *texts[:2])]
+        assert list(stored(pa.chunked_array([encoded[first:last]]))) == [text or "" for text in texts[first:last]]
+
+
+def test_a_part_of_a_dictionary_is_a_dictionary() -> None:
+    for kind in (pa.string(), pa.large_string()):
+        part = pa.array(["unused", "é", "b", "c"], kind)[1:]
+        column = stored(pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array([2, 0, 1, 0]), part)]))
+        assert list(column) == ["c", "é", "b", "é"]
 
 
 @pytest.mark.parametrize("kind", ["encoded", "plain"])
