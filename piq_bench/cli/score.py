@@ -1,6 +1,7 @@
 """`piq-score`: scores a submission against a benchmark, prints the result and writes it to files."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -104,9 +105,7 @@ def score_command(
     The F1 of a task is the mean over the labels that occur in the ground truth. With scikit-learn it is
     f1_score(true, predicted, labels=sorted(set(true)), average="macro", zero_division=0).
     """
-    from piq_bench.report.disclosure import disclosed, disclosed_json, redacted_problems
-
-    with exit_codes(), redacted_problems(disclosure), tables_ahead(dataset):
+    with exit_codes(), tables_ahead(dataset), ExitStack() as inner:
         from dataclasses import replace
 
         from piq_bench.cli.progress import INTERVALS, doing, progress_bar, waiting_for
@@ -115,6 +114,7 @@ def score_command(
         from piq_bench.read.rules import parse_rules, with_rules
         from piq_bench.read.submission import read_submission
         from piq_bench.records import OWN_LAYOUTS, QUERY
+        from piq_bench.report.disclosure import disclosed, disclosed_json, redacted_problems
         from piq_bench.report.html import require
         from piq_bench.report.json import digest_of
         from piq_bench.report.latex import score_latex
@@ -125,6 +125,7 @@ def score_command(
         from piq_bench.scoring.score import require_numbers, score
         from piq_bench.write.files import write_text
 
+        inner.enter_context(redacted_problems(disclosure))
         if html_file is not None:
             require()
         elif reference is not None:
