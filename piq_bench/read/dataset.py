@@ -170,10 +170,11 @@ class _Reader:
         """Read a folder with benchmark.toml, annotations and perhaps groups."""
         vocabulary = self._vocabulary()
         file = self._find_table("annotations", required=True)
+        annotations_ahead = read_ahead(file, any_type=True) if file else None  # first, since one process reads both
         groups = self.root / "groups.parquet"
         if file and self.with_groups and groups.is_file():
             self.groups_ahead = read_ahead(groups, comment=True)
-        read = self._try_read(lambda: read_table(file, any_type=True)) if file else None
+        read = self._try_read(annotations_ahead) if annotations_ahead else None
         tasks = vocabulary.tasks if vocabulary else ()
         rows = self._parse(*read, tasks, need_labels=self.need_labels and bool(tasks)) if read else None
         if file is None:

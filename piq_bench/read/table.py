@@ -110,7 +110,7 @@ def read_table(
         raise refusal(str(path), [Problem("unreadable-file", path.name, found, remedy)]) from None
 
 
-def read_ahead(path: Path, *, comment: bool = False) -> ReadTable:
+def read_ahead(path: Path, *, comment: bool = False, any_type: bool = False) -> ReadTable:
     """Start to read a table that is needed soon, while this process does something else.
 
     A Parquet file is unpacked by another process, which only has to be waited for. A CSV file is read later.
@@ -118,14 +118,16 @@ def read_ahead(path: Path, *, comment: bool = False) -> ReadTable:
     Args:
         path: the file.
         comment: as for `read_table`.
+        any_type: as for `read_table`.
 
     Returns:
         A function that returns what `read_table` returns, or raises what it raises.
     """
+    read = partial(read_table, path, comment=comment, any_type=any_type)
     if path.suffix != ".parquet":
-        return partial(read_table, path, comment=comment)
+        return read
     pool = ThreadPoolExecutor(1)
-    reading = pool.submit(copy_context().run, partial(read_table, path, comment=comment))
+    reading = pool.submit(copy_context().run, read)
     pool.shutdown(wait=False)
     return reading.result
 

@@ -1,11 +1,9 @@
-"""Writes a column of a Parquet table to the files that `read.column.stored_column` reads.
-
-Without numpy, and without Arrow's functions where a column of text needs none: both take long to import.
-"""
+"""Writes a column of a Parquet table to the files that `read.column.stored_column` reads; without numpy."""
 
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from piq_bench.read.column_files import BOUNDS, CODES, MAX_DISTINCT, NULL, TEXTS, WIDE_BOUNDS, are_ids
 
@@ -59,11 +57,7 @@ def _as(kind: pa.DataType, values: pa.Array) -> pa.Array:
 
 def _filled(values: pa.Array, value: int | str) -> pa.Array:
     """The values with another one for null."""
-    if not values.null_count:
-        return values
-    import pyarrow.compute as pc  # only here: it imports pandas as well
-
-    return pc.fill_null(values, value)
+    return pc.fill_null(values, value) if values.null_count else values  # not always: it imports pandas
 
 
 def _of_rows(buffer: pa.Buffer | None, start: int, n_bytes: int) -> pa.Buffer | bytes:

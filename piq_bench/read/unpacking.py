@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
+from threading import Event, Lock, Timer
 from typing import TYPE_CHECKING
 
 from piq_bench.errors import LimitExceeded, Problem, lacks_memory, shortage
@@ -29,9 +30,9 @@ OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither sign
 KILLED = getattr(signal, "SIGKILL", None) or 9
 TABLE = "piq_bench.read.unpack_table"
 WITHOUT = {TABLE: ["numpy"]}  # modules that a library would import if they are there, which takes as long as its own
-# The child imports the same modules as this process, and nothing from the working directory. Then it waits for its
-# request: it may have been started before there was one. It ends at once: to free all that the libraries hold would
-# take longer than to read a small table.
+# The child imports the same modules as this process, and nothing from the working directory. Then it waits for
+# requests, and answers each with an empty line: it may have been started before there was one. It ends at once: to free
+# all that the libraries hold would take longer than to read a small table.
 CHILD = """\
 import importlib, json, os, sys
 start = json.loads(sys.stdin.readline())
@@ -39,11 +40,11 @@ sys.path[:] = start["modules"]
 sys.modules.update(dict.fromkeys(start["without"]))
 main = importlib.import_module(start["module"]).main
 from piq_bench.read.unpacking import limit_process
-line = sys.stdin.readline()
-if line:
+for line in sys.stdin:
     request = json.loads(line)
     limit_process(request["most_bytes"], request["most_seconds"])
     main(request)
+    print(flush=True)
 os._exit(0)
 """
 # Threads and the usual allocators reserve far more memory than they use, which the limit would count.
@@ -56,7 +57,24 @@ FRUGAL = {
 }
 
 _are_ours: ContextVar[bool] = ContextVar("files are ours", default=False)
-_waiting: ContextVar[list["subprocess.Popen[str]"]] = ContextVar("processes that wait for a table")
+
+
+class _Unpacker:
+    """A process that unpacks one file after the other.
+
+    Attributes:
+        turn: who holds it may ask.
+        child: the process while it waits; None if it is to be started.
+        stays: whether there may be another file.
+    """
+
+    def __init__(self) -> None:
+        self.turn = Lock()
+        self.child: subprocess.Popen[str] | None = None
+        self.stays = False
+
+
+_of_tables: ContextVar[_Unpacker | None] = ContextVar("the process that unpacks tables", default=None)
 
 
 @contextmanager
@@ -70,21 +88,23 @@ def own_files() -> Iterator[None]:
 
 
 @contextmanager
-def started(n_tables: int) -> Iterator[None]:
-    """Start the processes that will unpack so many tables, while this one imports what it needs itself."""
-    children: list[subprocess.Popen[str]] = []
-    token = _waiting.set(children)
+def started() -> Iterator[None]:
+    """Start the process that will unpack all tables, while this one imports what it needs itself."""
+    unpacker = _Unpacker()
+    unpacker.stays = True
+    token = _of_tables.set(unpacker)
     try:
-        with suppress(OSError):  # to start one when it is needed will say why
-            for _ in range(n_tables):
-                children.append(_start(TABLE))
+        with suppress(OSError):  # to start it when it is needed will say why
+            unpacker.child = _start(TABLE)
         yield
     finally:
-        _waiting.reset(token)
-        for child in children:  # which nothing was asked of
-            child.kill()
-            with child:
-                pass
+        _of_tables.reset(token)
+        unpacker.stays = False
+        if unpacker.turn.acquire(blocking=False):  # a thread whose turn it is ends the process itself
+            child, unpacker.child = unpacker.child, None
+            unpacker.turn.release()
+            if child is not None:
+                _end(child)
 
 
 def unpack_apart(
@@ -116,33 +136,67 @@ def unpack_apart(
         "most_bytes": most_bytes,
         "most_seconds": unpacking_seconds(n_file_bytes),
     }
-    with _child(module) as child:
+    unpacker = (_of_tables.get() if module == TABLE else None) or _Unpacker()
+    with unpacker.turn:
+        child, unpacker.child = unpacker.child or _start(module), None
         try:
-            _, told = child.communicate(json.dumps(everything) + "\n", timeout=waiting_seconds(n_file_bytes))
-        except subprocess.TimeoutExpired:
-            child.kill()
+            last_words = _ask(child, json.dumps(everything) + "\n", waiting_seconds(n_file_bytes))
+            if last_words is None and unpacker.stays:
+                unpacker.child = child
+        except TimeoutError:
             raise _too_slow(path, waiting_seconds(n_file_bytes)) from None
-        except BaseException:
-            child.kill()
-            raise
+        finally:
+            if unpacker.child is None:
+                _end(child)
+    if last_words is None:
+        return (folder / REPORT).is_file()
     if child.returncode == -OUT_OF_TIME:
         raise _too_slow(path, unpacking_seconds(n_file_bytes))
-    if child.returncode != 0 and (lacks_memory(told) or child.returncode == -KILLED):
+    if lacks_memory(last_words) or child.returncode == -KILLED:
         raise LimitExceeded(str(path), [no_memory(path, most_memory)])
-    if child.returncode != 0 and (reason := shortage(told)) is not None:
+    reason = shortage(last_words)
+    if reason is not None:
         remedy = "name another folder by TMPDIR, or pass a .npz file"
         raise LimitExceeded(str(path), [Problem("no-room", path.name, reason, remedy)])
     if child.returncode == 1:  # a bug in our own code
-        raise RuntimeError(told)
-    return child.returncode == 0 and (folder / REPORT).is_file()
+        raise RuntimeError(last_words)
+    return False
 
 
-def _child(module: str) -> "subprocess.Popen[str]":
-    """A process that waits for a request to `main` of a module."""
-    if module == TABLE:
-        with suppress(IndexError):  # tables are read by several threads
-            return _waiting.get([]).pop(0)
-    return _start(module)
+def _ask(child: "subprocess.Popen[str]", request: str, most_seconds: float) -> str | None:
+    """Wait until a process has done what it is asked; if it ends instead, return what it told on stderr.
+
+    Raises:
+        TimeoutError: if it has done neither in time; it is then killed.
+    """
+    is_late = Event()
+
+    def end() -> None:
+        is_late.set()
+        child.kill()
+
+    timer = Timer(most_seconds, end)
+    timer.start()
+    try:
+        if child.stdin is not None and child.stdout is not None:
+            with suppress(BrokenPipeError):  # its status will say how it ended
+                child.stdin.write(request)
+                child.stdin.flush()
+            if child.stdout.readline():
+                return None
+        _, last_words = child.communicate()
+    finally:
+        timer.cancel()
+    if is_late.is_set():
+        raise TimeoutError
+    return last_words
+
+
+def _end(child: "subprocess.Popen[str]") -> None:
+    """End a process of which nothing more is asked."""
+    child.kill()
+    with suppress(BrokenPipeError), child:
+        pass
 
 
 def _start(module: str) -> "subprocess.Popen[str]":

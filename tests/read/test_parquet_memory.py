@@ -37,7 +37,8 @@ def test_memory_that_runs_out_in_the_library_is_no_damage(
 
 def ends(words: str, how: str) -> str:
     """A program that ends with some words on stderr."""
-    return f"import os, signal, sys; sys.stdin.read(); sys.stderr.write({words!r}); sys.stderr.flush(); {how}"
+    after = "import os, signal, sys; [sys.stdin.readline() for _ in range(2)]"
+    return f"{after}; sys.stderr.write({words!r}); sys.stderr.flush(); {how}"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.apart
 SOURCES = Path(__file__).parents[2]
 SPEND = """\
 import json, sys
-start, request = map(json.loads, sys.stdin)
+start, request = (json.loads(sys.stdin.readline()) for _ in range(2))
 sys.path[:] = start["modules"]
 from piq_bench.read.unpacking import limit_process
 limit_process(request["most_bytes"], 1)
@@ -61,7 +61,8 @@ def test_a_process_that_hangs_without_computing_is_ended(tmp_path: Path, monkeyp
 def test_a_process_finds_the_bytecode_that_this_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.csv").write_bytes(b"a\n")
     report = tmp_path / unpacking.REPORT
-    monkeypatch.setattr(unpacking, "CHILD", f"import sys; open({str(report)!r}, 'w').write(str(sys.pycache_prefix))")
+    child = f"import sys; open({str(report)!r}, 'w').write(str(sys.pycache_prefix)); print(flush=True)"
+    monkeypatch.setattr(unpacking, "CHILD", child)
     for prefix in (None, str(tmp_path / "bytecode")):
         monkeypatch.setattr("sys.pycache_prefix", prefix)
         assert unpacking.unpack_apart("", tmp_path / "a.csv", tmp_path, {})
@@ -70,7 +71,7 @@ def test_a_process_finds_the_bytecode_that_this_one_finds(tmp_path: Path, monkey
 
 def test_a_larger_file_may_take_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.csv").write_bytes(bytes(1 << 20))
-    monkeypatch.setattr(unpacking, "CHILD", SPEND + "bytearray(1 << 27)")
+    monkeypatch.setattr(unpacking, "CHILD", SPEND + "bytearray(1 << 27); print(flush=True)")
     assert not unpacking.unpack_apart("", tmp_path / "a.csv", tmp_path, {})  # it ends well, without a report
 
 
@@ -160,36 +161,92 @@ def test_only_processes_of_their_own_open_parquet_files() -> None:
     }
 
 
-def test_processes_that_were_started_ahead_read_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[str]] = []
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> "list[subprocess.Popen[str]]":
+    """All processes that are started."""
+    found: list[subprocess.Popen[str]] = []
     start = unpacking._start
 
     def watched(module: str) -> "subprocess.Popen[str]":
-        started.append(start(module))
-        return started[-1]
+        found.append(start(module))
+        return found[-1]
 
     monkeypatch.setattr(unpacking, "_start", watched)
-    pq.write_table(pa.table({"image": ["a", "b"]}), tmp_path / "a.parquet")
-    with unpacking.started(2):
-        assert len(started) == 2
-        for found, problems in (table.read_ahead(tmp_path / "a.parquet")(), read_table(tmp_path / "a.parquet")):
-            assert list(found.columns["image"].rows()) == ["a", "b"] and not problems
-        assert len(started) == 2
-        assert read_table(tmp_path / "a.parquet")[0].n_rows == 2  # one more than was announced
-    assert [child.returncode for child in started] == [0, 0, 0]
+    return found
 
 
-def test_processes_that_nothing_was_asked_of_end(tmp_path: Path) -> None:
-    with unpacking.started(2):
-        waiting = list(unpacking._waiting.get())
-        assert [child.poll() for child in waiting] == [None, None]
-    assert None not in [child.returncode for child in waiting]
+def test_one_process_reads_all_tables_of_a_command(tmp_path: Path, children: "list[subprocess.Popen[str]]") -> None:
+    files = [tmp_path / f"{number}.parquet" for number in range(5)]
+    for number, file in enumerate(files):
+        pq.write_table(pa.table({"image": ["a", str(number)]}), file)
+    with unpacking.started():
+        assert len(children) == 1
+        reading = [table.read_ahead(file) for file in files]
+        for number, read in enumerate(reading):
+            found, problems = read()
+            assert list(found.columns["image"].rows()) == ["a", str(number)] and not problems
+        assert [child.poll() for child in children] == [None]
+    assert [child.returncode is None for child in children] == [False]
+    assert read_table(files[3])[0].n_rows == 2
+    assert [child.returncode is None for child in children] == [False, False]
+
+
+def test_a_table_is_read_after_one_on_which_the_process_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: "list[subprocess.Popen[str]]"
+) -> None:
+    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "good.parquet")
+    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "bad.parquet")
+    ends = "    if 'bad' in request['path']: os.abort()\n    main(request)\n"
+    monkeypatch.setattr(unpacking, "CHILD", unpacking.CHILD.replace("    main(request)\n", ends))
+    with unpacking.started():
+        for _ in range(2):
+            assert read_table(tmp_path / "good.parquet")[0].n_rows == 1
+            with pytest.raises(BadDataset, match="crashed while unpacking it"):
+                read_table(tmp_path / "bad.parquet")
+        assert read_table(tmp_path / "good.parquet")[0].n_rows == 1
+    assert len(children) == 3 and all(child.returncode is not None for child in children)
+
+
+def test_limits_of_a_file_do_not_hold_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a\n")
+    tells = "    open(request['folder'] + '/report.json', 'w').write(str(resource.getrlimit(resource.RLIMIT_CPU)[0]))\n"
+    child = unpacking.CHILD.replace("    main(request)\n", tells).replace("import ", "import resource, ", 1)
+    monkeypatch.setattr(unpacking, "CHILD", child)
+    with unpacking.started():
+        for seconds in (3, 700, 5):
+            monkeypatch.setattr(unpacking, "unpacking_seconds", lambda n_bytes, seconds=seconds: seconds)
+            assert unpacking.unpack_apart(unpacking.TABLE, tmp_path / "a.csv", tmp_path, {})
+            assert seconds <= int((tmp_path / unpacking.REPORT).read_text()) < seconds + 2
+
+
+def test_a_process_that_nothing_was_asked_of_ends(tmp_path: Path, children: "list[subprocess.Popen[str]]") -> None:
+    with unpacking.started():
+        assert [child.poll() for child in children] == [None]
+    assert [child.returncode is None for child in children] == [False]
     (tmp_path / "annotations.parquet").touch()
     with tables_ahead(tmp_path):
-        assert len(unpacking._waiting.get()) == 1
+        assert len(children) == 2
     for nothing in (None, tmp_path / "absent", Path("a\0b")):
         with tables_ahead(nothing):
-            assert not unpacking._waiting.get([])
+            assert len(children) == 2
+
+
+def test_a_process_that_is_still_at_work_ends_when_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: "list[subprocess.Popen[str]]"
+) -> None:
+    """A command that refuses the annotations does not wait for the groups."""
+    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
+    slow = "    import time; time.sleep(1)\n    main(request)\n"
+    monkeypatch.setattr(unpacking, "CHILD", unpacking.CHILD.replace("    main(request)\n", slow))
+    start = time.monotonic()
+    for waits in (0.2, 0.0):  # the other thread may not have had its turn yet
+        with unpacking.started():
+            reading = table.read_ahead(tmp_path / "a.parquet")
+            time.sleep(waits)
+        assert time.monotonic() - start < 1
+        assert reading()[0].n_rows == 1
+        start = time.monotonic()
+    assert {child.returncode is None for child in children} == {False}
 
 
 def test_a_process_that_cannot_start_ahead_starts_when_it_is_needed(
@@ -206,6 +263,6 @@ def test_a_process_that_cannot_start_ahead_starts_when_it_is_needed(
 
     monkeypatch.setattr(unpacking, "_start", refuse_once)
     pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
-    with unpacking.started(1):
+    with unpacking.started():
         assert read_table(tmp_path / "a.parquet")[0].n_rows == 1
     assert asked == [unpacking.TABLE] * 2
