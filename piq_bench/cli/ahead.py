@@ -17,7 +17,7 @@ def tables_ahead(dataset: Path | None) -> Iterator[None]:
     if not has_tables:
         yield
         return
-    from piq_bench.read.unpacking import started
+    from piq_bench.read.unpacking import unpacker_started
 
-    with started():
+    with unpacker_started():
         yield

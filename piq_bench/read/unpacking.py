@@ -88,7 +88,7 @@ def own_files() -> Iterator[None]:
 
 
 @contextmanager
-def started() -> Iterator[None]:
+def unpacker_started() -> Iterator[None]:
     """Start the process that will unpack all tables, while this one imports what it needs itself."""
     unpacker = _Unpacker()
     unpacker.stays = True

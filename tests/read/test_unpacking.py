@@ -179,7 +179,7 @@ def test_one_process_reads_all_tables_of_a_command(tmp_path: Path, children: "li
     files = [tmp_path / f"{number}.parquet" for number in range(5)]
     for number, file in enumerate(files):
         pq.write_table(pa.table({"image": ["a", str(number)]}), file)
-    with unpacking.started():
+    with unpacking.unpacker_started():
         assert len(children) == 1
         reading = [table.read_ahead(file) for file in files]
         for number, read in enumerate(reading):
@@ -198,7 +198,7 @@ def test_a_table_is_read_after_one_on_which_the_process_ended(
     pq.write_table(pa.table({"image": ["a"]}), tmp_path / "bad.parquet")
     ends = "    if 'bad' in request['path']: os.abort()\n    main(request)\n"
     monkeypatch.setattr(unpacking, "CHILD", unpacking.CHILD.replace("    main(request)\n", ends))
-    with unpacking.started():
+    with unpacking.unpacker_started():
         for _ in range(2):
             assert read_table(tmp_path / "good.parquet")[0].n_rows == 1
             with pytest.raises(BadDataset, match="crashed while unpacking it"):
@@ -212,7 +212,7 @@ def test_limits_of_a_file_do_not_hold_for_the_next(tmp_path: Path, monkeypatch: 
     tells = "    open(request['folder'] + '/report.json', 'w').write(str(resource.getrlimit(resource.RLIMIT_CPU)[0]))\n"
     child = unpacking.CHILD.replace("    main(request)\n", tells).replace("import ", "import resource, ", 1)
     monkeypatch.setattr(unpacking, "CHILD", child)
-    with unpacking.started():
+    with unpacking.unpacker_started():
         for seconds in (3, 700, 5):
             monkeypatch.setattr(unpacking, "unpacking_seconds", lambda n_bytes, seconds=seconds: seconds)
             assert unpacking.unpack_apart(unpacking.TABLE, tmp_path / "a.csv", tmp_path, {})
@@ -220,7 +220,7 @@ def test_limits_of_a_file_do_not_hold_for_the_next(tmp_path: Path, monkeypatch: 
 
 
 def test_a_process_that_nothing_was_asked_of_ends(tmp_path: Path, children: "list[subprocess.Popen[str]]") -> None:
-    with unpacking.started():
+    with unpacking.unpacker_started():
         assert [child.poll() for child in children] == [None]
     assert [child.returncode is None for child in children] == [False]
     (tmp_path / "annotations.parquet").touch()
@@ -240,7 +240,7 @@ def test_a_process_that_is_still_at_work_ends_when_it_is_done(
     monkeypatch.setattr(unpacking, "CHILD", unpacking.CHILD.replace("    main(request)\n", slow))
     start = time.monotonic()
     for waits in (0.2, 0.0):  # the other thread may not have had its turn yet
-        with unpacking.started():
+        with unpacking.unpacker_started():
             reading = table.read_ahead(tmp_path / "a.parquet")
             time.sleep(waits)
         assert time.monotonic() - start < 1
@@ -263,6 +263,6 @@ def test_a_process_that_cannot_start_ahead_starts_when_it_is_needed(
 
     monkeypatch.setattr(unpacking, "_start", refuse_once)
     pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
-    with unpacking.started():
+    with unpacking.unpacker_started():
         assert read_table(tmp_path / "a.parquet")[0].n_rows == 1
     assert asked == [unpacking.TABLE] * 2
