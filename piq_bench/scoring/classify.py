@@ -35,7 +35,7 @@ def describe_task(benchmark: Benchmark, submission: Submission, task: Task, tall
     """Describe one submitted task from its tally."""
     truth = benchmark.labels[task.name][benchmark.test_rows]
     known = truth != NOT_ANNOTATED if truth.ndim == 1 else (truth != NOT_ANNOTATED).all(axis=1)
-    n_annotated, support = int(known.sum()), tally.true.sum(axis=0).astype(np.int64)
+    n_annotated, support = int(known.sum()), tally.totals[2].astype(np.int64)
     table = None
     if not task.multi_label:
         predicted = submission.predictions[task.name][known].astype(np.int64)
@@ -51,7 +51,7 @@ def describe_task(benchmark: Benchmark, submission: Submission, task: Task, tall
 
 
 def _label_scores(task: Task, tally: LabelTally) -> dict[str, LabelScore]:
-    hits, predicted, true = (part.sum(axis=0) for part in (tally.hits, tally.predicted, tally.true))
+    hits, predicted, true = tally.totals
     f1_scores = f1(hits, predicted, true)
     return {
         name: LabelScore(
@@ -70,9 +70,7 @@ def _attributes(
     submission: Submission, task: Task, tally: LabelTally, truth: IntArray, known: BoolArray
 ) -> AttributeScore:
     """What others report beside macro F1, over the test rows that are annotated."""
-    n_hits, n_predicted, n_true = (
-        part.sum(axis=0).astype(np.int64) for part in (tally.hits, tally.predicted, tally.true)
-    )
+    n_hits, n_predicted, n_true = (total.astype(np.int64) for total in tally.totals)
     n_images = int(known.sum())
     has_label = truth[known] == 1 if task.multi_label else truth[known, None] == np.arange(len(task.labels))
     means: dict[str, Mean] = {}

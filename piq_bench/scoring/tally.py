@@ -7,6 +7,7 @@ values of queries are added from left to right.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from piq_bench.scoring.bootstrap import Clusters
 BLOCK_CLUSTERS = 1 << 13  # whose counts of all tasks are multiplied at a time
 MOST_BYTES = 1 << 28  # of counts side by side in memory
 EXACT = 2.0**24  # float32 holds all whole numbers up to this
+Pairs = tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
+"""Test rows and labels, one of each per pair."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,11 @@ class LabelTally:
     hits: FloatArray
     predicted: FloatArray
     true: FloatArray
+
+    @cached_property
+    def totals(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Shape (n_labels,) each; the same three over all clusters."""
+        return self.hits.sum(axis=0), self.predicted.sum(axis=0), self.true.sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +60,9 @@ def tally_labels(benchmark: Benchmark, submission: Submission, clusters: Cluster
     for task in benchmark.classification_tasks:
         if task.name not in submission.predictions:
             continue
-        truth, predicted = _as_sets(
-            benchmark.labels[task.name][rows], submission.predictions[task.name], len(task.labels)
-        )
-        tallies[task.name] = LabelTally(*(_per_cluster(has, clusters) for has in (truth & predicted, predicted, truth)))
+        truth, predicted = benchmark.labels[task.name][rows], submission.predictions[task.name]
+        counted = _pairs_of_sets(truth, predicted) if task.multi_label else _pairs(truth, predicted.astype(np.int64))
+        tallies[task.name] = LabelTally(*(_per_cluster(pairs, len(task.labels), clusters) for pairs in counted))
     return tallies
 
 
@@ -103,7 +110,8 @@ class LabelCounts:
     def __init__(self, tallies: Mapping[str, LabelTally]) -> None:
         self.tasks = tuple(tallies)
         self.parts = [part for tally in tallies.values() for part in (tally.hits, tally.predicted, tally.true)]
-        self.largest = max((float(part.sum(axis=0).max(initial=0.0)) for part in self.parts), default=0.0)
+        totals = [total for tally in tallies.values() for total in tally.totals]
+        self.largest = max((float(total.max(initial=0.0)) for total in totals), default=0.0)
         n_bytes = 4 * sum(part.size for part in self.parts)
         self.whole = _side_by_side(self.parts, slice(None), np.float32) if 0 < n_bytes <= MOST_BYTES else None
 
@@ -157,20 +165,24 @@ def point_estimate(estimate: FloatArray | None) -> float | None:
     return None if estimate is None or np.isnan(estimate[0]) else float(estimate[0])
 
 
-def _as_sets(truth: IntArray, predicted: IntArray | BoolArray, n_labels: int) -> tuple[BoolArray, BoolArray]:
-    """Truth and predictions as bool of shape (n_test, n_labels), all false where the truth is not annotated."""
-    if truth.ndim == 1:
-        names = np.arange(n_labels)
-        annotated = (truth != NOT_ANNOTATED)[:, None]
-        return truth[:, None] == names, (predicted[:, None] == names) & annotated
+def _pairs(truth: IntArray, predicted: IntArray) -> list[Pairs]:
+    """Annotated rows with their labels: those predicted correctly, those predicted, and the true ones."""
+    annotated = np.flatnonzero(truth != NOT_ANNOTATED)
+    true, said = truth[annotated], predicted[annotated]
+    right = true == said
+    return [(annotated[right], true[right]), (annotated, said), (annotated, true)]
+
+
+def _pairs_of_sets(truth: IntArray, predicted: IntArray | BoolArray) -> list[Pairs]:
+    """The same for several labels per row, given as shape (n_test, n_labels)."""
     annotated = (truth != NOT_ANNOTATED).all(axis=1, keepdims=True)
-    return (truth == 1) & annotated, predicted.astype(bool) & annotated
+    has, said = (truth == 1) & annotated, predicted.astype(bool) & annotated
+    return [(row, label) for row, label in map(np.nonzero, (has & said, said, has))]
 
 
-def _per_cluster(has: BoolArray, clusters: Clusters) -> FloatArray:
-    """Shape (n_clusters, n_labels); number of images of the cluster that have the label."""
-    n_labels = has.shape[1]
-    row, label = np.nonzero(has)
+def _per_cluster(pairs: Pairs, n_labels: int, clusters: Clusters) -> FloatArray:
+    """Shape (n_clusters, n_labels); how many of the rows with these labels are of the cluster."""
+    row, label = pairs
     counts = np.bincount(clusters.of_row[row] * n_labels + label, minlength=clusters.total * n_labels)
     return counts.reshape(clusters.total, n_labels).astype(np.float64)
 
