@@ -27,7 +27,6 @@ READ_ROWS = 512
 COUNTED_ROWS = 32  # of a table at a time: the arrays that this makes stay in the cache
 LEAST_BUCKETS = 4  # of a query: one on each side of its range
 LEAST_RANGE = 2.0**-500  # of a query's points, which may all be equal
-LEAST_SHARE = 2.0**-40  # of the lowest point, which that range is at least
 ENGINE = "cpu (numpy)"
 
 
@@ -229,8 +228,7 @@ class _Buckets:
     def around(cls, edges: FloatArray, limits: IntArray, n: int) -> "_Buckets":
         """Buckets for the intervals `edges`, of which query q has limits[q] to limits[q + 1]."""
         lowest = edges[limits[:-1], 0]
-        least = np.maximum(LEAST_RANGE, np.abs(lowest) * LEAST_SHARE)  # or `start` would not be finite
-        scale = (n - 3) / np.maximum(edges[limits[1:] - 1, 1] - lowest, least)
+        scale = (n - 3) / np.maximum(edges[limits[1:] - 1, 1] - lowest, LEAST_RANGE)
         return cls(n, scale, 1.0 - lowest * scale + np.arange(lowest.size) * n)
 
     def of(self, values: FloatArray, query: IntArray, place: FloatArray, bucket: IntArray) -> IntArray:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from piq_bench.records import FloatArray, IntArray
 from piq_bench.retrieve.plain import LEAST_BUCKETS, _Buckets
 
-NUMBERS = st.floats(-1e300, 1e300) | st.floats(-1.0, 1.0) | st.sampled_from([0.0, 1.0, 1.0 + 2.0**-52, -1e-310])
+# Similarities of float32 values stay far below 1e100.
+NUMBERS = st.floats(-1e100, 1e100) | st.floats(-1.0, 1.0) | st.sampled_from([0.0, 1.0, 1.0 + 2.0**-52, -1e-310])
 
 
 def buckets_of(buckets: _Buckets, values: FloatArray, query: IntArray) -> IntArray:
