@@ -16,7 +16,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from piq_bench.read.column_files import BOUNDS, CODES, NULL, TEXTS, WIDE_BOUNDS, are_ids
+from piq_bench.read.column_files import BOUNDS, CODES, NULL, TEXTS, are_ids
 from piq_bench.records import IntArray
 
 PIECE_ROWS = 1 << 16
@@ -131,9 +131,7 @@ def stored_column(path: Path) -> Column:
 
 
 def _stored_texts(path: Path) -> NDArray[np.object_]:
-    is_wide = path.with_suffix(WIDE_BOUNDS).exists()
-    suffix, kind = (WIDE_BOUNDS, np.int64) if is_wide else (BOUNDS, np.int32)
-    bounds = np.fromfile(path.with_suffix(suffix), dtype=kind)
+    bounds = np.fromfile(path.with_suffix(BOUNDS), dtype=np.int64)
     texts = np.empty(max(0, bounds.size - 1), dtype=object)
     with path.with_suffix(TEXTS).open("rb") as stream:
         stream.seek(int(bounds[0]) if bounds.size else 0)

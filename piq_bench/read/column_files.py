@@ -5,8 +5,7 @@ each row's text, unless there is one text per row.
 """
 
 TEXTS = ".texts"
-BOUNDS = ".bounds"  # int32, one more than texts; nothing if there are none
-WIDE_BOUNDS = ".wide"  # the same as int64, instead
+BOUNDS = ".bounds"  # int64, one more than texts; nothing if there are none
 CODES = ".codes"  # int32, one per row
 NULL = -1  # the code of a row without text
 

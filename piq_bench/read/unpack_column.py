@@ -5,9 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from piq_bench.read.column_files import BOUNDS, CODES, MAX_DISTINCT, NULL, TEXTS, WIDE_BOUNDS, are_ids
-
-BOUNDS_OF = {pa.string(): (BOUNDS, 4), pa.large_string(): (WIDE_BOUNDS, 8)}
+from piq_bench.read.column_files import BOUNDS, CODES, MAX_DISTINCT, NULL, TEXTS, are_ids
 
 
 def store_column(path: Path, values: pa.ChunkedArray) -> None:
@@ -38,21 +36,16 @@ def _one_dictionary(values: pa.ChunkedArray) -> pa.DictionaryArray:
 
 
 def _store_encoded(path: Path, encoded: pa.DictionaryArray) -> None:
-    codes = _filled(_as(pa.int32(), encoded.indices), NULL)
+    codes = _filled(encoded.indices.cast(pa.int32()), NULL)
     path.with_suffix(CODES).write_bytes(_of_rows(codes.buffers()[1], 4 * codes.offset, 4 * len(codes)))
     _store_texts(path, encoded.dictionary)
 
 
 def _store_texts(path: Path, texts: pa.Array) -> None:
-    texts = _filled(texts if texts.type in BOUNDS_OF else _as(pa.large_string(), texts), "")
-    suffix, width = BOUNDS_OF[texts.type]
+    texts = _filled(texts.cast(pa.large_string()), "")
     _, bounds, content = texts.buffers()
-    path.with_suffix(suffix).write_bytes(_of_rows(bounds, width * texts.offset, width * (len(texts) + 1)))
+    path.with_suffix(BOUNDS).write_bytes(_of_rows(bounds, 8 * texts.offset, 8 * (len(texts) + 1)))
     path.with_suffix(TEXTS).write_bytes(content or b"")
-
-
-def _as(kind: pa.DataType, values: pa.Array) -> pa.Array:
-    return values if values.type == kind else values.cast(kind)
 
 
 def _filled(values: pa.Array, value: int | str) -> pa.Array:

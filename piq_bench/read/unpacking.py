@@ -30,10 +30,11 @@ OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither sign
 KILLED = getattr(signal, "SIGKILL", None) or 9
 TABLE = "piq_bench.read.unpack_table"
 WITHOUT = {TABLE: ["numpy"]}  # modules that a library would import if they are there, which takes as long as its own
+ANSWER = "\npiq-bench: done\n"  # a line of its own, whatever libraries print before it
 # The child imports the same modules as this process, and nothing from the working directory. Then it waits for
-# requests, and answers each with an empty line: it may have been started before there was one. It ends at once: to free
-# all that the libraries hold would take longer than to read a small table.
-CHILD = """\
+# requests, and answers each: it may have been started before there was one. It ends at once: to free all that the
+# libraries hold would take longer than to read a small table.
+CHILD = f"""\
 import importlib, json, os, sys
 start = json.loads(sys.stdin.readline())
 sys.path[:] = start["modules"]
@@ -44,7 +45,7 @@ for line in sys.stdin:
     request = json.loads(line)
     limit_process(request["most_bytes"], request["most_seconds"])
     main(request)
-    print(flush=True)
+    print({ANSWER!r}, end="", flush=True)
 os._exit(0)
 """
 # Threads and the usual allocators reserve far more memory than they use, which the limit would count.
@@ -68,10 +69,10 @@ class _Unpacker:
         stays: whether there may be another file.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stays: bool = False) -> None:
         self.turn = Lock()
         self.child: subprocess.Popen[str] | None = None
-        self.stays = False
+        self.stays = stays
 
 
 _of_tables: ContextVar[_Unpacker | None] = ContextVar("the process that unpacks tables", default=None)
@@ -90,8 +91,7 @@ def own_files() -> Iterator[None]:
 @contextmanager
 def unpacker_started() -> Iterator[None]:
     """Start the process that will unpack all tables, while this one imports what it needs itself."""
-    unpacker = _Unpacker()
-    unpacker.stays = True
+    unpacker = _Unpacker(stays=True)
     token = _of_tables.set(unpacker)
     try:
         with suppress(OSError):  # to start it when it is needed will say why
@@ -164,12 +164,13 @@ def unpack_apart(
 
 
 def _ask(child: "subprocess.Popen[str]", request: str, most_seconds: float) -> str | None:
-    """Wait until a process has done what it is asked; if it ends instead, return what it told on stderr.
+    """Wait until a process has done what it is asked; if it ends instead, return all that it printed.
 
     Raises:
         TimeoutError: if it has done neither in time; it is then killed.
     """
     is_late = Event()
+    printed: list[str] = []
 
     def end() -> None:
         is_late.set()
@@ -182,14 +183,16 @@ def _ask(child: "subprocess.Popen[str]", request: str, most_seconds: float) -> s
             with suppress(BrokenPipeError):  # its status will say how it ended
                 child.stdin.write(request)
                 child.stdin.flush()
-            if child.stdout.readline():
-                return None
-        _, last_words = child.communicate()
+            for line in child.stdout:
+                if line == ANSWER[1:]:
+                    return None
+                printed.append(line)
+        child.wait()
     finally:
         timer.cancel()
     if is_late.is_set():
         raise TimeoutError
-    return last_words
+    return "".join(printed)
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
@@ -204,7 +207,7 @@ def _start(module: str) -> "subprocess.Popen[str]":
         [sys.executable, "-I", *_bytecode_option(), "-c", CHILD],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # one pipe, since of two that are not both read one may fill up
         text=True,
         errors="replace",
         env={**os.environ, **FRUGAL},

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import time
+from contextvars import copy_context
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from piq_bench.read.table import read_table
 
 pytestmark = pytest.mark.apart
 SOURCES = Path(__file__).parents[2]
+ANSWERS = f"print({unpacking.ANSWER!r}, flush=True)"
 SPEND = """\
 import json, sys
 start, request = (json.loads(sys.stdin.readline()) for _ in range(2))
@@ -61,7 +63,7 @@ def test_a_process_that_hangs_without_computing_is_ended(tmp_path: Path, monkeyp
 def test_a_process_finds_the_bytecode_that_this_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.csv").write_bytes(b"a\n")
     report = tmp_path / unpacking.REPORT
-    child = f"import sys; open({str(report)!r}, 'w').write(str(sys.pycache_prefix)); print(flush=True)"
+    child = f"import sys; open({str(report)!r}, 'w').write(str(sys.pycache_prefix)); {ANSWERS}"
     monkeypatch.setattr(unpacking, "CHILD", child)
     for prefix in (None, str(tmp_path / "bytecode")):
         monkeypatch.setattr("sys.pycache_prefix", prefix)
@@ -71,7 +73,7 @@ def test_a_process_finds_the_bytecode_that_this_one_finds(tmp_path: Path, monkey
 
 def test_a_larger_file_may_take_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.csv").write_bytes(bytes(1 << 20))
-    monkeypatch.setattr(unpacking, "CHILD", SPEND + "bytearray(1 << 27); print(flush=True)")
+    monkeypatch.setattr(unpacking, "CHILD", SPEND + f"bytearray(1 << 27); {ANSWERS}")
     assert not unpacking.unpack_apart("", tmp_path / "a.csv", tmp_path, {})  # it ends well, without a report
 
 
@@ -231,22 +233,41 @@ def test_a_process_that_nothing_was_asked_of_ends(tmp_path: Path, children: "lis
             assert len(children) == 2
 
 
-def test_a_process_that_is_still_at_work_ends_when_it_is_done(
+def test_a_command_that_ends_does_not_wait_for_a_process_at_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: "list[subprocess.Popen[str]]"
 ) -> None:
-    """A command that refuses the annotations does not wait for the groups."""
+    """One that refuses the annotations needs no groups."""
     pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
-    slow = "    import time; time.sleep(1)\n    main(request)\n"
-    monkeypatch.setattr(unpacking, "CHILD", unpacking.CHILD.replace("    main(request)\n", slow))
-    start = time.monotonic()
-    for waits in (0.2, 0.0):  # the other thread may not have had its turn yet
-        with unpacking.unpacker_started():
-            reading = table.read_ahead(tmp_path / "a.parquet")
-            time.sleep(waits)
-        assert time.monotonic() - start < 1
-        assert reading()[0].n_rows == 1
-        start = time.monotonic()
-    assert {child.returncode is None for child in children} == {False}
+    waits = "    while not os.path.exists(request['path'] + '.go'): pass\n    main(request)\n"
+    monkeypatch.setattr(unpacking, "CHILD", unpacking.CHILD.replace("    main(request)\n", waits))
+    with unpacking.unpacker_started():
+        unpacker = unpacking._of_tables.get()
+        assert unpacker is not None
+        context = copy_context()
+        reading = table.read_ahead(tmp_path / "a.parquet")
+        while not unpacker.turn.locked():
+            time.sleep(0.01)
+    assert [child.poll() for child in children] == [None]
+    (tmp_path / "a.parquet.go").touch()
+    assert reading()[0].n_rows == 1
+    assert context.run(read_table, tmp_path / "a.parquet")[0].n_rows == 1  # a thread that has its turn only now
+    assert [child.returncode is None for child in children] == [False, False]
+
+
+def test_what_libraries_print_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: "list[subprocess.Popen[str]]"
+) -> None:
+    pq.write_table(pa.table({"image": ["a"]}), tmp_path / "a.parquet")
+    prints = """\
+    for stream in (sys.stdout, sys.stderr):
+        print("\\n" * 200_000, "end", end="", file=stream)
+"""
+    child = unpacking.CHILD.replace("    main(request)\n", f"{prints}    main(request)\n")
+    monkeypatch.setattr(unpacking, "CHILD", child)
+    with unpacking.unpacker_started():
+        for _ in range(2):
+            assert read_table(tmp_path / "a.parquet")[0].n_rows == 1
+    assert len(children) == 1
 
 
 def test_a_process_that_cannot_start_ahead_starts_when_it_is_needed(
