@@ -16,7 +16,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from piq_bench.read.column_files import BOUNDS, CODES, NULL, TEXTS, are_ids
+from piq_bench.read.column_files import BOUNDS, CODES, LONG_BOUNDS, NULL, NUMBERS, TEXTS, are_ids
 from piq_bench.records import IntArray
 
 PIECE_ROWS = 1 << 16
@@ -114,6 +114,10 @@ def _no_codes() -> defaultdict[str, int]:
 
 def stored_column(path: Path) -> Column:
     """The column in the files of `read.unpack_column`, which must come from our own process."""
+    if path.with_suffix(NUMBERS).exists():
+        numbers, rows = np.unique(np.fromfile(path.with_suffix(NUMBERS), dtype=np.int64), return_inverse=True)
+        texts = object_array(list(map(str, numbers.tolist())))
+        return Column(texts[rows]) if are_ids(texts.size, rows.size) else Column(texts, rows.astype(np.int32))
     texts = _stored_texts(path)
     try:
         codes = np.fromfile(path.with_suffix(CODES), dtype=np.int32)
@@ -131,7 +135,8 @@ def stored_column(path: Path) -> Column:
 
 
 def _stored_texts(path: Path) -> NDArray[np.object_]:
-    bounds = np.fromfile(path.with_suffix(BOUNDS), dtype=np.int64)
+    is_long = path.with_suffix(LONG_BOUNDS).exists()
+    bounds = np.fromfile(path.with_suffix(LONG_BOUNDS if is_long else BOUNDS), np.int64 if is_long else np.int32)
     texts = np.empty(max(0, bounds.size - 1), dtype=object)
     with path.with_suffix(TEXTS).open("rb") as stream:
         stream.seek(int(bounds[0]) if bounds.size else 0)

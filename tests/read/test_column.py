@@ -95,6 +95,17 @@ def test_a_stored_column_is_the_same_one(kind: pa.DataType) -> None:
     assert list(stored(pa.chunked_array([pa.array(values, kind)[2:]], kind))) == texts[2:4]
 
 
+@given(values=st.lists(st.integers(-(2**63), 2**63 - 1)), pieces=st.integers(1, 7), skipped=st.integers(0, 3))
+def test_numbers_are_their_texts(values: list[int], pieces: int, skipped: int) -> None:
+    chunks = [pa.array(values[first : first + pieces], pa.int64()) for first in range(0, len(values), pieces)]
+    for many in (0, 1 << 16):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(column_files, "MAX_DISTINCT", many)
+            column = stored(pa.chunked_array([chunk[skipped:] for chunk in chunks], pa.int64()))
+        assert list(column) == [str(value) for chunk in chunks for value in chunk.to_pylist()[skipped:]]
+        assert (column.codes is None) == (2 * column.texts.size > len(column) and many == 0)
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), pa.int64()])
 def test_a_dictionary_of_any_type_is_its_texts(kind: pa.DataType) -> None:
     numbers = [7, None, 7, -1]
