@@ -16,7 +16,7 @@ from queue import SimpleQueue
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from piq_bench.records import FloatArray, IntArray
+from piq_bench.records import FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.contract import Counts
 from piq_bench.retrieve.ragged import Ragged, gather
 from piq_bench.retrieve.similarity import Similarity
@@ -24,7 +24,9 @@ from piq_bench.retrieve.similarity import Similarity
 QUERY_BLOCK = 128
 GALLERY_BLOCK = 10_240
 READ_ROWS = 512
-COUNTED_ROWS = 32  # of a table at a time: the arrays that this makes stay in the cache
+TABLE_PAIRS = 1 << 24  # queries x gallery, whose similarities are kept: 128 MiB
+TABLE_ROWS, TABLE_COLUMNS = 1024, 4096  # queries, and at most so many images, that are multiplied at a time
+COUNTED_VALUES = 1 << 18  # of a table at a time: the arrays that this makes stay in the cache
 LEAST_BUCKETS = 4  # of a query: one on each side of its range
 LEAST_RANGE = 2.0**-500  # of a query's points, which may all be equal
 ENGINE = "cpu (numpy)"
@@ -75,6 +77,8 @@ def count_ranks(
         list(pool.map(fill, range(0, part.size, READ_ROWS)))
         return images
 
+    count_rows = partial(_count_rows, similarity, queries, points, point_start, counts)
+
     def count(block: IntArray, part: IntArray, images: FloatArray, column: IntArray) -> int:
         memory = idle.get()
         try:
@@ -82,14 +86,9 @@ def count_ranks(
             table = similarity.fast_table(similarity.vectors(queries[block]), images, room)
             lists, values = gather(excluded.start, block)
             _exclude(table, np.diff(lists), column[excluded.values[values]])
-            for first in range(0, block.size, COUNTED_ROWS):
-                some = block[first : first + COUNTED_ROWS]
-                own = slice(point_start[some[0]], point_start[some[-1] + 1])  # queries between them have no points
-                row = np.repeat(np.arange(some.size), point_start[some + 1] - point_start[some])
-                bound = similarity.error_bound(queries[some], gallery[part])[row]
-                found = Counts(counts.above[own], counts.tied[own])
-                fast = table[first : first + some.size]
-                _count_block(similarity, queries[some], gallery[part], fast, points[own], row, bound, found, memory[1:])
+            for first in range(0, block.size, n_rows):
+                rows = slice(first, first + n_rows)
+                count_rows(block[rows], gallery[part], table[rows], memory[1:])
         finally:
             idle.put(memory)
         return block.size
@@ -98,12 +97,10 @@ def count_ranks(
     # With one block there is nothing to share out, and to find the libraries to limit takes longer than a tiny job.
     limits = threadpool_limits(1, user_api="blas") if len(blocks) > 1 else nullcontext()
     n_threads = threads or cpu_count() or 1
-    idle: SimpleQueue[tuple[FloatArray, FloatArray, IntArray]] = SimpleQueue()  # new memory costs as much as a pass
     n_parts = max(1, -(-gallery.size // gallery_block))
     width = max(1, -(-gallery.size // n_parts))  # equal parts: the points of a small one cost as much as of a large one
-    n_counted_values = min(COUNTED_ROWS, query_block) * width
-    for _ in range(n_threads):
-        idle.put((np.empty((query_block, width)), np.empty(n_counted_values), np.empty(n_counted_values, np.int64)))
+    n_rows = min(query_block, max(1, COUNTED_VALUES // width))
+    idle = _memory(n_threads, (query_block, width), n_rows * width)
     with limits, ThreadPoolExecutor(n_threads) as pool:
         for start in range(0, gallery.size, width):
             part = order[start : start + width]
@@ -120,7 +117,79 @@ def count_ranks(
     return counts
 
 
-def _exclude(table: FloatArray, n_excluded: IntArray, column: IntArray) -> None:
+def all_similarities(similarity: Similarity, queries: IntArray, gallery: IntArray) -> FloatArray:
+    """Shape (n_queries, n_gallery); all similarities of a small job, up to `Similarity.error_bound`."""
+    table = np.empty((queries.size, gallery.size))
+    n_threads = cpu_count() or 1
+    n_parts = n_threads * max(1, -(-gallery.size // (TABLE_COLUMNS * n_threads)))  # so that all threads end together
+    width = max(1, -(-gallery.size // n_parts))
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        for first in range(0, queries.size, TABLE_ROWS):
+            rows = slice(first, first + TABLE_ROWS)
+            one = similarity.vectors(queries[rows])
+
+            def multiply(start: int, rows: slice = rows, one: FloatArray = one) -> None:
+                part = slice(start, start + width)
+                similarity.fast_table(one, similarity.vectors(gallery[part]), table[rows, part])
+
+            list(pool.map(multiply, range(0, gallery.size, width)))
+    return table
+
+
+def count_in_table(
+    table: FloatArray,
+    similarity: Similarity,
+    queries: IntArray,
+    gallery: IntArray,
+    points: FloatArray,
+    excluded: Ragged,
+    point_start: IntArray,
+    *,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Counts:
+    """Count as `count_ranks` does, in the table that `all_similarities` returned."""
+    counts = Counts.zero(points.size)
+    with_points = np.flatnonzero(np.diff(point_start) > 0)
+    advance(queries.size - with_points.size)
+    n_threads = cpu_count() or 1
+    n_rows = max(1, min(with_points.size, COUNTED_VALUES // max(1, gallery.size)))
+    idle = _memory(n_threads, (n_rows, gallery.size), n_rows * gallery.size)
+
+    def count(first: int) -> int:
+        block = with_points[first : first + n_rows]
+        memory = idle.get()
+        try:
+            fast = np.take(table, block, axis=0, out=memory[0][: block.size], mode="clip")  # "raise" would copy twice
+            lists, values = gather(excluded.start, block)
+            _exclude(fast, np.diff(lists), excluded.values[values])
+            _count_rows(similarity, queries, points, point_start, counts, block, gallery, fast, memory[1:])
+        finally:
+            idle.put(memory)
+        return block.size
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        for n_counted in pool.map(count, range(0, with_points.size, n_rows)):
+            advance(n_counted)
+    return counts
+
+
+def _memory(
+    n_threads: int, shape: tuple[int, int], n_counted: int
+) -> SimpleQueue[tuple[FloatArray, FloatArray, IntArray]]:
+    """Arrays for each thread, which it uses again, because new memory costs as much as a pass over it.
+
+    Args:
+        n_threads: number of threads.
+        shape: of the similarities that a thread has at a time.
+        n_counted: how many of them it counts at a time.
+    """
+    idle: SimpleQueue[tuple[FloatArray, FloatArray, IntArray]] = SimpleQueue()
+    for _ in range(n_threads):
+        idle.put((np.empty(shape), np.empty(n_counted), np.empty(n_counted, np.int64)))
+    return idle
+
+
+def _exclude(table: FloatArray, n_excluded: IntArray, column: IntArray | Int32Array) -> None:
     """Set the values of excluded images below every point.
 
     Args:
@@ -132,30 +201,34 @@ def _exclude(table: FloatArray, n_excluded: IntArray, column: IntArray) -> None:
     table[row[column >= 0], column[column >= 0]] = -np.inf
 
 
-def _count_block(
+def _count_rows(
     similarity: Similarity,
     queries: IntArray,
+    points: FloatArray,
+    point_start: IntArray,
+    counts: Counts,
+    rows: IntArray,
     gallery: IntArray,
     fast: FloatArray,
-    points: FloatArray,
-    row: IntArray,
-    bound: FloatArray,
-    counts: Counts,
     memory: tuple[FloatArray, IntArray],
 ) -> None:
     """Add the counts of some queries over one block of the gallery to `counts`.
 
     Args:
         similarity: decides by definition what the fast similarities leave open.
-        queries: shape (n_queries,); test rows of the queries, each with at least one point.
-        gallery: shape (n_block,); test rows of the block.
-        fast: shape (n_queries, n_block); fast similarities, -inf for excluded images.
-        points: shape (n_points,); ascending within a query.
-        row: shape (n_points,), ascending; the query, as a row of `fast`, of each point.
-        bound: shape (n_points,); largest error of a fast similarity of that query.
+        queries: as for `count_ranks`.
+        points: as for `count_ranks`.
+        point_start: as for `count_ranks`.
         counts: shape (n_points,) each; added to.
-        memory: shape (at least n_queries * n_block,) each; overwritten.
+        rows: shape (n_rows,), ascending; some of the queries, each with at least one point; those between have none.
+        gallery: shape (n_block,); test rows of the block.
+        fast: shape (n_rows, n_block); fast similarities, -inf for excluded images.
+        memory: shape (at least n_rows * n_block,) each; overwritten.
     """
+    own = slice(point_start[rows[0]], point_start[rows[-1] + 1])
+    row = np.repeat(np.arange(rows.size), point_start[rows + 1] - point_start[rows])
+    bound = similarity.error_bound(queries[rows], gallery)[row]
+    queries, points, counts = queries[rows], points[own], Counts(counts.above[own], counts.tied[own])
     # Around every point is an interval in which a fast similarity decides nothing; overlapping intervals are merged.
     low, high = points - bound, np.nextafter(points + bound, np.inf)  # from `low` to before `high`
     first = np.flatnonzero(np.append(True, (low[1:] >= high[:-1]) | (row[1:] != row[:-1])))

@@ -4,18 +4,21 @@ In a large job compiled code computes these similarities by definition. In a sma
 all else, so they start as matrix products, which are off by no more than a known bound. An engine then counts around
 two points for each positive, one that far below it and one that far above. Where no image lies between them, and none
 of the query's own images is as near, the bound cannot change the place of the positive, and a ranking consists of
-places. The few other queries are computed by definition and counted again.
+places. The few other queries are computed by definition and counted again. The numpy engine keeps the products of a
+small job, from which both come.
 """
 
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from os import cpu_count
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from piq_bench.records import FloatArray, IntArray
+from piq_bench.retrieve import plain
 from piq_bench.retrieve.candidates import Candidates
 from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.ragged import Ragged, gather, owners, search_lists, sort_lists
@@ -66,11 +69,15 @@ def count_positives(
         counts = engine(similarity, queries, gallery, values, excluded, positives.start, advance=advance)
         return values, of_marked, near_values, counts
 
-    own = _OwnImages(similarity, queries, gallery, positives, near, candidates.query_identity)
+    fast, count = partial(_by_product, similarity, queries, gallery, identity=candidates.query_identity), engine
+    if engine is plain.count_ranks and queries.size * gallery.size <= plain.TABLE_PAIRS:
+        table = plain.all_similarities(similarity, queries, gallery)
+        fast, count = partial(_of_lists, table), partial(plain.count_in_table, table)
+    own = _OwnImages(similarity, queries, gallery, positives, near, fast)
     own.define(own.crowded())
     bound = np.repeat(own.bound, np.diff(positives.start))
     around = np.stack([own.points - bound, own.points + bound], axis=1).ravel()
-    found = engine(similarity, queries, gallery, around, excluded, 2 * positives.start, advance=advance)
+    found = count(similarity, queries, gallery, around, excluded, 2 * positives.start, advance=advance)
     counts = Counts(found.above[1::2].copy(), found.tied[1::2].copy())
     is_open = (bound > 0.0) & (found.above[::2] + found.tied[::2] > counts.above)
     again = np.flatnonzero(np.bincount(owners(positives)[is_open], minlength=queries.size))
@@ -100,13 +107,12 @@ class _OwnImages:
         gallery: IntArray,
         positives: Ragged,
         near: Ragged,
-        identity: IntArray,
+        fast: Callable[[Ragged], FloatArray],
     ) -> None:
+        """Take the similarities that `fast` gives of the queries with the images in their lists."""
         self.similarity, self.queries, self.gallery = similarity, queries, gallery
         self.positives, self.near = positives, near
-        self.values, self.near_values = (
-            _by_product(similarity, queries, gallery, lists, identity) for lists in (positives, near)
-        )
+        self.values, self.near_values = fast(positives), fast(near)
         self.points = self.values.copy()
         sort_lists(self.points, positives.start)
         self.bound = SHARE * similarity.error_bound(queries, gallery)
@@ -175,8 +181,13 @@ def _by_definition(similarity: Similarity, candidates: Candidates, queries: IntA
     return values
 
 
+def _of_lists(table: FloatArray, lists: Ragged) -> FloatArray:
+    """The similarities of the queries with the images in their lists, of those with all images."""
+    return np.asarray(table[owners(lists), lists.values])
+
+
 def _by_product(
-    similarity: Similarity, queries: IntArray, gallery: IntArray, lists: Ragged, identity: IntArray
+    similarity: Similarity, queries: IntArray, gallery: IntArray, lists: Ragged, *, identity: IntArray
 ) -> FloatArray:
     """Similarities of the queries with the images in their lists, up to `Similarity.error_bound`.
 

@@ -14,18 +14,17 @@ from hypothesis import strategies as st
 from piq_bench.records import EmbeddingArray, FloatArray, IntArray
 from piq_bench.retrieve import plain, positives
 from piq_bench.retrieve.candidates import Candidates, find_candidates
-from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.contract import Counts, Engine
 from piq_bench.retrieve.positives import count_positives
 from piq_bench.retrieve.ragged import Ragged, owners, union
 from piq_bench.retrieve.similarity import ROUNDING, Similarity
 
 
 class Watched:
-    """The plain engine, which notes how many queries it is given, and how many steps it reports."""
+    """The plain engine, which notes how many queries it is given; it looks like another one, which keeps no table."""
 
     def __init__(self) -> None:
         self.n_queries: list[int] = []
-        self.n_steps = 0
 
     def __call__(
         self, similarity: Similarity, queries: IntArray, gallery: IntArray, points: FloatArray, excluded: Ragged,
@@ -35,9 +34,6 @@ class Watched:
         for first, last in pairwise(point_start.tolist()):
             assert (np.diff(points[first:last]) >= 0).all()  # as the contract of an engine asks
         return plain.count_ranks(similarity, queries, gallery, points, excluded, point_start, advance=advance)
-
-    def advance(self, steps: int) -> None:
-        self.n_steps += steps
 
 
 class Job:
@@ -59,13 +55,16 @@ class Job:
         self.excluded = union(union(own, self.near), self.candidates.ignored)
         self.marked = np.flatnonzero(rng.random(own.values.size) < 0.3)
 
-    def count(self, engine: Watched) -> tuple[FloatArray, FloatArray, FloatArray, Counts]:
-        return count_positives(
+    def count(self, engine: Engine) -> tuple[FloatArray, FloatArray, FloatArray, Counts]:
+        steps: list[int] = []
+        found = count_positives(
             self.similarity, self.candidates, self.queries, self.gallery, self.near, self.excluded, self.marked, engine,
-            advance=engine.advance,
+            advance=steps.append,
         )  # fmt: skip
+        assert sum(steps) == self.queries.size
+        return found
 
-    def places(self, engine: Watched) -> object:
+    def places(self, engine: Engine) -> object:
         """Counts, and how each query's own images compare with each other: the ranks of their similarities."""
         points, marked, near, counts = self.count(engine)
         start = self.candidates.positives.start
@@ -137,7 +136,6 @@ def test_another_person_with_the_features_of_a_positive_is_counted_by_definition
     assert job.places(engine) == expected
     assert engine.n_queries[0] == job.queries.size
     assert (0 if scale == 1 else 1) <= sum(engine.n_queries[1:]) < (1 if scale == 1 else job.queries.size)
-    assert engine.n_steps == job.queries.size
     *_, counts = job.count(Watched())
     assert counts.tied[own.start[query] : own.start[query + 1]].any()
 
@@ -156,7 +154,10 @@ def noisy(rng: np.random.Generator, share: float) -> Callable[..., FloatArray]:
     return product
 
 
-def test_a_near_duplicate_that_ties_with_a_positive_is_compared_by_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", [Watched(), plain.count_ranks], ids=["product", "table"])
+def test_a_near_duplicate_that_ties_with_a_positive_is_compared_by_definition(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is no candidate, so no engine counts it."""
     rng = np.random.default_rng(0)
     job = Job(rng, random_rows, "cosine")
@@ -166,7 +167,7 @@ def test_a_near_duplicate_that_ties_with_a_positive_is_compared_by_definition(mo
     embedding[job.gallery[job.near[query][0]]] = 2 * embedding[job.gallery[own[query][0]]]
     job.similarity = Similarity.of(replace(job.submission, embedding=embedding))
     monkeypatch.setattr(Similarity, "fast_table", noisy(rng, 0.5))
-    assert job.places(Watched()) == job.by_definition(monkeypatch)
+    assert job.places(engine) == job.by_definition(monkeypatch)
 
 
 @pytest.mark.parametrize("make", [*EMBEDDINGS, repeated])
@@ -177,14 +178,36 @@ def test_places_are_those_by_definition(make: Make, seed: int, distance: Distanc
     job = Job(rng, make, distance, dimension=int(rng.integers(1, 40)))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(positives, "PAIRS_AT_ONCE", int(rng.integers(1, 90)))
+        monkeypatch.setattr(plain, "TABLE_ROWS", int(rng.integers(1, 10)))
+        monkeypatch.setattr(plain, "TABLE_COLUMNS", int(rng.integers(1, 50)))
+        monkeypatch.setattr(plain, "COUNTED_VALUES", int(rng.integers(1, 400)))
         monkeypatch.setattr(Similarity, "fast_table", noisy(rng, 0.5))
-        assert job.places(Watched()) == job.by_definition(monkeypatch)
+        assert job.places(Watched()) == job.places(plain.count_ranks) == job.by_definition(monkeypatch)
 
 
-def test_errors_beyond_the_bound_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plain_engine_multiplies_a_small_job_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(np.random.default_rng(0), random_rows, "cosine")
+    n_pairs = job.queries.size * job.gallery.size
+    multiplied: list[int] = []
+    fast_table = Similarity.fast_table
+
+    def watched(self: Similarity, one: FloatArray, other: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        multiplied.append(len(one) * len(other))
+        return fast_table(self, one, other, out)
+
+    monkeypatch.setattr(Similarity, "fast_table", watched)
+    for most in (n_pairs, n_pairs - 1):
+        monkeypatch.setattr(plain, "TABLE_PAIRS", most)
+        multiplied.clear()
+        job.count(plain.count_ranks)
+        assert (sum(multiplied) == n_pairs) == (most == n_pairs)
+
+
+@pytest.mark.parametrize("engine", [Watched(), plain.count_ranks], ids=["product", "table"])
+def test_errors_beyond_the_bound_would_be_noticed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Similarity, "fast_table", noisy(np.random.default_rng(0), 9.0))
     wrong = 0
     for seed in range(20):
         job = Job(np.random.default_rng(seed), repeated, "cosine")
-        wrong += job.places(Watched()) != job.by_definition(monkeypatch)
+        wrong += job.places(engine) != job.by_definition(monkeypatch)
     assert wrong
