@@ -39,6 +39,7 @@ BLOCKS = {
     "MAX_WAITING", "N_BUCKETS", "PAIRS_AT_ONCE", "PAIRS_OF_QUERY", "PANEL_BYTES", "PART_VALUES", "PENDING",
     "PIECE_ROWS", "POINTS_AT_ONCE", "QUERIES_AT_ONCE", "QUERY_BLOCK", "QUERY_VALUES_AT_ONCE", "READ_ROWS", "ROWS",
     "SAMPLE", "SMALLEST_BLOCK", "SORTED_AT_ONCE", "SPARE", "STEP_VALUES", "TABLE_COLUMNS", "TABLE_ROWS", "TABLE_VALUES",
+    "TIED_VALUES",
 }  # fmt: skip
 SMALLEST = {"N_BUCKETS": 2}  # for two edges
 COMPILED_IN = ("piq_bench.retrieve.kernel", "piq_bench.retrieve.amx")  # in machine code; tests of engines exceed them

@@ -6,7 +6,7 @@ over all orders of the tied images, in closed form: McSherry and Najork, Computi
 Retrieval Performance Measures Efficiently in the Presence of Tied Scores, ECIR 2008.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,8 @@ import numpy as np
 
 from piq_bench.metrics.sums import ordered_sum, segment_sums
 from piq_bench.records import FloatArray, IntArray
+
+TIED_VALUES = 1 << 16  # images of runs that are summed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,16 +178,17 @@ def _mean_over_positives(rankings: Rankings, value: Callable[[FloatArray, FloatA
     n_found = found[:-1] - np.repeat(found[rankings.start[:-1]], n_runs)  # positives in earlier runs
     sums = value(n_found.astype(np.float64), (rankings.n_above + 1).astype(np.float64))
 
-    def in_ties(n_positives: int, n_images: int, n_above: int, n_found: int) -> float:
-        place = np.arange(n_images, dtype=np.float64)  # images above, inside the run
-        inside = place * ((n_positives - 1) / (n_images - 1))  # expected positives among them
-        terms = value(n_found + inside, n_above + 1.0 + place)
-        return float(ordered_sum(terms)) * (n_positives / n_images)
-
     tied = np.flatnonzero(rankings.n_images > 1)
-    sums[tied] = _each(
-        in_ties, rankings.n_positives[tied], rankings.n_images[tied], rankings.n_above[tied], n_found[tied]
-    )
+    counts = rankings.n_images[tied], rankings.n_positives[tied], rankings.n_above[tied], n_found[tied]
+    first, of_tied = _distinct(*counts)
+    of_runs = np.empty(first.size)
+    for runs in _of_equal_size(counts[0][first]):
+        n_images, n_positives, n_above, n_earlier = (each[first[runs], None] for each in counts)
+        place = np.arange(n_images[0, 0], dtype=np.float64)  # images above, inside the run
+        inside = place * ((n_positives - 1) / (n_images - 1))  # expected positives among them
+        terms = value(np.asarray(n_earlier + inside), np.asarray(n_above + 1.0 + place))
+        of_runs[runs] = ordered_sum(terms) * (n_positives / n_images)[:, 0]
+    sums[tied] = of_runs[of_tied]
     kept = rankings.answerable
     total = segment_sums(sums, np.repeat(np.arange(n_runs.size), n_runs), n_runs.size)
     return _of_queries(rankings, total[kept] / rankings.total[kept])
@@ -212,7 +215,23 @@ def _of_queries(rankings: Rankings, values: FloatArray) -> FloatArray:
 
 def _each(value: Callable[..., float], *counts: IntArray) -> FloatArray:
     """`value` of every row of counts, computed once for equal rows: repeated embeddings repeat their ties."""
-    if counts[0].size == 0:
-        return np.zeros(0)
-    distinct, of_row = np.unique(np.stack(counts, axis=1), axis=0, return_inverse=True)
-    return np.array([value(*row) for row in distinct.tolist()])[of_row.ravel()]
+    first, of_row = _distinct(*counts)
+    rows = zip(*(each[first].tolist() for each in counts), strict=True)
+    return np.array([value(*row) for row in rows], dtype=np.float64)[of_row]
+
+
+def _distinct(*counts: IntArray) -> tuple[IntArray, IntArray]:
+    """The first of all equal rows of counts, and for each row which of these it equals."""
+    code: IntArray = np.zeros(counts[0].size, dtype=np.int64)
+    first = code[:0]
+    for each in counts:
+        _, first, code = np.unique(code * (each.max(initial=0) + 1) + each, return_index=True, return_inverse=True)
+    return first, code
+
+
+def _of_equal_size(n_images: IntArray) -> Iterator[IntArray]:
+    """Runs of one size after the other, at most about TIED_VALUES images at a time."""
+    order = np.argsort(n_images, kind="stable")
+    for runs in np.split(order, np.flatnonzero(np.diff(n_images[order])) + 1):
+        step = max(1, TIED_VALUES // int(n_images[runs[0]])) if runs.size else 1
+        yield from (runs[at : at + step] for at in range(0, runs.size, step))

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from piq_bench.records import FloatArray, Int32Array, IntArray
-from piq_bench.retrieve.ragged import Ragged
+from piq_bench.retrieve.ragged import Ragged, gather, search_lists
 from piq_bench.retrieve.similarity import Similarity
 
 USUAL_DIMENSION = 512
@@ -31,6 +31,33 @@ class Counts:
     def zero(cls, n_points: int) -> "Counts":
         """Counts before any image is counted."""
         return cls(np.zeros(n_points, dtype=np.int32), np.zeros(n_points, dtype=np.int32))
+
+
+def count_known(
+    points: FloatArray, start: IntArray, query: IntArray, exact: FloatArray, n_images: IntArray | None = None
+) -> tuple[Counts, IntArray]:
+    """Count, as an engine does, pairs whose similarity is known; also return the points of the queries in those pairs.
+
+    Args:
+        points: shape (n_points,); ascending within a query.
+        start: shape (n_queries + 1,); where each query's points begin.
+        query: shape (n_pairs,); query of each pair.
+        exact: shape (n_pairs,); similarity of each pair by definition.
+        n_images: shape (n_pairs,); how many images each pair stands for; one if None.
+    """
+    counted, row = np.unique(query, return_inverse=True)  # few queries have such pairs
+    own_start, own = gather(start, counted)
+    owner = np.repeat(np.arange(counted.size), np.diff(own_start))
+    place = np.arange(own.size) + owner  # a query has one count more than points
+    # By query and number of points that are lower than the image, and then of those that are not higher.
+    begun, ended = (
+        np.bincount(search_lists(own_start, points[own], row, exact, side) + row, n_images, own.size + counted.size)
+        for side in ("left", "right")
+    )
+    until = np.cumsum(begun)
+    above = until[own_start[1:] + np.arange(counted.size)][owner] - until[place]
+    tied = np.cumsum(begun - ended)[place]
+    return Counts(above.astype(np.int32), tied.astype(np.int32)), own
 
 
 def wide(n_pairs: int, dimension: int) -> int:

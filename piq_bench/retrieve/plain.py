@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from piq_bench.records import FloatArray, Int32Array, IntArray
-from piq_bench.retrieve.contract import Counts
+from piq_bench.retrieve.contract import Counts, count_known
 from piq_bench.retrieve.ragged import Ragged, gather
 from piq_bench.retrieve.similarity import Similarity
 
@@ -257,12 +257,9 @@ def _count_rows(
     above += until[limits[owner + 1] + owner] - until[np.arange(first.size) + owner]
     counts.above[:] += np.repeat(above, last - first + 1)
     inside = looked_up[is_inside]
-    bounds = np.searchsorted(inside, np.arange(queries.size + 1) * gallery.size)
-    for query in np.flatnonzero(np.diff(bounds)).tolist():
-        undecided = gallery[inside[bounds[query] : bounds[query + 1]] % gallery.size]
-        own = slice(*np.searchsorted(row, (query, query + 1)).tolist())
-        own_counts = Counts(counts.above[own], counts.tied[own])
-        _count_by_definition(similarity, int(queries[query]), undecided, points[own], own_counts)
+    if inside.size:
+        start = np.append(point_start[rows], point_start[rows[-1] + 1]) - point_start[rows[0]]
+        _count_by_definition(similarity, queries, gallery, inside, points, start, counts)
 
 
 def _edges_below(edges: FloatArray, limits: IntArray, values: FloatArray, of_query: IntArray) -> IntArray:
@@ -323,14 +320,19 @@ class _Buckets:
 
 
 def _count_by_definition(
-    similarity: Similarity, query: int, undecided: IntArray, points: FloatArray, counts: Counts
+    similarity: Similarity,
+    queries: IntArray,
+    gallery: IntArray,
+    undecided: IntArray,
+    points: FloatArray,
+    point_start: IntArray,
+    counts: Counts,
 ) -> None:
-    """Add the counts of gallery images that only the definition can decide."""
-    rows, n_rows = np.unique(similarity.twin[undecided], return_counts=True)
-    exact = similarity.exact_pairs(np.full(rows.size, query), rows)
-    n_lower = np.searchsorted(points, exact, "left")  # points below each image
-    n_not_higher = np.searchsorted(points, exact, "right")
-    entered = np.bincount(n_lower, weights=n_rows, minlength=points.size + 1)
-    left = np.bincount(n_not_higher, weights=n_rows, minlength=points.size + 1)
-    counts.above[:] += np.cumsum(entered[::-1])[::-1][1:].astype(np.int64)
-    counts.tied[:] += np.cumsum(entered - left)[:-1].astype(np.int64)
+    """Add the counts of pairs that only the definition can decide: query q and image i are q * gallery.size + i."""
+    query, image = np.divmod(undecided, gallery.size)
+    n_rows = similarity.twin.size
+    pairs, n_images = np.unique(query * n_rows + similarity.twin[gallery[image]], return_counts=True)
+    query, row = np.divmod(pairs, n_rows)
+    found, own = count_known(points, point_start, query, similarity.exact_pairs(queries[query], row), n_images)
+    counts.above[own] += found.above
+    counts.tied[own] += found.tied

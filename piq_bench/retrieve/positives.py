@@ -4,7 +4,7 @@ In a large job compiled code computes these similarities by definition. In a sma
 all else, so they start as matrix products, which are off by no more than a known bound. An engine then counts around
 two points for each positive, one that far below it and one that far above. Where no image lies between them, and none
 of the query's own images is as near, the bound cannot change the place of the positive, and a ranking consists of
-places. The few other queries are computed by definition and counted again. The numpy engine keeps the products of a
+places. The few other positives are computed by definition and counted again. The numpy engine keeps the products of a
 small job, from which both come.
 """
 
@@ -17,17 +17,18 @@ from os import cpu_count
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from piq_bench.records import FloatArray, IntArray
+from piq_bench.records import BoolArray, FloatArray, IntArray
 from piq_bench.retrieve import plain
 from piq_bench.retrieve.candidates import Candidates
 from piq_bench.retrieve.contract import Counts, Engine
-from piq_bench.retrieve.ragged import Ragged, gather, owners, search_lists, sort_lists
+from piq_bench.retrieve.ragged import Ragged, gather, order_lists, owners, search_lists, sort_lists
 from piq_bench.retrieve.similarity import Similarity
 
 TABLE_VALUES = 1 << 19  # similarities of one identity's queries and images computed at a time
 COMPILE_FROM = 1 << 21  # pairs; fewer are done before a compiler has started
 PAIRS_AT_ONCE = 1 << 13  # in a product of several queries with all their images
 PAIRS_OF_QUERY = 64  # that it counts for beside its own: a product holds all its queries with all its images
+NONE: IntArray = np.zeros(0, dtype=np.int64)
 SHARE = 15 / 16  # of the error bound, whose margin is larger: intervals around both points overlap, and become one
 
 
@@ -74,30 +75,32 @@ def count_positives(
         table = plain.all_similarities(similarity, queries, gallery)
         fast, count = partial(_of_lists, table), partial(plain.count_in_table, table)
     own = _OwnImages(similarity, queries, gallery, positives, near, fast)
-    own.define(own.crowded())
-    bound = np.repeat(own.bound, np.diff(positives.start))
-    around = np.stack([own.points - bound, own.points + bound], axis=1).ravel()
+    own.define(*own.crowded())
+    around = np.stack([own.points - own.bound, own.points + own.bound], axis=1).ravel()
     found = count(similarity, queries, gallery, around, excluded, 2 * positives.start, advance=advance)
     counts = Counts(found.above[1::2].copy(), found.tied[1::2].copy())
-    is_open = (bound > 0.0) & (found.above[::2] + found.tied[::2] > counts.above)
-    again = np.flatnonzero(np.bincount(owners(positives)[is_open], minlength=queries.size))
-    if again.size:
-        own.define(again)
-        (start, place), (excluded_start, kept) = gather(positives.start, again), gather(excluded.start, again)
+    is_open = (own.bound > 0.0) & (found.above[::2] + found.tied[::2] > counts.above)
+    if is_open.any():
+        own.define(own.positives_at(is_open), NONE)
+        n_open = np.bincount(owners(positives)[is_open], minlength=queries.size)
+        again = np.flatnonzero(n_open)
+        start = np.concatenate([[0], np.cumsum(n_open[again])])
+        excluded_start, kept = gather(excluded.start, again)
         lists = Ragged(excluded_start, excluded.values[kept])
-        found = engine(similarity, queries[again], gallery, own.points[place], lists, start, advance=lambda steps: None)
-        counts.above[place], counts.tied[place] = found.above, found.tied
+        points = own.points[is_open]
+        found = engine(similarity, queries[again], gallery, points, lists, start, advance=lambda steps: None)
+        counts.above[is_open], counts.tied[is_open] = found.above, found.tied
     return own.points, own.values[marked], own.near_values, counts
 
 
 class _OwnImages:
-    """Similarities of each query with its positives and near-duplicates: by a product at first.
+    """Similarities of each query with its positives and near-duplicates, fast ones at first.
 
     Attributes:
         values: shape (n_positives,); similarities of the positives, in their order.
         near_values: shape (n_near,); those of the near-duplicates.
         points: shape (n_positives,); `values`, ascending within each query.
-        bound: shape (n_queries,); how far a query's similarities may be off; 0 for those by definition.
+        bound: shape (n_positives,); how far each of `points` may be off; 0 for those by definition.
     """
 
     def __init__(
@@ -115,34 +118,51 @@ class _OwnImages:
         self.values, self.near_values = fast(positives), fast(near)
         self.points = self.values.copy()
         sort_lists(self.points, positives.start)
-        self.bound = SHARE * similarity.error_bound(queries, gallery)
+        self.owner, self.near_owner = owners(positives), owners(near)
+        self.bound_of_query = SHARE * similarity.error_bound(queries, gallery)
+        self.bound = self.bound_of_query[self.owner]
+        self.is_exact = np.zeros(self.values.size, dtype=bool)
 
-    def define(self, queries: IntArray) -> None:
-        """Compute the similarities of some queries by definition."""
-        for lists, values in ((self.near, self.near_values), (self.positives, self.values)):
-            start, place = gather(lists.start, queries)
-            images = self.gallery[lists.values[place]]
-            values[place] = self.similarity.exact_pairs(np.repeat(self.queries[queries], np.diff(start)), images)
-        points = self.values[place]
-        sort_lists(points, start)
-        self.points[place] = points
-        self.bound[queries] = 0.0
+    def define(self, positives: IntArray, near: IntArray) -> None:
+        """Compute some similarities by definition, of positives and near-duplicates by their places among all."""
+        of_positives = self.positives, self.owner, self.values, positives
+        for lists, owner, values, some in (of_positives, (self.near, self.near_owner, self.near_values, near)):
+            values[some] = self.similarity.exact_pairs(self.queries[owner[some]], self.gallery[lists.values[some]])
+        self.is_exact[positives] = True
+        place, positive = self._ordered(self.owner[positives])
+        self.points[place] = self.values[positive]
+        self.bound[place] = np.where(self.is_exact[positive], 0.0, self.bound_of_query[self.owner[positive]])
 
-    def crowded(self) -> IntArray:
-        """Queries with a positive that another image may tie with: one as near, as far as is known, or one like it."""
-        owner, near_owner = owners(self.positives), owners(self.near)
-        distance = 3.0 * self.bound  # twice, and something for rounding
-        is_close = (np.diff(self.points) <= distance[owner[1:]]) & (owner[1:] == owner[:-1])
+    def positives_at(self, is_wanted: BoolArray) -> IntArray:
+        """The positives whose similarities some of `points` are."""
+        place, positive = self._ordered(self.owner[is_wanted])
+        return positive[is_wanted[place]]
+
+    def _ordered(self, queries: IntArray) -> tuple[IntArray, IntArray]:
+        """Where the points of some queries are, named once or more, and the positive of each point."""
+        start, place = gather(self.positives.start, np.flatnonzero(np.bincount(queries)))
+        return place, place[order_lists(self.values[place], start)]
+
+    def crowded(self) -> tuple[IntArray, IntArray]:
+        """Positives that another image may tie with, one as near, as far as is known, or one like it; and the former.
+
+        Of all others the order is known: they stay apart however far the similarities are off.
+        """
+        distance = 3.0 * self.bound_of_query  # twice, and something for rounding
+        is_close = (np.diff(self.points) <= distance[self.owner[1:]]) & (self.owner[1:] == self.owner[:-1])
+        reach = distance[self.near_owner]
         first, last = (
-            search_lists(self.positives.start, self.points, near_owner, self.near_values + reach, side)
-            for reach, side in ((-distance[near_owner], "left"), (distance[near_owner], "right"))
+            search_lists(self.positives.start, self.points, self.near_owner, self.near_values + change, side)
+            for change, side in ((-reach, "left"), (reach, "right"))
         )
+        begun, ended = (np.bincount(each, minlength=self.points.size + 1) for each in (first, last))
+        is_crowded = np.cumsum(begun - ended)[:-1] > 0
+        is_crowded[1:] |= is_close
+        is_crowded[:-1] |= is_close
         twin = self.similarity.twin[self.gallery]
-        has_twin = np.bincount(twin)[twin] > 1
-        found = np.zeros(self.queries.size, dtype=bool)
-        for queries in (owner[1:][is_close], near_owner[first < last], owner[has_twin[self.positives.values]]):
-            found[queries] = True
-        return np.flatnonzero(found)
+        may_tie = (np.bincount(twin)[twin] > 1)[self.positives.values]  # with its twins
+        may_tie[self.positives_at(is_crowded)] = True
+        return np.flatnonzero(may_tie), np.flatnonzero(first < last)
 
 
 def _by_definition(similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray) -> FloatArray:

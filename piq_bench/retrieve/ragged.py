@@ -98,3 +98,12 @@ def sort_lists(values: FloatArray, start: IntArray) -> None:
 
     with ThreadPoolExecutor(cpu_count() or 1) as pool:
         list(pool.map(sort, range(0, len(bounds) - 1, SORTED_AT_ONCE)))
+
+
+def order_lists(values: FloatArray, start: IntArray) -> IntArray:
+    """Where each value of each query's list, in ascending order, is among all values."""
+    order = np.empty(values.size, dtype=np.int64)
+    for first, last in pairwise(start.tolist()):
+        order[first:last] = values[first:last].argsort()
+        order[first:last] += first
+    return order

@@ -12,10 +12,10 @@ import numpy as np
 from piq_bench.metrics.retrieval import Rankings
 from piq_bench.records import BoolArray, FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.candidates import Candidates
-from piq_bench.retrieve.contract import Counts, Engine
+from piq_bench.retrieve.contract import Counts, Engine, count_known
 from piq_bench.retrieve.matrix import MatrixSimilarity, read_ranks
 from piq_bench.retrieve.positives import count_positives
-from piq_bench.retrieve.ragged import Ragged, gather, owners, search_lists, sort_lists, union
+from piq_bench.retrieve.ragged import Ragged, owners, search_lists, sort_lists, union
 from piq_bench.retrieve.similarity import Similarity
 
 
@@ -114,7 +114,7 @@ def rank(
             similarity, candidates, queries, gallery, near_lists, excluded, marked, engine, advance=advance
         )
     is_duplicate = _mark_values(values, positives.start, of_query[is_positive], near_positives)
-    near_counts, near_place = _count_few(values, positives.start, near_query, near_values)
+    near_counts, near_place = count_known(values, positives.start, near_query, near_values)
     n_all = gallery.size - np.diff(candidates.ignored.start)
     n_kept = np.diff(positives.start) - np.bincount(of_query[is_positive], minlength=queries.size)
     return Retrieved(
@@ -137,27 +137,6 @@ def _mark_values(values: FloatArray, start: IntArray, query: IntArray, value: Fl
     is_marked = np.zeros(values.size, dtype=bool)
     is_marked[first + place - np.searchsorted(first, first)] = True
     return is_marked
-
-
-def _count_few(points: FloatArray, start: IntArray, query: IntArray, exact: FloatArray) -> tuple[Counts, IntArray]:
-    """Count, as an engine does, pairs whose similarity is known; also return the points of the queries in those pairs.
-
-    Args:
-        points: shape (n_points,); ascending within a query.
-        start: shape (n_queries + 1,); where each query's points begin.
-        query: shape (n_pairs,); query of each pair.
-        exact: shape (n_pairs,); similarity of each pair by definition.
-    """
-    counted, row = np.unique(query, return_inverse=True)  # few queries have such pairs
-    own_start, own = gather(start, counted)
-    owner = np.repeat(np.arange(counted.size), np.diff(own_start))
-    place = np.arange(own.size) + owner  # a query has one count more than points
-    first, last = (search_lists(own_start, points[own], row, exact, side) + row for side in ("left", "right"))
-    n_below = np.bincount(first, minlength=own.size + counted.size)  # by query and number of points below the image
-    until = np.cumsum(n_below)
-    above = until[own_start[1:] + np.arange(counted.size)][owner] - until[place]
-    tied = np.cumsum(n_below - np.bincount(last, minlength=own.size + counted.size))[place]
-    return Counts(above.astype(np.int32), tied.astype(np.int32)), own
 
 
 def _merge_values(lists: Ragged, query: IntArray, values: Int32Array) -> Ragged:
