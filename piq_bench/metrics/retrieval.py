@@ -123,8 +123,12 @@ def inverse_negative_penalty(rankings: Rankings) -> FloatArray:
     total = rankings.total[rankings.answerable]
     n_positives, n_images, n_above = rankings.n_positives[last], rankings.n_images[last], rankings.n_above[last]
     values = total / (n_above + n_images)
-    for place in np.flatnonzero(n_images != n_positives):
-        values[place] = _expected_penalty(*(int(x[place]) for x in (n_positives, n_images, n_above, total)))
+    tied = np.flatnonzero(n_images != n_positives)
+    _, kind = _distinct(n_positives[tied], n_images[tied])
+    for runs in _alike(kind, n_images[tied]):
+        some = tied[runs]
+        of_one = int(n_positives[some[0]]), int(n_images[some[0]])
+        values[some] = _expected_penalties(*of_one, n_above[some, None], total[some, None])
     return _of_queries(rankings, values)
 
 
@@ -182,7 +186,7 @@ def _mean_over_positives(rankings: Rankings, value: Callable[[FloatArray, FloatA
     counts = rankings.n_images[tied], rankings.n_positives[tied], rankings.n_above[tied], n_found[tied]
     first, of_tied = _distinct(*counts)
     of_runs = np.empty(first.size)
-    for runs in _of_equal_size(counts[0][first]):
+    for runs in _alike(counts[0][first], counts[0][first]):
         n_images, n_positives, n_above, n_earlier = (each[first[runs], None] for each in counts)
         place = np.arange(n_images[0, 0], dtype=np.float64)  # images above, inside the run
         inside = place * ((n_positives - 1) / (n_images - 1))  # expected positives among them
@@ -194,8 +198,15 @@ def _mean_over_positives(rankings: Rankings, value: Callable[[FloatArray, FloatA
     return _of_queries(rankings, total[kept] / rankings.total[kept])
 
 
-def _expected_penalty(n_positives: int, n_images: int, n_above: int, total: int) -> float:
-    """INP where the last positive lies in a run with other images."""
+def _expected_penalties(n_positives: int, n_images: int, n_above: IntArray, total: IntArray) -> FloatArray:
+    """INP of queries whose last positive lies in a run with other images: shape (n_queries,).
+
+    Args:
+        n_positives: positives in each of the runs.
+        n_images: images in each of them.
+        n_above: shape (n_queries, 1); images above the run.
+        total: shape (n_queries, 1); positives of the query.
+    """
     # The last positive is at place j of a run of t images with chance C(j-1, r-1) / C(t, r); from place t upwards, each
     # chance follows from the one below it.
     place = np.arange(n_images, n_positives - 1, -1, dtype=np.float64)
@@ -203,7 +214,7 @@ def _expected_penalty(n_positives: int, n_images: int, n_above: int, total: int)
     step[0] = n_positives / n_images
     step[1:] = (place[:-1] - n_positives) / (place[:-1] - 1.0)
     chance = np.multiply.accumulate(step)
-    return float(ordered_sum(chance * (total / (n_above + place))))
+    return ordered_sum(np.asarray(chance * (total / (n_above + place))))
 
 
 def _of_queries(rankings: Rankings, values: FloatArray) -> FloatArray:
@@ -229,9 +240,14 @@ def _distinct(*counts: IntArray) -> tuple[IntArray, IntArray]:
     return first, code
 
 
-def _of_equal_size(n_images: IntArray) -> Iterator[IntArray]:
-    """Runs of one size after the other, at most about TIED_VALUES images at a time."""
-    order = np.argsort(n_images, kind="stable")
-    for runs in np.split(order, np.flatnonzero(np.diff(n_images[order])) + 1):
+def _alike(kind: IntArray, n_images: IntArray) -> Iterator[IntArray]:
+    """Indices of the runs of one kind after the other, of at most about TIED_VALUES images at a time.
+
+    Args:
+        kind: shape (n_runs,); runs of a kind have the same number of images.
+        n_images: shape (n_runs,); images in each run.
+    """
+    order = np.argsort(kind, kind="stable")
+    for runs in np.split(order, np.flatnonzero(np.diff(kind[order])) + 1):
         step = max(1, TIED_VALUES // int(n_images[runs[0]])) if runs.size else 1
         yield from (runs[at : at + step] for at in range(0, runs.size, step))
