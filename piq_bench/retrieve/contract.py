@@ -49,11 +49,8 @@ def count_known(
     own_start, own = gather(start, counted)
     owner = np.repeat(np.arange(counted.size), np.diff(own_start))
     place = np.arange(own.size) + owner  # a query has one count more than points
-    # By query and number of points that are lower than the image, and then of those that are not higher.
-    begun, ended = (
-        np.bincount(search_lists(own_start, points[own], row, exact, side) + row, n_images, own.size + counted.size)
-        for side in ("left", "right")
-    )
+    first, last = (search_lists(own_start, points[own], row, exact, side) + row for side in ("left", "right"))
+    begun, ended = (np.bincount(at, n_images, own.size + counted.size) for at in (first, last))
     until = np.cumsum(begun)
     above = until[own_start[1:] + np.arange(counted.size)][owner] - until[place]
     tied = np.cumsum(begun - ended)[place]

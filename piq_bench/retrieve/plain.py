@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from os import cpu_count
 from queue import SimpleQueue
 
@@ -18,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from piq_bench.records import FloatArray, Int32Array, IntArray
 from piq_bench.retrieve.contract import Counts, count_known
-from piq_bench.retrieve.ragged import Ragged, gather
+from piq_bench.retrieve.ragged import Ragged, gather, search_lists
 from piq_bench.retrieve.similarity import Similarity
 
 QUERY_BLOCK = 128
@@ -250,9 +249,9 @@ def _count_rows(
     # Values in open buckets are few: those between intervals are counted by interval, the others by definition.
     looked_up = np.flatnonzero(is_open[bucket])
     of_query = looked_up // gallery.size
-    n_below = _edges_below(edges, limits, fast.ravel()[looked_up], of_query)
+    n_below = search_lists(2 * limits, edges.ravel(), of_query, fast.ravel()[looked_up], "right")  # edges
     is_inside = n_below % 2 == 1
-    place = (n_below // 2 + limits[of_query] + of_query)[~is_inside]  # a query has one place more than intervals
+    place = (n_below // 2 + of_query)[~is_inside]  # a query has one place more than intervals
     until = np.cumsum(np.bincount(place, minlength=first.size + queries.size))
     above += until[limits[owner + 1] + owner] - until[np.arange(first.size) + owner]
     counts.above[:] += np.repeat(above, last - first + 1)
@@ -260,22 +259,6 @@ def _count_rows(
     if inside.size:
         start = np.append(point_start[rows], point_start[rows[-1] + 1]) - point_start[rows[0]]
         _count_by_definition(similarity, queries, gallery, inside, points, start, counts)
-
-
-def _edges_below(edges: FloatArray, limits: IntArray, values: FloatArray, of_query: IntArray) -> IntArray:
-    """For each value, how many edges of its query's intervals are not above it: an odd number inside an interval.
-
-    Args:
-        edges: shape (n_intervals, 2); ascending within a query.
-        limits: shape (n_queries + 1,); query q has the intervals limits[q] to limits[q + 1].
-        values: shape (n_values,).
-        of_query: shape (n_values,), ascending; the query of each.
-    """
-    found = np.empty(values.size, dtype=np.int64)
-    bounds = np.searchsorted(of_query, np.arange(limits.size)).tolist()
-    for (first, last), (start, end) in zip(pairwise(limits.tolist()), pairwise(bounds), strict=True):
-        found[start:end] = edges[first:last].ravel().searchsorted(values[start:end], "right")
-    return found
 
 
 @dataclass(frozen=True, eq=False)

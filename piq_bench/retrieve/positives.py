@@ -25,7 +25,8 @@ from piq_bench.retrieve.ragged import Ragged, gather, order_lists, owners, searc
 from piq_bench.retrieve.similarity import Similarity
 
 TABLE_VALUES = 1 << 19  # similarities of one identity's queries and images computed at a time
-COMPILE_FROM = 1 << 21  # pairs; fewer are done before a compiler has started
+COMPILE_FROM = 1 << 21  # pairs; fewer are multiplied before a compiler has started
+MANY_CROWDED = 1 << 18  # pairs; fewer are computed by definition before it has
 PAIRS_AT_ONCE = 1 << 13  # in a product of several queries with all their images
 PAIRS_OF_QUERY = 64  # that it counts for beside its own: a product holds all its queries with all its images
 NONE: IntArray = np.zeros(0, dtype=np.int64)
@@ -62,7 +63,14 @@ def count_positives(
         and the counts around the positives.
     """
     positives = candidates.positives
-    if _is_worth_compiling(positives.values.size):
+    own, count = None, engine
+    if not _is_worth_compiling(positives.values.size):
+        fast = partial(_by_product, similarity, queries, gallery, identity=candidates.query_identity)
+        if engine is plain.count_ranks and queries.size * gallery.size <= plain.TABLE_PAIRS:
+            table = plain.all_similarities(similarity, queries, gallery)
+            fast, count = partial(_of_lists, table), partial(plain.count_in_table, table)
+        own = _OwnImages(similarity, queries, gallery, positives, near, fast)
+    if own is None or not own.define_crowded():
         values = _by_definition(similarity, candidates, queries, gallery)
         near_values = similarity.exact_pairs(queries[owners(near)], gallery[near.values])
         of_marked = values[marked]
@@ -70,12 +78,6 @@ def count_positives(
         counts = engine(similarity, queries, gallery, values, excluded, positives.start, advance=advance)
         return values, of_marked, near_values, counts
 
-    fast, count = partial(_by_product, similarity, queries, gallery, identity=candidates.query_identity), engine
-    if engine is plain.count_ranks and queries.size * gallery.size <= plain.TABLE_PAIRS:
-        table = plain.all_similarities(similarity, queries, gallery)
-        fast, count = partial(_of_lists, table), partial(plain.count_in_table, table)
-    own = _OwnImages(similarity, queries, gallery, positives, near, fast)
-    own.define(*own.crowded())
     around = np.stack([own.points - own.bound, own.points + own.bound], axis=1).ravel()
     found = count(similarity, queries, gallery, around, excluded, 2 * positives.start, advance=advance)
     counts = Counts(found.above[1::2].copy(), found.tied[1::2].copy())
@@ -143,18 +145,19 @@ class _OwnImages:
         start, place = gather(self.positives.start, np.flatnonzero(np.bincount(queries)))
         return place, place[order_lists(self.values[place], start)]
 
-    def crowded(self) -> tuple[IntArray, IntArray]:
-        """Positives that another image may tie with, one as near, as far as is known, or one like it; and the former.
+    def define_crowded(self) -> bool:
+        """Compute by definition whatever may tie with another image, as far as is known, or has one like it.
 
         Of all others the order is known: they stay apart however far the similarities are off.
+
+        Returns:
+            False if these are so many that compiled code would have all of them sooner.
         """
         distance = 3.0 * self.bound_of_query  # twice, and something for rounding
         is_close = (np.diff(self.points) <= distance[self.owner[1:]]) & (self.owner[1:] == self.owner[:-1])
         reach = distance[self.near_owner]
-        first, last = (
-            search_lists(self.positives.start, self.points, self.near_owner, self.near_values + change, side)
-            for change, side in ((-reach, "left"), (reach, "right"))
-        )
+        search = partial(search_lists, self.positives.start, self.points, self.near_owner)
+        first, last = search(self.near_values - reach, "left"), search(self.near_values + reach, "right")
         begun, ended = (np.bincount(each, minlength=self.points.size + 1) for each in (first, last))
         is_crowded = np.cumsum(begun - ended)[:-1] > 0
         is_crowded[1:] |= is_close
@@ -162,7 +165,11 @@ class _OwnImages:
         twin = self.similarity.twin[self.gallery]
         may_tie = (np.bincount(twin)[twin] > 1)[self.positives.values]  # with its twins
         may_tie[self.positives_at(is_crowded)] = True
-        return np.flatnonzero(may_tie), np.flatnonzero(first < last)
+        positives, near = np.flatnonzero(may_tie), np.flatnonzero(first < last)
+        if positives.size + near.size > MANY_CROWDED:
+            return False
+        self.define(positives, near)
+        return True
 
 
 def _by_definition(similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray) -> FloatArray:

@@ -4,13 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from os import cpu_count
+from typing import Literal
 
 import numpy as np
 
 from piq_bench.records import FloatArray, Int32Array, IntArray
 
 SORTED_AT_ONCE = 256  # lists
+MANY_IN_LIST = 16  # values that are searched for in each list: it is searched by itself
 Values = IntArray | Int32Array | FloatArray
+Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +72,15 @@ def union(one: Ragged, other: Ragged) -> Ragged:
     return Ragged(n_values, values if n_values[-1] == values.size else values[is_new])
 
 
-def search_lists(start: IntArray, values: Values, query: IntArray, value: Values, side: str = "left") -> IntArray:
+def search_lists(start: IntArray, values: Values, query: IntArray, value: Values, side: Side = "left") -> IntArray:
     """Index into `values` at which each value belongs in the ascending list of its query."""
+    if query.size > MANY_IN_LIST * start.size and (query[1:] >= query[:-1]).all():
+        found = np.empty(query.size, dtype=np.int64)
+        parts = np.searchsorted(query, np.arange(start.size)).tolist()
+        for (first, last), (begin, end) in zip(pairwise(start.tolist()), pairwise(parts), strict=True):
+            found[begin:end] = values[first:last].searchsorted(value[begin:end], side)
+            found[begin:end] += first
+        return found
     low, high = start[query], start[query + 1]
     while (low < high).any():
         is_open = low < high
