@@ -122,7 +122,7 @@ class _OwnImages:
         sort_lists(self.points, positives.start)
         self.owner, self.near_owner = owners(positives), owners(near)
         self.bound_of_query = SHARE * similarity.error_bound(queries, gallery)
-        self.bound = self.bound_of_query[self.owner]
+        self.bound = np.repeat(self.bound_of_query, np.diff(positives.start))
         self.is_exact = np.zeros(self.values.size, dtype=bool)
 
     def define(self, positives: IntArray, near: IntArray) -> None:
@@ -154,18 +154,21 @@ class _OwnImages:
             False if these are so many that compiled code would have all of them sooner.
         """
         distance = 3.0 * self.bound_of_query  # twice, and something for rounding
-        is_close = (np.diff(self.points) <= distance[self.owner[1:]]) & (self.owner[1:] == self.owner[:-1])
+        gap = np.diff(self.points)
+        close = np.flatnonzero(gap <= distance.max(initial=0.0))  # few, and where the next query's points begin
+        owner = self.owner[close]
+        close = close[(owner == self.owner[close + 1]) & (gap[close] <= distance[owner])]
         reach = distance[self.near_owner]
         search = partial(search_lists, self.positives.start, self.points, self.near_owner)
         first, last = search(self.near_values - reach, "left"), search(self.near_values + reach, "right")
-        begun, ended = (np.bincount(each, minlength=self.points.size + 1) for each in (first, last))
-        is_crowded = np.cumsum(begun - ended)[:-1] > 0
-        is_crowded[1:] |= is_close
-        is_crowded[:-1] |= is_close
+        near = np.flatnonzero(first < last)
+        begun, ended = (np.bincount(each[near], minlength=self.points.size + 1) for each in (first, last))
+        is_crowded = np.cumsum(begun - ended)[:-1] > 0 if near.size else np.zeros(self.points.size, dtype=bool)
+        is_crowded[close] = is_crowded[close + 1] = True
         twin = self.similarity.twin[self.gallery]
         may_tie = (np.bincount(twin)[twin] > 1)[self.positives.values]  # with its twins
         may_tie[self.positives_at(is_crowded)] = True
-        positives, near = np.flatnonzero(may_tie), np.flatnonzero(first < last)
+        positives = np.flatnonzero(may_tie)
         if positives.size + near.size > MANY_CROWDED:
             return False
         self.define(positives, near)
