@@ -1,14 +1,36 @@
-"""Buckets keep the order of values, whatever the size of the numbers."""
+"""A table of all similarities is counted like blocks of them; buckets keep the order of values of any size."""
 
 import numpy as np
+import pytest
+from engine_builders import EMBEDDINGS, Distance, Make, engine_input, expected
 from hypothesis import given
 from hypothesis import strategies as st
 
 from piq_bench.records import FloatArray, IntArray
+from piq_bench.retrieve import plain
 from piq_bench.retrieve.plain import LEAST_BUCKETS, _Buckets
 
 # Similarities of float32 values stay far below 1e100.
 NUMBERS = st.floats(-1e100, 1e100) | st.floats(-1.0, 1.0) | st.sampled_from([0.0, 1.0, 1.0 + 2.0**-52, -1e-310])
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("make", EMBEDDINGS)
+def test_a_table_is_counted_by_the_definition(make: Make, distance: Distance, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_without = 0
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        given = engine_input(rng, make, distance, dimension=int(rng.integers(1, 20)), most_points=3)
+        similarity, queries, gallery, *_, start = given
+        n_without += int((np.diff(start) == 0).sum())  # queries without points, which count as done
+        for name, most in (("TABLE_ROWS", 12), ("TABLE_COLUMNS", 70), ("COUNTED_VALUES", 400)):
+            monkeypatch.setattr(plain, name, int(rng.integers(1, most)))
+        steps: list[int] = []
+        table = plain.all_similarities(similarity, queries, gallery)
+        counts = plain.count_in_table(table, *given, advance=steps.append)
+        assert (counts.above.tolist(), counts.tied.tolist()) == expected(given)
+        assert sum(steps) == queries.size
+    assert n_without
 
 
 def buckets_of(buckets: _Buckets, values: FloatArray, query: IntArray) -> IntArray:

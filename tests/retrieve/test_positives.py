@@ -202,11 +202,24 @@ def test_places_are_those_by_definition(make: Make, seed: int, distance: Distanc
     job = Job(rng, make, distance, dimension=int(rng.integers(1, 40)))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(positives, "PAIRS_AT_ONCE", int(rng.integers(1, 90)))
+        monkeypatch.setattr(positives, "MANY_CROWDED", int(rng.choice([0, 20, 1000])))
         monkeypatch.setattr(plain, "TABLE_ROWS", int(rng.integers(1, 10)))
         monkeypatch.setattr(plain, "TABLE_COLUMNS", int(rng.integers(1, 50)))
         monkeypatch.setattr(plain, "COUNTED_VALUES", int(rng.integers(1, 400)))
         monkeypatch.setattr(Similarity, "fast_table", noisy(rng, 0.5))
         assert job.places(Watched()) == job.places(plain.count_ranks) == job.by_definition(monkeypatch)
+
+
+def test_many_images_alike_are_left_to_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(np.random.default_rng(0), lambda rng, n, dimension: np.ones((n, dimension), np.float32), "cosine")
+    called: list[int] = []
+    by_definition = positives._by_definition
+    monkeypatch.setattr(positives, "_by_definition", lambda *given: called.append(1) or by_definition(*given))
+    n_own = job.candidates.positives.values.size + job.near.values.size
+    for most, n_calls in ((n_own, 0), (n_own - 1, 1)):
+        monkeypatch.setattr(positives, "MANY_CROWDED", most)
+        job.count(plain.count_ranks)
+        assert len(called) == n_calls
 
 
 def test_the_plain_engine_multiplies_a_small_job_once(monkeypatch: pytest.MonkeyPatch) -> None:
