@@ -214,7 +214,12 @@ def test_many_images_alike_are_left_to_compiled_code(monkeypatch: pytest.MonkeyP
     job = Job(np.random.default_rng(0), lambda rng, n, dimension: np.ones((n, dimension), np.float32), "cosine")
     called: list[int] = []
     by_definition = positives._by_definition
-    monkeypatch.setattr(positives, "_by_definition", lambda *given: called.append(1) or by_definition(*given))
+
+    def watched(similarity: Similarity, candidates: Candidates, queries: IntArray, gallery: IntArray) -> FloatArray:
+        called.append(1)
+        return by_definition(similarity, candidates, queries, gallery)
+
+    monkeypatch.setattr(positives, "_by_definition", watched)
     n_own = job.candidates.positives.values.size + job.near.values.size
     for most, n_calls in ((n_own, 0), (n_own - 1, 1)):
         monkeypatch.setattr(positives, "MANY_CROWDED", most)
