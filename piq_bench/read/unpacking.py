@@ -29,7 +29,9 @@ THREAD_BYTES = 32 << 20  # of address space for the stacks of a few threads: the
 OUT_OF_TIME = getattr(signal, "SIGXCPU", None) or 24  # Windows has neither signal
 KILLED = getattr(signal, "SIGKILL", None) or 9
 TABLE = "piq_bench.read.unpack_table"
-WITHOUT = {TABLE: ["numpy"]}  # modules that a library would import if they are there, which takes as long as its own
+# Modules that Arrow would import if they are there: numpy, which takes as long as Arrow itself, and clients of network
+# storage, which a file on disk does not need.
+WITHOUT = {TABLE: ["numpy", "pyarrow._azurefs", "pyarrow._gcsfs", "pyarrow._hdfs", "pyarrow._s3fs"]}
 ANSWER = "\npiq-bench: done\n"  # a line of its own, whatever libraries print before it
 # The child imports the same modules as this process, and nothing from the working directory. Then it waits for
 # requests, and answers each: it may have been started before there was one. It ends at once: to free all that the
