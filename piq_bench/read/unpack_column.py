@@ -63,9 +63,9 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _filled(values: pa.Array, value: int | str) -> pa.Array:
     """The values with another one for null."""
-    if not values.null_count:  # else it takes time to import, pandas with it
+    if not values.null_count:
         return values
-    from pyarrow.compute import fill_null
+    from pyarrow.compute import fill_null  # only here, since it asks for pandas as well
 
     return fill_null(values, value)
 

@@ -24,7 +24,7 @@ QUERY_BLOCK = 128
 GALLERY_BLOCK = 10_240
 READ_ROWS = 512
 TABLE_PAIRS = 1 << 24  # queries x gallery, whose similarities are kept: 128 MiB
-TABLE_ROWS, TABLE_COLUMNS = 1024, 4096  # queries, and at most so many images, that are multiplied at a time
+MULTIPLIED_VALUES = 1 << 21  # of queries, and of images, that are multiplied at a time
 COUNTED_VALUES = 1 << 18  # of a table at a time: the arrays that this makes stay in the cache
 LEAST_BUCKETS = 4  # of a query: one on each side of its range
 LEAST_RANGE = 2.0**-500  # of a query's points, which may all be equal
@@ -117,14 +117,24 @@ def count_ranks(
 
 
 def all_similarities(similarity: Similarity, queries: IntArray, gallery: IntArray) -> FloatArray:
-    """Shape (n_queries, n_gallery); all similarities of a small job, up to `Similarity.error_bound`."""
+    """Multiply all queries of a small job with its gallery.
+
+    Args:
+        similarity: similarities of all test rows.
+        queries: shape (n_queries,); test rows of the queries.
+        gallery: shape (n_gallery,); test rows of the gallery.
+
+    Returns:
+        Shape (n_queries, n_gallery); similarities up to `Similarity.error_bound`.
+    """
     table = np.empty((queries.size, gallery.size))
     n_threads = cpu_count() or 1
-    n_parts = n_threads * max(1, -(-gallery.size // (TABLE_COLUMNS * n_threads)))  # so that all threads end together
+    most = max(1, MULTIPLIED_VALUES // similarity.dimension)
+    n_parts = n_threads * max(1, -(-gallery.size // (most * n_threads)))  # so that all threads end together
     width = max(1, -(-gallery.size // n_parts))
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        for first in range(0, queries.size, TABLE_ROWS):
-            rows = slice(first, first + TABLE_ROWS)
+        for first in range(0, queries.size, most):
+            rows = slice(first, first + most)
             one = similarity.vectors(queries[rows])
 
             def multiply(start: int, rows: slice = rows, one: FloatArray = one) -> None:
@@ -146,7 +156,7 @@ def count_in_table(
     *,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Counts:
-    """Count as `count_ranks` does, in the table that `all_similarities` returned."""
+    """Count as `count_ranks` does, and with the same arguments, in the `table` that `all_similarities` returned."""
     counts = Counts.zero(points.size)
     with_points = np.flatnonzero(np.diff(point_start) > 0)
     advance(queries.size - with_points.size)

@@ -23,7 +23,7 @@ def test_a_table_is_counted_by_the_definition(make: Make, distance: Distance, mo
         given = engine_input(rng, make, distance, dimension=int(rng.integers(1, 20)), most_points=3)
         similarity, queries, gallery, *_, start = given
         n_without += int((np.diff(start) == 0).sum())  # queries without points, which count as done
-        for name, most in (("TABLE_ROWS", 12), ("TABLE_COLUMNS", 70), ("COUNTED_VALUES", 400)):
+        for name, most in (("MULTIPLIED_VALUES", 400), ("COUNTED_VALUES", 400)):
             monkeypatch.setattr(plain, name, int(rng.integers(1, most)))
         steps: list[int] = []
         table = plain.all_similarities(similarity, queries, gallery)

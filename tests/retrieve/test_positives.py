@@ -203,8 +203,7 @@ def test_places_are_those_by_definition(make: Make, seed: int, distance: Distanc
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(positives, "PAIRS_AT_ONCE", int(rng.integers(1, 90)))
         monkeypatch.setattr(positives, "MANY_CROWDED", int(rng.choice([0, 20, 1000])))
-        monkeypatch.setattr(plain, "TABLE_ROWS", int(rng.integers(1, 10)))
-        monkeypatch.setattr(plain, "TABLE_COLUMNS", int(rng.integers(1, 50)))
+        monkeypatch.setattr(plain, "MULTIPLIED_VALUES", int(rng.integers(1, 400)))
         monkeypatch.setattr(plain, "COUNTED_VALUES", int(rng.integers(1, 400)))
         monkeypatch.setattr(Similarity, "fast_table", noisy(rng, 0.5))
         assert job.places(Watched()) == job.places(plain.count_ranks) == job.by_definition(monkeypatch)
