@@ -84,9 +84,8 @@ def count_positives(
     is_open = (own.bound > 0.0) & (found.above[::2] + found.tied[::2] > counts.above)
     if is_open.any():
         own.define(own.positives_at(is_open), NONE)
-        n_open = np.bincount(owners(positives)[is_open], minlength=queries.size)
-        again = np.flatnonzero(n_open)
-        start = np.concatenate([[0], np.cumsum(n_open[again])])
+        again, n_open = np.unique(own.owner[is_open], return_counts=True)
+        start = np.concatenate([[0], np.cumsum(n_open)])
         excluded_start, kept = gather(excluded.start, again)
         lists = Ragged(excluded_start, excluded.values[kept])
         points = own.points[is_open]
@@ -103,6 +102,10 @@ class _OwnImages:
         near_values: shape (n_near,); those of the near-duplicates.
         points: shape (n_positives,); `values`, ascending within each query.
         bound: shape (n_positives,); how far each of `points` may be off; 0 for those by definition.
+        bound_of_query: shape (n_queries,); how far its fast similarities may be off.
+        is_exact: shape (n_positives,); which of `values` are by definition.
+        owner: shape (n_positives,); the query of each, in their order and in that of `points`.
+        near_owner: shape (n_near,); the query of each near-duplicate.
     """
 
     def __init__(
@@ -127,9 +130,10 @@ class _OwnImages:
 
     def define(self, positives: IntArray, near: IntArray) -> None:
         """Compute some similarities by definition, of positives and near-duplicates by their places among all."""
-        of_positives = self.positives, self.owner, self.values, positives
-        for lists, owner, values, some in (of_positives, (self.near, self.near_owner, self.near_values, near)):
-            values[some] = self.similarity.exact_pairs(self.queries[owner[some]], self.gallery[lists.values[some]])
+        images, near_images = self.positives.values[positives], self.near.values[near]
+        exact = self.similarity.exact_pairs
+        self.values[positives] = exact(self.queries[self.owner[positives]], self.gallery[images])
+        self.near_values[near] = exact(self.queries[self.near_owner[near]], self.gallery[near_images])
         self.is_exact[positives] = True
         place, positive = self._ordered(self.owner[positives])
         self.points[place] = self.values[positive]

@@ -76,6 +76,16 @@ class Job:
                 ranks.append([np.searchsorted(own, values, side).tolist() for side in ("left", "right")])
         return counts.above.tolist(), counts.tied.tolist(), ranks
 
+    def copy_to_stranger(self, scale: int = 1) -> int:
+        """Give another person the features of some query's first positive, times a factor; return the query."""
+        own = self.candidates.positives
+        query = int(np.flatnonzero(np.diff(own.start))[0])
+        stranger = next(i for i in range(self.gallery.size) if i not in self.excluded[query])
+        embedding = self.similarity.embedding.copy()
+        embedding[self.gallery[stranger]] = scale * embedding[self.gallery[own[query][0]]]
+        self.similarity = Similarity.of(replace(self.submission, embedding=embedding))
+        return query
+
     def by_definition(self, monkeypatch: pytest.MonkeyPatch) -> object:
         with monkeypatch.context() as patch:
             patch.setattr(positives, "_is_worth_compiling", lambda n_pairs: True)
@@ -93,6 +103,19 @@ def repeated(rng: np.random.Generator, n: int, dimension: int) -> EmbeddingArray
     return values
 
 
+def watched_definition(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pairs are computed by definition, by call."""
+    asked: list[int] = []
+    exact_pairs = Similarity.exact_pairs
+
+    def watched(self: Similarity, queries: IntArray, gallery: IntArray) -> FloatArray:
+        asked.append(queries.size)
+        return exact_pairs(self, queries, gallery)
+
+    monkeypatch.setattr(Similarity, "exact_pairs", watched)
+    return asked
+
+
 @pytest.fixture(autouse=True)
 def _small_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests load numba, from which on nothing is a small job."""
@@ -106,14 +129,7 @@ def test_images_far_apart_are_counted_once_and_never_computed_by_definition(
     rng = np.random.default_rng(0)
     job, engine = Job(rng, random_rows, distance), Watched()
     expected = job.by_definition(monkeypatch)
-    asked: list[int] = []
-    exact_pairs = Similarity.exact_pairs
-
-    def watched(self: Similarity, queries: IntArray, gallery: IntArray) -> FloatArray:
-        asked.append(queries.size)
-        return exact_pairs(self, queries, gallery)
-
-    monkeypatch.setattr(Similarity, "exact_pairs", watched)
+    asked = watched_definition(monkeypatch)
     assert job.places(engine) == expected
     assert engine.n_queries == [job.queries.size]
     assert not sum(asked)
@@ -127,11 +143,7 @@ def test_another_person_with_the_features_of_a_positive_is_counted_by_definition
     rng = np.random.default_rng(1)
     job = Job(rng, random_rows, distance)
     own = job.candidates.positives
-    query = int(np.flatnonzero(np.diff(own.start))[0])
-    stranger = next(i for i in range(job.gallery.size) if i not in job.excluded[query])
-    embedding = job.similarity.embedding.copy()
-    embedding[job.gallery[stranger]] = scale * embedding[job.gallery[own[query][0]]]
-    job.similarity = Similarity.of(replace(job.submission, embedding=embedding))
+    query = job.copy_to_stranger(scale)
     expected, engine = job.by_definition(monkeypatch), Watched()
     assert job.places(engine) == expected
     assert engine.n_queries[0] == job.queries.size
@@ -145,20 +157,9 @@ def test_a_copied_image_costs_its_own_pairs_alone(monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(1)
     job = Job(rng, random_rows, "cosine")
     own = job.candidates.positives
-    query = int(np.flatnonzero(np.diff(own.start))[0])
-    stranger = next(i for i in range(job.gallery.size) if i not in job.excluded[query])
-    embedding = job.similarity.embedding.copy()
-    embedding[job.gallery[stranger]] = embedding[job.gallery[own[query][0]]]
-    job.similarity = Similarity.of(replace(job.submission, embedding=embedding))
+    job.copy_to_stranger()
     expected = job.by_definition(monkeypatch)
-    asked: list[int] = []
-    exact_pairs = Similarity.exact_pairs
-
-    def watched(self: Similarity, queries: IntArray, gallery: IntArray) -> FloatArray:
-        asked.append(queries.size)
-        return exact_pairs(self, queries, gallery)
-
-    monkeypatch.setattr(Similarity, "exact_pairs", watched)
+    asked = watched_definition(monkeypatch)
     assert job.places(Watched()) == expected
     # For each query of either person the positive that has a copy, and the copy where it is a candidate.
     assert 0 < sum(asked) <= 2 * job.queries.size < own.values.size
