@@ -12,7 +12,7 @@ from piq_bench.read.column_files import BOUNDS, CODES, LONG_BOUNDS, MAX_DISTINCT
 
 
 def store_column(path: Path, values: pa.ChunkedArray) -> None:
-    """Write text, dictionary-encoded or not, or numbers as text.
+    """Write text, dictionary-encoded or not, or whole numbers: int64 as they are, others as text.
 
     Args:
         path: the files' name; each adds a suffix of its own.

@@ -72,11 +72,11 @@ def _attributes(
     """What others report beside macro F1, over the test rows that are annotated."""
     n_hits, n_predicted, n_true = (total.astype(np.int64) for total in tally.totals)
     n_images = int(known.sum())
-    has_label = truth[known] == 1 if task.multi_label else truth[known, None] == np.arange(len(task.labels))
+    labels = truth[known]
     means: dict[str, Mean] = {}
     if task.multi_label:
         means["ma"] = mean_accuracy(n_hits, n_predicted, n_true, n_images)
-        means |= image_metrics(has_label, submission.predictions[task.name][known].astype(bool))
+        means |= image_metrics(labels == 1, submission.predictions[task.name][known].astype(bool))
     else:
         means["accuracy"] = (int(n_hits.sum()) / n_images if n_images else None), 0
         means["balanced_accuracy"] = balanced_accuracy(n_hits, n_true)
@@ -84,7 +84,8 @@ def _attributes(
     if task.name in submission.scores:
         scores = submission.scores[task.name]
         for place, label in enumerate(task.labels):
-            precisions[label] = average_precision(scores[known, place], has_label[:, place])
+            has_label = labels[:, place] == 1 if task.multi_label else labels == place
+            precisions[label] = average_precision(scores[known, place], has_label)
         means["mean_average_precision"] = _mean_of_known(precisions)
     return AttributeScore(
         values={name: value for name, (value, _) in means.items()},
