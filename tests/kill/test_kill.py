@@ -3,6 +3,7 @@
 A short form of `python tests/kill/harness.py`, which kills every command as often as one likes.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ licence = "none"
 
 
 def pictures(folder: Path, n: int = 400) -> None:
-    """A data set of noise, large enough to be hashed for some time."""
+    """A data set of noise that takes two workers some ten seconds to hash: one large picture under many names."""
     (folder / "data" / "images").mkdir(parents=True)
     rows = [f"{i}.png,{'gallery' if i else 'query'},p" for i in range(n)]
     (folder / "data" / "benchmark.toml").write_text(
@@ -34,14 +35,16 @@ def pictures(folder: Path, n: int = 400) -> None:
     (folder / "data" / "annotations.csv").write_text(
         "\n".join(["image,split,identity", *rows]) + "\n", encoding="utf-8"
     )
-    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
-    for i in range(n):
-        Image.fromarray(noise).save(folder / "data" / "images" / f"{i}.png")
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
+    first = folder / "data" / "images" / "0.png"
+    Image.fromarray(noise).save(first, compress_level=1)
+    for i in range(1, n):
+        os.link(first, first.with_name(f"{i}.png"))
 
 
 @pytest.mark.parametrize(
     "words",
-    [["groups", "data", "--workers", "2"], ["demo", "out", "--images", "300", "--workers", "2"]],
+    [["groups", "data", "--workers", "2"], ["demo", "out", "--images", "3000", "--workers", "2"]],
     ids=lambda words: words[0],
 )
 def test_workers_end_with_a_killed_parent(words: list[str], tmp_path: Path) -> None:
