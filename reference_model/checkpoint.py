@@ -229,6 +229,8 @@ def _opened(path: Path) -> object:
         found = printable(error.strerror or error)
     except pickle.UnpicklingError:
         found = "holds something other than plain values; nothing was executed"
+    except ModuleNotFoundError:
+        raise  # nothing is wrong with the file: its library is missing
     except Exception as error:  # a stranger's bytes can fail in any way
         reason = printable(f"{type(error).__name__} {error}".splitlines()[0], 160)
         found = f"cannot be read, so it is cut off, or torch.save did not write it: {reason}"

@@ -123,6 +123,8 @@ def _opened(path: Path) -> object:
         culprit = re.search(r"GLOBAL (\S+)", str(error))  # the rest of torch's text says how to execute it
         held = f"holds {printable(culprit[1])} besides tensors" if culprit else "is no pickle of tensors"
         raise _refusal(path, "not-weights", f"{held}; nothing was executed", REMEDY) from None
+    except ModuleNotFoundError:
+        raise  # nothing is wrong with the file: its library is missing
     except Exception as error:  # a stranger's bytes can fail in any way
         first_line = str(error).partition("\n")[0]
         reason = printable(f"{type(error).__name__} {first_line}", 160)

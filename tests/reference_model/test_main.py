@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -237,6 +239,25 @@ def test_wrong_options_are_refused(options: list[str], code: int, message: str, 
     assert refused.exit_code == code, refused.output
     assert message in refused.stderr
     assert "Traceback" not in refused.output
+
+
+def find_no_safetensors(name: str, *_: object) -> None:
+    """Finds modules as on a machine where safetensors is not installed."""
+    if name == "safetensors":
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@pytest.mark.parametrize("options", [["train", "--preset", "fss", "--weights"], ["describe", "--model"]])
+def test_a_missing_library_of_weights_is_named(
+    options: list[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("safetensors", "safetensors.torch"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Mock(find_spec=find_no_safetensors), *sys.meta_path])
+    (tmp_path / "sound.safetensors").touch()
+    refused = call(*options, tmp_path / "sound.safetensors", folder, "--out", tmp_path / "out", "--device", "cpu")
+    assert refused.exit_code == 2, refused.output
+    assert "safetensors is not installed: pip install 'piq-bench[reference]'" in refused.stderr
 
 
 def test_a_gpu_that_is_named_becomes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
