@@ -139,6 +139,24 @@ def test_nothing_is_imported_before_an_interrupt_is_answered() -> None:
     assert done.stdout.split() == ["piq_bench"]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc")
+def test_idle_threads_of_numpy_sleep() -> None:
+    program = """\
+import os, time
+from piq_bench.cli import piq
+import numpy
+numpy.ones((512, 512)) @ numpy.ones((512, 512))
+time.sleep(0.3)
+for task in set(os.listdir("/proc/self/task")) - {str(os.getpid())}:
+    times = open(f"/proc/self/task/{task}/stat").read().rpartition(")")[2].split()
+    print((int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK"))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS", "OMP"))}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert all(float(seconds) < 0.05 for seconds in done.stdout.split())
+
+
 def test_an_output_is_neither_an_input_nor_another_output(place: Path) -> None:
     entry = place / "entries" / "good" / "submission.npz"
     before = entry.read_bytes()
