@@ -5,7 +5,7 @@ Worker processes get lists of file names and return numbers; no pixels are sent 
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from piq_bench.group.hashes import PHASH, hash_software, imagehash_bits
 from piq_bench.group.phash import DEFINITION, phash, quality
 from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import ImageFolder, Unreadable
-from piq_bench.images.lanczos import SIDE, shrink
+from piq_bench.images.lanczos import shrink_all
 from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
 from piq_bench.limits import MAX_IMAGE_PIXELS
 from piq_bench.records import BoolArray, FloatArray, Pixels
@@ -31,7 +31,7 @@ from piq_bench.records import BoolArray, FloatArray, Pixels
 CHUNK = 128  # files that a process gets at a time: 0.1 s of work
 IN_FLIGHT = 4  # chunks per process that wait or run
 WORTH_A_PROCESS = 1_000  # starting a process takes as long as hashing about this many images
-WORTH_COMPILED_CODE = 5_000  # loading compiled code takes as long as it gains with about this many images
+WORTH_COMPILED_CODE = 10_000  # loading compiled code takes as long as it gains with about this many images
 UNREADABLE = Hashed("", 0, 0, 0, float("nan"), 0)  # the row of an unreadable image
 
 
@@ -153,9 +153,7 @@ def hashed_chunks(
             while True:
                 with interrupts_blocked():
                     for chunk in islice(chunks, workers * IN_FLIGHT - len(running)):
-                        running.add(
-                            pool.submit(hash_chunk, chunk, root, hash_name, limit_pixels, follow_links, is_compiled)
-                        )
+                        running.add(pool.submit(hash_chunk, chunk, *how))
                 if not running:
                     return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
@@ -172,38 +170,44 @@ def hashed_chunks(
 def hash_chunk(
     images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool, is_compiled: bool = False
 ) -> list[Hashed | Failure]:
-    """Reads, decodes and shrinks images one by one, which keeps each in the processor's cache; hashes all at once."""
+    """Reads, decodes and shrinks images a few at a time, which fit the processor's cache; hashes all at once."""
     folder = ImageFolder(root, follow_links=follow_links)
-    to_small = _compiled_shrink() if is_compiled else shrink
+    to_small = _compiled_shrink() if is_compiled else shrink_all
+    grey = hash_name == PHASH and not is_compiled  # compiled code is sooner than Pillow
     results: list[Hashed | Failure] = []
-    small = np.zeros((len(images), SIDE, SIDE), dtype=np.uint8)
     files: list[tuple[str, int, int, int]] = []  # image, size, time, hash of the bytes
     others: list[int] = []  # hashes that are not phash, which need all pixels
-    with strict_decoding(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd files; what matters here is raised or checked
+
+    def decoded() -> Iterator[Pixels]:
         for image in images:
             try:
                 file = folder.read(image)
-                pixels = decode(file.data, limit_pixels=limit_pixels)
-                small[len(files)] = to_small(pixels)
-                if hash_name != PHASH:
-                    others.append(imagehash_bits(hash_name, pixels))
-                files.append((image, len(file.data), file.modified_ns, hash_of_bytes(file.data)))
+                pixels = decode(file.data, limit_pixels=limit_pixels, grey=grey)
             except Unreadable as failure:
                 results.append(Failure(image, failure.code, failure.found))
-    hashes = phash(small[: len(files)]) if hash_name == PHASH else np.array(others, dtype=np.uint64)
-    qualities = quality(small[: len(files)])
+                continue
+            if hash_name != PHASH:
+                others.append(imagehash_bits(hash_name, pixels))
+            files.append((image, len(file.data), file.modified_ns, hash_of_bytes(file.data)))
+            yield pixels
+
+    with strict_decoding(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd files; what matters here is raised or checked
+        small = to_small(decoded())
+    hashes = phash(small) if hash_name == PHASH else np.array(others, dtype=np.uint64)
     results.extend(
-        Hashed(image, size, modified_ns, int(hashes[row]), float(qualities[row]), digest)
-        for row, (image, size, modified_ns, digest) in enumerate(files)
+        Hashed(image, size, modified_ns, value, found, digest)
+        for (image, size, modified_ns, digest), value, found in zip(
+            files, hashes.tolist(), quality(small).tolist(), strict=True
+        )
     )
     return results
 
 
-def _compiled_shrink() -> Callable[[Pixels], Pixels]:
-    from piq_bench.images.lanczos_kernel import shrink_compiled  # only here: few images should not wait for numba
+def _compiled_shrink() -> Callable[[Iterable[Pixels]], Pixels]:
+    from piq_bench.images.lanczos_kernel import shrink_all_compiled  # only here: few images should not wait for numba
 
-    return shrink_compiled
+    return shrink_all_compiled
 
 
 def hash_of_bytes(data: bytes) -> int:

@@ -32,12 +32,13 @@ DEEP_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 COLOUR_MODES = frozenset({"1", "P", "CMYK", "YCbCr", "RGBX", "HSV", "LAB"})
 
 
-def decode(data: bytes, *, limit_pixels: int = MAX_IMAGE_PIXELS) -> Pixels:
+def decode(data: bytes, *, limit_pixels: int = MAX_IMAGE_PIXELS, grey: bool = False) -> Pixels:
     """Decodes an image file into pixels of shape (height, width) or (height, width, 3); call it in `strict_decoding`.
 
     Args:
         data: content of the file.
         limit_pixels: larger images are refused before they are decoded.
+        grey: whether grey, as `lanczos.luma` defines it, will do: Pillow has it sooner than all colours.
 
     Raises:
         Unreadable: if the file is too large, damaged or no image of a known format.
@@ -49,7 +50,7 @@ def decode(data: bytes, *, limit_pixels: int = MAX_IMAGE_PIXELS) -> Pixels:
                 raise Unreadable("too-large", f"has {width} x {height} pixels, more than the limit")
             _refuse_bombs(image, data)
             image.load()
-            return eight_bit_pixels(image)
+            return eight_bit_pixels(image, grey=grey)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -75,31 +76,31 @@ def _refuse_bombs(image: Image.Image, data: bytes) -> None:
         raise Unreadable("too-large", f"has more than {MAX_JPEG_SCANS} scans, each of which takes time")
 
 
-def eight_bit_pixels(image: Image.Image) -> Pixels:
+def eight_bit_pixels(image: Image.Image, *, grey: bool = False) -> Pixels:
     """Converts to grey or colour in 8 bits, strip by strip, since a conversion needs up to 40 bytes for a pixel."""
     width, height = image.size
     step = max(1, STRIP_PIXELS // width)
     if height <= step:
-        return converted(image)
-    first = converted(image.crop((0, 0, width, step)))
+        return converted(image, grey=grey)
+    first = converted(image.crop((0, 0, width, step)), grey=grey)
     pixels = np.empty((height, *first.shape[1:]), np.uint8)
     pixels[:step] = first
     for top in range(step, height, step):
-        pixels[top : top + step] = converted(image.crop((0, top, width, min(height, top + step))))
+        strip = image.crop((0, top, width, min(height, top + step)))
+        pixels[top : top + step] = converted(strip, grey=grey)
     return pixels
 
 
-def converted(image: Image.Image) -> Pixels:
-    """Converts to grey or colour in 8 bits, without Pillow's own conversions of alpha and depth."""
+def converted(image: Image.Image, *, grey: bool = False) -> Pixels:
+    """Converts to grey or colour in 8 bits, without Pillow's own conversions of alpha and depth; see `decode`."""
     mode = image.mode
     if mode in DEEP_MODES:
         return scaled_to_eight_bits(np.asarray(image).astype(np.int64))
     if mode in ALPHA_MODES or "transparency" in image.info:
         return on_white(np.asarray(image.convert("RGBA")))
-    if mode in PLAIN_MODES:
-        return np.asarray(image)
-    if mode in COLOUR_MODES:
-        return np.asarray(image.convert("RGB"))
+    if mode in PLAIN_MODES or mode in COLOUR_MODES:
+        plain = image if mode in PLAIN_MODES else image.convert("RGB")
+        return np.asarray(plain.convert("L") if grey else plain)
     raise Unreadable("unknown-mode", f"has pixels of mode {mode}, which has no fixed meaning in 8 bits")
 
 

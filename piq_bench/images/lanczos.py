@@ -8,9 +8,11 @@ gives the same bytes.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from itertools import accumulate
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +22,14 @@ from piq_bench.records import FloatArray, Pixels
 Real = TypeVar("Real", np.float32, np.float64)
 
 SIDE = 32
+BAND = 8  # pixels of a line that are summed together: half as many would be more calls, twice as many more zeros
 PRECISION = 1 << 22  # Pillow's PRECISION_BITS for 8-bit channels
 LANCZOS_SUPPORT = 3.0
 LUMA = np.array([19595, 38470, 7471], dtype=np.float32) / np.float32(1 << 16)  # ITU-R 601, as Pillow's convert("L")
 ROUND = np.float32(0.5)
-BLOCK_PIXELS = 1 << 19  # large images are processed in blocks of rows, of about this many pixels each
+TOGETHER = 8  # images
+MANY_PIXELS = 1 << 18  # of all of them
+BLOCK_PIXELS = 1 << 16  # large images are processed in blocks of rows, of about this many pixels each
 # Sizes up to which OpenBLAS uses one thread. Larger products use all cores, where the threads of several worker
 # processes wait for each other.
 ONE_THREAD_MATRIX = 1 << 18
@@ -37,43 +42,90 @@ def shrink(pixels: Pixels) -> Pixels:
     >>> int(shrink(np.full((256, 128, 3), 200, dtype=np.uint8)).min())
     200
     """
-    height, width = pixels.shape[:2]
-    narrow = np.empty((height, SIDE))
-    step = max(1, BLOCK_PIXELS // width)
-    for top in range(0, height, step):
-        block = pixels[top : top + step]
-        grey = (luma(block) if block.ndim == 3 else block).astype(np.float64)
-        for band in bands(width):
-            narrow[top : top + step, band.pixels] = product(grey[:, band.first : band.last], band.weights)
+    return np.asarray(shrink_all([pixels])[0])
+
+
+def shrink_all(images: Iterable[Pixels]) -> Pixels:
+    """Shrinks images of any sizes to (n, 32, 32), a few at a time: each step then finds its code in the caches."""
+    few: list[Pixels] = []
+    small = [np.empty((0, SIDE, SIDE), dtype=np.uint8)]
+    memory = Memory()
+    for pixels in images:
+        few.append(pixels)
+        if len(few) == TOGETHER or sum(len(pixels) * pixels.shape[1] for pixels in few) >= MANY_PIXELS:
+            small.append(_shrink(few, memory))
+            few.clear()
+    if few:
+        small.append(_shrink(few, memory))
+    return np.concatenate(small)
+
+
+class Memory:
+    """Arrays that are used again: for each image, new ones would cost as much as half of what is done in them."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], kind: type[Real]) -> NDArray[Real]:
+        """An array for some purpose, with any content."""
+        size = math.prod(shape)
+        if name not in self._arrays or self._arrays[name].size < size:
+            self._arrays[name] = np.empty(size, dtype=kind)
+        return self._arrays[name][:size].reshape(shape)
+
+
+def _shrink(images: Sequence[Pixels], memory: Memory) -> Pixels:
+    ends = list(accumulate(len(pixels) for pixels in images))
+    narrow = memory.array("narrow", (ends[-1], SIDE), np.float64)  # the lines of all images
+    lines = [narrow[end - len(pixels) : end] for pixels, end in zip(images, ends, strict=True)]
+    for pixels, own in zip(images, lines, strict=True):
+        height, width = pixels.shape[:2]
+        step = max(1, BLOCK_PIXELS // width)
+        for top in range(0, height, step):
+            block = pixels[top : top + step]
+            grey = memory.array("grey", block.shape[:2], np.float64)
+            grey[...] = luma(block, memory) if block.ndim == 3 else block
+            for band in bands(width):
+                product(grey[:, band.first : band.last], band.weights, own[top : top + step, band.pixels])
     rounded_to_eight_bits(narrow)
-    small = np.empty((SIDE, SIDE))
-    for band in bands(height):
-        small[band.pixels] = product(band.weights.T, narrow[band.first : band.last])
+    small = np.empty((len(images), SIDE, SIDE))
+    for own, result in zip(lines, small, strict=True):
+        for band in bands(len(own)):
+            product(band.weights.T, own[band.first : band.last], result[band.pixels])
     return rounded_to_eight_bits(small).astype(np.uint8)
 
 
-def luma(pixels: Pixels) -> NDArray[np.float32]:
+def luma(pixels: Pixels, memory: Memory) -> NDArray[np.float32]:
     """Grey of each pixel of (height, width, 3): (R * 19595 + G * 38470 + B * 7471 + 32768) >> 16.
 
     Multiples of 2^-16 below 2^8 fill the 24 bits of a float32 exactly, so no sum is ever rounded.
     """
     height, width, _ = pixels.shape
-    grey = product(pixels.reshape(-1, 3).astype(np.float32), LUMA, one_thread=ONE_THREAD_VECTOR)
+    colours = memory.array("colours", (height * width, 3), np.float32)
+    colours[...] = pixels.reshape(-1, 3)
+    grey = product(colours, LUMA, memory.array("luma", (height * width,), np.float32), one_thread=ONE_THREAD_VECTOR)
     grey += ROUND
     return np.floor(grey, out=grey).reshape(height, width)
 
 
-def product(left: NDArray[Real], right: NDArray[Real], *, one_thread: int = ONE_THREAD_MATRIX) -> NDArray[Real]:
+def product(
+    left: NDArray[Real],
+    right: NDArray[Real],
+    out: NDArray[Real] | None = None,
+    *,
+    one_thread: int = ONE_THREAD_MATRIX,
+) -> NDArray[Real]:
     """Multiplies (n, k) by (k, m) or (k,), in blocks of rows that BLAS multiplies on one thread."""
+    if out is None:
+        out = np.empty((len(left), *right.shape[1:]), dtype=left.dtype)
     step = max(1, one_thread // right.size)
-    if len(left) <= step:
-        return np.asarray(np.matmul(left, right))
     whole = len(left) // step * step
-    result = np.empty((len(left), *right.shape[1:]), dtype=left.dtype)
-    stacked = result[:whole].reshape(-1, step, *right.shape[1:])
-    np.matmul(left[:whole].reshape(-1, step, left.shape[1]), right, out=stacked)
-    np.matmul(left[whole:], right, out=result[whole:])
-    return result
+    if whole:
+        blocks = out[:whole].reshape(-1, step, *right.shape[1:])
+        np.matmul(left[:whole].reshape(-1, step, left.shape[1]), right, out=blocks)
+    if whole < len(left):
+        np.matmul(left[whole:], right, out=out[whole:])
+    return out
 
 
 def rounded_to_eight_bits(values: FloatArray) -> FloatArray:
@@ -100,7 +152,7 @@ class Band:
 
 
 def bands(length: int) -> tuple[Band, ...]:
-    """The weights of a line of `length` pixels, for the first and for the last half of the 32 pixels."""
+    """The weights of a line of `length` pixels, for each quarter of the 32 pixels."""
     return cached_bands(length) if length <= 2048 else computed_bands(length)
 
 
@@ -108,10 +160,11 @@ def computed_bands(length: int) -> tuple[Band, ...]:
     """Cuts the weights into bands."""
     matrix = weights(length)
     found = []
-    for half in (slice(0, SIDE // 2), slice(SIDE // 2, SIDE)):
-        used = np.flatnonzero(matrix[:, half].any(axis=1))
+    for start in range(0, SIDE, BAND):
+        own = slice(start, start + BAND)
+        used = np.flatnonzero(matrix[:, own].any(axis=1))
         first, last = int(used[0]), int(used[-1]) + 1
-        found.append(Band(half, first, last, np.ascontiguousarray(matrix[first:last, half])))
+        found.append(Band(own, first, last, np.ascontiguousarray(matrix[first:last, own])))
     return tuple(found)
 
 

@@ -4,6 +4,7 @@ Loading the compiler takes as long as shrinking some thousand images with numpy,
 Sums are below 2^31, as in Pillow, whose integers they are.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -35,6 +36,11 @@ def shrink_compiled(pixels: Pixels) -> Pixels:
     small = np.empty((SIDE, SIDE), dtype=np.uint8)
     _shrink(pixels, *taps(width), *taps(height), small)
     return small
+
+
+def shrink_all_compiled(images: Iterable[Pixels]) -> Pixels:
+    """Shrinks images of any sizes to (n, 32, 32)."""
+    return np.array([shrink_compiled(pixels) for pixels in images], dtype=np.uint8).reshape(-1, SIDE, SIDE)
 
 
 def taps(length: int) -> tuple[IntArray, IntArray, Whole32]:

@@ -5,11 +5,13 @@
 Without a folder, 4,000 JPEG files of 256 x 128 pixels are made (smooth colours with some texture, about 7 kB each).
 """
 
+import argparse
 import io
 import os
-import sys
+import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from PIL import Image
 from piq_bench.group.hashing import hash_images
 
 N_IMAGES = 4000
+TURN = 512
 WIDTH, HEIGHT = 128, 256
 
 
@@ -32,42 +35,60 @@ def make_images(folder: Path, n_images: int = N_IMAGES) -> None:
 
 
 def measure(folder: Path) -> None:
-    """Print three lines, each the best of two runs."""
+    """Print what it takes to decode an image, and to hash it, by one process and by two.
+
+    Decoding and hashing take turns, because a machine's speed may change by half from one second to the next.
+    """
     images = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
     size = sum((folder / image).stat().st_size for image in images) / len(images)
     print(f"{len(images)} files of {size / 1000:.1f} kB")
 
-    def decode() -> None:
-        for image in images:
+    def decode(part: list[str]) -> None:
+        for image in part:
             with Image.open(io.BytesIO((folder / image).read_bytes())) as opened:
                 np.asarray(opened)
 
-    def hash_alone() -> None:
-        hash_images(images, folder, workers=1)
+    def hash_alone(part: list[str]) -> None:
+        hash_images(part, folder, workers=1)
 
-    def hash_together() -> None:
-        hash_images(images, folder, workers=2)
+    def hash_together(part: list[str]) -> None:
+        hash_images(part, folder, workers=2)
 
-    for task in (decode, hash_alone, hash_together):
-        runs = []
-        for _ in range(2):
-            start, busy = time.perf_counter(), processor_seconds()
-            task()
-            runs.append((time.perf_counter() - start, processor_seconds() - busy))
-        seconds, busy = min(runs)
-        n = len(images)
-        print(f"{task.__name__:13} {n / seconds:6.0f} images/s, {busy / n * 1e6:4.0f} us of processor time per image")
+    parts = [images[first : first + TURN] for first in range(0, len(images), TURN)] * 2
+    turns = [(timed(decode, part), timed(hash_alone, part)) for part in parts]
+    runs = {
+        "decode": [decoding for decoding, _ in turns],
+        "hash alone": [hashing for _, hashing in turns],
+        "hash together": [timed(hash_together, images) for _ in range(2)],
+    }
+    for name, found in runs.items():
+        wall, busy = (statistics.median(column) for column in zip(*found, strict=True))
+        print(f"{name:13} {1 / wall:6.0f} images/s, {busy * 1e6:4.0f} us of processor time per image")
+    ratio = statistics.median(hashing[1] / decoding[1] for decoding, hashing in turns)
+    print(f"hash alone takes {ratio:.2f} x the processor time of decode (median of {len(turns)} turns)")
+
+
+def timed(task: Callable[[list[str]], None], images: list[str]) -> tuple[float, float]:
+    """Seconds per image, and seconds of processor time."""
+    start, busy = time.perf_counter(), processor_seconds()
+    task(images)
+    return (time.perf_counter() - start) / len(images), (processor_seconds() - busy) / len(images)
 
 
 def processor_seconds() -> float:
     """CPU time of this process and of the child processes it has waited for."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
+    of_children = os.times()
+    return time.process_time() + of_children.children_user + of_children.children_system
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        measure(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", help="folder with .jpg files")
+    given = parser.parse_args().folder
+    if given is not None and not any(given.rglob("*.jpg")):
+        parser.error(f"{given} holds no .jpg files")
+    if given is not None:
+        measure(given)
     else:
         with tempfile.TemporaryDirectory() as made:
             make_images(Path(made))

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def test_compiled_code_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPat
     images = ids(root)
     find, used = hashing._compiled_shrink, list[bool]()
 
-    def noted() -> Callable[[Pixels], Pixels]:
+    def noted() -> Callable[[Iterable[Pixels]], Pixels]:
         used.append(True)
         return find()
 

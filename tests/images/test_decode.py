@@ -37,6 +37,19 @@ def test_every_format_decodes_to_what_pillow_shows(kind: str) -> None:
     np.testing.assert_array_equal(decode(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16"])
+def test_grey_shrinks_to_the_bytes_of_the_colours(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (90, 70, 4), dtype=np.uint8)
+    deep = Image.fromarray(noise[..., 0].astype(np.uint16) * 251)
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    data = encoded(deep if mode == "I;16" else Image.fromarray(noise).convert(mode), kind)
+    expected = shrink(decode(data))
+    np.testing.assert_array_equal(shrink(decode(data, grey=True)), expected)
+    assert decode(data, grey=True).ndim == (3 if mode in ("P", "RGBA", "LA") else 2)  # 3 where anything is transparent
+    monkeypatch.setattr(module, "STRIP_PIXELS", 500)
+    np.testing.assert_array_equal(shrink(decode(data, grey=True)), expected)
+
+
 def test_palette_and_cmyk_hash_as_their_colours() -> None:
     image = sample_image(1, 90, 70)
     palette = image.quantize(200)

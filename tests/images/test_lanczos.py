@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from weakref import finalize
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +8,18 @@ from hypothesis import strategies as st
 from oracles_groups import two_passes
 from PIL import Image
 
-from piq_bench.images.lanczos import BLOCK_PIXELS, luma, product, shrink, weights
+from piq_bench.images.lanczos import (
+    BLOCK_PIXELS,
+    MANY_PIXELS,
+    TOGETHER,
+    Memory,
+    luma,
+    product,
+    shrink,
+    shrink_all,
+    weights,
+)
+from piq_bench.records import Pixels
 
 sizes = st.one_of(st.integers(1, 48), st.sampled_from([64, 100, 128, 131, 256, 257, 600]))
 
@@ -22,6 +36,32 @@ def test_the_two_passes_are_pillows_to_the_byte(width: int, height: int, seed: i
     expected = np.asarray(two_passes(Image.fromarray(pixels)))
     np.testing.assert_array_equal(shrink(pixels), expected)
     np.testing.assert_array_equal(shrink(np.asarray(Image.fromarray(pixels).convert("L"))), expected)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(sizes, sizes, st.booleans()), max_size=2 * TOGETHER + 1), st.integers(0, 2**32))
+def test_images_of_any_sizes_shrink_together_as_one_by_one(kinds: list[tuple[int, int, bool]], seed: int) -> None:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    images = [rng.integers(0, 256, (height, width, 3)[: 2 + is_colour], np.uint8) for height, width, is_colour in kinds]
+    small = shrink_all(iter(images))
+    assert small.shape == (len(images), 32, 32)
+    for pixels, found in zip(images, small, strict=True):
+        np.testing.assert_array_equal(found, np.asarray(two_passes(Image.fromarray(pixels).convert("L"))))
+
+
+def test_large_images_do_not_wait_for_others() -> None:
+    rng = np.random.Generator(np.random.PCG64(6))
+    alive: list[int] = []
+
+    def decoded() -> Iterator[Pixels]:
+        for _ in range(4):
+            pixels = rng.integers(0, 256, (MANY_PIXELS // 700, 701), dtype=np.uint8)
+            finalize(pixels, alive.pop)
+            alive.append(0)
+            assert len(alive) <= 2  # this one, and the one before as long as its name is in use
+            yield pixels
+
+    assert shrink_all(decoded()).shape == (4, 32, 32)
 
 
 def test_an_image_of_several_blocks_shrinks_as_in_one() -> None:
@@ -43,7 +83,7 @@ def test_luma_is_the_integer_formula_for_every_corner_and_many_colours() -> None
     for pixels in (corners, many):
         red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
         expected = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
-        np.testing.assert_array_equal(luma(pixels), expected)
+        np.testing.assert_array_equal(luma(pixels, Memory()), expected)
         np.testing.assert_array_equal(np.asarray(Image.fromarray(pixels).convert("L")), expected)
 
 

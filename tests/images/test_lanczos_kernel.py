@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from piq_bench.images.lanczos import shrink
-from piq_bench.images.lanczos_kernel import CACHED_LENGTH, ROWS, shrink_compiled
+from piq_bench.images.lanczos_kernel import CACHED_LENGTH, ROWS, shrink_all_compiled, shrink_compiled
 
 LONG = CACHED_LENGTH + 5
 SIZES = [(256, 128), (1, 1), (31, 33), (ROWS - 1, 7), (ROWS + 1, 300), (3, LONG), (LONG, 5), (600, 257)]
@@ -24,3 +24,9 @@ def test_grey_pixels_and_views_are_shrunk_too() -> None:
     for seen in (pixels[..., 0], pixels[::-2, 3::2], pixels[..., ::-1]):
         np.testing.assert_array_equal(shrink_compiled(seen), shrink(seen))
     assert pixels.flags.writeable
+
+
+def test_all_are_shrunk_in_their_order() -> None:
+    images = [np.full((40 + number, 50), number, dtype=np.uint8) for number in range(20)]
+    assert shrink_all_compiled(iter(images))[:, 3, 3].tolist() == list(range(20))
+    assert shrink_all_compiled([]).shape == (0, 32, 32)
