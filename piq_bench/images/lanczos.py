@@ -80,12 +80,13 @@ def _shrink(images: Sequence[Pixels], memory: Memory) -> Pixels:
     lines = [narrow[end - len(pixels) : end] for pixels, end in zip(images, ends, strict=True)]
     for pixels, own in zip(images, lines, strict=True):
         height, width = pixels.shape[:2]
+        of_line = bands(width)
         step = max(1, BLOCK_PIXELS // width)
         for top in range(0, height, step):
             block = pixels[top : top + step]
             grey = memory.array("grey", block.shape[:2], np.float64)
             grey[...] = luma(block, memory) if block.ndim == 3 else block
-            for band in bands(width):
+            for band in of_line:
                 product(grey[:, band.first : band.last], band.weights, own[top : top + step, band.pixels])
     rounded_to_eight_bits(narrow)
     small = np.empty((len(images), SIDE, SIDE))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from oracles_groups import two_passes
 from PIL import Image
 
+from piq_bench.images import lanczos
 from piq_bench.images.lanczos import (
     BLOCK_PIXELS,
     MANY_PIXELS,
@@ -74,6 +75,20 @@ def test_an_image_of_several_blocks_shrinks_as_in_one() -> None:
 def test_a_side_too_long_for_the_cache_is_shrunk_too() -> None:
     pixels = np.random.Generator(np.random.PCG64(4)).integers(0, 256, (3, 5000), dtype=np.uint8)
     np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
+
+
+def test_the_weights_of_a_long_line_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+    compute = lanczos.computed_bands
+
+    def noted(length: int) -> tuple[lanczos.Band, ...]:
+        computed.append(length)
+        return compute(length)
+
+    monkeypatch.setattr(lanczos, "computed_bands", noted)
+    pixels = np.zeros((3 * BLOCK_PIXELS // 2100, 2100), dtype=np.uint8)
+    assert not shrink(pixels).any()
+    assert computed == [2100]
 
 
 def test_luma_is_the_integer_formula_for_every_corner_and_many_colours() -> None:
