@@ -74,8 +74,8 @@ if (
 gc.set_threshold(100_000)
 atexit.register(gc.freeze)
 _keep_freed_memory()
-# numpy's OpenBLAS starts a thread per core, and each of them spins for 0.1 s (2**28 ticks) before it sleeps, when it
-# has started and after every product: on a core that this process, or the one that unpacks tables, has a use for.
+# numpy's OpenBLAS starts a thread per core. Each spins for 0.1 s (2**28 ticks) before it sleeps, after its start and
+# after every product, and takes its core from this process and from the one that unpacks tables.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # 2**4 ticks
 READ = {"benchmark.toml", "annotations.csv", "annotations.parquet", "meta.json", "metadata.toml", "submission.ref.toml"}
 READ_SUFFIXES = {".npy", ".npz", ".mat"}

@@ -27,8 +27,8 @@ PRECISION = 1 << 22  # Pillow's PRECISION_BITS for 8-bit channels
 LANCZOS_SUPPORT = 3.0
 LUMA = np.array([19595, 38470, 7471], dtype=np.float32) / np.float32(1 << 16)  # ITU-R 601, as Pillow's convert("L")
 ROUND = np.float32(0.5)
-TOGETHER = 8  # images
-MANY_PIXELS = 1 << 18  # of all of them
+TOGETHER = 8  # images that are shrunk at a time
+MANY_PIXELS = 1 << 18  # fewer images are, if they have so many pixels together
 BLOCK_PIXELS = 1 << 16  # large images are processed in blocks of rows, of about this many pixels each
 # Sizes up to which OpenBLAS uses one thread. Larger products use all cores, where the threads of several worker
 # processes wait for each other.
