@@ -20,7 +20,7 @@ from PIL import Image
 from piq_bench.group.hashing import hash_images
 
 N_IMAGES = 4000
-TURN = 512
+TURN = 512  # images that are decoded, and then hashed
 WIDTH, HEIGHT = 128, 256
 
 
