@@ -5,7 +5,7 @@ Worker processes get lists of file names and return numbers; no pixels are sent 
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from piq_bench.group.cache import Cache, Hashed
 from piq_bench.group.hashes import PHASH, hash_software, imagehash_bits
 from piq_bench.group.phash import DEFINITION, phash, quality
 from piq_bench.images.decode import decode, strict_decoding
-from piq_bench.images.folder import ImageFolder, Unreadable
+from piq_bench.images.folder import ImageBytes, ImageFolder, Unreadable
 from piq_bench.images.lanczos import shrink_all
 from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
 from piq_bench.limits import MAX_IMAGE_PIXELS
@@ -31,7 +31,7 @@ from piq_bench.records import BoolArray, FloatArray, Pixels
 CHUNK = 128  # files that a process gets at a time: 0.1 s of work
 IN_FLIGHT = 4  # chunks per process that wait or run
 WORTH_A_PROCESS = 1_000  # starting a process takes as long as hashing about this many images
-WORTH_COMPILED_CODE = 10_000  # loading compiled code takes as long as it gains with about this many images
+BATCH_BYTES = 1 << 23  # files are read before the first is decoded, until they have so many bytes
 UNREADABLE = Hashed("", 0, 0, 0, float("nan"), 0)  # the row of an unreadable image
 
 
@@ -111,11 +111,10 @@ def hash_images(
         advance(n_resumed)
         if workers is None:
             workers = min(available_cores(), 1 + len(todo) // WORTH_A_PROCESS)
-        is_compiled = len(todo) >= WORTH_COMPILED_CODE * workers
         if spread is not None:
-            chunks = spread(todo, root, hash_name, limit_pixels, follow_links, is_compiled)
+            chunks = spread(todo, root, hash_name, limit_pixels, follow_links)
         else:
-            chunks = hashed_chunks(todo, root, hash_name, limit_pixels, follow_links, is_compiled, workers)
+            chunks = hashed_chunks(todo, root, hash_name, limit_pixels, follow_links, workers)
         for chunk in chunks:
             cache.add(result for result in chunk if isinstance(result, Hashed))
             results.update((result.image, result) for result in chunk)
@@ -138,12 +137,11 @@ def hashed_chunks(
     hash_name: str,
     limit_pixels: int,
     follow_links: bool,
-    is_compiled: bool,
     workers: int,
 ) -> Iterator[list[Hashed | Failure]]:
     """Yields chunks of results in the order in which they are finished."""
     chunks = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
-    how = (root, hash_name, limit_pixels, follow_links, is_compiled)
+    how = (root, hash_name, limit_pixels, follow_links)
     if workers == 1:
         yield from (hash_chunk(chunk, *how) for chunk in chunks)
         return
@@ -168,46 +166,63 @@ def hashed_chunks(
 
 
 def hash_chunk(
-    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool, is_compiled: bool = False
+    images: Sequence[str], root: Path, hash_name: str, limit_pixels: int, follow_links: bool
 ) -> list[Hashed | Failure]:
-    """Reads, decodes and shrinks images a few at a time, which fit the processor's cache; hashes all at once."""
+    """Hashes images step by step: all are read, then decoded, then shrunk.
+
+    Image by image, each step would find its code and its tables thrown out of the processor's caches by the others.
+    """
     folder = ImageFolder(root, follow_links=follow_links)
-    to_small = _compiled_shrink() if is_compiled else shrink_all
-    grey = hash_name == PHASH and not is_compiled  # compiled code is sooner than Pillow
     results: list[Hashed | Failure] = []
-    files: list[tuple[str, int, int, int]] = []  # image, size, time, hash of the bytes
+    todo = iter(images)
+    with strict_decoding(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd files; what matters here is raised or checked
+        while files := read_files(todo, folder, results):
+            hash_files(files, hash_name, limit_pixels, results)
+    return results
+
+
+def read_files(images: Iterator[str], folder: ImageFolder, results: list[Hashed | Failure]) -> dict[str, ImageBytes]:
+    """Reads the next files, up to BATCH_BYTES; those that cannot be read become results."""
+    files: dict[str, ImageBytes] = {}
+    n_bytes = 0
+    for image in images:
+        try:
+            files[image] = folder.read(image)
+        except Unreadable as failure:
+            results.append(Failure(image, failure.code, failure.found))
+            continue
+        n_bytes += len(files[image].data)
+        if n_bytes >= BATCH_BYTES:
+            break
+    return files
+
+
+def hash_files(
+    files: dict[str, ImageBytes], hash_name: str, limit_pixels: int, results: list[Hashed | Failure]
+) -> None:
+    """Hashes files, and adds a result for each."""
+    of_bytes = {image: hash_of_bytes(file.data) for image, file in files.items()}
+    decoded: list[str] = []
     others: list[int] = []  # hashes that are not phash, which need all pixels
 
-    def decoded() -> Iterator[Pixels]:
-        for image in images:
+    def pixels_of_all() -> Iterator[Pixels]:
+        for image, file in files.items():
             try:
-                file = folder.read(image)
-                pixels = decode(file.data, limit_pixels=limit_pixels, grey=grey)
+                pixels = decode(file.data, limit_pixels=limit_pixels, grey=hash_name == PHASH)
             except Unreadable as failure:
                 results.append(Failure(image, failure.code, failure.found))
                 continue
             if hash_name != PHASH:
                 others.append(imagehash_bits(hash_name, pixels))
-            files.append((image, len(file.data), file.modified_ns, hash_of_bytes(file.data)))
+            decoded.append(image)
             yield pixels
 
-    with strict_decoding(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd files; what matters here is raised or checked
-        small = to_small(decoded())
+    small = shrink_all(pixels_of_all())
     hashes = phash(small) if hash_name == PHASH else np.array(others, dtype=np.uint64)
-    results.extend(
-        Hashed(image, size, modified_ns, value, found, digest)
-        for (image, size, modified_ns, digest), value, found in zip(
-            files, hashes.tolist(), quality(small).tolist(), strict=True
-        )
-    )
-    return results
-
-
-def _compiled_shrink() -> Callable[[Iterable[Pixels]], Pixels]:
-    from piq_bench.images.lanczos_kernel import shrink_all_compiled  # only here: few images should not wait for numba
-
-    return shrink_all_compiled
+    for image, value, found in zip(decoded, hashes.tolist(), quality(small).tolist(), strict=True):
+        file = files[image]
+        results.append(Hashed(image, len(file.data), file.modified_ns, value, found, of_bytes[image]))
 
 
 def hash_of_bytes(data: bytes) -> int:

@@ -52,7 +52,6 @@ class HashWork:
     hash_name: str
     limit_pixels: int
     follow_links: bool
-    is_compiled: bool
 
 
 def hashed_chunks(
@@ -62,7 +61,6 @@ def hashed_chunks(
     hash_name: str,
     limit_pixels: int,
     follow_links: bool,
-    is_compiled: bool = False,
 ) -> Iterator[list[Hashed | Failure]]:
     """Yields chunks of results in the order in which they are finished.
 
@@ -72,14 +70,14 @@ def hashed_chunks(
     """
     root = root.resolve()
     refuse_unseen(client, [str(root)], is_there=os.path.isdir)
-    work = HashWork(root, hash_name, limit_pixels, follow_links, is_compiled)
+    work = HashWork(root, hash_name, limit_pixels, follow_links)
     chunks = [list(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
     for _, chunk in results(client, _hash, work, chunks):
         yield chunk
 
 
 def _hash(work: HashWork, images: list[str]) -> list[Hashed | Failure]:
-    return hash_chunk(images, work.root, work.hash_name, work.limit_pixels, work.follow_links, work.is_compiled)
+    return hash_chunk(images, work.root, work.hash_name, work.limit_pixels, work.follow_links)
 
 
 @dataclass(frozen=True)

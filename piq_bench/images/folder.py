@@ -127,7 +127,9 @@ class ImageFolder:
             raise Unreadable("too-large", f"has {found.st_size} bytes, more than {MAX_FILE_BYTES}")
         try:
             with open(os.path.join(self.root, image), "rb", buffering=0) as file:  # noqa: PTH118, PTH123  (as above)
-                data = file.readall()
+                data = file.read(found.st_size + 1)
+                if len(data) != found.st_size:  # it changes at this moment, or the system reads in parts
+                    data += file.readall()
         except OSError as error:
             raise Unreadable("unreadable-file", error_text(error)) from error
         if not data:

@@ -8,10 +8,10 @@ gives the same bytes.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 from piq_bench.records import FloatArray, Pixels
 
 Real = TypeVar("Real", np.float32, np.float64)
+Shape = tuple[int, ...]
 
 SIDE = 32
 BAND = 8  # pixels of a line that are summed together: half as many would be more calls, twice as many more zeros
 PRECISION = 1 << 22  # Pillow's PRECISION_BITS for 8-bit channels
 LANCZOS_SUPPORT = 3.0
+SHORT = 1024  # weights of all lines up to this length are kept
 LUMA = np.array([19595, 38470, 7471], dtype=np.float32) / np.float32(1 << 16)  # ITU-R 601, as Pillow's convert("L")
 ROUND = np.float32(0.5)
-TOGETHER = 8  # images that are shrunk at a time
-MANY_PIXELS = 1 << 18  # fewer images are, if they have so many pixels together
+TOGETHER = 8  # images that are shrunk at a time, so that what is computed of them stays in the caches
+WAITING_BYTES = 1 << 22  # of images that are kept until the first of them is shrunk
 BLOCK_PIXELS = 1 << 16  # large images are processed in blocks of rows, of about this many pixels each
 # Sizes up to which OpenBLAS uses one thread. Larger products use all cores, where the threads of several worker
 # processes wait for each other.
@@ -42,22 +44,46 @@ def shrink(pixels: Pixels) -> Pixels:
     >>> int(shrink(np.full((256, 128, 3), 200, dtype=np.uint8)).min())
     200
     """
-    return np.asarray(shrink_all([pixels])[0])
+    return np.asarray(_shrink(pixels.reshape(-1), [pixels.shape], Memory())[0])
 
 
 def shrink_all(images: Iterable[Pixels]) -> Pixels:
-    """Shrinks images of any sizes to (n, 32, 32), a few at a time: each step then finds its code in the caches."""
-    few: list[Pixels] = []
+    """Shrinks images of any sizes to (n, 32, 32).
+
+    Many are taken from `images`, which decodes them, before the first is shrunk: the code of either step then stays in
+    the processor's caches, and both take less time.
+    """
     small = [np.empty((0, SIDE, SIDE), dtype=np.uint8)]
     memory = Memory()
-    for pixels in images:
-        few.append(pixels)
-        if len(few) == TOGETHER or sum(len(pixels) * pixels.shape[1] for pixels in few) >= MANY_PIXELS:
-            small.append(_shrink(few, memory))
-            few.clear()
-    if few:
-        small.append(_shrink(few, memory))
+    for pixels, shapes in gathered(images):
+        end = 0
+        for first in range(0, len(shapes), TOGETHER):
+            few = shapes[first : first + TOGETHER]
+            start, end = end, end + sum(map(math.prod, few))
+            small.append(_shrink(pixels[start:end], few, memory))
     return np.concatenate(small)
+
+
+def gathered(images: Iterable[Pixels]) -> Iterator[tuple[Pixels, list[Shape]]]:
+    """Yields the pixels of several images in one array, valid until the next, and their shapes.
+
+    One array takes less time than many small ones: those would be fresh memory, whose pages the system has to clear.
+    """
+    room = np.empty(WAITING_BYTES, dtype=np.uint8)
+    shapes: list[Shape] = []
+    used = 0
+    for pixels in images:
+        if shapes and used + pixels.size > len(room):
+            yield room[:used], shapes
+            shapes, used = [], 0
+        if pixels.size > len(room):
+            yield pixels.reshape(-1), [pixels.shape]
+            continue
+        shapes.append(pixels.shape)
+        room[used : used + pixels.size].reshape(pixels.shape)[...] = pixels
+        used += pixels.size
+    if shapes:
+        yield room[:used], shapes
 
 
 class Memory:
@@ -74,26 +100,38 @@ class Memory:
         return self._arrays[name][:size].reshape(shape)
 
 
-def _shrink(images: Sequence[Pixels], memory: Memory) -> Pixels:
-    ends = list(accumulate(len(pixels) for pixels in images))
-    narrow = memory.array("narrow", (ends[-1], SIDE), np.float64)  # the lines of all images
-    lines = [narrow[end - len(pixels) : end] for pixels, end in zip(images, ends, strict=True)]
-    for pixels, own in zip(images, lines, strict=True):
-        height, width = pixels.shape[:2]
-        of_line = bands(width)
-        step = max(1, BLOCK_PIXELS // width)
-        for top in range(0, height, step):
-            block = pixels[top : top + step]
-            grey = memory.array("grey", block.shape[:2], np.float64)
-            grey[...] = luma(block, memory) if block.ndim == 3 else block
-            for band in of_line:
-                product(grey[:, band.first : band.last], band.weights, own[top : top + step, band.pixels])
+def _shrink(pixels: Pixels, shapes: Sequence[Shape], memory: Memory) -> Pixels:
+    """Shrinks images whose pixels lie one after another; those of one width make one high image for the first pass."""
+    narrow = memory.array("narrow", (sum(height for height, *_ in shapes), SIDE), np.float64)  # the lines of all images
+    pixel = line = 0
+    for of_line, alike in groupby(shapes, lambda shape: shape[1:]):
+        n_lines = sum(height for height, *_ in alike)
+        end = pixel + n_lines * math.prod(of_line)
+        narrow_lines(pixels[pixel:end].reshape(n_lines, *of_line), narrow[line : line + n_lines], memory)
+        pixel, line = end, line + n_lines
     rounded_to_eight_bits(narrow)
-    small = np.empty((len(images), SIDE, SIDE))
-    for own, result in zip(lines, small, strict=True):
-        for band in bands(len(own)):
-            product(band.weights.T, own[band.first : band.last], result[band.pixels])
+    small = np.empty((len(shapes), SIDE, SIDE))
+    image = line = 0
+    for height, same in groupby(height for height, *_ in shapes):
+        n = len(list(same))
+        lines = narrow[line : line + n * height].reshape(n, height, SIDE)
+        for band in bands(height):
+            products(band.weights.T, lines[:, band.first : band.last], small[image : image + n, band.pixels])
+        image, line = image + n, line + n * height
     return rounded_to_eight_bits(small).astype(np.uint8)
+
+
+def narrow_lines(pixels: Pixels, lines: FloatArray, memory: Memory) -> None:
+    """The first pass: sums of grey along each line of pixels, into `lines` of shape (height, 32), not rounded."""
+    height, width = pixels.shape[:2]
+    of_line = bands(width)
+    step = max(1, BLOCK_PIXELS // width)
+    for top in range(0, height, step):
+        block = pixels[top : top + step]
+        grey = memory.array("grey", block.shape[:2], np.float64)
+        grey[...] = luma(block, memory) if block.ndim == 3 else block
+        for band in of_line:
+            product(grey[:, band.first : band.last], band.weights, lines[top : top + step, band.pixels])
 
 
 def luma(pixels: Pixels, memory: Memory) -> NDArray[np.float32]:
@@ -129,6 +167,13 @@ def product(
     return out
 
 
+def products(left: FloatArray, right: FloatArray, out: FloatArray) -> None:
+    """Multiplies (n, k) by each of (images, k, m), in blocks of rows that BLAS multiplies on one thread."""
+    step = max(1, ONE_THREAD_MATRIX // right[0].size)
+    for top in range(0, len(left), step):
+        np.matmul(left[top : top + step], right, out=out[:, top : top + step])
+
+
 def rounded_to_eight_bits(values: FloatArray) -> FloatArray:
     """Rounds half up and clips to 0..255, as Pillow does after each pass; changes `values`."""
     values += 0.5
@@ -154,7 +199,7 @@ class Band:
 
 def bands(length: int) -> tuple[Band, ...]:
     """The weights of a line of `length` pixels, for each quarter of the 32 pixels."""
-    return cached_bands(length) if length <= 2048 else computed_bands(length)
+    return bands_of_short(length) if length <= SHORT else bands_of_long(length)
 
 
 def computed_bands(length: int) -> tuple[Band, ...]:
@@ -169,7 +214,9 @@ def computed_bands(length: int) -> tuple[Band, ...]:
     return tuple(found)
 
 
-cached_bands = lru_cache(maxsize=256)(computed_bands)
+# Crops of people have hundreds of sizes, and weights take ten times as long as an image; either cache is below 50 MB.
+bands_of_short = lru_cache(maxsize=SHORT)(computed_bands)
+bands_of_long = lru_cache(maxsize=8)(computed_bands)
 
 
 def weights(length: int) -> FloatArray:

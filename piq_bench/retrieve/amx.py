@@ -22,8 +22,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
-from piq_bench.images.numba_cache import inner, njit
 from piq_bench.records import Float32Array, FloatArray
+from piq_bench.retrieve.numba_cache import inner, njit
 
 Node = Any  # numba's and llvmlite's objects, which have no types
 Halves = NDArray[np.uint16]  # bits of bfloat16 numbers

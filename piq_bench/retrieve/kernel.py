@@ -25,8 +25,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from piq_bench.images.numba_cache import inner, njit
 from piq_bench.records import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
+from piq_bench.retrieve.numba_cache import inner, njit
 
 Node = Any  # numba's and llvmlite's objects, which have no types
 UnsignedArray = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fuzz.readers import Reader
 
 COUNTED = ["piq_bench", "tomllib"]
-NOT_COUNTED = ["piq_bench.retrieve.kernel", "piq_bench.images.lanczos_kernel"]  # numba compiles them
+NOT_COUNTED = ["piq_bench.retrieve.kernel"]  # numba compiles it
 MOST_BYTES = 2048  # which make an input
 MOST_DETAIL = 4000  # characters of what a process said before it ended
 CHANCE_BITS = 16

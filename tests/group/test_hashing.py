@@ -1,6 +1,6 @@
 import json
-from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ from piq_bench.group import hashing
 from piq_bench.group.cache import Cache, Hashed
 from piq_bench.group.hashing import HashedImages, hash_images
 from piq_bench.images.folder import ImageBytes, ImageFolder
-from piq_bench.records import Pixels
 
 ONE = Hashed("a/ä.png", 10, 123456789012345678, 2**64 - 1, 0.1, 7)
 
@@ -60,21 +59,25 @@ def test_processes_change_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -
     assert same(hash_images(ids(root), root, workers=2), alone)
 
 
-def test_compiled_code_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = ids(root)
-    find, used = hashing._compiled_shrink, list[bool]()
+def test_files_read_a_few_at_a_time_change_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = hash_images(ids(root), root, workers=1)
+    for n_bytes in (1, 10_000):
+        monkeypatch.setattr(hashing, "BATCH_BYTES", n_bytes)
+        assert same(hash_images(ids(root), root, workers=1), expected)
 
-    def noted() -> Callable[[Iterable[Pixels]], Pixels]:
-        used.append(True)
-        return find()
 
-    monkeypatch.setattr(hashing, "_compiled_shrink", noted)
-    monkeypatch.setattr(hashing, "WORTH_COMPILED_CODE", len(images) + 1)
-    expected = hash_images(images, root, workers=1)
-    assert not used
-    monkeypatch.setattr(hashing, "WORTH_COMPILED_CODE", len(images))
-    assert same(hash_images(images, root, workers=1), expected)
-    assert used
+def test_large_files_are_not_all_read_before_the_first_is_hashed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [(root / image).stat().st_size for image in ids(root)]
+    monkeypatch.setattr(hashing, "BATCH_BYTES", sum(sizes) // 5)
+    hash_files, held = hashing.hash_files, list[int]()
+
+    def noted(files: dict[str, ImageBytes], *how: Any) -> None:  # noqa: ANN401
+        held.append(sum(len(file.data) for file in files.values()))
+        hash_files(files, *how)
+
+    monkeypatch.setattr(hashing, "hash_files", noted)
+    hash_images(ids(root), root, workers=1)
+    assert len(held) >= 4 and sum(held) == sum(sizes) and max(held) <= hashing.BATCH_BYTES + max(sizes)
 
 
 def test_no_images_are_no_hashes(tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ from PIL import Image
 from piq_bench.images import lanczos
 from piq_bench.images.lanczos import (
     BLOCK_PIXELS,
-    MANY_PIXELS,
+    ONE_THREAD_MATRIX,
     TOGETHER,
+    WAITING_BYTES,
     Memory,
+    bands_of_long,
+    bands_of_short,
     luma,
     product,
     shrink,
@@ -40,11 +43,22 @@ def test_the_two_passes_are_pillows_to_the_byte(width: int, height: int, seed: i
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(sizes, sizes, st.booleans()), max_size=2 * TOGETHER + 1), st.integers(0, 2**32))
-def test_images_of_any_sizes_shrink_together_as_one_by_one(kinds: list[tuple[int, int, bool]], seed: int) -> None:
+@given(
+    st.lists(st.tuples(sizes, sizes, st.booleans(), st.integers(1, 3)), max_size=TOGETHER),
+    st.integers(0, 2**32),
+    st.sampled_from([1, 50_000, WAITING_BYTES]),
+    st.sampled_from([1, 2_000, ONE_THREAD_MATRIX]),
+)
+def test_images_of_any_sizes_shrink_together_as_one_by_one(
+    kinds: list[tuple[int, int, bool, int]], seed: int, waiting: int, one_thread: int
+) -> None:
     rng = np.random.Generator(np.random.PCG64(seed))
-    images = [rng.integers(0, 256, (height, width, 3)[: 2 + is_colour], np.uint8) for height, width, is_colour in kinds]
-    small = shrink_all(iter(images))
+    shapes = [(height, width, 3)[: 2 + is_colour] for height, width, is_colour, n in kinds for _ in range(n)]
+    images = [rng.integers(0, 256, shape, np.uint8) for shape in shapes]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lanczos, "WAITING_BYTES", waiting)
+        patch.setattr(lanczos, "ONE_THREAD_MATRIX", one_thread)
+        small = shrink_all(iter(images))
     assert small.shape == (len(images), 32, 32)
     for pixels, found in zip(images, small, strict=True):
         np.testing.assert_array_equal(found, np.asarray(two_passes(Image.fromarray(pixels).convert("L"))))
@@ -56,7 +70,7 @@ def test_large_images_do_not_wait_for_others() -> None:
 
     def decoded() -> Iterator[Pixels]:
         for _ in range(4):
-            pixels = rng.integers(0, 256, (MANY_PIXELS // 700, 701), dtype=np.uint8)
+            pixels = rng.integers(0, 256, (WAITING_BYTES // 2000, 2001), dtype=np.uint8)
             finalize(pixels, alive.pop)
             alive.append(0)
             assert len(alive) <= 2  # this one, and the one before as long as its name is in use
@@ -72,23 +86,18 @@ def test_an_image_of_several_blocks_shrinks_as_in_one() -> None:
     np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
 
 
-def test_a_side_too_long_for_the_cache_is_shrunk_too() -> None:
+def test_a_long_side_is_shrunk_too() -> None:
     pixels = np.random.Generator(np.random.PCG64(4)).integers(0, 256, (3, 5000), dtype=np.uint8)
     np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
 
 
-def test_the_weights_of_a_long_line_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    computed: list[int] = []
-    compute = lanczos.computed_bands
-
-    def noted(length: int) -> tuple[lanczos.Band, ...]:
-        computed.append(length)
-        return compute(length)
-
-    monkeypatch.setattr(lanczos, "computed_bands", noted)
-    pixels = np.zeros((3 * BLOCK_PIXELS // 2100, 2100), dtype=np.uint8)
-    assert not shrink(pixels).any()
-    assert computed == [2100]
+def test_weights_are_computed_once_for_each_length() -> None:
+    """Crops of people have more lengths than a small cache would hold."""
+    for cache, lengths in ((bands_of_short, range(1, 301)), (bands_of_long, (2100, 2101))):
+        cache.cache_clear()
+        for length in (*lengths, *lengths):
+            shrink(np.zeros((1, length), dtype=np.uint8))
+        assert cache.cache_info().misses == len(lengths)
 
 
 def test_luma_is_the_integer_formula_for_every_corner_and_many_colours() -> None:

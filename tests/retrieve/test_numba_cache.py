@@ -9,7 +9,7 @@ import pytest
 
 caching: Any = pytest.importorskip("numba.core.caching")
 
-from piq_bench.images import numba_cache  # noqa: E402
+from piq_bench.retrieve import numba_cache  # noqa: E402
 
 
 def doubled(value: int) -> int:
