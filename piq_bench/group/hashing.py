@@ -23,7 +23,7 @@ from piq_bench.group.hashes import PHASH, hash_software, imagehash_bits
 from piq_bench.group.phash import DEFINITION, phash, quality
 from piq_bench.images.decode import decode, strict_decoding
 from piq_bench.images.folder import ImageBytes, ImageFolder, Unreadable
-from piq_bench.images.lanczos import shrink_all
+from piq_bench.images.lanczos import shrink
 from piq_bench.images.processes import available_cores, interrupts_blocked, process_pool
 from piq_bench.limits import MAX_IMAGE_PIXELS
 from piq_bench.records import BoolArray, FloatArray, Pixels
@@ -218,7 +218,7 @@ def hash_files(
             decoded.append(image)
             yield pixels
 
-    small = shrink_all(pixels_of_all())
+    small = shrink(pixels_of_all())
     hashes = phash(small) if hash_name == PHASH else np.array(others, dtype=np.uint64)
     for image, value, found in zip(decoded, hashes.tolist(), quality(small).tolist(), strict=True):
         file = files[image]

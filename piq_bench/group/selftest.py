@@ -9,7 +9,7 @@ from PIL import Image
 
 from piq_bench.group.phash import phash
 from piq_bench.images.decode import eight_bit_pixels
-from piq_bench.images.lanczos import shrink_all
+from piq_bench.images.lanczos import shrink
 from piq_bench.records import Pixels
 
 EXPECTED = {  # (width, height, number): hash
@@ -39,7 +39,7 @@ def wrong_hashes() -> dict[tuple[int, int, int], int]:
     wrong: dict[tuple[int, int, int], int] = {}
     for key, expected in EXPECTED.items():
         pixels = made_image(*key)
-        ours, by_pillow = shrink_all([pixels, eight_bit_pixels(Image.fromarray(pixels), grey=True)])
+        ours, by_pillow = shrink([pixels, eight_bit_pixels(Image.fromarray(pixels), grey=True)])
         found = int(phash(ours[None])[0])
         if found != expected or not np.array_equal(ours, by_pillow):
             wrong[key] = found

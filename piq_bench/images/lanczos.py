@@ -1,4 +1,4 @@
-"""Shrinks an 8-bit image to 32 x 32 grey pixels by the two LANCZOS passes of the hash's definition: width, then height.
+"""Shrinks 8-bit images to 32 x 32 grey pixels by the two LANCZOS passes of the hash's definition: width, then height.
 
 The result has the same bytes as Pillow's `resize((32, height))` followed by `resize((32, 32))`. Pillow itself is not
 called: version 13 swapped the two passes inside one `resize`, which changes 4 to 10 % of the hashes. Its fixed-point
@@ -38,20 +38,14 @@ ONE_THREAD_MATRIX = 1 << 18
 ONE_THREAD_VECTOR = 9_000
 
 
-def shrink(pixels: Pixels) -> Pixels:
-    """Shrinks grey (height, width) or colour (height, width, 3) pixels to grey (32, 32).
-
-    >>> int(shrink(np.full((256, 128, 3), 200, dtype=np.uint8)).min())
-    200
-    """
-    return np.asarray(_shrink(pixels.reshape(-1), [pixels.shape], Memory())[0])
-
-
-def shrink_all(images: Iterable[Pixels]) -> Pixels:
-    """Shrinks images of any sizes to (n, 32, 32).
+def shrink(images: Iterable[Pixels]) -> Pixels:
+    """Shrinks images of any sizes, grey (height, width) or colour (height, width, 3), to grey (n, 32, 32).
 
     Many are taken from `images`, which decodes them, before the first is shrunk: the code of either step then stays in
     the processor's caches, and both take less time.
+
+    >>> int(shrink([np.full((256, 128, 3), 200, dtype=np.uint8)]).min())
+    200
     """
     small = [np.empty((0, SIDE, SIDE), dtype=np.uint8)]
     memory = Memory()

@@ -33,7 +33,7 @@ def read(folder: Path) -> None:
     files = {path.name: path for path in folder.iterdir()}
     if "picture" in files:
         with strict_decoding():
-            shrink(decode(files["picture"].read_bytes()))
+            shrink([decode(files["picture"].read_bytes())])
     elif "upload.zip" in files:
         find_submission(files["upload.zip"], folder)
     elif ".git" in files:

@@ -243,7 +243,7 @@ def read_picture(folder: Path) -> None:
             pixels = decode((folder / "picture").read_bytes())
         except Unreadable:
             return
-    assert shrink(pixels).shape == (32, 32)
+    assert shrink([pixels]).shape == (1, 32, 32)
 
 
 def make_cache(draw: Random) -> Files:

@@ -27,7 +27,7 @@ from piq_bench.records import Pixels
 
 
 def hash_of(pixels: Pixels) -> int:
-    return int(phash(shrink(pixels)[None])[0])
+    return int(phash(shrink([pixels]))[0])
 
 
 def bits_to_number(bits: NDArray[np.bool_]) -> int:

@@ -20,7 +20,6 @@ from piq_bench.images.lanczos import (
     luma,
     product,
     shrink,
-    shrink_all,
     weights,
 )
 from piq_bench.records import Pixels
@@ -38,8 +37,8 @@ def test_the_two_passes_are_pillows_to_the_byte(width: int, height: int, seed: i
     if kind == "smooth":
         pixels = np.sort(pixels, axis=0)
     expected = np.asarray(two_passes(Image.fromarray(pixels)))
-    np.testing.assert_array_equal(shrink(pixels), expected)
-    np.testing.assert_array_equal(shrink(np.asarray(Image.fromarray(pixels).convert("L"))), expected)
+    np.testing.assert_array_equal(shrink([pixels])[0], expected)
+    np.testing.assert_array_equal(shrink([np.asarray(Image.fromarray(pixels).convert("L"))])[0], expected)
 
 
 @settings(max_examples=40)
@@ -58,7 +57,7 @@ def test_images_of_any_sizes_shrink_together_as_one_by_one(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lanczos, "WAITING_BYTES", waiting)
         patch.setattr(lanczos, "ONE_THREAD_MATRIX", one_thread)
-        small = shrink_all(iter(images))
+        small = shrink(iter(images))
     assert small.shape == (len(images), 32, 32)
     for pixels, found in zip(images, small, strict=True):
         np.testing.assert_array_equal(found, np.asarray(two_passes(Image.fromarray(pixels).convert("L"))))
@@ -76,19 +75,19 @@ def test_large_images_do_not_wait_for_others() -> None:
             assert len(alive) <= 2  # this one, and the one before as long as its name is in use
             yield pixels
 
-    assert shrink_all(decoded()).shape == (4, 32, 32)
+    assert shrink(decoded()).shape == (4, 32, 32)
 
 
 def test_an_image_of_several_blocks_shrinks_as_in_one() -> None:
     rng = np.random.Generator(np.random.PCG64(3))
     pixels = rng.integers(0, 256, (1100, 1000, 3), dtype=np.uint8)
     assert pixels.shape[0] * pixels.shape[1] > 2 * BLOCK_PIXELS
-    np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
+    np.testing.assert_array_equal(shrink([pixels])[0], np.asarray(two_passes(Image.fromarray(pixels))))
 
 
 def test_a_long_side_is_shrunk_too() -> None:
     pixels = np.random.Generator(np.random.PCG64(4)).integers(0, 256, (3, 5000), dtype=np.uint8)
-    np.testing.assert_array_equal(shrink(pixels), np.asarray(two_passes(Image.fromarray(pixels))))
+    np.testing.assert_array_equal(shrink([pixels])[0], np.asarray(two_passes(Image.fromarray(pixels))))
 
 
 def test_weights_are_computed_once_for_each_length() -> None:
@@ -96,7 +95,7 @@ def test_weights_are_computed_once_for_each_length() -> None:
     for cache, lengths in ((bands_of_short, range(1, 301)), (bands_of_long, (2100, 2101))):
         cache.cache_clear()
         for length in (*lengths, *lengths):
-            shrink(np.zeros((1, length), dtype=np.uint8))
+            shrink([np.zeros((1, length), dtype=np.uint8)])
         assert cache.cache_info().misses == len(lengths)
 
 
