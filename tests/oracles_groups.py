@@ -1,5 +1,6 @@
 """Near-duplicate groups counted out in plain Python from the definition. Imports nothing of piq_bench."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,6 +13,41 @@ def two_passes(image: Image.Image) -> Image.Image:
     """The resize of the definition: width first, then height, in two calls, so that their order is fixed."""
     grey = image.convert("L")
     return grey.resize((32, grey.height), Image.Resampling.LANCZOS).resize((32, 32), Image.Resampling.LANCZOS)
+
+
+def lanczos_weights(length: int) -> list[list[float]]:
+    """Pillow's weights of `length` pixels for each of 32, in its order of operations (libImaging/Resample.c)."""
+    scale = length / 32
+    filter_scale = max(scale, 1.0)
+    support = 3.0 * filter_scale
+    inverse = 1.0 / filter_scale
+    weights = []
+    for out in range(32):
+        center = (out + 0.5) * scale
+        first, last = max(int(center - support + 0.5), 0), min(int(center + support + 0.5), length)
+        line = [windowed_sinc((x - center + 0.5) * inverse) for x in range(first, last)]
+        total = 0.0
+        for weight in line:
+            total += weight
+        fixed = [weight / total * (1 << 22) for weight in line]
+        whole = [int(weight - 0.5 if weight < 0 else weight + 0.5) for weight in fixed]
+        weights.append([0.0] * first + [weight / (1 << 22) for weight in whole] + [0.0] * (length - last))
+    return weights
+
+
+def windowed_sinc(x: float) -> float:
+    """Pillow's lanczos_filter."""
+    if not -3.0 <= x < 3.0:
+        return 0.0
+    return sinc(x) * sinc(x / 3.0)
+
+
+def sinc(x: float) -> float:
+    """Pillow's sinc_filter."""
+    if x == 0.0:
+        return 1.0
+    x *= math.pi
+    return math.sin(x) / x
 
 
 def hash_by_imagehash(image: Image.Image) -> int:

@@ -208,7 +208,8 @@ def computed_bands(length: int) -> tuple[Band, ...]:
     return tuple(found)
 
 
-# Crops of people have hundreds of sizes, and weights take ten times as long as an image; either cache is below 50 MB.
+# Crops of people have hundreds of sizes, and their weights take several times as long as an image. Either cache stays
+# below 50 MB.
 bands_of_short = lru_cache(maxsize=SHORT)(computed_bands)
 bands_of_long = lru_cache(maxsize=8)(computed_bands)
 
@@ -221,30 +222,28 @@ def weights(length: int) -> FloatArray:
     scale = length / SIDE
     filter_scale = max(scale, 1.0)
     support = LANCZOS_SUPPORT * filter_scale
-    inverse = 1.0 / filter_scale
+    center = (np.arange(SIDE)[:, None] + 0.5) * scale
+    first = np.maximum(np.trunc(center - support + 0.5), 0.0)
+    last = np.minimum(np.trunc(center + support + 0.5), length)
+    pixel = first + np.arange((last - first).max())  # shape (32, most pixels that one depends on)
+    is_used = pixel < last
+    line = np.where(is_used, lanczos((pixel - center + 0.5) * (1.0 / filter_scale)), 0.0)
+    total = np.add.accumulate(line, axis=1)[:, -1:]  # left to right as in C
+    fixed = line / total * PRECISION
+    rounded = np.trunc(fixed + np.copysign(0.5, fixed)) / PRECISION
     matrix = np.zeros((length, SIDE))
-    for out in range(SIDE):
-        center = (out + 0.5) * scale
-        first = max(int(center - support + 0.5), 0)
-        last = min(int(center + support + 0.5), length)
-        line = [lanczos((x - center + 0.5) * inverse) for x in range(first, last)]
-        total = 0.0
-        for weight in line:  # added left to right as in C; `sum` compensates rounding from Python 3.12 on
-            total += weight
-        for x, weight in enumerate(line, first):
-            fixed = weight / total * PRECISION
-            matrix[x, out] = int(fixed - 0.5 if fixed < 0 else fixed + 0.5) / PRECISION
+    matrix[pixel[is_used].astype(np.int64), np.nonzero(is_used)[0]] = rounded[is_used]
     return matrix
 
 
-def lanczos(x: float) -> float:
+def lanczos(x: FloatArray) -> FloatArray:
     """The windowed sinc; 0 outside [-3, 3)."""
-    return sinc(x) * sinc(x / LANCZOS_SUPPORT) if -LANCZOS_SUPPORT <= x < LANCZOS_SUPPORT else 0.0
+    is_inside = (x >= -LANCZOS_SUPPORT) & (x < LANCZOS_SUPPORT)
+    return np.where(is_inside, sinc(x) * sinc(x / LANCZOS_SUPPORT), 0.0)
 
 
-def sinc(x: float) -> float:
-    """sin(pi x) / (pi x)."""
-    if x == 0.0:
-        return 1.0
-    x *= math.pi
-    return math.sin(x) / x
+def sinc(x: FloatArray) -> FloatArray:
+    """sin(pi x) / (pi x), by the sine of the C library, as in Pillow: numpy's own may differ in the last bit."""
+    angle = x * math.pi
+    sine = np.reshape(list(map(math.sin, angle.ravel().tolist())), x.shape)
+    return np.asarray(np.divide(sine, angle, out=np.ones_like(x), where=x != 0.0))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles_groups import two_passes
+from oracles_groups import lanczos_weights, two_passes
 from PIL import Image
 
 from piq_bench.images import lanczos
@@ -108,6 +108,12 @@ def test_luma_is_the_integer_formula_for_every_corner_and_many_colours() -> None
         expected = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
         np.testing.assert_array_equal(luma(pixels, Memory()), expected)
         np.testing.assert_array_equal(np.asarray(Image.fromarray(pixels).convert("L")), expected)
+
+
+@settings(max_examples=60)
+@given(st.one_of(st.integers(1, 64), st.integers(1, 3000)))
+def test_weights_are_pillows_to_the_last_bit(length: int) -> None:
+    np.testing.assert_array_equal(weights(length), np.transpose(lanczos_weights(length)))
 
 
 @pytest.mark.parametrize("length", [1, 5, 31, 32, 33, 128, 333])
