@@ -98,10 +98,10 @@ def _shrink(pixels: Pixels, shapes: Sequence[Shape], memory: Memory) -> Pixels:
     """Shrinks images whose pixels lie one after another; those of one width make one high image for the first pass."""
     narrow = memory.array("narrow", (sum(height for height, *_ in shapes), SIDE), np.float64)  # the lines of all images
     pixel = line = 0
-    for of_line, alike in groupby(shapes, lambda shape: shape[1:]):
+    for line_shape, alike in groupby(shapes, lambda shape: shape[1:]):
         n_lines = sum(height for height, *_ in alike)
-        end = pixel + n_lines * math.prod(of_line)
-        narrow_lines(pixels[pixel:end].reshape(n_lines, *of_line), narrow[line : line + n_lines], memory)
+        end = pixel + n_lines * math.prod(line_shape)
+        narrow_lines(pixels[pixel:end].reshape(n_lines, *line_shape), narrow[line : line + n_lines], memory)
         pixel, line = end, line + n_lines
     rounded_to_eight_bits(narrow)
     small = np.empty((len(shapes), SIDE, SIDE))

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/group_hashing.py [FOLDER]
 
-Without a folder, 4,000 JPEG files of 256 x 128 pixels are made (smooth colours with some texture, about 7 kB each).
+Without a folder, 4,000 JPEG files of 256 x 128 pixels are made (smooth colours with some texture, about 10 kB each).
 """
 
 import argparse
@@ -95,11 +95,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", help="folder with .jpg files")
     given = parser.parse_args().folder
-    if given is not None and not any(given.rglob("*.jpg")):
-        parser.error(f"{given} holds no .jpg files")
-    if given is not None:
-        measure(given)
-    else:
+    if given is None:
         with tempfile.TemporaryDirectory() as made:
             make_images(Path(made))
             measure(Path(made))
+    elif any(given.rglob("*.jpg")):
+        measure(given)
+    else:
+        parser.error(f"{given} holds no .jpg files")

@@ -31,6 +31,18 @@ def test_files_and_links_inside_are_read(folder: ImageFolder) -> None:
     assert [folder.read(image).data for image in ("sub/a.png", "link.png", "linked/a.png")] == [b"inside"] * 3
 
 
+@pytest.mark.parametrize("before", [b"", b"ins", b"inside, and more"])
+def test_a_file_that_changes_while_it_is_opened_is_read_to_its_end(
+    folder: ImageFolder, before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(folder.root, "sub", "a.png")
+    file.write_bytes(before)
+    stale = file.stat()
+    monkeypatch.setattr(folder, "stat", lambda image: stale)
+    file.write_bytes(b"inside")
+    assert folder.read("sub/a.png").data == b"inside"
+
+
 def test_links_that_leave_the_folder_are_refused(folder: ImageFolder) -> None:
     root = Path(folder.root)
     (root / "link.png").symlink_to("../secret.png")
